@@ -1,0 +1,1 @@
+"""deriva-watch: brings complete execution directories into a Deriva catalog."""
