@@ -1,0 +1,1 @@
+"""DECIDES. Values and pure functions: no clock, disk, thread, network, log or client library."""

@@ -1,0 +1,83 @@
+"""What can go wrong, by who must act.
+
+WatchError
+├── TroubleError           has three parts for a person: what, why, what next
+│   ├── TransientError     nobody need act; it is tried again
+│   │   └── ServerAwayError   no answer at all: pause the whole host
+│   ├── CredentialError    somebody must log in; everything kept, work pauses
+│   ├── RefusedError       trying again cannot help; a person must act
+│   ├── SettingsError      the configuration is wrong
+│   └── JournalHeldError   another instance holds the journal
+├── FileChangedError       the file moved under us: look at it again
+└── IllegalTransitionError our bug
+"""
+
+from dataclasses import dataclass
+
+
+class WatchError(Exception):
+    """Everything this package raises on purpose."""
+
+
+@dataclass(eq=False)  # exceptions must stay hashable
+class TroubleError(WatchError):
+    """An error with a sentence for a person.
+
+    Attributes:
+        what: What could not be done, with the name of the thing.
+        why: Who said no, and what it means.
+        next: What to do now, as a command where there is one.
+    """
+
+    what: str
+    why: str
+    next: str
+
+    def __str__(self) -> str:
+        """Return the three parts as one line for a log."""
+        return f"{self.what}: {self.why}. {self.next}"
+
+
+@dataclass(eq=False)
+class TransientError(TroubleError):
+    """The same call may succeed later.
+
+    Attributes:
+        retry_after_s: What the server asked for, in seconds, or None.
+    """
+
+    next: str = "Nothing to do: it is tried again by itself."
+    retry_after_s: float | None = None
+
+
+@dataclass(eq=False)
+class ServerAwayError(TransientError):
+    """No answer came: connection refused, reset or timed out, or the name does not resolve."""
+
+
+@dataclass(eq=False)
+class CredentialError(TroubleError):
+    """The server does not know us (401), or the credential cannot be read."""
+
+
+@dataclass(eq=False)
+class RefusedError(TroubleError):
+    """The server, the specification or the file itself says no."""
+
+
+@dataclass(eq=False)
+class SettingsError(TroubleError):
+    """The configuration cannot be used; `what` begins with `file:line:` where there is one."""
+
+
+@dataclass(eq=False)
+class JournalHeldError(TroubleError):
+    """Another process works on this journal."""
+
+
+class FileChangedError(WatchError):
+    """Size, modification time or inode moved between two looks; nothing may be recorded."""
+
+
+class IllegalTransitionError(WatchError):
+    """A trigger was applied in a state that has no such road."""

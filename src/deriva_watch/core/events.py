@@ -1,0 +1,273 @@
+"""Everything the daemon reports: names and fields, one frozen value an event.
+
+The log, the metrics and the tests are sinks of the same value. A name never changes its meaning;
+fields are only ever added. Sizes are bytes, durations seconds, times UTC.
+
+`execution.<state>` and `file.<state>` report every change of state, after the journal has it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened. `level` is the level of its log line."""
+
+    NAME: ClassVar[str]
+    LEVEL: ClassVar[str] = "info"
+
+    @property
+    def name(self) -> str:
+        """The stable name of the event."""
+        return self.NAME
+
+    @property
+    def level(self) -> str:
+        """debug, info, warning or error."""
+        return self.LEVEL
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields that say something."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionChanged(Event):
+    """`execution.<state>`: an execution directory moved to another state."""
+
+    NAME: ClassVar[str] = "execution.<state>"
+
+    execution: str  # RID, the name of the directory
+    prefix: str  # the folder that holds deriva-ml/
+    state: ExecutionState
+    before: ExecutionState | None  # None: seen for the first time
+    trigger: ExecutionTrigger | None
+    what: str | None = None
+    why: str | None = None
+    next: str | None = None
+    next_at: str | None = None  # when it is looked at or tried again
+    attempts: int | None = None
+    files: dict[str, int] | None = None  # files by state, when an upload ends
+    size_bytes: int | None = None
+    seconds: float | None = None
+    verdict: dict[str, Any] | None = None  # why the directory counts as complete
+
+    @property
+    def name(self) -> str:
+        """The name carries the state."""
+        return f"execution.{self.state}"
+
+    @property
+    def level(self) -> str:
+        """A refusal is an error, a wait a warning."""
+        return {ExecutionState.REFUSED: "error", ExecutionState.WAITING: "warning"}.get(
+            self.state, "info"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChanged(Event):
+    """`file.<state>`: a file moved to another state."""
+
+    NAME: ClassVar[str] = "file.<state>"
+
+    execution: str
+    path: str  # below the execution directory
+    state: FileState
+    before: FileState | None
+    trigger: FileTrigger | None
+    table: str | None = None  # "schema:table"
+    size_bytes: int | None = None
+    md5: str | None = None  # hexadecimal
+    sha256: str | None = None
+    url: str | None = None  # the object version
+    rid: str | None = None
+    seconds: float | None = None
+    what: str | None = None
+    why: str | None = None
+    next: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name carries the state."""
+        return f"file.{self.state}"
+
+    @property
+    def level(self) -> str:
+        """Refused is an error, unmatched a warning."""
+        return {FileState.REFUSED: "error", FileState.UNMATCHED: "warning"}.get(self.state, "info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted(Event):
+    """The daemon has its journal and begins to look."""
+
+    NAME: ClassVar[str] = "daemon.started"
+
+    version: str
+    pid: int
+    host: str
+    catalog: str
+    journal: str
+    roots: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped(Event):
+    """The daemon has put everything down; the journal is closed."""
+
+    NAME: ClassVar[str] = "daemon.stopped"
+
+    signal: str | None
+    seconds: float  # how long the stop took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootWatched(Event):
+    """A root is being watched."""
+
+    NAME: ClassVar[str] = "root.watched"
+
+    prefix: str
+    observer: str  # native | polling
+    executions: int  # directories seen so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootMissing(Event):
+    """A root is not there; it is watched as soon as it is."""
+
+    NAME: ClassVar[str] = "root.missing"
+    LEVEL: ClassVar[str] = "warning"
+
+    prefix: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchLost(Event):
+    """File system events were lost or the watcher died; a scan makes up for it."""
+
+    NAME: ClassVar[str] = "watch.lost"
+    LEVEL: ClassVar[str] = "warning"
+
+    prefix: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAway(Event):
+    """The server gives no answer; work for it pauses, nothing is lost, no attempt is counted."""
+
+    NAME: ClassVar[str] = "server.away"
+    LEVEL: ClassVar[str] = "warning"
+
+    host: str
+    why: str
+    next_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerBack(Event):
+    """The server answers again."""
+
+    NAME: ClassVar[str] = "server.back"
+
+    host: str
+    seconds: float  # how long it was away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialNeeded(Event):
+    """The server does not know us; work pauses until the credential changes."""
+
+    NAME: ClassVar[str] = "credential.needed"
+    LEVEL: ClassVar[str] = "error"
+
+    host: str
+    what: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRetried(Event):
+    """A call failed in passing and is sent again."""
+
+    NAME: ClassVar[str] = "call.retried"
+    LEVEL: ClassVar[str] = "debug"
+
+    host: str
+    call: str
+    why: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed(Event):
+    """Something a person should know that stops nothing: it also stands in the receipt."""
+
+    NAME: ClassVar[str] = "execution.noticed"
+    LEVEL: ClassVar[str] = "warning"
+
+    execution: str
+    about: str  # path, table or row
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusMoved(Event):
+    """The Status of the Execution row in the catalog was moved by us."""
+
+    NAME: ClassVar[str] = "execution.status_moved"
+
+    execution: str
+    old: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptWritten(Event):
+    """The proof of what the server holds was written."""
+
+    NAME: ClassVar[str] = "receipt.written"
+
+    execution: str
+    path: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed(Event):
+    """A bug of ours: the unit of work stops, says so, and is tried again later."""
+
+    NAME: ClassVar[str] = "daemon.crashed"
+    LEVEL: ClassVar[str] = "error"
+
+    where: str
+    why: str
+    traceback: str
+
+
+ALL_EVENTS: Final = (
+    ExecutionChanged,
+    FileChanged,
+    DaemonStarted,
+    DaemonStopped,
+    RootWatched,
+    RootMissing,
+    WatchLost,
+    ServerAway,
+    ServerBack,
+    CredentialNeeded,
+    CallRetried,
+    Noticed,
+    StatusMoved,
+    ReceiptWritten,
+    Crashed,
+)

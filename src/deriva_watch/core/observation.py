@@ -1,0 +1,80 @@
+"""What a look at an execution directory saw: values, made by the scanner, read by everyone."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an entry is, once a link has been followed as far as the policy allows."""
+
+    CONTENT = "content"  # a regular file, or a link that may be followed to one
+    IGNORED = "ignored"  # its name matches [files] ignore
+    UNUSABLE = "unusable"  # FIFO, socket, device, dangling or forbidden link, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in an execution directory that is not a directory.
+
+    Attributes:
+        path: Below the execution directory, "/" between segments; bytes that are not UTF-8 stand
+            as surrogates (PEP 383).
+        size_bytes: Of the file that the name leads to.
+        mtime_ns: Modification time of that file, nanoseconds since the epoch.
+        device: Number of the file system that holds the file.
+        inode: Number of the file there: (device, inode) is the same for two links to one file.
+        link: The name is a symbolic link.
+        problem: Why it cannot be uploaded, as a sentence, where `kind` is UNUSABLE.
+    """
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    device: int
+    inode: int
+    link: bool = False
+    kind: Kind = Kind.CONTENT
+    problem: str | None = None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The file behind the name, whatever it is called."""
+        return self.device, self.inode
+
+    @property
+    def stamp(self) -> tuple[int, int, int, int]:
+        """What must not move between two looks for the content to count as the same."""
+        return self.size_bytes, self.mtime_ns, self.device, self.inode
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One complete look at an execution directory.
+
+    Attributes:
+        root: Absolute path of the execution directory.
+        entries: By path. Directories do not count, nor do receipts of our own.
+        looked_at: When the look began, UTC by this host's clock.
+        unreadable: Directories below that could not be listed, with the reason.
+    """
+
+    root: str
+    entries: Mapping[str, Entry]
+    looked_at: datetime
+    unreadable: Mapping[str, str]
+
+    def digest(self) -> str:
+        """Return what changes if and only if names or stamps change; ignored files do not count."""
+        state = hashlib.sha256()
+        for path in sorted(self.entries):
+            entry = self.entries[path]
+            if entry.kind is not Kind.IGNORED:
+                state.update(
+                    f"{path}\0{entry.stamp}\0{entry.kind}\n".encode(errors="surrogateescape")
+                )
+        for path in sorted(self.unreadable):
+            state.update(f"unreadable {path}\n".encode(errors="surrogateescape"))
+        return state.hexdigest()

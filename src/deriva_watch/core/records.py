@@ -1,0 +1,179 @@
+"""What the journal holds, as values, and the changes it accepts.
+
+A change of state goes through `states`; it and the line of history that explains it are one
+transaction, and its event follows the commit. A *note* changes facts without moving a state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypedDict
+
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """An execution directory as the journal knows it.
+
+    Attributes:
+        id: Number in this journal.
+        prefix: The folder that holds `deriva-ml/`.
+        rid: Name of the directory, the RID of its Execution.
+        server: "host/catalog" that it goes to.
+        state: Where it stands.
+        changed_at: When it came there, UTC.
+        next_at: When it is looked at or tried again, UTC, or None.
+        attempts: Failed attempts in a row.
+        digest: Of the observation that the last plan was made from (`Observation.digest`).
+        verdict: Why it counts as complete, with the evidence.
+        what, why, next: The sentence for a person, where it was refused or waits.
+        status_set: The Status that we ourselves wrote last into the catalog's row.
+        ours: A person said `--this-catalog`: the directory belongs here whatever the signs say.
+    """
+
+    id: int
+    prefix: str
+    rid: str
+    server: str
+    state: ExecutionState
+    changed_at: datetime
+    next_at: datetime | None = None
+    attempts: int = 0
+    digest: str | None = None
+    verdict: Mapping[str, Any] | None = None
+    what: str | None = None
+    why: str | None = None
+    next: str | None = None
+    status_set: str | None = None
+    ours: bool = False
+
+
+class ExecutionFacts(TypedDict, total=False):
+    """Columns of an execution that a change may set; names as in `ExecutionRecord`."""
+
+    next_at: datetime | None
+    attempts: int
+    digest: str | None
+    verdict: Mapping[str, Any] | None
+    what: str | None
+    why: str | None
+    next: str | None
+    status_set: str | None
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as the journal knows it.
+
+    Attributes:
+        id: Number in this journal.
+        execution_id: Its execution's number.
+        path: Below the execution directory, as `Entry.path`.
+        state: Where it stands.
+        changed_at: When it came there, UTC.
+        size_bytes, mtime_ns, device, inode: The stamp of the content that the digests describe.
+        statement: What the manifest, the path and the type files say of it (digest of the plan).
+        md5, sha256: Hexadecimal.
+        table: "schema:table" of its asset row.
+        url: The object version that holds its bytes.
+        rid: RID of its row.
+        adopted: The row was there before; it was not made by us.
+        job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged.
+        what, why, next: The sentence for a person, where it was refused.
+    """
+
+    id: int
+    execution_id: int
+    path: str
+    state: FileState
+    changed_at: datetime
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    device: int = 0
+    inode: int = 0
+    statement: str | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    table: str | None = None
+    url: str | None = None
+    rid: str | None = None
+    adopted: bool = False
+    job: Mapping[str, Any] | None = None
+    what: str | None = None
+    why: str | None = None
+    next: str | None = None
+
+    @property
+    def stamp(self) -> tuple[int, int, int, int]:
+        """As `Entry.stamp`."""
+        return self.size_bytes, self.mtime_ns, self.device, self.inode
+
+
+class FileFacts(TypedDict, total=False):
+    """Columns of a file that a change may set; names as in `FileRecord`."""
+
+    size_bytes: int
+    mtime_ns: int
+    device: int
+    inode: int
+    statement: str | None
+    md5: str | None
+    sha256: str | None
+    table: str | None
+    url: str | None
+    rid: str | None
+    adopted: bool
+    job: Mapping[str, Any] | None
+    what: str | None
+    why: str | None
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveExecution:
+    """Apply *trigger* to an execution and set *facts*; what/why/next are cleared unless given."""
+
+    execution_id: int
+    trigger: ExecutionTrigger
+    facts: ExecutionFacts = field(default_factory=ExecutionFacts)
+    report: Mapping[str, Any] = field(default_factory=dict)  # further fields of the event
+
+
+@dataclass(frozen=True, slots=True)
+class NoteExecution:
+    """Set *facts* of an execution without moving it; no event."""
+
+    execution_id: int
+    facts: ExecutionFacts
+
+
+@dataclass(frozen=True, slots=True)
+class AddFile:
+    """A file seen for the first time: it enters in FileState.FOUND."""
+
+    execution_id: int
+    path: str
+    facts: FileFacts
+
+
+@dataclass(frozen=True, slots=True)
+class MoveFile:
+    """Apply *trigger* to a file and set *facts*; what/why/next are cleared unless given."""
+
+    file_id: int
+    trigger: FileTrigger
+    facts: FileFacts = field(default_factory=FileFacts)
+    seconds: float | None = None  # how long the step took, for the event
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFile:
+    """Set *facts* of a file without moving it, such as the chunks an upload job has; no event."""
+
+    file_id: int
+    facts: FileFacts
+
+
+Change = MoveExecution | NoteExecution | AddFile | MoveFile | NoteFile

@@ -1,0 +1,1 @@
+"""TOUCHES. One file for one outside thing; the edges do not know each other."""

@@ -1,0 +1,1 @@
+"""DOES. The upload pipeline, written against the small Protocols in `ports`."""

@@ -1,0 +1,153 @@
+"""What the engine needs of the outside, written by its user.
+
+Every call may be repeated: a crash between a call and its journal entry repeats that call once.
+All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedError` of
+`core.errors`, and nothing else on purpose.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, Protocol
+
+from deriva_watch.core.events import Event
+from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.records import Change, ExecutionRecord, FileRecord
+
+Row = dict[str, Any]
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """What HEAD tells of an object: `url` is "/hatrac/name:version", `etag` as the server sent it."""
+
+    url: str
+    etag: str
+    size_bytes: int
+    md5: str | None  # hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """The headers a new object version is stored with; digests are hexadecimal."""
+
+    name: str  # "/hatrac/…", percent-encoded as it goes on the wire
+    size_bytes: int
+    md5: str
+    sha256: str
+    content_type: str
+    content_disposition: str | None
+
+
+class Catalog(Protocol):
+    """One ERMrest catalog. Only the one catalog writer calls the methods that change it."""
+
+    def model(self) -> CatalogModel:
+        """Return the catalog's model, fetched again only when its snaptime moved."""
+        ...
+
+    def execution(self, rid: str) -> Row | None:
+        """Return the row of deriva-ml:Execution, or None. The table's name is the model's."""
+        ...
+
+    def rid_table(self, rid: str) -> TableName | None:
+        """Return the table that *rid* is a row of, or None."""
+        ...
+
+    def rows_with(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
+        """Return the rows whose *column* has one of *values*; long lists are paged by URL length."""
+        ...
+
+    def insert(
+        self, table: TableName, rows: Sequence[Row], *, given_rids: bool = False
+    ) -> list[Row]:
+        """POST with onconflict=skip; return the rows that were inserted, in the order sent.
+
+        Columns that no row gives take their defaults. With *given_rids* every row carries its RID
+        and keeps it. All rows or none (one transaction); a bad row refuses the whole batch.
+        """
+        ...
+
+    def terms(self, table: TableName) -> frozenset[str]:
+        """Return the names of the terms of a vocabulary."""
+        ...
+
+    def move_status(self, execution: str, old: str | None, new: str) -> bool:
+        """Compare and set Execution.Status; False: somebody moved it, nothing was changed."""
+        ...
+
+    def claimable(self, rids: Iterable[str]) -> frozenset[str]:
+        """Return those of *rids* that we may give to rows: leased by us, or any if we own."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """One Hatrac. Names are "/hatrac/…", percent-encoded."""
+
+    def head(self, name: str) -> ObjectVersion | None:
+        """Return the current version, or None where the name has no content."""
+        ...
+
+    def make_namespace(self, name: str) -> None:
+        """Create the namespace with its parents, unless it is there."""
+        ...
+
+    def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:
+        """Store a version and return its URL.
+
+        *replaces* is the ETag of the version it comes after; without it the name must have no
+        content. None: the precondition failed (412); HEAD tells what is there now.
+        """
+        ...
+
+    def open_job(self, head: ObjectHead, chunk_bytes: int) -> str:
+        """Create an upload job, with content-md5, and return its URL."""
+        ...
+
+    def job_is_open(self, job: str) -> bool:
+        """Tell whether the job still takes chunks."""
+        ...
+
+    def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
+        """Send chunk *number*; sending it again overwrites it."""
+        ...
+
+    def finish_job(self, job: str) -> str | None:
+        """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
+        ...
+
+    def cancel_job(self, job: str) -> None:
+        """Cancel an unfinished job of ours; a job that is gone is fine."""
+        ...
+
+
+class Journal(Protocol):
+    """The memory. Reads see every committed change."""
+
+    def commit(self, changes: Sequence[Change]) -> list[int]:
+        """Write all changes in one transaction and return when it is durable.
+
+        Returns one number a change: the id of the file or execution. Events follow the commit.
+        """
+        ...
+
+    def execution(self, execution_id: int) -> ExecutionRecord:
+        """Return an execution; KeyError where there is none."""
+        ...
+
+    def files(self, execution_id: int) -> list[FileRecord]:
+        """Return the files of an execution by path."""
+        ...
+
+    def holders(self, urls: Iterable[str]) -> Mapping[str, int]:
+        """Return which of the object versions a file of this journal holds: URL → file id."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, brought by the caller so that tests can turn it."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        ...
