@@ -1,0 +1,79 @@
+"""What lies below an execution directory: one table, a row per known shape.
+
+It parses paths and creates nothing: a watcher that made directories would write into the tree it
+watches. The builders that do create them are in `staging`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from deriva_watch.core.model import ML_SCHEMA
+
+ROOT: Final = "deriva-ml"  # the folder below the prefix
+RECEIPT: Final = "deriva-watch-receipt.json"
+MANIFEST: Final = "asset-manifest.json"
+
+
+class Shape(StrEnum):
+    """The role a file plays because of where it lies."""
+
+    ASSET_TREE = "asset tree"  # asset/<schema>/<table>/<metadata…>/[<RID>/]<file>
+    FLAT = "flat asset"  # assets/<Table>/<file>, described elsewhere
+    TYPED = "typed asset"  # execution-asset/<type>/<file>, execution-metadata/<type>/<file>
+    ASSET_TYPES = "asset types"  # asset-type/<schema>/<table>.jsonl
+    MANIFEST = "manifest"
+    OLD_MANIFEST = "migrated manifest"  # superseded: says nothing any more
+    MARKER = "marker"  # the writer's word that the directory is complete
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file lies, read from its path.
+
+    Attributes:
+        shape: The row of the table that matched.
+        part: The named parts of the path: schema, table, type, rest, file.
+    """
+
+    shape: Shape
+    part: Mapping[str, str]
+
+
+_TREE: Final = r"(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<rest>(?:[^/]+/)*)(?P<file>[^/]+)"
+_STAGED: Final = r"(?:upload-staging/(?:deriva-ml/execution/[^/]+/)?)?"
+
+_SHAPES: Final = tuple(
+    (shape, re.compile(pattern, re.DOTALL))
+    for shape, pattern in (
+        (Shape.ASSET_TREE, _STAGED + "asset/" + _TREE),
+        (Shape.FLAT, r"assets/(?P<table>[^/]+)/(?P<file>[^/]+)"),
+        (Shape.TYPED, r"execution-(?P<kind>asset|metadata)/(?P<type>[^/]+)/(?P<file>[^/]+)"),
+        (Shape.ASSET_TYPES, r"asset-type/(?P<schema>[^/]+)/(?P<table>[^/]+)\.jsonl"),
+        (Shape.MANIFEST, re.escape(MANIFEST)),
+        (Shape.OLD_MANIFEST, r"asset-manifest.*\.migrated\.json"),
+    )
+)
+
+# execution-asset/ and execution-metadata/ stand for these tables of deriva-ml.
+TYPED_TABLES: Final = {
+    "asset": (ML_SCHEMA, "Execution_Asset"),
+    "metadata": (ML_SCHEMA, "Execution_Metadata"),
+}
+
+
+def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
+    """Return where *path*, below the execution directory, lies; None: no known shape."""
+    if path in markers:
+        return Place(Shape.MARKER, {})
+    for shape, pattern in _SHAPES:
+        if match := pattern.fullmatch(path):
+            return Place(shape, {k: v for k, v in match.groupdict().items() if v is not None})
+    return None
+
+
+def metadata_segments(rest: str) -> list[str]:
+    """Return the directories between a table and a file of an asset tree."""
+    return rest.split("/")[:-1]

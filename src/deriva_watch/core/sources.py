@@ -1,0 +1,116 @@
+"""What writers say about their files beside the path: manifest and asset-type files.
+
+Pure readers of text; whoever reads the disk passes what it found.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deriva_watch.core.layout import MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one source says of an asset.
+
+    Attributes:
+        source: Its name for a person: "the manifest", "the path", "deriva-ml's workspace".
+        schema, table: The asset table; schema None where the source gives only the table.
+        metadata: Values by column; a column that is absent is no statement.
+        types: Asset types, or None for no statement.
+        description: Text, or None for no statement.
+        rid: The RID that its row must have, or None.
+        recorded: The source says that its row is in the catalog already.
+    """
+
+    source: str
+    table: str
+    schema: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    types: tuple[str, ...] | None = None
+    description: str | None = None
+    rid: str | None = None
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A parsed asset-manifest.json: statements by "<Table>/<file>", and what is wrong with it."""
+
+    entries: Mapping[str, Statement]
+    problems: Mapping[str, str]  # by key; "" is the whole file
+
+
+def read_manifest(text: str) -> Manifest:
+    """Read a manifest; every fault is a sentence, none stops the entries that are right."""
+    try:
+        document = json.loads(text)
+        assets = document.get("assets", {})
+        if not isinstance(assets, dict):
+            return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
+    except ValueError as error:
+        return Manifest({}, {"": f"{MANIFEST} is no valid JSON: {error}"})
+    except AttributeError:
+        return Manifest({}, {"": f"{MANIFEST} is no JSON object"})
+    entries, problems = {}, {}
+    for key, entry in assets.items():
+        try:
+            entries[key] = _entry(key, entry)
+        except (TypeError, ValueError) as error:
+            problems[key] = f"the manifest's entry {key!r} cannot be used: {error}"
+    return Manifest(entries, problems)
+
+
+def _entry(key: str, entry: Any) -> Statement:
+    if not isinstance(entry, dict):
+        raise TypeError("it is no object")
+    table, slash, name = key.partition("/")
+    if not (table and slash and name) or "/" in name:
+        raise ValueError('its name is not "<Table>/<file>"')
+    metadata, types = entry.get("metadata") or {}, entry.get("asset_types")
+    if not isinstance(metadata, dict):
+        raise TypeError('"metadata" is no object')
+    if types is not None and not _are_names(types):
+        raise TypeError('"asset_types" is no list of names')
+    for name in ("asset_table", "schema", "description", "rid"):
+        if not isinstance(entry.get(name), str | None):
+            raise TypeError(f'"{name}" is no text')
+    return Statement(
+        source="the manifest",
+        schema=entry.get("schema"),
+        table=entry.get("asset_table") or table,
+        metadata=metadata,
+        types=None if types is None else tuple(types),
+        description=entry.get("description"),
+        rid=entry.get("rid"),
+        recorded=entry.get("status") == "uploaded" and bool(entry.get("rid")),
+    )
+
+
+def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Read `{file: [types]}` lines; the last line of a name wins.
+
+    Returns:
+        Types by file name, and a sentence for each line that cannot be read.
+    """
+    types: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except ValueError as error:
+            problems.append(f"line {number} is no valid JSON: {error}")
+            continue
+        if not isinstance(document, dict) or not all(map(_are_names, document.values())):
+            problems.append(f"line {number} is not {{file: [types]}}")
+            continue
+        types.update({name: tuple(names) for name, names in document.items()})
+    return types, problems
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

@@ -1,0 +1,280 @@
+"""The bulk-upload specification: which file becomes an object and a row of which table.
+
+`bulk_upload_configuration` makes one from a catalog's model; `Spec` reads one and applies it to
+paths. Keys and templates are those of deriva-py's uploader, so that it can use ours and we its.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import FILE_COLUMNS, TableName
+from deriva_watch.core.values import NULL_SENTINEL
+
+DEFAULT_CHUNK_BYTES: Final = 25 * 1024 * 1024
+_EXECUTION: Final = r"(?s)^.*/deriva-ml/execution/(?P<execution_rid>[-\w]+)"
+# Any name a Linux file can have: several dots, none, spaces, a leading dot.
+_FILE: Final = r"(?P<file>[^/]+?)(?:[.](?P<ext>[^./]*))?\Z"
+_TABLE_FILE: Final = (
+    r"(?s)^.*/deriva-ml/(?:execution/(?P<execution_rid>[-\w]+)/)?"
+    r"table/(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P=table)[.](?:csv|json)\Z"
+)
+# Hatrac's file system backend: a quoted name and ":" + version must fit into 255 bytes (measured).
+_NAME_BYTES: Final = 255 - 27
+
+
+class SchemaLike(Protocol):
+    """A schema of any model."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+class TableLike(Protocol):
+    """A table of any model: ours, the bindings' or deriva-ml's."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def schema(self) -> SchemaLike:
+        """Its schema."""
+        ...
+
+
+class ModelLike(Protocol):
+    """What a bulk spec is generated from."""
+
+    def find_assets(self) -> Iterable[Any]:
+        """Return the asset tables."""
+        ...
+
+    def name_to_table(self, table: Any, /) -> Any:
+        """Return the table of that name."""
+        ...
+
+    def asset_metadata(self, table: Any, /) -> set[str]:
+        """Return the metadata columns of an asset table."""
+        ...
+
+
+def asset_table_upload_spec(
+    model: ModelLike, asset_table: str | TableLike, chunk_size: int | None = None
+) -> dict[str, Any]:
+    """Return the mapping that uploads the files of one asset table.
+
+    A path carries one directory for every metadata column, in sorted order, then, optionally, one
+    for the RID that the row shall have, then the file.
+
+    Args:
+        model: The catalog's model.
+        asset_table: The asset table, or its name.
+        chunk_size: Length of the chunks of large files, in bytes; None: the uploader's own.
+    """
+    table = model.name_to_table(asset_table)
+    schema, columns = table.schema.name, sorted(model.asset_metadata(table))
+    segments = "".join(f"(?P<{column}>[^/]+)/" for column in columns)
+    options: dict[str, Any] = {"versioned_urls": True}
+    if chunk_size is not None:
+        options["chunk_size"] = chunk_size
+    spec: dict[str, Any] = {
+        "column_map": {
+            "MD5": "{md5}",
+            "URL": "{URI}",
+            "Length": "{file_size}",
+            "Filename": "{file_name}",
+            "RID": "{RID}",
+        }
+        | {column: f"{{{column}}}" for column in columns},
+        "file_pattern": (
+            f"{_EXECUTION}/asset/{re.escape(schema)}/{re.escape(table.name)}/"
+            f"{segments}(?:(?P<RID>[-A-Z0-9]+)/)?{_FILE}"
+        ),
+        "asset_type": "file",
+        "target_table": [schema, table.name],
+        "checksum_types": ["sha256", "md5"],
+        "hatrac_options": options,
+        "hatrac_templates": {
+            "hatrac_uri": f"/hatrac/{quote(table.name, safe='')}/{{md5}}.{{file_name}}",
+            "content-disposition": "filename*=UTF-8''{file_name}",
+        },
+        "record_query_template": "/entity/{target_table}/MD5={md5}&Filename={file_name}",
+        "use_pre_allocated_rid": True,
+    }
+    if columns:  # without metadata columns no sentinel can occur
+        spec["pre_processors"] = [
+            {
+                "processor": "NullSentinelProcessor",
+                "processor_type": "deriva_watch.NullSentinelProcessor",
+            }
+        ]
+    return spec
+
+
+def bulk_upload_configuration(model: ModelLike, chunk_size: int | None = None) -> dict[str, Any]:
+    """Return the bulk spec of a catalog: every asset table, then rows of tables.
+
+    Args:
+        model: The catalog's model.
+        chunk_size: Length of the chunks of large files, in bytes; None: the uploader's own.
+    """
+    mappings = [asset_table_upload_spec(model, table, chunk_size) for table in model.find_assets()]
+    rows = {
+        "asset_type": "table",
+        "default_columns": ["RID", "RCB", "RMB", "RCT", "RMT"],
+        "file_pattern": _TABLE_FILE,
+        "ext_pattern": "^.*[.](?P<file_ext>json|csv)$",
+        "target_table": ["{schema}", "{table}"],
+    }
+    return {
+        "asset_mappings": [*mappings, rows],
+        "version_update_url": "https://github.com/informatics-isi-edu/deriva-client",
+        "version_compatibility": [[">=1.4.0", "<2.0.0"]],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping_:  # noqa: N801  # "mapping" is the field's word, and the name is taken
+    """One entry of `asset_mappings`, ready to use."""
+
+    number: int
+    asset_type: str
+    file_pattern: re.Pattern[str]
+    target: tuple[str, str]
+    column_map: Mapping[str, str]
+    object_name: str | None
+    disposition: str | None
+    chunk_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A path that a mapping took, with the named groups that say something."""
+
+    mapping: Mapping_
+    groups: Mapping[str, str]
+
+    @property
+    def table(self) -> TableName:
+        """The table that the file goes to."""
+        schema, table = self.mapping.target
+        return TableName(schema.format_map(self.groups), table.format_map(self.groups))
+
+
+class Spec:
+    """A bulk spec. The first mapping whose pattern is found in a path takes the file."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Read *document*; RefusedError names the mapping that cannot be used."""
+        self.document = document
+        self.mappings = [
+            _read_mapping(number, entry) for number, entry in enumerate(document["asset_mappings"])
+        ]
+
+    def match(self, path: str) -> Match | None:
+        """Return what takes *path*, absolute with "/" between segments, or None."""
+        for mapping in self.mappings:
+            if found := mapping.file_pattern.search(path):
+                groups = {k: v for k, v in found.groupdict().items() if v is not None}
+                return Match(mapping, groups)
+        return None
+
+
+def _read_mapping(number: int, entry: Mapping[str, Any]) -> Mapping_:
+    try:
+        templates = entry.get("hatrac_templates", {})
+        schema, table = entry["target_table"]
+        return Mapping_(
+            number=number,
+            asset_type=entry.get("asset_type", "file"),
+            file_pattern=re.compile(entry["file_pattern"]),
+            target=(schema, table),
+            column_map=entry.get("column_map", {}),
+            object_name=templates.get("hatrac_uri"),
+            disposition=templates.get("content-disposition"),
+            chunk_bytes=entry.get("hatrac_options", {}).get("chunk_size"),
+        )
+    except (KeyError, ValueError, TypeError, re.error) as error:
+        raise RefusedError(
+            what=f"mapping {number} of the bulk spec cannot be used",
+            why=f"{type(error).__name__}: {error}",
+            next="Mend the specification; `deriva-watch spec` prints the one in force.",
+        ) from None
+
+
+def environment(match: Match, file_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names that templates of *match* may use, before the content is known.
+
+    Args:
+        match: The mapping that took the file.
+        file_name: Last segment of its path.
+        values: Metadata by column, decoded; they take the place of the raw groups.
+    """
+    known = {k: v for k, v in match.groups.items() if v != NULL_SENTINEL}
+    known.update({k: v for k, v in values.items() if v is not None})
+    for name in [k for k, v in values.items() if v is None]:
+        known.pop(name, None)
+    known.setdefault("file_ext", "".join(PurePosixPath(file_name).suffixes))
+    return known | {"file_name": file_name, "target_table": str(match.table)}
+
+
+def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row that the column map makes of the *known* names.
+
+    A column whose template names something unknown is left out; a template that is a single name
+    keeps the type of its value.
+    """
+    made = {}
+    for column, template in match.mapping.column_map.items():
+        single = re.fullmatch(r"\{(\w+)\}", template)
+        if single:
+            value = known.get(single[1])
+        else:
+            try:
+                value = template.format_map(known)
+            except KeyError:
+                value = None
+        if value is not None:
+            made[column] = value
+    return made
+
+
+def object_name(match: Match, known: Mapping[str, Any]) -> str:
+    """Return the Hatrac name of the file, percent-encoded as it goes on the wire.
+
+    A name that is too long for the server is cut before its end; it begins with the content's MD5,
+    so it still names one content, and the row keeps the whole file name.
+    """
+    template = match.mapping.object_name or "/hatrac/{target_table}/{md5}.{file_name}"
+    quoted = {name: quote(str(value), safe="") for name, value in known.items()}
+    parent, _, leaf = template.format_map(quoted).rpartition("/")
+    return f"{parent}/{_cut(leaf)}"
+
+
+def _cut(leaf: str) -> str:
+    if len(leaf) <= _NAME_BYTES:
+        return leaf
+    head = leaf[:_NAME_BYTES]
+    return head[: head.rfind("%")] if "%" in head[-2:] else head
+
+
+def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
+    """Return the Content-Disposition; Hatrac takes plain characters only, others become "_"."""
+    if match.mapping.disposition is None:
+        return None
+    text = match.mapping.disposition.format_map(known)
+    head, _, name = text.partition("''")
+    return f"{head}''{re.sub('[^a-zA-Z0-9_.-]', '_', name)}"
+
+
+def row_columns(match: Match) -> set[str]:
+    """Return the metadata columns that the mapping fills from the path."""
+    return match.mapping.column_map.keys() - FILE_COLUMNS - {"RID"}
