@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import FILE_COLUMNS, TableName
-from deriva_watch.core.values import NULL_SENTINEL
 
 DEFAULT_CHUNK_BYTES: Final = 25 * 1024 * 1024
 _EXECUTION: Final = r"(?s)^.*/deriva-ml/execution/(?P<execution_rid>[-\w]+)"
@@ -25,6 +24,7 @@ _TABLE_FILE: Final = (
 )
 # Hatrac's file system backend: a quoted name and ":" + version must fit into 255 bytes (measured).
 _NAME_BYTES: Final = 255 - 27
+_SINGLE: Final = re.compile(r"\{(\w+)\}")
 
 
 class SchemaLike(Protocol):
@@ -81,7 +81,9 @@ def asset_table_upload_spec(
     """
     table = model.name_to_table(asset_table)
     schema, columns = table.schema.name, sorted(model.asset_metadata(table))
-    segments = "".join(f"(?P<{column}>[^/]+)/" for column in columns)
+    # A name that no pattern group can have gets a number.
+    groups = {c: c if c.isidentifier() else f"column_{n}" for n, c in enumerate(columns)}
+    segments = "".join(f"(?P<{group}>[^/]+)/" for group in groups.values())
     options: dict[str, Any] = {"versioned_urls": True}
     if chunk_size is not None:
         options["chunk_size"] = chunk_size
@@ -93,7 +95,7 @@ def asset_table_upload_spec(
             "Filename": "{file_name}",
             "RID": "{RID}",
         }
-        | {column: f"{{{column}}}" for column in columns},
+        | {column: f"{{{group}}}" for column, group in groups.items()},
         "file_pattern": (
             f"{_EXECUTION}/asset/{re.escape(schema)}/{re.escape(table.name)}/"
             f"{segments}(?:(?P<RID>[-A-Z0-9]+)/)?{_FILE}"
@@ -142,7 +144,7 @@ def bulk_upload_configuration(model: ModelLike, chunk_size: int | None = None) -
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping_:  # noqa: N801  # "mapping" is the field's word, and the name is taken
+class AssetMapping:
     """One entry of `asset_mappings`, ready to use."""
 
     number: int
@@ -154,12 +156,19 @@ class Mapping_:  # noqa: N801  # "mapping" is the field's word, and the name is 
     disposition: str | None
     chunk_bytes: int | None
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """The metadata columns that are filled from one named group each: column → group."""
+        singles = {c: _SINGLE.fullmatch(t) for c, t in self.column_map.items()}
+        own = FILE_COLUMNS | {"RID"}
+        return {c: found[1] for c, found in singles.items() if found and c not in own}
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """A path that a mapping took, with the named groups that say something."""
 
-    mapping: Mapping_
+    mapping: AssetMapping
     groups: Mapping[str, str]
 
     @property
@@ -188,11 +197,11 @@ class Spec:
         return None
 
 
-def _read_mapping(number: int, entry: Mapping[str, Any]) -> Mapping_:
+def _read_mapping(number: int, entry: Mapping[str, Any]) -> AssetMapping:
     try:
         templates = entry.get("hatrac_templates", {})
         schema, table = entry["target_table"]
-        return Mapping_(
+        return AssetMapping(
             number=number,
             asset_type=entry.get("asset_type", "file"),
             file_pattern=re.compile(entry["file_pattern"]),
@@ -216,12 +225,11 @@ def environment(match: Match, file_name: str, values: Mapping[str, Any]) -> dict
     Args:
         match: The mapping that took the file.
         file_name: Last segment of its path.
-        values: Metadata by column, decoded; they take the place of the raw groups.
+        values: Metadata by column; they take the place of the raw groups.
     """
-    known = {k: v for k, v in match.groups.items() if v != NULL_SENTINEL}
-    known.update({k: v for k, v in values.items() if v is not None})
-    for name in [k for k, v in values.items() if v is None]:
-        known.pop(name, None)
+    known: dict[str, Any] = dict(match.groups)
+    for column, group in match.mapping.groups.items():
+        known[group] = values.get(column)
     known.setdefault("file_ext", "".join(PurePosixPath(file_name).suffixes))
     return known | {"file_name": file_name, "target_table": str(match.table)}
 
@@ -234,14 +242,11 @@ def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
     """
     made = {}
     for column, template in match.mapping.column_map.items():
-        single = re.fullmatch(r"\{(\w+)\}", template)
-        if single:
-            value = known.get(single[1])
-        else:
-            try:
-                value = template.format_map(known)
-            except KeyError:
-                value = None
+        single = _SINGLE.fullmatch(template)
+        try:
+            value = known.get(single[1]) if single else template.format_map(known)
+        except KeyError:
+            continue
         if value is not None:
             made[column] = value
     return made
@@ -273,8 +278,3 @@ def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
     text = match.mapping.disposition.format_map(known)
     head, _, name = text.partition("''")
     return f"{head}''{re.sub('[^a-zA-Z0-9_.-]', '_', name)}"
-
-
-def row_columns(match: Match) -> set[str]:
-    """Return the metadata columns that the mapping fills from the path."""
-    return match.mapping.column_map.keys() - FILE_COLUMNS - {"RID"}

@@ -1,0 +1,96 @@
+"""Is a row that is already in the catalog the row of this file?
+
+The rule: same MD5, Filename and Length make a candidate; the metadata that the file gives decides.
+NULL is no statement, on either side. Description, types and links never decide.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deriva_watch.core.model import Table
+from deriva_watch.core.values import same
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A row that says what the file says.
+
+    Attributes:
+        row: The row to take; it is never written to.
+        among: How many rows would have done; more than one is worth a notice.
+    """
+
+    row: Mapping[str, Any]
+    among: int
+
+
+def adopt(
+    table: Table,
+    values: Mapping[str, Any],
+    candidates: Iterable[Mapping[str, Any]],
+    given_rid: str | None = None,
+    held: Iterable[str] = (),
+) -> Adoption | None:
+    """Choose the row that *values* describe, or None where another asset must be made.
+
+    Args:
+        table: The asset table.
+        values: Metadata by column, as the file gives them.
+        candidates: Rows with the file's MD5, Filename and Length.
+        given_rid: The RID that the file's row must have; a row with it goes before all others.
+        held: RIDs of rows that other files of ours stand for: they fit only if all is equal.
+    """
+    others = set(held)
+    fits = [
+        (score, row)
+        for row in candidates
+        if (score := _fit(table, values, row)) is not None
+        and (row["RID"] not in others or score == _whole(values, row))
+    ]
+    if not fits:
+        return None
+    exact = [row for _, row in fits if given_rid is not None and row["RID"] == given_rid]
+    best = max(score for score, _ in fits)
+    equals = exact or [row for score, row in fits if score == best]
+    return Adoption(min(equals, key=lambda row: rid_order(row["RID"])), len(equals))
+
+
+def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> int | None:
+    """Count the given values that the row has; None where it has another one."""
+    score = 0
+    for column, value in values.items():
+        known = row.get(column)
+        if value is None or known is None:
+            continue
+        if not same(table.column[column], value, known):
+            return None
+        score += 1
+    return score
+
+
+def _whole(values: Mapping[str, Any], row: Mapping[str, Any]) -> int:
+    """Return the score of a row that says neither more nor less than *values*."""
+    given = {column for column, value in values.items() if value is not None}
+    known = {column for column in values if row.get(column) is not None}
+    return len(given) if given == known else -1
+
+
+def rid_order(rid: str) -> tuple[int, str]:
+    """Sort RIDs by age: the sequence makes them longer, then larger."""
+    return len(rid), rid
+
+
+def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return a unique key that the row itself gives, or None: it needs a leased RID.
+
+    All its columns are given, none is NULL (UNIQUE with NULL never conflicts), none is filled by
+    the system or by a default.
+    """
+    for key in table.keys:
+        columns: Sequence[str] = sorted(key)
+        if all(
+            row.get(name) is not None and not table.column[name].has_default for name in columns
+        ):
+            return key
+    return None
