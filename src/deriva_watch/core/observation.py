@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
+
+RECEIPT_NAME: Final = "deriva-watch-receipt.json"
+"""The copy of the receipt in an execution directory; never an entry."""
+
+OWN_PREFIX: Final = ".deriva-watch-"
+"""How our own temporary files in an execution directory begin; never entries."""
 
 
 class Kind(StrEnum):
@@ -26,7 +33,8 @@ class Entry:
         mtime_ns: Modification time of that file, nanoseconds since the epoch.
         device: Number of the file system that holds the file.
         inode: Number of the file there: (device, inode) is the same for two links to one file.
-        link: The name is a symbolic link.
+        link: The name is a symbolic link, or lies in a directory that is one.
+        target: Where a link leads: absolute, without further links; None for any other name.
         problem: Why it cannot be uploaded, as a sentence, where `kind` is UNUSABLE.
     """
 
@@ -36,6 +44,7 @@ class Entry:
     device: int
     inode: int
     link: bool = False
+    target: str | None = None
     kind: Kind = Kind.CONTENT
     problem: str | None = None
 
@@ -78,3 +87,24 @@ class Observation:
         for path in sorted(self.unreadable):
             state.update(f"unreadable {path}\n".encode(errors="surrogateescape"))
         return state.hexdigest()
+
+
+class HolderMethod(StrEnum):
+    """How it was found out who holds files open for writing."""
+
+    PROC = "proc"  # the descriptors of every process of this host were read
+    LEASE = "lease"  # the kernel was asked for a read lease on every file
+    UNKNOWN = "unknown"  # neither was possible for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Which files of an execution directory some process of this host has open for writing.
+
+    Attributes:
+        open: Paths as `Entry.path`. With UNKNOWN there may be more.
+        method: How far the answer can be trusted.
+    """
+
+    open: frozenset[str]
+    method: HolderMethod
