@@ -1,0 +1,309 @@
+"""What the operator decides: one frozen value from file, environment and flags, checked whole.
+
+The defaults stand here; `config.example.toml` explains every key. Later places win:
+defaults, the TOML file, the environment (`DERIVA_WATCH_SECTION__KEY`), flags.
+
+pydantic alone reads them: pydantic-settings would take 0.14 s more of every command, pass over
+unknown variables, and could not say which file, line or variable a wrong value came from.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from deriva_watch.core.errors import SettingsError
+from deriva_watch.settings_sources import CONFIG_VARIABLE, LATER, Draft, problems_of
+
+_IGNORED: Final = (
+    *(".deriva-upload-state-*", ".DS_Store", "._*", "@eaDir", "Thumbs.db", "desktop.ini"),
+    *(".nfs*", "*.part", "*.partial", "*.tmp", "*.crdownload", ".*.swp", "~$*", ".~lock.*#"),
+)
+_PLACES: Final = (
+    "deriva-watch.toml",
+    "~/.config/deriva-watch/config.toml",
+    "/etc/deriva-watch/config.toml",
+)
+_LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+def _home(value: object) -> object:
+    # os.path leaves "~" alone where there is no home; Path.expanduser() would raise.
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path, or begin with ~/")
+    return path
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("names no file; correct the path, or take it out for the system's bundle")
+    return path
+
+
+Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+SomeSeconds = Annotated[Seconds, Field(gt=0)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+AbsolutePath = Annotated[Path, BeforeValidator(_home), AfterValidator(_absolute)]
+
+
+class _Section(BaseModel):
+    # Values stay out of error texts: one of them may be a secret in the wrong place.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+
+class Server(_Section):
+    """The Deriva server. Without `credential_file` systemd's or deriva's own is taken."""
+
+    host: str
+    catalog: Annotated[str, Field(coerce_numbers_to_str=True)] = "1"
+    protocol: Literal["https", "http"] = "https"
+    credential_file: AbsolutePath | None = None
+    ca_bundle: Annotated[AbsolutePath, AfterValidator(_file)] | None = None
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", host):
+            raise ValueError("must be a bare name such as data.example.org or localhost:8080")
+        return host
+
+    @field_validator("catalog")
+    @classmethod
+    def _one_segment(cls, catalog: str) -> str:
+        if not re.fullmatch(r"[\w.~-]+", catalog):
+            raise ValueError('must be the id or alias of a catalog, such as "1"')
+        return catalog
+
+    @field_validator("protocol")
+    @classmethod
+    def _encrypted(cls, protocol: str, info: ValidationInfo) -> str:
+        if protocol == "http" and not _is_loopback(info.data.get("host", "localhost")):
+            raise ValueError(
+                "must be https; http is for this machine itself, elsewhere others read along"
+            )
+        return protocol
+
+
+def _is_loopback(host: str) -> bool:
+    name = re.sub(r":\d+$", "", host).strip("[]")
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
+
+
+class Watch(_Section):
+    """One folder that holds `deriva-ml/`."""
+
+    prefix: AbsolutePath
+    observer: Literal["auto", "native", "polling"] = "auto"
+    rescan_s: SomeSeconds = 60
+    newer_than: Annotated[None, LATER] = None
+
+
+class Completion(_Section):
+    """When an execution directory counts as complete."""
+
+    quiet_s: Seconds = 30
+    quiet_max_s: Seconds = 600
+    quiet_after_signal_s: Seconds = 5
+    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
+    trust_status: bool = True
+    max_running_s: Seconds = 7 * 24 * 3600
+    grace_s: Seconds = 60
+    foreign_upload_cap_s: Seconds = 3600
+
+    @field_validator("quiet_max_s")
+    @classmethod
+    def _not_below(cls, quiet_max_s: float, info: ValidationInfo) -> float:
+        if quiet_max_s < info.data.get("quiet_s", 0):
+            raise ValueError("must not be below quiet_s; raise it, or lower quiet_s")
+        return quiet_max_s
+
+
+class Spec(_Section):
+    """Where the bulk specification comes from: the catalog's model, so far."""
+
+    source: Annotated[Literal["model"], LATER] = "model"
+    file: Annotated[None, LATER] = None
+    allowed_processors: Annotated[tuple[()], LATER] = ()
+
+
+class Files(_Section):
+    """Which files are uploaded, and how their paths are read."""
+
+    ignore: tuple[str, ...] = _IGNORED
+    allowed_link_roots: tuple[AbsolutePath, ...] = ()
+    metadata_order: Literal["infer", "sorted"] = "infer"
+
+
+class DerivaMl(_Section):
+    """What may be written into deriva-ml's own workspace database."""
+
+    write_back: bool = False
+
+
+class Transfer(_Section):
+    """How bytes are sent."""
+
+    connections: Annotated[Count, Field(le=64)] = 4
+    chunk_bytes: Annotated[ByteSize, BeforeValidator(_number)] = ByteSize(25 * 1024**2)
+    timeout_s: SomeSeconds = 600
+    bandwidth_bytes_per_s: Annotated[int, Field(ge=0, le=0), LATER] = 0
+
+    @field_validator("chunk_bytes")
+    @classmethod
+    def _fits(cls, chunk_bytes: ByteSize) -> ByteSize:
+        if not 0 < chunk_bytes <= _LARGEST_BODY:
+            raise ValueError("must be above 0 and at most 128MiB, the largest body a server takes")
+        return chunk_bytes
+
+
+class Retry(_Section):
+    """How long to wait after a failure that may pass."""
+
+    initial_s: SomeSeconds = 5
+    max_s: SomeSeconds = 900
+    max_attempts: Count = 10
+
+    @field_validator("max_s")
+    @classmethod
+    def _not_below(cls, max_s: float, info: ValidationInfo) -> float:
+        if max_s < info.data.get("initial_s", 0):
+            raise ValueError("must not be below initial_s; raise it, or lower initial_s")
+        return max_s
+
+
+def _journal_url() -> str:
+    """Return the journal below systemd's StateDirectory, else below the user's own state."""
+    service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    state = os.environ.get("XDG_STATE_HOME", "")
+    user = Path(state if state.startswith("/") else str(_home("~/.local/state")))
+    directory = Path(service) if service else user / "deriva-watch"
+    return f"sqlite:///{directory / 'journal.db'}"
+
+
+class Journal(_Section):
+    """Where the memory of the daemon lies."""
+
+    url: str = Field(default_factory=_journal_url)
+
+    @field_validator("url")
+    @classmethod
+    def _sqlite(cls, url: str) -> str:
+        if not re.fullmatch(r"sqlite:////[^?#]+", url):
+            raise ValueError(
+                "must be sqlite:/// and an absolute path: sqlite:////var/lib/journal.db"
+            )
+        return url
+
+
+class Status(_Section):
+    """Where the status page listens."""
+
+    listen: Annotated[Literal["127.0.0.1:9464"], LATER] = "127.0.0.1:9464"
+
+
+class Log(_Section):
+    """What is reported on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(_Section):
+    """Everything the operator decides. `load` makes it."""
+
+    server: Server
+    watch: tuple[Watch, ...] = ()
+    drop: Annotated[tuple[()], LATER] = ()
+    completion: Completion = Completion()
+    spec: Spec = Spec()
+    files: Files = Files()
+    deriva_ml: DerivaMl = DerivaMl()
+    transfer: Transfer = Transfer()
+    retry: Retry = Retry()
+    journal: Journal = Field(default_factory=Journal)
+    status: Status = Status()
+    log: Log = Log()
+
+    @field_validator("watch")
+    @classmethod
+    def _watched_once(cls, watch: tuple[Watch, ...]) -> tuple[Watch, ...]:
+        if len({one.prefix for one in watch}) < len(watch):
+            raise ValueError("names a prefix twice; take one out")
+        return watch
+
+    @property
+    def state_directory(self) -> Path:
+        """The folder of the journal; receipts live there too."""
+        return Path(self.journal.url.removeprefix("sqlite:///")).parent
+
+
+def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
+    """Return the settings of file, environment and *flags*.
+
+    Args:
+        config: The TOML file. None: the first of `$DERIVA_WATCH_CONFIG`, `deriva-watch.toml` here,
+            `~/.config/deriva-watch/config.toml` and `/etc/deriva-watch/config.toml`.
+        flags: What the command line says, nested like the file; None stands for "not given".
+
+    Raises:
+        SettingsError: `what` lists every problem, one a line.
+    """
+    file = config or find_config()
+    draft = Draft()
+    if file is not None:
+        draft.add_file(file)
+    draft.add_environment()
+    draft.add_flags(flags)
+    if file is None and "server" not in draft.values:
+        raise SettingsError(
+            "no configuration found",
+            f"there is none of {', '.join(str(place) for place in _PLACES)}",
+            "Copy config.example.toml to one of them and fill in [server] host, or name a file "
+            f"with --config FILE or ${CONFIG_VARIABLE}.",
+        )
+    try:
+        return Settings.model_validate(draft.values)
+    except ValidationError as error:
+        problems = problems_of(error, Settings, draft)
+    count = f"{len(problems)} settings" if len(problems) > 1 else "this setting"
+    raise SettingsError(
+        "\n".join(problems),
+        f"{count} cannot be used",
+        "Correct what is named; config.example.toml explains every key.",
+    )
+
+
+def find_config() -> Path | None:
+    """Return the configuration file that `load` takes where none is named."""
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    return next((file for place in _PLACES if (file := Path(str(_home(place)))).exists()), None)

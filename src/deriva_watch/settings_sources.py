@@ -1,0 +1,208 @@
+"""Where each setting comes from, and the sentences about those that are wrong.
+
+A value is kept with its origin (`file:line`, the variable's name, or "command line"), so that
+every complaint leads to the place where it can be mended. Values are never shown: one of them may
+be a secret in the wrong place.
+"""
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ByteSize, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from deriva_watch.core.errors import SettingsError
+
+CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
+LATER: Final = "is not available in this version, only its default may stand there"
+
+_PREFIX: Final = "DERIVA_WATCH_"
+_TABLE: Final = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
+_KEY: Final = re.compile(r"\s*([\w\"'.\s-]+?)\s*=")
+_TEXT: Final = "must be text in quotes"
+_SIZE: Final = 'must be a size such as "25MiB"'
+_MUST: Final = {  # where pydantic's own sentence speaks of Python
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "byte_size": _SIZE,
+    "byte_size_unit": _SIZE,
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "model_type": "must be a table",
+    "path_type": _TEXT,
+    "string_type": _TEXT,
+    "tuple_type": 'must be a list such as ["a", "b"]',
+}
+
+Place = tuple[str | int, ...]  # ("server", "host"), ("watch", 0, "prefix")
+
+
+class Draft:
+    """Settings before they are checked. What is added later wins."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self._origins: dict[Place, str] = {}
+
+    def add_file(self, file: Path) -> None:
+        """Add a TOML file; SettingsError if it cannot be read or is no TOML."""
+        text = _read(file)
+        for place, value in _leaves(_parse(file, text)):
+            self._put(place, value, str(file))
+        self._origins |= {place: f"{file}:{line}" for place, line in _lines(text).items()}
+        self._origins[()] = str(file)
+
+    def add_environment(self) -> None:
+        """Add each `DERIVA_WATCH_SECTION__KEY`; an empty variable counts as not given."""
+        for name, text in os.environ.items():
+            if name.startswith(_PREFIX) and name != CONFIG_VARIABLE and text:
+                place = tuple(name.removeprefix(_PREFIX).lower().split("__"))
+                for below, value in _leaves(_list_or_text(text)):
+                    self._put((*place, *below), value, name)
+
+    def add_flags(self, flags: Mapping[str, Any]) -> None:
+        """Add what the command line says; None and {} count as not given."""
+        for place, value in _leaves(flags):
+            if value is not None and value != {}:
+                self._put(place, value, "command line")
+
+    def origin(self, place: Place) -> str:
+        """Return where the value at *place* stands, or else what is in it or around it."""
+        if inside := [at for at in self._origins if place and at[: len(place)] == place]:
+            return self._origins[min(inside, key=len)]
+        return self.origin(place[:-1]) if place else self._origins.get((), "environment")
+
+    def _put(self, place: tuple[str, ...], value: Any, origin: str) -> None:
+        table = self.values
+        for name in place[:-1]:
+            if not isinstance(table.get(name), dict):
+                table[name] = {}
+            table = table[name]
+        table[place[-1]] = value
+        for old in [old for old in self._origins if old[: len(place)] == place]:
+            del self._origins[old]
+        self._origins[place] = origin
+
+
+def _leaves(tree: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what a nested table holds; a list is one value, and so is an empty table."""
+    if isinstance(tree, Mapping) and (tree or not place):
+        for name, below in tree.items():
+            yield from _leaves(below, (*place, name))
+    else:
+        yield place, tree
+
+
+def _list_or_text(text: str) -> Any:
+    try:
+        return json.loads(text) if text[0] in "[{" else text
+    except json.JSONDecodeError:
+        return text
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        why, mend = error.strerror or str(error), "Correct the path, or who may read it"
+    except UnicodeDecodeError as error:
+        why, mend = f"byte {error.start} is not UTF-8", "Save it as UTF-8"
+    raise SettingsError(f"{file}: cannot be read", why, f"{mend}.")
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        spot = re.findall(r"\d+", place) or [str(text.count("\n") + 1), "1"]  # "end of document"
+        raise SettingsError(
+            f"{file}:{':'.join(spot)}: is not TOML", message, "Correct that line."
+        ) from None
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Return the line of each table and key. A line that only looks like one does no harm."""
+    found: dict[Place, int] = {}
+    counts: Counter[Place] = Counter()
+    table: Place = ()
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := _TABLE.match(line):
+            table = _names(header[2])
+            if header[1] == "[[":
+                counts[table] += 1
+                table = (*table, counts[table] - 1)
+            found.setdefault(table, number)
+        elif key := _KEY.match(line):
+            found.setdefault((*table, *_names(key[1])), number)
+    return found
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(name.strip(" \t\"'") for name in dotted.split("."))
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], draft: Draft) -> list[str]:
+    """Return a sentence for each error: where, what, why, what next."""
+    return [
+        f"{draft.origin(found['loc'])}: {_sentence(found, model)}"
+        for found in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _sentence(found: ErrorDetails, model: type[BaseModel]) -> str:
+    *sections, name = [part for part in found["loc"] if isinstance(part, str)]
+    key = ".".join((*sections, name))
+    owner = _model_at(sections, model)
+    if found["type"] == "extra_forbidden":
+        return f"unknown key '{key}', nothing reads it; {_meant(name, owner, model)}"
+    if found["type"] == "missing":
+        return f"'{key}' is missing, it has no default; config.example.toml shows where it stands"
+    field = owner.model_fields[name]
+    if LATER in field.metadata:
+        return f"'{key}' {LATER}; take it out"
+    said = found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if found["type"] == "value_error":  # written here, and complete
+        return f"'{key}' {said}"
+    return f"'{key}' {_MUST.get(found['type'], said)}; {_example(name, field)}"
+
+
+def _model_at(sections: list[str], model: type[BaseModel]) -> type[BaseModel]:
+    for section in sections:
+        model = _inner(model.model_fields[section])
+    return model
+
+
+def _inner(field: FieldInfo) -> Any:
+    """Return the model of a section, whether it stands once or, as a list, often."""
+    return next(iter(get_args(field.annotation)), field.annotation)
+
+
+def _meant(name: str, owner: type[BaseModel], root: type[BaseModel]) -> str:
+    known = [key for key, field in owner.model_fields.items() if LATER not in field.metadata]
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean '{near[0]}'?"
+    for section, field in root.model_fields.items():
+        if name in getattr(_inner(field), "model_fields", {}):
+            return f"it belongs below [{section}]"
+    return f"known are {', '.join(known)}" if known else "take it out"
+
+
+def _example(name: str, field: FieldInfo) -> str:
+    if field.is_required() or field.default is None or field.default_factory:
+        return "config.example.toml explains it"
+    if isinstance(field.default, BaseModel):
+        return f"its keys stand below [{name}]"
+    size = isinstance(field.default, ByteSize)
+    return f"for example {name} = {json.dumps(field.default.human_readable() if size else field.default)}"
