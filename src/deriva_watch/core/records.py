@@ -132,8 +132,36 @@ class FileFacts(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryRecord:
+    """A line of history: how an execution or one of its files came to a state.
+
+    Attributes:
+        id: Number in this journal; the order of events.
+        execution_id: The execution's number.
+        file_id: The file's number; None: the execution itself moved.
+        at: When, UTC.
+        trigger: What moved it; None: it was seen for the first time.
+        before: The state it left, or None.
+        after: The state it came to.
+        detail: The facts that were set with it, and what was reported.
+    """
+
+    id: int
+    execution_id: int
+    file_id: int | None
+    at: datetime
+    trigger: str | None
+    before: str | None
+    after: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class MoveExecution:
-    """Apply *trigger* to an execution and set *facts*; what/why/next are cleared unless given."""
+    """Apply *trigger* to an execution and set *facts*.
+
+    What, why, next and next_at belong to one stay in a state: they are cleared unless given.
+    """
 
     execution_id: int
     trigger: ExecutionTrigger

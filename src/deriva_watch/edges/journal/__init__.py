@@ -1,0 +1,16 @@
+"""The journal: what every execution directory and file went through, in one database.
+
+journal    the parts as one thing: Journal for the daemon, Reader for everybody else
+writer     one thread that writes what many ask for, together
+changes    one transaction: rows read, moved by `core.states`, written back
+telling    what is told of a change: its event and its line of history
+reads      every question that is asked
+schema     the tables; `revision` and `migrations` bring an older journal to them
+sqlite     what only SQLite needs
+lock       one daemon a journal
+trouble    what is said of a journal that cannot be used
+"""
+
+from deriva_watch.edges.journal.journal import Journal, Reader, open_readonly
+
+__all__ = ["Journal", "Reader", "open_readonly"]

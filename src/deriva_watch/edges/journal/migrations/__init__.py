@@ -1,0 +1,1 @@
+"""From any earlier journal to the tables of `schema`, by Alembic."""

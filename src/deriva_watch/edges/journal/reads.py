@@ -1,0 +1,123 @@
+"""Every question that is asked of the journal; the answers are values of `core.records`."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, Select, func, select
+
+from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
+from deriva_watch.edges.journal.schema import execution, file, history
+from deriva_watch.edges.journal.trouble import explained
+
+LIST_LENGTH: Final = 500  # values in one IN (…)
+
+EXECUTION: Final = select(*(execution.c[field.name] for field in fields(ExecutionRecord)))
+FILE: Final = select(*(file.c[field.name] for field in fields(FileRecord)))
+HISTORY: Final = select(*(history.c[field.name] for field in fields(HistoryRecord)))
+
+_PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
+
+
+class Reads:
+    """The questions, each in a connection of its own: any thread may ask."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self.path = path
+        self._engine = engine
+
+    def execution(self, execution_id: int) -> ExecutionRecord:
+        """Return an execution; KeyError where there is none."""
+        for row in self._rows(EXECUTION.where(execution.c.id == execution_id)):
+            return ExecutionRecord(*row)
+        raise KeyError(execution_id)
+
+    def find(self, server: str, prefix: str, rid: str) -> ExecutionRecord | None:
+        """Return the execution of that directory, or None."""
+        for row in self._rows(EXECUTION.where(*same(server, prefix, rid))):
+            return ExecutionRecord(*row)
+        return None
+
+    def executions(
+        self,
+        states: Collection[ExecutionState] | None = None,
+        prefix: str | None = None,
+        rid: str | None = None,
+    ) -> list[ExecutionRecord]:
+        """Return the executions in one of *states*, below *prefix*, named *rid*; by number."""
+        query = EXECUTION.order_by(execution.c.id)
+        if states is not None:
+            query = query.where(execution.c.state.in_(states))
+        if prefix is not None:
+            query = query.where(execution.c.prefix == prefix)
+        if rid is not None:
+            query = query.where(execution.c.rid == rid)
+        return [ExecutionRecord(*row) for row in self._rows(query)]
+
+    def due(self, now: datetime) -> list[ExecutionRecord]:
+        """Return the waiting executions whose time has come, the most overdue first."""
+        waiting = execution.c.state == ExecutionState.WAITING
+        query = EXECUTION.where(waiting, execution.c.next_at <= now)
+        return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
+
+    def files(self, execution_id: int) -> list[FileRecord]:
+        """Return the files of an execution by path."""
+        query = FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
+        return [FileRecord(*row) for row in self._rows(query)]
+
+    def holders(self, urls: Iterable[str]) -> dict[str, int]:
+        """Return which of the object versions a file of this journal holds: URL → file id."""
+        asked = list(urls)
+        found: dict[str, int] = {}
+        for start in range(0, len(asked), LIST_LENGTH):
+            part = asked[start : start + LIST_LENGTH]
+            query = select(file.c.url, func.min(file.c.id)).where(file.c.url.in_(part))
+            found.update(dict(self._rows(query.group_by(file.c.url))))
+        return found
+
+    def history(self, execution_id: int) -> list[HistoryRecord]:
+        """Return what happened to an execution and its files, in order."""
+        query = HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
+        return [HistoryRecord(*row) for row in self._rows(query)]
+
+    def servers(self) -> list[str]:
+        """Return every "host/catalog" that an execution goes to."""
+        query = select(execution.c.server).distinct().order_by(execution.c.server)
+        return [row[0] for row in self._rows(query)]
+
+    def execution_counts(self) -> dict[ExecutionState, int]:
+        """Return how many executions there are in each state that has any."""
+        query = select(execution.c.state, func.count()).group_by(execution.c.state)
+        return dict(self._rows(query))
+
+    def file_counts(self) -> dict[FileState, int]:
+        """Return how many files there are in each state that has any."""
+        query = select(file.c.state, func.count()).group_by(file.c.state)
+        return dict(self._rows(query))
+
+    def pending_since(self) -> datetime | None:
+        """Return when the oldest execution that is complete but not uploaded became complete."""
+        settled = (
+            select(func.max(history.c.at).label("at"))
+            .join(execution, execution.c.id == history.c.execution_id)
+            .where(execution.c.state.in_(_PENDING))
+            .where(history.c.file_id.is_(None), history.c.trigger == ExecutionTrigger.SETTLED)
+            .group_by(history.c.execution_id)
+            .subquery()
+        )
+        since: datetime | None = self._rows(select(func.min(settled.c.at)))[0][0]
+        return since
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        with explained("read", self.path), self._engine.connect() as connection:
+            rows: Sequence[Any] = connection.execute(query).all()
+            return rows
+
+
+def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:
+    """Return the conditions that name one execution directory."""
+    columns = execution.c
+    return columns.server == server, columns.prefix == prefix, columns.rid == rid

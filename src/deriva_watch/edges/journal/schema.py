@@ -1,0 +1,167 @@
+"""The tables. A change here is a new file in `migrations/versions` and a new REVISION."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from deriva_watch.core.states import ExecutionState, FileState
+
+REVISION: Final = "0001"
+
+
+class PathBytes(TypeDecorator[str]):
+    """A path as the bytes that the file system has; `str` with surrogates in Python."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """Return the bytes."""
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the text."""
+        return None if value is None else os.fsdecode(value)
+
+
+class Prose(TypeDecorator[str]):
+    """A sentence; a name in it that is not UTF-8 is escaped, for no database stores surrogates."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return what can be stored."""
+        return None if value is None else value.encode(errors="backslashreplace").decode()
+
+
+class Instant(TypeDecorator[datetime]):
+    """A time in UTC, to the microsecond, also where the database knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return the time in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return the time with its zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Unsigned64(TypeDecorator[int]):
+    """A device or inode number: network file systems use all 64 bits, databases keep a sign."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Return the number with the same bits that has a sign."""
+        return value - 2**64 if value is not None and value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Return the number without a sign."""
+        return value + 2**64 if value is not None and value < 0 else value
+
+
+def _id() -> Column[int]:
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+def _state(states: type[ExecutionState | FileState]) -> Column[Any]:
+    values = [state.value for state in states]
+    kind = Enum(states, values_callable=lambda _: values, native_enum=False, length=16)
+    return Column("state", kind, nullable=False)
+
+
+def _execution_id() -> Column[int]:
+    return Column("execution_id", BigInteger, ForeignKey("execution.id"), nullable=False)
+
+
+metadata = MetaData()
+
+execution = Table(
+    "execution",
+    metadata,
+    _id(),
+    Column("prefix", PathBytes, nullable=False),
+    Column("rid", Text, nullable=False),
+    Column("server", Text, nullable=False),
+    _state(ExecutionState),
+    Column("changed_at", Instant, nullable=False),
+    Column("next_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("digest", Text),
+    Column("verdict", JSON(none_as_null=True)),
+    Column("what", Prose),
+    Column("why", Prose),
+    Column("next", Prose),
+    Column("status_set", Text),
+    Column("ours", Boolean, nullable=False),
+    UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
+    Index("execution_by_state", "state", "changed_at"),
+    Index("execution_by_next_at", "state", "next_at"),
+)
+
+file = Table(
+    "file",
+    metadata,
+    _id(),
+    _execution_id(),
+    Column("path", PathBytes, nullable=False),
+    _state(FileState),
+    Column("changed_at", Instant, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("device", Unsigned64, nullable=False),
+    Column("inode", Unsigned64, nullable=False),
+    Column("statement", Text),
+    Column("md5", Text),
+    Column("sha256", Text),
+    Column("table", Text),
+    Column("url", Text),
+    Column("rid", Text),
+    Column("adopted", Boolean, nullable=False),
+    Column("job", JSON(none_as_null=True)),
+    Column("what", Prose),
+    Column("why", Prose),
+    Column("next", Prose),
+    UniqueConstraint("execution_id", "path", name="file_is_one"),
+    Index("file_by_url", "url"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    _id(),
+    _execution_id(),
+    Column("file_id", BigInteger, ForeignKey("file.id")),
+    Column("at", Instant, nullable=False),
+    Column("trigger", Text),
+    Column("before", Text),
+    Column("after", Text, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("history_by_execution", "execution_id", "file_id"),
+)

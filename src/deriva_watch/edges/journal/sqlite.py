@@ -1,0 +1,142 @@
+"""What only SQLite needs. Everything else in this package is plain SQLAlchemy.
+
+The writer's connection begins with BEGIN IMMEDIATE: a transaction that first reads and then
+writes would otherwise fail at once, whatever the busy timeout, when another one wrote between.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool, Pool, QueuePool
+
+from deriva_watch.core.errors import SettingsError
+from deriva_watch.edges.journal import lock, trouble
+
+_BUSY_S: Final = 10.0  # a backup may hold the database for a moment
+_WRITER: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+
+def path_of(url: str) -> Path:
+    """Return the file that *url* names."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        parts = None
+    if parts is None or parts.get_backend_name() != "sqlite" or not parts.database:
+        raise SettingsError(
+            f"cannot use the journal {url!r}",
+            "it does not name an SQLite file",
+            'Write [journal] url = "sqlite:////absolute/path/journal.db".',
+        )
+    return Path(parts.database).absolute()
+
+
+def create_file(journal: Path) -> None:
+    """Make the file and its folder, for this user only, unless they are there."""
+    journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(journal, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def writer_engine(journal: Path) -> Engine:
+    """Return an engine whose transactions write, durably."""
+    engine = _engine(partial(_connect, journal, "mode=rw", *_WRITER))
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reader_engine(journal: Path) -> Engine:
+    """Return an engine for the threads of the process that also writes."""
+    return _engine(partial(_connect, journal, "mode=rw", "query_only=ON"), max_overflow=-1)
+
+
+def outside_engine(journal: Path) -> Engine:
+    """Return an engine for a process that must not write, whether or not a daemon does."""
+    return _engine(partial(_connect_outside, journal), NullPool)
+
+
+def check(connection: Connection, journal: Path) -> None:
+    """Raise TroubleError if the database is damaged."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise trouble.damaged(journal, str(found))
+
+
+def _engine(
+    connect: Callable[[], sqlite3.Connection], pool: type[Pool] = QueuePool, **options: Any
+) -> Engine:
+    return create_engine(
+        "sqlite://", creator=connect, poolclass=pool, json_serializer=_dump, **options
+    )
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"the journal cannot store {value!r} as JSON")
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that may hold a lock as long as it is open."""
+
+    lock: int | None = None
+
+    def close(self) -> None:
+        """Let the lock go too."""
+        super().close()
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+
+def _connect(journal: Path, query: str, *pragmas: str) -> _Connection:
+    connection = sqlite3.connect(
+        f"{journal.as_uri()}?{query}",
+        uri=True,
+        isolation_level=None,  # transactions are ours, not the driver's
+        timeout=_BUSY_S,
+        check_same_thread=False,  # the pool hands it from thread to thread
+        factory=_Connection,
+    )
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _connect_outside(journal: Path) -> _Connection:
+    """Open without writing anything, not even the two files beside a WAL database.
+
+    While these are there, a read-only connection follows the writer. After a clean stop they are
+    not, and such a connection would make them; but then the database is complete in one file and
+    may be read as immutable, as long as no daemon can start.
+    """
+    held = None
+    with suppress(FileNotFoundError):  # no lock file: nobody ever wrote here, it is a copy
+        held = lock.share(journal)
+        if held is None:
+            return _connect(journal, "mode=ro")
+    if journal.with_name(f"{journal.name}-wal").exists():
+        if held is not None:
+            os.close(held)
+        return _connect(journal, "mode=ro")
+    connection = _connect(journal, "mode=ro&immutable=1")
+    connection.lock = held
+    return connection

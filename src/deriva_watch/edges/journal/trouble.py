@@ -1,0 +1,67 @@
+"""What is said of a journal that cannot be used."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+
+
+@contextmanager
+def explained(verb: str, journal: Path) -> Iterator[None]:
+    """Turn what the disk and the database say into a sentence for a person."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"cannot {verb} the journal {journal}",
+            f"{error.strerror}: {error.filename}",
+            "Let the user that runs deriva-watch have it, or name another in [journal] url.",
+        ) from error
+    except OperationalError as error:  # full, busy, read-only, input/output error
+        raise unusable(verb, journal, str(error.orig)) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a constraint or a statement: our bug
+            raise
+        raise damaged(journal, str(error.orig)) from error
+
+
+def unusable(verb: str, journal: Path, why: str) -> TransientError:
+    """Return what to say where the disk, not the database, is the trouble."""
+    return TransientError(
+        f"cannot {verb} the journal {journal}",
+        why,
+        "See to its disk (room, rights, health); what was not written is done again.",
+    )
+
+
+def damaged(journal: Path, why: str) -> TroubleError:
+    """Return what to say of a file that is no sound database."""
+    return TroubleError(
+        f"cannot use the journal {journal}",
+        f"it is damaged ({why})",
+        "Restore it from a backup, or move it away: what the catalog already has is found there"
+        " and not sent again.",
+    )
+
+
+def missing(journal: Path) -> TroubleError:
+    """Return what to say where no daemon has written yet."""
+    return TroubleError(
+        f"there is no journal {journal}",
+        "no daemon has worked with it yet",
+        "Start one with `deriva-watch run`, or see whether [journal] url is what you meant.",
+    )
+
+
+def of_other_release(journal: Path, found: str, known: str) -> TroubleError:
+    """Return what to say of a journal whose tables are not ours."""
+    if found > known:
+        why = f"a newer deriva-watch wrote it (revision {found}; this one knows {known})"
+        remedy = "Install that version again, or name another file in [journal] url."
+    else:
+        why = f"an older deriva-watch wrote it (revision {found}; this one reads {known})"
+        remedy = "Start this version's daemon once: it brings the journal up to date."
+    return TroubleError(f"cannot use the journal {journal}", why, remedy)

@@ -1,0 +1,109 @@
+"""One thread that writes what many ask for: everything that waits goes into one transaction.
+
+One transaction a caller would cost one synchronous write to the disk each, and SQLite lets
+waiting writers starve while they poll.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from deriva_watch.core.events import Event
+from deriva_watch.core.records import Change
+from deriva_watch.edges.journal.changes import Changes
+from deriva_watch.edges.journal.trouble import explained, unusable
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Order:
+    """What one caller wants: *work*, which looks at the rows of *changes*."""
+
+    work: Callable[[Changes], Any]
+    changes: Sequence[Change]
+    result: Future[Any] = field(default_factory=Future)
+
+
+class Writer:
+    """The thread, and the orders that wait for it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Path,
+        emit: Callable[[Event], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._emit = emit
+        self._now = now
+        self._wake = threading.Condition()
+        self._orders: list[_Order] = []
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def ask(self, work: Callable[[Changes], _T], changes: Sequence[Change] = ()) -> _T:
+        """Have *work* done and return its result once it is durable and its events are out."""
+        order = _Order(work, changes)
+        with self._wake:
+            if self._closed:
+                raise unusable("write", self._journal, "it is closed")
+            self._orders.append(order)
+            self._wake.notify()
+        result: _T = order.result.result()
+        return result
+
+    def close(self) -> None:
+        """Write what was asked for, then end the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._write(batch)
+
+    def _take(self) -> list[_Order]:
+        """Wait for orders and take all that are there; none: closed."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._orders or self._closed)
+            batch, self._orders = self._orders, []
+        return batch
+
+    def _write(self, batch: Sequence[_Order]) -> None:
+        try:
+            with explained("write", self._journal), self._engine.begin() as connection:
+                changes = Changes(connection, self._now())
+                changes.load(list(chain.from_iterable(order.changes for order in batch)))
+                results = [order.work(changes) for order in batch]
+                changes.flush()
+        except Exception as error:  # noqa: BLE001 - the caller gets it; this thread serves others too
+            if len(batch) > 1:  # find whose fault it is: its neighbours go on
+                for order in batch:
+                    self._write([order])
+            else:
+                batch[0].result.set_exception(error)
+            return
+        for event in changes.events:
+            self._report(event)
+        for order, result in zip(batch, results, strict=True):
+            order.result.set_result(result)
+
+    def _report(self, event: Event) -> None:
+        try:
+            self._emit(event)
+        except Exception:  # noqa: BLE001 - the change is durable: the caller must not hear it failed
+            bug = threading.ExceptHookArgs((*sys.exc_info(), self._thread))
+            threading.excepthook(bug)
