@@ -4,7 +4,7 @@ The rule: same MD5, Filename and Length make a candidate; the metadata that the 
 NULL is no statement, on either side. Description, types and links never decide.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ def adopt(
     values: Mapping[str, Any],
     candidates: Iterable[Mapping[str, Any]],
     given_rid: str | None = None,
-    held: Iterable[str] = (),
+    held: Callable[[str], bool] = lambda _rid: False,
 ) -> Adoption | None:
     """Choose the row that *values* describe, or None where another asset must be made.
 
@@ -39,14 +39,14 @@ def adopt(
         values: Metadata by column, as the file gives them.
         candidates: Rows with the file's MD5, Filename and Length.
         given_rid: The RID that the file's row must have; a row with it goes before all others.
-        held: RIDs of rows that other files of ours stand for: they fit only if all is equal.
+        held: Tells of an RID whether another file of ours stands for that row: it fits only if
+            all is equal.
     """
-    others = set(held)
     fits = [
         (score, row)
         for row in candidates
         if (score := _fit(table, values, row)) is not None
-        and (row["RID"] not in others or score == _whole(values, row))
+        and (not held(row["RID"]) or score == _whole(values, row))
     ]
     if not fits:
         return None

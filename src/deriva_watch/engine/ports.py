@@ -7,11 +7,11 @@ All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedErro
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 from deriva_watch.core.events import Event
 from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.observation import Entry
 from deriva_watch.core.records import Change, ExecutionRecord, FileRecord
 
 Row = dict[str, Any]
@@ -20,7 +20,7 @@ Emit = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """What HEAD tells of an object: `url` is "/hatrac/name:version", `etag` as the server sent it."""
+    """What HEAD tells of an object: `url` is "/hatrac/name:version", `etag` as it was sent."""
 
     url: str
     etag: str
@@ -56,7 +56,7 @@ class Catalog(Protocol):
         ...
 
     def rows_with(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
-        """Return the rows whose *column* has one of *values*; long lists are paged by URL length."""
+        """Return the rows whose *column* has one of *values*; long lists go in pages."""
         ...
 
     def insert(
@@ -140,14 +140,26 @@ class Journal(Protocol):
         """Return the files of an execution by path."""
         ...
 
+    def file(self, file_id: int) -> FileRecord:
+        """Return one file; KeyError where there is none."""
+        ...
+
     def holders(self, urls: Iterable[str]) -> Mapping[str, int]:
         """Return which of the object versions a file of this journal holds: URL → file id."""
         ...
 
 
-class Clock(Protocol):
-    """Time, brought by the caller so that tests can turn it."""
+class Disk(Protocol):
+    """The execution directory being uploaded."""
 
-    def now(self) -> datetime:
-        """Return the time in UTC."""
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open the file that *entry* saw, once, by the link policy.
+
+        Raises FileChangedError when it is not the same file any more, FileNotFoundError when it
+        is gone, RefusedError when it may not be read.
+        """
+        ...
+
+    def verify(self, entry: Entry) -> None:
+        """Look again; FileChangedError or FileNotFoundError when the stamp moved."""
         ...

@@ -1,0 +1,80 @@
+"""The bytes of a file: read once for the digests, once for the server, never whole in memory."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Final, cast
+
+BLOCK_BYTES: Final = 1024 * 1024
+
+Progress = Callable[[int], None]  # called with the bytes just moved; may raise to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """MD5 and SHA-256 of a content, hexadecimal."""
+
+    md5: str
+    sha256: str
+    size_bytes: int
+
+
+def digests(body: BinaryIO, moved: Progress) -> Digests:
+    """Hash what is left of *body*, both digests in one pass (hashlib frees the GIL)."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    buffer, size_bytes = bytearray(BLOCK_BYTES), 0
+    view = memoryview(buffer)
+    while count := body.readinto(buffer):  # type: ignore[attr-defined]  # every raw file has it
+        md5.update(view[:count])
+        sha256.update(view[:count])
+        size_bytes += count
+        moved(count)
+    return Digests(md5.hexdigest(), sha256.hexdigest(), size_bytes)
+
+
+def span(body: BinaryIO, offset: int, size_bytes: int, moved: Progress) -> BinaryIO:
+    """Return *size_bytes* of *body* from *offset* on, as a body of known length."""
+    return cast("BinaryIO", _Span(body, offset, size_bytes, moved))
+
+
+class _Span(io.RawIOBase):
+    """A part of a file as a body of known length; every read reports how far it is."""
+
+    def __init__(self, body: BinaryIO, offset: int, size_bytes: int, moved: Progress) -> None:
+        """Take *size_bytes* of *body* from *offset* on."""
+        super().__init__()
+        self._body, self._offset, self._moved = body, offset, moved
+        self._size_bytes, self._done = size_bytes, 0
+        body.seek(offset)
+
+    def __len__(self) -> int:
+        """Return the whole length: what Content-Length shall say."""
+        return self._size_bytes
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is, so that a request can be sent again."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move within the part."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._done, io.SEEK_END: self._size_bytes}[whence]
+        self._done = start + offset
+        self._body.seek(self._offset + self._done)
+        return self._done
+
+    def tell(self) -> int:
+        """Return the position within the part."""
+        return self._done
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most *size* bytes of what is left of the part."""
+        left = self._size_bytes - self._done
+        data = self._body.read(left if size < 0 else min(size, left))
+        self._done += len(data)
+        self._moved(len(data))
+        return data

@@ -1,0 +1,121 @@
+"""The steps that touch the bytes of files: many at once, each for itself."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from deriva_watch.core.errors import (
+    FileChangedError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+)
+from deriva_watch.core.records import FileFacts
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.engine.content import Progress, digests
+from deriva_watch.engine.patience import Patience, elapsed_since
+from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.upload import Upload
+
+Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
+_Step = Callable[[Upload, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Hashes and stores files on a pool of threads."""
+
+    depositor: Depositor
+    pool: Executor
+    patience: Patience
+    watch: Watch = lambda _path, _phase, _count: None
+
+    def hash(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Find the digests of *paths*."""
+        self._each(upload, self._hash, paths)
+
+    def store(self, upload: Upload, paths: Sequence[str]) -> None:
+        """See that an object version holds each of *paths*."""
+        self._each(upload, self._store, paths)
+
+    def _each(self, upload: Upload, step: _Step, paths: Sequence[str]) -> None:
+        """Do one step for many files; one that fails does not stop its neighbours.
+
+        What stops everything (the server is away, the daemon stops, a bug) is raised once all
+        running steps have ended.
+        """
+        stopping = threading.Event()
+
+        def one(path: str) -> None:
+            if stopping.is_set():
+                return
+            try:
+                self._one(upload, step, path)
+            except BaseException:
+                stopping.set()
+                raise
+
+        futures = [self.pool.submit(one, path) for path in paths]
+        errors = [error for future in futures if (error := future.exception())]
+        if errors:
+            raise errors[0]
+
+    def _one(self, upload: Upload, step: _Step, path: str) -> None:
+        self.patience.check()
+        try:
+            step(upload, path)
+        except FileChangedError:
+            upload.change(path)
+        except FileNotFoundError:
+            upload.commit([(path, FileTrigger.VANISHED, {})])
+        except RefusedError as error:
+            upload.refuse(path, error)
+        except ServerAwayError:
+            raise
+        except TransientError as error:
+            upload.transient = error
+        except OSError as error:
+            then = f"Mend it, then `deriva-watch retry {upload.execution.rid}`."
+            why = error.strerror or type(error).__name__
+            upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
+
+    def _moved(self, path: str, phase: str) -> Progress:
+        def moved(count: int) -> None:
+            self.patience.check()
+            self.watch(path, phase, count)
+
+        return moved
+
+    def _hash(self, upload: Upload, path: str) -> None:
+        asset, start_s = upload.assets[path], time.monotonic()
+        entry = asset.entry
+        with upload.disk.open(entry) as body:
+            found = digests(body, self._moved(path, "hash"))
+        upload.disk.verify(entry)
+        if found.size_bytes != entry.size_bytes:
+            raise FileChangedError(path)
+        facts: FileFacts = {
+            "md5": found.md5,
+            "sha256": found.sha256,
+            "table": str(asset.table),
+            "statement": asset.statement(),
+            "size_bytes": entry.size_bytes,
+            "mtime_ns": entry.mtime_ns,
+            "device": entry.device,
+            "inode": entry.inode,
+        }
+        upload.commit([(path, FileTrigger.HASHED, facts)], elapsed_since(start_s))
+
+    def _store(self, upload: Upload, path: str) -> None:
+        asset, record = upload.assets[path], upload.records[path]
+        with upload.disk.open(asset.entry) as body:
+            facts = self.depositor.deposit(
+                asset,
+                record,
+                body,
+                self._moved(path, "send"),
+                lambda: upload.disk.verify(asset.entry),
+            )
+        upload.know(path, FileTrigger.STORED, facts)

@@ -1,0 +1,198 @@
+"""The steps that touch the catalog: look up, adopt, insert, link; always many rows at once."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deriva_watch.core.adoption import adopt
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import ML_SCHEMA, TableName
+from deriva_watch.core.records import FileFacts
+from deriva_watch.core.spec import row as spec_row
+from deriva_watch.core.states import FileState, FileTrigger
+from deriva_watch.engine.patience import Patience
+from deriva_watch.engine.ports import Catalog, ObjectStore, Row
+from deriva_watch.engine.store import known_names
+from deriva_watch.engine.upload import Move, Upload
+from deriva_watch.engine.writer import CatalogWriter, Insertion, Written
+
+OUTPUT_ROLE: Final = "Output"  # the term of Asset_Role that deriva-ml links outputs with
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Brings stored files into asset tables and links them."""
+
+    catalog: Catalog
+    store: ObjectStore
+    writer: CatalogWriter
+    patience: Patience
+
+    # ------------------------------------------------------------------ what is there already
+
+    def settle_foreign(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Believe another uploader's word that it recorded a file, once its row says so too."""
+        claimed = [path for path in paths if upload.assets[path].recorded]
+        for table, group in _by_table(upload, claimed).items():
+            rids = [upload.assets[path].given_rid for path in group]
+            rows = {row["RID"]: row for row in self._rows(table, "RID", rids)}
+            moves: list[Move] = []
+            for path in group:
+                row = rows.get(upload.assets[path].given_rid)
+                if row and _describes(row, upload, path):
+                    facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "adopted": True}
+                    moves.append((path, FileTrigger.FOREIGN, facts))
+            upload.commit(moves)
+
+    def adopt(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Take rows that are in the catalog already, before anything is sent."""
+        for table, group in _by_table(upload, paths).items():
+            md5s = {upload.records[path].md5 for path in group}
+            rows = self._rows(table, "MD5", sorted(md5s, key=str))
+            for path in group:
+                candidates = [row for row in rows if _describes(row, upload, path)]
+                if row := self._chosen(upload, path, candidates):
+                    self._take(upload, path, row)
+
+    def _chosen(self, upload: Upload, path: str, candidates: Iterable[Row]) -> Row | None:
+        asset, record = upload.assets[path], upload.records[path]
+        table = upload.model.name_to_table(asset.table)
+        found = adopt(table, asset.values, candidates, asset.given_rid, upload.holding(path))
+        if found is None:
+            return None
+        if found.among > 1 and found.row["URL"] != record.url:
+            why = f"{found.among} rows say the same of it; the oldest, {found.row['RID']}, is taken"
+            upload.notice(path, why)
+        return dict(found.row)
+
+    def _take(self, upload: Upload, path: str, row: Row) -> None:
+        """Adopt a row, if the object that it names is really there."""
+        record = upload.records[path]
+        facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "job": None}
+        if row["URL"] == record.url:  # our own INSERT, whose answer was lost
+            upload.commit([(path, FileTrigger.RECORDED, facts)])
+            return
+        there = self.patience("HEAD object", lambda: self.store.head(row["URL"]))
+        if there and (there.md5, there.size_bytes) == (record.md5, record.size_bytes):
+            upload.commit([(path, FileTrigger.ADOPTED, facts | {"adopted": True})])
+            return
+        why = f"row {row['RID']} describes it, but the object {row['URL']} is " + (
+            "another content" if there else "gone"
+        )
+        upload.refuse(
+            path,
+            RefusedError(
+                f"cannot record {path}",
+                why,
+                f"Mend or delete the row, then `deriva-watch retry {upload.execution.rid}`.",
+            ),
+        )
+
+    # ------------------------------------------------------------------ insert
+
+    def record(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Insert a row for every stored file, unless somebody did meanwhile."""
+        given = [rid for path in paths if (rid := upload.assets[path].given_rid)]
+        claimable: frozenset[str] = frozenset()
+        if given:
+            claimable = self.patience("GET leases", lambda: self.catalog.claimable(given))
+        rows = [self._insertion(upload, path, claimable) for path in paths]
+        for path, item, written in zip(paths, rows, self.writer.insert(rows), strict=True):
+            self._recorded(upload, path, item, written)
+
+    def _insertion(self, upload: Upload, path: str, claimable: Iterable[str]) -> Insertion:
+        asset, record = upload.assets[path], upload.records[path]
+        row = spec_row(asset.match, known_names(asset, record))
+        if asset.description is not None:
+            row["Description"] = asset.description
+        keep = asset.given_rid is not None and asset.given_rid in claimable
+        if not keep and row.pop("RID", None):
+            why = f"its RID {asset.given_rid} is not leased to us; the server gives another"
+            upload.notice(path, why)
+        return Insertion(
+            asset.table,
+            row,
+            ("URL",),
+            given_rid=keep,
+            adopt=lambda rows: self._chosen(upload, path, rows),
+        )
+
+    def _recorded(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
+        row = written.row
+        if written.error:
+            why = written.error.why
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, written.error.next))
+        elif row is None:
+            why = f"a row with its {item.key[0]} exists but is not visible to this identity"
+            then = "Ask the catalog's administrator for the right to see it."
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
+        elif written.inserted:
+            upload.commit([(path, FileTrigger.RECORDED, {"rid": row["RID"]})])
+        elif _describes(row, upload, path) and self._chosen(upload, path, [row]):
+            self._take(upload, path, row)
+        elif row["URL"] == item.row["URL"]:  # our version was taken by another: store one anew
+            upload.change(path)
+        else:
+            why = f"the RID {row['RID']} that it shall have is the row of another file"
+            then = "Take the RID out of its path or manifest entry."
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
+
+    # ------------------------------------------------------------------ link
+
+    def link(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Link rows to the execution and to their asset types."""
+        linkable = upload.standing(paths, FileState.RECORDED, FileState.ELSEWHERE)
+        links = {path: self._links(upload, path) for path in linkable}
+        flat = [item for items in links.values() for item in items]
+        written = dict(zip(flat, self.writer.insert(flat), strict=True))
+        moves: list[Move] = []
+        for path in upload.standing(linkable, FileState.RECORDED):
+            bad = next((e for item in links[path] if (e := written[item].error)), None)
+            if bad:
+                upload.refuse(path, RefusedError(f"cannot link {path}", bad.why, bad.next))
+            else:
+                moves.append((path, FileTrigger.LINKED, {}))
+        upload.commit(moves)
+
+    def _links(self, upload: Upload, path: str) -> list[Insertion]:
+        """Return the association rows of one file: its execution, then its types."""
+        model, asset, rid = upload.model, upload.assets[path], upload.records[path].rid
+        links = []
+        for target, values in (
+            ("Execution", (upload.execution.rid,)),
+            ("Asset_Type", asset.types),
+        ):
+            other = model.ml_table(target)
+            pair = model.find_association(asset.table, other) if other else None
+            if pair is None:
+                if values:
+                    why = f"no table links {asset.table} to {target}: its files stay without"
+                    upload.notice(str(asset.table), why)
+                continue
+            role = pair.others.get(TableName(ML_SCHEMA, "Asset_Role"))
+            fixed = {role: OUTPUT_ROLE} if role else {}
+            links += [
+                Insertion(
+                    pair.table, {pair.own: rid, pair.other: value} | fixed, (pair.own, pair.other)
+                )
+                for value in values
+            ]
+        return links
+
+    def _rows(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
+        return self.patience(f"GET {table}", lambda: self.catalog.rows_with(table, column, values))
+
+
+def _by_table(upload: Upload, paths: Iterable[str]) -> dict[TableName, list[str]]:
+    groups: dict[TableName, list[str]] = defaultdict(list)
+    for path in paths:
+        groups[upload.assets[path].table].append(path)
+    return groups
+
+
+def _describes(row: Row, upload: Upload, path: str) -> bool:
+    """Tell whether a row is about the content and the name of a file."""
+    record = upload.records[path]
+    about = (row["MD5"], row["Length"], row["Filename"])
+    return about == (record.md5, record.size_bytes, upload.assets[path].file_name)

@@ -1,0 +1,179 @@
+"""From a file to an object version that nobody else's row stands for."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
+from deriva_watch.core.errors import TransientError
+from deriva_watch.core.model import TableName
+from deriva_watch.core.plan import AssetPlan
+from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
+from deriva_watch.core.spec import content_disposition, environment, object_name
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.patience import Patience, elapsed_since
+from deriva_watch.engine.ports import Catalog, Journal, ObjectHead, ObjectStore, ObjectVersion
+
+_CONTESTS = 5  # how often a name may move under us before we come back later
+_LOCKS = 256  # names share locks by hash: a lock a name would never be given back
+
+
+def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
+    """Return the names that the templates of the bulk spec may use of a hashed file."""
+    known = environment(asset.match, asset.file_name, asset.values)
+    known |= {"md5": record.md5, "sha256": record.sha256, "file_size": record.size_bytes}
+    return known | {"RID": asset.given_rid, "URI": record.url}
+
+
+@dataclass(frozen=True, slots=True)
+class Depositor:
+    """Stores contents. A name begins with the MD5, so what it holds is known before it is sent.
+
+    A version that a row or another file of ours stands for is never taken twice: the same content
+    for another asset becomes a version of its own.
+    """
+
+    store: ObjectStore
+    catalog: Catalog
+    journal: Journal
+    patience: Patience
+    chunk_bytes: int
+    _names: tuple[threading.Lock, ...] = field(
+        default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
+    )
+
+    def deposit(
+        self,
+        asset: AssetPlan,
+        record: FileRecord,
+        body: BinaryIO,
+        moved: Progress,
+        verify: Callable[[], None],
+    ) -> FileFacts:
+        """Make sure that an object version holds the content, and write that down.
+
+        The move to `stored` is committed here, while the name is locked: a second file with the
+        same content must see that the version is taken. *verify* looks at the file once more
+        before; what it raises leaves the version unclaimed.
+
+        Returns:
+            The facts that the journal now has.
+        """
+        known = known_names(asset, record)
+        head = ObjectHead(
+            name=object_name(asset.match, known),
+            size_bytes=record.size_bytes,
+            md5=record.md5 or "",
+            sha256=record.sha256 or "",
+            content_type="",
+            content_disposition=content_disposition(asset.match, known),
+        )
+        start_s = time.monotonic()
+        self.store.make_namespace(head.name.rpartition("/")[0])
+        with self._names[hash(head.name) % _LOCKS]:
+            facts: FileFacts = {
+                "url": self._version(asset, record, head, body, moved),
+                "job": None,
+            }
+            verify()
+            move = MoveFile(record.id, FileTrigger.STORED, facts, elapsed_since(start_s))
+            self.journal.commit([move])
+        return facts
+
+    def _version(
+        self,
+        asset: AssetPlan,
+        record: FileRecord,
+        head: ObjectHead,
+        body: BinaryIO,
+        moved: Progress,
+    ) -> str:
+        chunk_bytes = min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
+        in_chunks = head.size_bytes > chunk_bytes or head.size_bytes == 0
+        # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
+        there = self._head(head.name) if in_chunks else None
+        for _ in range(_CONTESTS):
+            if there and self._is_free(there, head, asset.table, record.id):
+                return there.url
+            if in_chunks:
+                url = self._by_job(record, head, body, chunk_bytes, moved)
+            else:
+                etag = there.etag if there else None
+                url = self.patience(
+                    "PUT object",
+                    lambda etag=etag: self.store.put(  # type: ignore[misc]
+                        head, span(body, 0, head.size_bytes, moved), replaces=etag
+                    ),
+                )
+            if url:
+                return url
+            there = self._head(head.name)
+        raise TransientError(
+            what=f"cannot store {asset.path}", why=f"others keep writing to {head.name}"
+        )
+
+    def _head(self, name: str) -> ObjectVersion | None:
+        return self.patience("HEAD object", lambda: self.store.head(name))
+
+    def _is_free(
+        self, there: ObjectVersion, head: ObjectHead, table: TableName, file_id: int
+    ) -> bool:
+        """Tell whether a version has our content and stands for no other asset."""
+        if (there.md5, there.size_bytes) != (head.md5, head.size_bytes):
+            return False
+        if self.journal.holders([there.url]).get(there.url, file_id) != file_id:
+            return False
+        rows = self.patience(
+            "GET rows by URL", lambda: self.catalog.rows_with(table, "URL", [there.url])
+        )
+        return not rows
+
+    def _by_job(
+        self,
+        record: FileRecord,
+        head: ObjectHead,
+        body: BinaryIO,
+        chunk_bytes: int,
+        moved: Progress,
+    ) -> str | None:
+        """Send in chunks, from the first that is not acknowledged; None: the job is gone."""
+        job = self._open_job(record, head, chunk_bytes)
+        length, done = job["chunk_bytes"], set(job["chunks"])
+        for number in range(chunk_count(length, head.size_bytes)):
+            offset, size_bytes = chunk_span(number, length, head.size_bytes)
+            if number in done:
+                moved(size_bytes)
+                continue
+            self.patience(
+                f"PUT chunk {number}",
+                lambda number=number, offset=offset, size_bytes=size_bytes: self.store.put_chunk(  # type: ignore[misc]
+                    job["url"], number, span(body, offset, size_bytes, moved), size_bytes
+                ),
+            )
+            done.add(number)
+            self.journal.commit([NoteFile(record.id, {"job": job | {"chunks": sorted(done)}})])
+        url = self.patience("finalize job", lambda: self.store.finish_job(job["url"]))
+        if url is None:
+            self.journal.commit([NoteFile(record.id, {"job": None})])
+        return url
+
+    def _open_job(self, record: FileRecord, head: ObjectHead, chunk_bytes: int) -> dict[str, Any]:
+        old = self.journal.file(record.id).job
+        if old and old["md5"] == head.md5 and old["name"] == head.name:
+            if self.patience("GET job", lambda: self.store.job_is_open(old["url"])):
+                return dict(old)
+        elif old:
+            self.store.cancel_job(old["url"])
+        url = self.patience("POST job", lambda: self.store.open_job(head, chunk_bytes))
+        job = {
+            "url": url,
+            "name": head.name,
+            "md5": head.md5,
+            "chunk_bytes": chunk_bytes,
+            "chunks": [],
+        }
+        self.journal.commit([NoteFile(record.id, {"job": job})])
+        return job

@@ -1,0 +1,92 @@
+"""One execution's upload while it runs: what the plan wants and where each file stands."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.events import Noticed
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.plan import AssetPlan
+from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.states import FileState, FileTrigger, file_after
+from deriva_watch.engine.ports import Disk, Emit, Journal
+
+Move = tuple[str, FileTrigger, FileFacts]  # path, trigger, facts
+
+
+@dataclass(slots=True)
+class Upload:
+    """The work on one execution.
+
+    Attributes:
+        execution: Its record.
+        disk: Its directory.
+        model: The catalog's model.
+        journal, emit: Where moves are written and reported.
+        assets: What the plan wants, by path.
+        records: Where each file stands, by path; kept up to date by `commit`.
+        changed: Paths that moved under us: the execution must be looked at again.
+        transient: The last error that may pass, if any.
+        notices: Sentences for the receipt, by what they are about.
+    """
+
+    execution: ExecutionRecord
+    disk: Disk
+    model: CatalogModel
+    journal: Journal
+    emit: Emit
+    assets: dict[str, AssetPlan]
+    records: dict[str, FileRecord]
+    changed: set[str] = field(default_factory=set)
+    transient: TransientError | None = None
+    notices: dict[str, str] = field(default_factory=dict)
+    _holders: dict[str, str] = field(init=False)  # RID of a row → the file that stands for it
+
+    def __post_init__(self) -> None:
+        """Know which rows the files stand for already."""
+        self._holders = {r.rid: path for path, r in self.records.items() if r.rid}
+
+    def holding(self, path: str) -> Callable[[str], bool]:
+        """Return a test: does another file than *path* stand for the row of that RID?"""
+        return lambda rid: self._holders.get(rid, path) != path
+
+    def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
+        """Return those of *paths* that stand in one of *states* and did not move under us."""
+        return [p for p in paths if self.records[p].state in states and p not in self.changed]
+
+    def commit(self, moves: Sequence[Move], seconds: float | None = None) -> None:
+        """Write moves down in one transaction, then know them."""
+        if moves:
+            self.journal.commit(
+                [MoveFile(self.records[p].id, trigger, f, seconds) for p, trigger, f in moves]
+            )
+        for path, trigger, facts in moves:
+            self.know(path, trigger, facts)
+
+    def know(self, path: str, trigger: FileTrigger, facts: FileFacts) -> None:
+        """Follow a move that the journal has."""
+        record = self.records[path]
+        self.records[path] = replace(record, state=file_after(record.state, trigger), **facts)
+        if rid := facts.get("rid"):
+            self._holders.setdefault(rid, path)
+
+    def refuse(self, path: str, error: RefusedError) -> None:
+        """End one file with a sentence; its neighbours go on."""
+        facts: FileFacts = {"what": error.what, "why": error.why, "next": error.next}
+        self.commit([(path, FileTrigger.REJECTED, facts)])
+
+    def change(self, path: str) -> None:
+        """Put a file that moved under us back to its beginning."""
+        self.changed.add(path)
+        if self.records[path].state in (FileState.HASHED, FileState.STORED):
+            self.commit([(path, FileTrigger.CHANGED, {})])
+
+    def notice(self, about: str, why: str) -> None:
+        """Tell a person something that stops nothing."""
+        self.notices[about] = why
+        self.emit(Noticed(execution=self.execution.rid, about=about, why=why))
+
+    def tally(self) -> dict[str, int]:
+        """Return how many files stand in each state."""
+        return dict(Counter(record.state.value for record in self.records.values()))

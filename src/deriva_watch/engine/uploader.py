@@ -1,0 +1,71 @@
+"""Brings the planned files of one execution in: hash, store, record, link.
+
+Every step is done, then written down; a crash between the two repeats one call. The journal says
+where each file stands, so the same code begins, resumes, and finds that nothing is left to do.
+"""
+
+import json
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from deriva_watch.core.states import FileState
+from deriva_watch.engine.contents import Contents
+from deriva_watch.engine.files import Files
+from deriva_watch.engine.rows import Rows
+from deriva_watch.engine.upload import Upload
+
+SLICE_FILES: Final = 500  # files whose rows go together; bounds what a failed request repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """The pipeline. One instance serves all executions of one catalog, from many threads."""
+
+    files: Files
+    rows: Rows
+    contents: Contents = field(default_factory=Contents)
+
+    def run(self, upload: Upload) -> None:
+        """Bring every asset as far as it goes; what happened to it stands in *upload*.
+
+        Raises ServerAwayError, CredentialError or InterruptedWorkError: the work stops where it is.
+        """
+        paths = list(upload.assets)
+        for start in range(0, len(paths), SLICE_FILES):
+            part = paths[start : start + SLICE_FILES]
+            self.files.hash(upload, upload.standing(part, FileState.FOUND))
+            self.rows.settle_foreign(upload, upload.standing(part, FileState.HASHED))
+            self._bring(upload, part)
+            self.rows.link(upload, part)
+
+    def _bring(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Make one object version and one row for every distinct content; adopt what is there.
+
+        Files that say the same wait for the first of them, in this execution or another, and then
+        adopt its row.
+        """
+        todo = list(paths)
+        while todo := upload.standing(todo, FileState.HASHED, FileState.STORED):
+            self.files.patience.check()
+            key = {path: _content_key(upload, path) for path in todo}
+            mine = self.contents.claim(key.values())
+            if not mine:
+                self.contents.wait()
+                continue
+            batch = list({key[path]: path for path in reversed(todo) if key[path] in mine}.values())
+            try:
+                self.rows.adopt(upload, upload.standing(batch, FileState.HASHED))
+                self.files.store(upload, upload.standing(batch, FileState.HASHED))
+                self.rows.record(upload, upload.standing(batch, FileState.STORED))
+            finally:
+                self.contents.release(mine)
+            # What a passing error left where it was is for the next attempt.
+            tried = set(batch)
+            todo = [path for path in todo if path not in tried]
+
+
+def _content_key(upload: Upload, path: str) -> Hashable:
+    asset, record = upload.assets[path], upload.records[path]
+    values = json.dumps(asset.values, sort_keys=True)
+    return asset.table, record.md5, record.size_bytes, asset.file_name, values
