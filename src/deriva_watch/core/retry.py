@@ -30,5 +30,5 @@ def wait_after_s(
     """
     if attempt > policy.max_attempts:
         return None
-    ceiling = min(policy.max_s, policy.initial_s * 2 ** min(attempt - 1, _CAP_EXPONENT))
+    ceiling = min(policy.max_s, policy.initial_s * 2.0 ** min(attempt - 1, _CAP_EXPONENT))
     return max(jitter * ceiling, min(retry_after_s or 0.0, policy.max_s))
