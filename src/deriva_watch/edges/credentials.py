@@ -1,0 +1,137 @@
+"""Where the credential for the server comes from, and whether it has changed.
+
+A named file, or the one that systemd hands over, is parsed here: deriva's own reader would create
+files, and costs 0.3 s to import. Only deriva can renew a Globus login, so where its store of such
+logins exists beside the default file, deriva is asked; that may take a request to Globus.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from deriva_watch.core.errors import CredentialError
+
+_Stamp = tuple[int, int, int] | None
+
+
+class CredentialSource:
+    """The credential of one host, in deriva's format: `{"host": {"bearer-token": "…"}}`.
+
+    Args:
+        host: As it stands in the settings, with its port if it has one.
+        file: The file, or None: `$CREDENTIALS_DIRECTORY/credential.json` where systemd provides
+            it, else deriva's own `~/.deriva/credential.json`.
+    """
+
+    def __init__(self, host: str, file: Path | None = None) -> None:
+        named = file or _from_systemd()
+        home = Path(os.path.expanduser("~/.deriva"))  # noqa: PTH111 (never raises)
+        self.file = named or home / "credential.json"
+        self._host = host
+        self._globus = None if named else home / "globus-credential.json"
+        self._stamps: tuple[_Stamp, _Stamp] | None = None
+        self._secrets: frozenset[str] = frozenset()
+
+    def read(self) -> dict[str, str]:
+        """Return `{"bearer-token": …}` or `{"cookie": …}`.
+
+        Raises:
+            CredentialError: There is none that can be used; the content is never shown.
+        """
+        self._stamps = self._look()  # before reading: a change meanwhile is not missed
+        asked = self._globus is not None and self._globus.is_file()
+        entry = self._ask_deriva() if asked else self._parse()
+        if not isinstance(entry, dict):
+            raise self._error(f"{self.file} has no entry for it")
+        for kind in ("bearer-token", "cookie"):  # the first wins, as in deriva's bindings
+            value = entry.get(kind)
+            if _can_be_sent(kind, value):
+                self._secrets |= {value, value.partition("=")[2]} - {""}
+                return {kind: value}
+        raise self._error(
+            f"its entry in {self.file} has no bearer-token or cookie that can be sent"
+        )
+
+    def changed(self) -> bool:
+        """Tell whether a file differs from what `read` saw last; costs two stats."""
+        return self._look() != self._stamps
+
+    def secrets(self) -> frozenset[str]:
+        """Return every value that was ever read: what must not be shown."""
+        return self._secrets
+
+    def exposed(self) -> str | None:
+        """Return a warning where every user of this machine can read the file."""
+        try:
+            open_to_all = self.file.stat().st_mode & stat.S_IROTH
+        except OSError:
+            return None
+        warning = f"{self.file} can be read by everyone here; run chmod 600 {self.file}"
+        return warning if open_to_all else None
+
+    def _look(self) -> tuple[_Stamp, _Stamp]:
+        return _stamp(self.file), _stamp(self._globus)
+
+    def _parse(self) -> Any:
+        try:
+            entries = json.loads(self.file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise self._error(f"there is no {self.file}") from None
+        except OSError as error:
+            raise self._error(
+                f"{self.file} cannot be read ({error.strerror})",
+                f"Let this user read it, and nobody else: chown and chmod 600 {self.file}.",
+            ) from None
+        except json.JSONDecodeError as error:
+            raise self._error(
+                f"{self.file} is not JSON (line {error.lineno}, column {error.colno})"
+            ) from None
+        except UnicodeDecodeError:
+            raise self._error(f"{self.file} is not UTF-8") from None
+        if not isinstance(entries, dict):
+            raise self._error(f"{self.file} is not a table of hosts")
+        return entries.get(self._host, entries.get(self._host.lower()))
+
+    def _ask_deriva(self) -> Any:
+        from deriva.core import get_credential
+
+        try:
+            return get_credential(self._host, update_bdbag_keychain=False)
+        except (OSError, ValueError) as error:
+            raise self._error(
+                f"deriva cannot read {self.file.parent} ({type(error).__name__})"
+            ) from None
+
+    def _error(self, why: str, mend: str = "") -> CredentialError:
+        login = f"Run deriva-globus-auth-utils login --host {self._host}."
+        if self._globus is None:
+            login = f'Write {{"{self._host}": {{"bearer-token": "…"}}}} into {self.file}.'
+        return CredentialError(f"cannot log in to {self._host}", why, mend or login)
+
+
+def _from_systemd() -> Path | None:
+    """Return what `LoadCredential=credential.json:…` of the unit provides."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    file = Path(directory or "/nonexistent", "credential.json")
+    return file if file.exists() else None
+
+
+def _stamp(file: Path | None) -> _Stamp:
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
+
+
+def _can_be_sent(kind: str, value: object) -> bool:
+    """Tell whether deriva and requests would send *value*; their own errors would show it."""
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and value == value.strip() != ""
+        and (kind != "cookie" or "=" in value)
+    )
