@@ -140,10 +140,6 @@ class Journal(Protocol):
         """Return the files of an execution by path."""
         ...
 
-    def file(self, file_id: int) -> FileRecord:
-        """Return one file; KeyError where there is none."""
-        ...
-
     def holders(self, urls: Iterable[str]) -> Mapping[str, int]:
         """Return which of the object versions a file of this journal holds: URL → file id."""
         ...

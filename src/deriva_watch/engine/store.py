@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
@@ -100,6 +100,7 @@ class Depositor:
                 return there.url
             if in_chunks:
                 url = self._by_job(record, head, body, chunk_bytes, moved)
+                record = replace(record, job=None)
             else:
                 etag = there.etag if there else None
                 url = self.patience(
@@ -161,7 +162,7 @@ class Depositor:
         return url
 
     def _open_job(self, record: FileRecord, head: ObjectHead, chunk_bytes: int) -> dict[str, Any]:
-        old = self.journal.file(record.id).job
+        old = record.job
         if old and old["md5"] == head.md5 and old["name"] == head.name:
             if self.patience("GET job", lambda: self.store.job_is_open(old["url"])):
                 return dict(old)

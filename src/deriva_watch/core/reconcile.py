@@ -1,0 +1,81 @@
+"""What the journal has to learn when a plan meets what it knows: changes, and nothing done yet."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from deriva_watch.core.observation import Entry
+from deriva_watch.core.plan import AssetPlan, Leftover, Plan
+from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
+
+_LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
+_LOSABLE: Final = _LEFT | {FileState.FOUND, FileState.HASHED, FileState.STORED}
+
+
+def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:
+    """Return the files of *plan* that the journal sees for the first time."""
+    wanted: list[tuple[str, Entry | None, str | None]] = [
+        *((asset.path, asset.entry, str(asset.table)) for asset in plan.assets),
+        *((left.path, left.entry, None) for left in plan.leftovers),
+    ]
+    return [
+        AddFile(execution_id, path, {**_stamp(entry), "table": table})
+        for path, entry, table in wanted
+        if path not in known
+    ]
+
+
+def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
+    """Return the moves that bring every known file to where *plan* begins with it.
+
+    A file whose content and statement are what they were keeps its place; one that changed goes
+    back to `found`; one that is left over goes where it belongs, once; one that is no more is gone,
+    unless the catalog has it already.
+    """
+    made: list[MoveFile] = []
+    planned = set()
+    for asset in plan.assets:
+        planned.add(asset.path)
+        made += _for_asset(asset, known[asset.path])
+    for left in plan.leftovers:
+        planned.add(left.path)
+        made += _for_leftover(left, known[left.path])
+    for path, record in known.items():
+        if path not in planned and record.state in _LOSABLE:
+            made.append(MoveFile(record.id, FileTrigger.VANISHED))
+    return made
+
+
+def _for_asset(asset: AssetPlan, record: FileRecord) -> Iterator[MoveFile]:
+    if record.state is FileState.FOUND:
+        return
+    same = record.stamp == asset.entry.stamp and record.statement == asset.statement()
+    if record.state in _LEFT or record.state is FileState.GONE or not same:
+        facts: FileFacts = {**_stamp(asset.entry), "table": str(asset.table)}
+        yield MoveFile(record.id, _back(record.state), facts)
+
+
+def _for_leftover(left: Leftover, record: FileRecord) -> Iterator[MoveFile]:
+    target = file_after(FileState.FOUND, left.trigger)
+    if record.state is target and record.why == left.why:
+        return
+    if record.state is not FileState.FOUND:
+        yield MoveFile(record.id, _back(record.state), _stamp(left.entry))
+    facts: FileFacts = {"what": left.what, "why": left.why, "next": left.next}
+    yield MoveFile(record.id, left.trigger, facts)
+
+
+def _back(state: FileState) -> FileTrigger:
+    """Return the trigger that leads from *state* back to `found`."""
+    return next(t for t, to in FILE_TRANSITIONS[state].items() if to is FileState.FOUND)
+
+
+def _stamp(entry: Entry | None) -> FileFacts:
+    if entry is None:
+        return {}
+    return {
+        "size_bytes": entry.size_bytes,
+        "mtime_ns": entry.mtime_ns,
+        "device": entry.device,
+        "inode": entry.inode,
+    }
