@@ -1,0 +1,371 @@
+"""Look at execution directories: what is there now. Reads only, creates nothing.
+
+A look decides which names may ever be opened; `open_content` asks the same questions again of the
+descriptor it got, because whoever may write below the prefix can exchange any part of a path
+between the look and the opening.
+"""
+# ruff: noqa: PTH118,PTH116,PTH115,PTH120,PTH112
+# A Path object for every name would double the time of a look.
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import translate
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, Self
+
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, Entry, Kind, Observation
+
+_SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_TYPES: Final = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPolicy:
+    """What a look passes over, and how far it follows links.
+
+    Attributes:
+        prefix: The folder that holds `deriva-ml/`; links may lead anywhere below it.
+        ignore: Patterns of names (`fnmatch`); below a directory that matches all is ignored.
+        allowed_link_roots: Further folders that links may lead to.
+        state_directory: Where the journal lives; no link may lead there.
+    """
+
+    prefix: Path
+    ignore: tuple[str, ...] = ()
+    allowed_link_roots: tuple[Path, ...] = ()
+    state_directory: Path | None = None
+
+
+def execution_directories(prefix: Path) -> dict[str, Path]:
+    """Return the execution directories below *prefix* by RID; none where there is no such folder.
+
+    A link to a directory counts; `scan` says whether it may be followed.
+
+    Raises:
+        OSError: The folder is there but cannot be listed.
+    """
+    try:
+        with os.scandir(prefix / "deriva-ml" / "execution") as names:
+            return {name.name: Path(name.path) for name in names if name.is_dir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def scan(root: Path, policy: ScanPolicy) -> Observation | None:
+    """Look at everything below *root*, or return None where it is no directory any more.
+
+    Names that vanish during the look are not in it.
+    """
+    looked_at, limits = datetime.now(UTC), _Limits.of(policy)
+    try:
+        base, link_owner = _base(root, limits)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except RefusedError as error:
+        return Observation(str(root), {}, looked_at, {".": error.why})
+    except OSError as error:
+        return Observation(str(root), {}, looked_at, {".": _reason(error)})
+    look = _Look(base, limits, _matcher(policy.ignore))
+    look.walk(_Directory(base, "", link_owner))
+    look.follow_links()
+    if not look.entries and not look.unreadable and not os.path.isdir(base):
+        return None
+    return Observation(str(root), look.entries, looked_at, look.unreadable)
+
+
+def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
+    """Open the file of *entry*; hash and send it from this descriptor only.
+
+    Any part of the path may have been exchanged since the look. So the path is not trusted: the
+    kernel tells where the descriptor was really opened (/proc/self/fd). That must be the place the
+    entry stands for, without a link on the way; the policy is asked again with it; and it must be
+    the file that was looked at.
+
+    Raises:
+        FileChangedError: It is not the file that was looked at, or it changed or is gone.
+        RefusedError: It may not be read.
+    """
+    try:
+        return os.fdopen(_open(root, entry, _Limits.of(policy)), "rb")
+    except PermissionError as error:
+        raise _refused(entry.path, "the user of the daemon may not read it") from error
+    except OSError as error:
+        raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
+
+
+def check_unchanged(root: Path, entry: Entry) -> None:
+    """Raise FileChangedError unless the name still leads to the same, unchanged file."""
+    try:
+        found = os.stat(os.path.join(root, entry.path))
+    except OSError as error:
+        raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
+    if _stamp(found) != entry.stamp:
+        raise FileChangedError(f"{entry.path} changed since it was looked at")
+
+
+class _Limits(NamedTuple):
+    """How far links may lead: the folders of a policy, without links, as they are now."""
+
+    roots: tuple[str, ...]
+    state: str  # "" where there is none
+
+    @classmethod
+    def of(cls, policy: ScanPolicy) -> Self:
+        """Resolve the folders of *policy*."""
+        roots = (policy.prefix, *policy.allowed_link_roots)
+        state = os.path.realpath(policy.state_directory) if policy.state_directory else ""
+        return cls(tuple(map(os.path.realpath, roots)), state)
+
+    def objection(self, target: str) -> str | None:
+        """Say why no link may lead to *target*, an absolute path without links, or None."""
+        if not any(_below(target, root) for root in self.roots):
+            return f"it leads to {target}, outside the prefix and [files] allowed_link_roots"
+        names = target.split("/")
+        name = names[-1].lower()
+        secret = name.endswith(".json") and "credential" in name
+        if secret or not _SECRET_FOLDERS.isdisjoint(names) or _below(target, self.state):
+            return f"it leads to {target}, a place for credentials or the daemon's own state"
+        return None
+
+
+class _Directory(NamedTuple):
+    """A directory to list."""
+
+    path: str  # where it really is, without links
+    shown: str  # what the paths of its entries begin with: "" or "a/b/"
+    link_owner: int | None  # of the last link on the way here, None where there was none
+    ignored: bool = False
+
+
+class _Look:
+    """One look in the making."""
+
+    def __init__(self, base: str, limits: _Limits, ignores: Callable[[str], object]) -> None:
+        """Begin a look at *base*, a path without links."""
+        self.entries: dict[str, Entry] = {}
+        self.unreadable: dict[str, str] = {}
+        self._base = base
+        self._limits = limits
+        self._ignores = ignores
+        self._parents: dict[str, str] = {}  # folders as links name them → without links
+        self._listed: set[tuple[int, int]] = set()
+        self._linked: list[_Directory] = []  # directories behind links, for later
+
+    def walk(self, top: _Directory) -> None:
+        """List *top* and every directory below it."""
+        stack = [top]
+        while stack:
+            place = stack.pop()
+            shown = place.shown.rstrip("/") or "."
+            try:
+                if why := self._objection_to_listing(place):
+                    self.unreadable[shown] = why
+                    continue
+                with os.scandir(place.path) as names:
+                    for name in names:
+                        self._take(name, place, stack)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it vanished
+            except OSError as error:
+                self.unreadable[shown] = _reason(error)
+
+    def follow_links(self) -> None:
+        """List the linked directories: after all others, so that a directory's own name wins."""
+        while self._linked:
+            self._linked.sort(key=lambda place: place.shown, reverse=True)
+            self.walk(self._linked.pop())
+
+    def _objection_to_listing(self, place: _Directory) -> str | None:
+        found = os.stat(place.path)
+        identity = found.st_dev, found.st_ino
+        if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
+            return "it is part of this execution under another name already"
+        self._listed.add(identity)
+        return None if place.link_owner is None else self._limits.objection(place.path)
+
+    def _is_above(self, place: _Directory) -> bool:
+        return self._base != place.path and _below(self._base, place.path)
+
+    def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
+        if not place.shown and (name.name == RECEIPT_NAME or name.name.startswith(OWN_PREFIX)):
+            return
+        ignored = place.ignored or bool(self._ignores(name.name))
+        shown = place.shown + name.name
+        try:
+            if name.is_dir(follow_symlinks=False):
+                stack.append(_Directory(name.path, f"{shown}/", place.link_owner, ignored))
+            elif ignored:
+                self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED)
+            elif name.is_symlink():
+                self._take_link(name, shown)
+            else:
+                self._take_file(name, shown, place.link_owner)
+        except FileNotFoundError:
+            return  # it vanished
+
+    def _take_file(self, name: os.DirEntry[str], shown: str, link_owner: int | None) -> None:
+        found = name.stat(follow_symlinks=False)
+        why = _objection(name.path, found, link_owner, self._limits)
+        target = None if link_owner is None else name.path
+        self._add(shown, found, problem=why, target=target)
+
+    def _take_link(self, name: os.DirEntry[str], shown: str) -> None:
+        link = name.stat(follow_symlinks=False)
+        try:
+            target, found = self._resolve(name.path)
+        except OSError as error:
+            self._add(shown, link, problem=f"it is a link that leads nowhere: {_reason(error)}")
+            return
+        if stat.S_ISDIR(found.st_mode):
+            why = self._limits.objection(target) or _stranger(found, link.st_uid)
+            if not why:
+                self._linked.append(_Directory(target, f"{shown}/", link.st_uid))
+                return
+        else:
+            why = _objection(target, found, link.st_uid, self._limits)
+        if why:
+            self._add(shown, link, problem=why)
+        else:
+            self._add(shown, found, target=target)
+
+    def _resolve(self, path: str) -> tuple[str, os.stat_result]:
+        """Do as os.path.realpath, which looks at every folder again for every link."""
+        text = os.readlink(path)
+        if not text.startswith("/"):
+            text = f"{path.rpartition('/')[0]}/{text}"
+        folder, _, name = text.rpartition("/")
+        if folder not in self._parents:
+            self._parents[folder] = os.path.realpath(folder or "/", strict=True).rstrip("/")
+        target = f"{self._parents[folder]}/{name}"
+        found = os.lstat(target)
+        if name in {"", ".", ".."} or stat.S_ISLNK(found.st_mode):
+            target = os.path.realpath(path, strict=True)
+            found = os.lstat(target)
+        return target, found
+
+    def _add(
+        self,
+        shown: str,
+        found: os.stat_result,
+        kind: Kind = Kind.CONTENT,
+        problem: str | None = None,
+        target: str | None = None,
+    ) -> None:
+        self.entries[shown] = Entry(
+            shown,
+            *_stamp(found),
+            link=target is not None or stat.S_ISLNK(found.st_mode),
+            target=target if problem is None else None,
+            kind=kind if problem is None else Kind.UNUSABLE,
+            problem=problem,
+        )
+
+
+def _open(root: Path, entry: Entry, limits: _Limits) -> int:
+    base, _ = _base(root, limits)
+    expected = entry.target or os.path.join(base, entry.path)
+    descriptor = os.open(expected, _OPEN_FLAGS)
+    try:
+        found = os.fstat(descriptor)
+        place = os.readlink(f"/proc/self/fd/{descriptor}")
+        owner = _link_owner(root, entry) if entry.link else None
+        if place != expected or _stamp(found) != entry.stamp:
+            raise FileChangedError(f"{entry.path} changed since it was looked at")  # noqa: TRY301
+        if why := _objection(expected, found, owner, limits):
+            raise _refused(entry.path, why)  # noqa: TRY301
+        os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _base(root: Path, limits: _Limits) -> tuple[str, int | None]:
+    """Return where *root* really is, and who owns the link if it is one.
+
+    Raises:
+        RefusedError: It, or a folder above it, is a link that must not be followed.
+        OSError: It is not there.
+    """
+    base = os.path.realpath(root, strict=True)
+    link = os.lstat(root)
+    is_link = stat.S_ISLNK(link.st_mode)
+    why = limits.objection(base) or (_stranger(os.stat(base), link.st_uid) if is_link else None)
+    if why:
+        raise _refused(str(root), why)
+    return base, link.st_uid if is_link else None
+
+
+def _objection(
+    path: str, found: os.stat_result, link_owner: int | None, limits: _Limits
+) -> str | None:
+    """Say why the file at *path*, a path without links, must not be uploaded, or None."""
+    if not stat.S_ISREG(found.st_mode):
+        noun = _TYPES.get(stat.S_IFMT(found.st_mode), "a special file")
+        return f"it is {noun}; only regular files can be uploaded"
+    why = None
+    if link_owner is not None:
+        why = limits.objection(path) or _stranger(found, link_owner)
+    elif found.st_nlink > 1:  # whoever may write to the folder can have made the hard link
+        why = _stranger(found, os.stat(os.path.dirname(path)).st_uid)
+    if why is None and not found.st_mode & stat.S_IROTH and not os.access(path, os.R_OK):
+        why = f"the user of the daemon may not read it (mode {stat.S_IMODE(found.st_mode):04o})"
+    return why
+
+
+def _stranger(found: os.stat_result, linked_by: int) -> str | None:
+    """Say that a link to *found* was made by somebody whom it does not belong to, or None."""
+    readable_by_all = found.st_mode & stat.S_IROTH
+    if found.st_uid == linked_by or (found.st_uid == 0 and readable_by_all):
+        return None
+    return f"it is a link by user {linked_by} to what belongs to user {found.st_uid}"
+
+
+def _link_owner(root: Path, entry: Entry) -> int | None:
+    """Return who owns the last link on the way to *entry*, None where there is none."""
+    owner, path = None, str(root)
+    for name in ("", *entry.path.split("/")):
+        path = os.path.join(path, name) if name else path
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            owner = found.st_uid
+    return owner
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or (folder != "" and path.startswith(folder.rstrip("/") + "/"))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _refused(path: str, why: str) -> RefusedError:
+    return RefusedError(
+        f"cannot read {path}", why, "Replace it by a regular file, or change its owner or mode."
+    )
+
+
+@cache
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return what tells whether a name matches one of *patterns*."""
+    if not patterns:
+        return lambda _name: None
+    return re.compile("|".join(map(translate, patterns))).match
