@@ -1,0 +1,10 @@
+"""An embedded Deriva server for tests, demos and dry runs.
+
+The part of ERMrest, Hatrac and ``/authn/session`` that upload clients use, on SQLite and
+a folder, on the loopback interface. Where the real servers were seen to surprise, it
+surprises in the same way.
+"""
+
+from deriva_watch.sandbox.server import serve
+
+__all__ = ["serve"]

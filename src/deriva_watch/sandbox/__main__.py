@@ -1,0 +1,25 @@
+"""``python -m deriva_watch.sandbox``: serve, and say on one line when it is ready."""
+
+import argparse
+import json
+from pathlib import Path
+
+from deriva_watch.sandbox.server import serve
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m deriva_watch.sandbox", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds everything")
+    parser.add_argument("--listen", default="127.0.0.1:0", help="loopback address:port")
+    parser.add_argument("--schema", type=Path, help="/schema document of a new catalog")
+    parser.add_argument("--rows", type=Path, help="first rows of a new catalog")
+    parser.add_argument("--latency-ms", type=float, default=0, help="wait before each answer")
+    parser.add_argument("--faults", type=Path, help="file of faults, JSON or TOML")
+    parser.add_argument("--catalog", default="1", help="number of a new catalog")
+    options = vars(parser.parse_args())
+    serve(**options, announce=lambda ready: print(json.dumps(ready), flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The three services as one ASGI application."""
+
+from pathlib import Path
+from typing import cast
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from deriva_watch.sandbox.ermrest import api as ermrest
+from deriva_watch.sandbox.ermrest.catalog import Catalog
+from deriva_watch.sandbox.hatrac import api as hatrac
+from deriva_watch.sandbox.hatrac.directory import Directory
+from deriva_watch.sandbox.hatrac.exchange import Store
+from deriva_watch.sandbox.hatrac.storage import Storage
+from deriva_watch.sandbox.identity import Sessions
+from deriva_watch.sandbox.refusal import RefusedError
+
+ASSET_TAG = "tag:isrd.isi.edu,2017:asset"
+
+
+def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
+    """Return the application.
+
+    Args:
+        catalog: The catalog it serves.
+
+        data: The folder of names and contents of the object store.
+
+        sessions: Who may come in.
+    """
+
+    async def session(request: Request) -> Response:
+        client = request.state.client
+        if client is None:
+            raise RefusedError(404, "No existing login session found.")
+        return Response(orjson.dumps(sessions.describe(client)), media_type="application/json")
+
+    directory = Directory(data / "hatrac.db", _asset_tables(catalog))
+    store = Store(directory, Storage(data / "objects"))
+    app = Starlette(
+        routes=[Route("/authn/session", session), *ermrest.routes(catalog), *hatrac.routes(store)],
+        exception_handlers={RefusedError: _refuse},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    refusal = cast("RefusedError", error)
+    if refusal.status == 304:
+        return Response(status_code=304, headers=refusal.headers)
+    return PlainTextResponse(f"{refusal.text}\n", refusal.status, refusal.headers)
+
+
+def _asset_tables(catalog: Catalog) -> set[str]:
+    """Return the names of the tables whose files clients store below ``/hatrac/<table>``."""
+    return {
+        table["table_name"]
+        for schema in catalog.document["schemas"].values()
+        for table in schema["tables"].values()
+        for column in table["column_definitions"]
+        if ASSET_TAG in column.get("annotations", {})
+    }

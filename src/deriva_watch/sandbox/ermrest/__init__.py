@@ -1,0 +1,1 @@
+"""The catalog service: the part of ERMrest that upload clients use."""

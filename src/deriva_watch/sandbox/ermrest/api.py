@@ -1,0 +1,243 @@
+"""ERMrest's URLs: ``/ermrest/catalog/N/{schema,entity,attribute,..}``."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deriva_watch.sandbox.ermrest import documents, reading, writing
+from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog
+from deriva_watch.sandbox.ermrest.model import LEASES, SYSTEM_COLUMNS, Table
+from deriva_watch.sandbox.ermrest.paths import parse_path, split_name
+from deriva_watch.sandbox.ermrest.records import CSV, JSON, JSON_LINES
+from deriva_watch.sandbox.ermrest.refusals import denied, malformed, refused
+
+Answer = Callable[[Catalog, Caller, Request, bytes], Response]
+
+QUERIES: Final = ("entity", "attribute", "attributegroup", "aggregate")
+
+
+def routes(catalog: Catalog) -> list[Route]:
+    """Return the routes of the service with its only *catalog*."""
+
+    async def describe_service(_: Request) -> Response:
+        return _json(documents.service())
+
+    def at(path: str, answer: Answer, *methods: str) -> Route:
+        endpoint = _endpoint(catalog, answer)
+        return Route(f"/ermrest/catalog/{{catalog}}{path}", endpoint, methods=methods or ["GET"])
+
+    return [
+        Route("/ermrest", describe_service),
+        Route("/ermrest/", describe_service),
+        at("", _describe),
+        at("/", _describe),
+        at("/schema", _schema),
+        at("/schema/{address:path}", _schema_part),
+        at("/entity_rid/{rid}", _entity_rid),
+        at("/entity/{path:path}", _insert, "POST"),
+        at("/entity/{path:path}", _upsert, "PUT"),
+        at("/entity/{path:path}", _delete, "DELETE"),
+        at("/attributegroup/{path:path}", _update, "PUT"),
+        *(at(f"/{kind}/{{path:path}}", functools.partial(_query, kind)) for kind in QUERIES),
+        at("/{rest:path}", _unknown),
+    ]
+
+
+def _endpoint(catalog: Catalog, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap *answer*: the catalog must be ours, the client must see it, SQLite gets a thread."""
+
+    async def endpoint(request: Request) -> Response:
+        body = await request.body()
+        if request.path_params["catalog"] != catalog.id:
+            raise refused(404, f"catalog {request.path_params['catalog']}")
+        client = request.state.client
+        if not catalog.model.may(client, "enumerate"):
+            raise denied(client, f"enumerate access on catalog/{catalog.id}")
+        caller = Caller(client, request.state.arrived_ns)
+        return await run_in_threadpool(answer, catalog, caller, request, body)
+
+    return endpoint
+
+
+def _describe(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    return _unless_known(request, catalog.snaptime(), documents.catalog(catalog, caller.client))
+
+
+def _schema(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    return _unless_known(request, "model", documents.schema(catalog, caller.client))
+
+
+def _schema_part(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    document = documents.schema(catalog, caller.client)
+    part = documents.part_of_schema(document, request.path_params["address"])
+    return _unless_known(request, "model", part)
+
+
+def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    rid = unquote_plus(request.path_params["rid"])
+    tables = sorted(
+        catalog.model.tables.values(), key=lambda table: (table.schema, table.name) == LEASES
+    )
+    for table in tables:  # leases last: a claimed RID belongs to the row
+        if "RID" not in table.columns or not _sees(catalog, caller, table):
+            continue
+        if catalog.read(f"SELECT 1 FROM {table.sql} WHERE RID = ?", [rid]):
+            return _json({"RID": rid, "schema_name": table.schema, "table_name": table.name})
+    raise refused(404, f"entity with RID={rid}")
+
+
+def _sees(catalog: Catalog, caller: Caller, table: Table) -> bool:
+    is_lease = (table.schema, table.name) == LEASES
+    return is_lease or catalog.model.may(caller.client, "select", table)
+
+
+def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    path, limit = request.path_params["path"], request.query_params.get("limit")
+    found = reading.read(catalog, caller.client, kind, path, limit)
+    etag = catalog.changed_at(found.tables).isoformat()
+    return _rows(request, found.names, found.rows, etag, JSON)
+
+
+def _insert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    table = _table(catalog, request)
+    parameters = _parameters(request)
+    action = ",".join(parameters.get("onconflict", {"abort"}))
+    if action not in {"skip", "abort"}:
+        raise malformed(
+            f'Unknown action name in query parameter onconflict="{action}". '
+            'Expected "skip" or "abort".'
+        )
+    options = writing.InsertOptions(
+        parameters.get("defaults", set()), parameters.get("nondefaults", set()), action == "skip"
+    )
+    rows = writing.insert(catalog, caller, table, _body(request, body), options)
+    return _written(catalog, request, table, rows)
+
+
+def _upsert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    table = _table(catalog, request)
+    rows = writing.upsert(catalog, caller, table, _body(request, body))
+    return _written(catalog, request, table, rows)
+
+
+def _update(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    text, _, leaf = request.path_params["path"].rpartition("/")
+    path = parse_path(catalog.model, text)
+    keys, _, targets = leaf.partition(";")
+    if not targets or len(path.elements) > 1 or path.conditions:
+        raise malformed("An update needs one table, columns to find rows by, and others to write.")
+    key_columns, target_columns = (
+        {shown.name: shown.column for shown in reading.parse_columns(path, part)}
+        for part in (keys, targets)
+    )
+    rows = writing.update(
+        catalog, caller, path.table, key_columns, target_columns, _body(request, body)
+    )
+    return _written(catalog, request, path.table, rows)
+
+
+def _delete(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    text, _ = reading.split_page(request.path_params["path"])
+    writing.delete(catalog, caller, parse_path(catalog.model, text))
+    return Response(status_code=204)
+
+
+def _unknown(_: Catalog, __: Caller, request: Request, ___: bytes) -> Response:
+    raise refused(404, request.path_params["rest"])
+
+
+def _table(catalog: Catalog, request: Request) -> Table:
+    text = request.path_params["path"]
+    if "/" in text:
+        raise malformed("Entity filters not allowed during entity insertion.")
+    schema, name = split_name(text)
+    return catalog.model.find(name, schema)
+
+
+def _parameters(request: Request) -> dict[str, set[str]]:
+    """Return the query parameters, whose values are lists: split first, then decoded."""
+    pairs = [part.partition("=") for part in request.url.query.split("&") if part]
+    return {
+        unquote_plus(name): {unquote_plus(value) for value in text.split(",") if value}
+        for name, _, text in pairs
+    }
+
+
+def _body(request: Request, content: bytes) -> writing.Body:
+    content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    return writing.Body(content, content_type)
+
+
+def _written(
+    catalog: Catalog, request: Request, table: Table, rows: list[dict[str, Any]]
+) -> Response:
+    names = [*(rows[0] if rows else table.columns)]
+    etag = catalog.changed_at([table]).isoformat()
+    default = _body(request, b"").content_type
+    return _rows(request, names, rows, etag, default, is_write=True)
+
+
+def _rows(
+    request: Request,
+    names: list[str],
+    rows: list[dict[str, Any]],
+    etag: str,
+    default: str,
+    *,
+    is_write: bool = False,
+) -> Response:
+    """Answer rows in the media type that the client wants, else in *default*."""
+    accept = request.headers.get("accept", "")
+    media_type = next((each for each in (CSV, JSON, JSON_LINES) if each in accept), default)
+    client = request.state.client
+    tag = f'"{client.id if client else ""};{media_type};{etag}"'
+    headers = {"ETag": tag, "Vary": "accept,cookie"}
+    if not is_write and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    if media_type == CSV:
+        # Measured: an insert repeats the system columns at the end of each CSV line.
+        again = [name for name in SYSTEM_COLUMNS if is_write and name in names]
+        content = _csv([*names, *again], rows)
+    elif media_type == JSON_LINES:
+        content = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    else:
+        content = orjson.dumps(rows, option=orjson.OPT_APPEND_NEWLINE)
+    return Response(content, headers=headers, media_type=media_type)
+
+
+def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    return "".join(",".join(map(_csv_field, line)) + "\n" for line in lines).encode()
+
+
+def _csv_field(value: Any) -> str:
+    """Return one field as PostgreSQL writes it: nothing for null, quotes around nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    if text and not set(text) & set(',"\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _unless_known(request: Request, etag: str, document: Any) -> Response:
+    client = request.state.client
+    tag = f'"{client.id if client else ""};{etag}"'
+    headers = {"ETag": tag, "Vary": "cookie"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return _json(document, headers)
+
+
+def _json(document: Any, headers: dict[str, str] | None = None) -> Response:
+    content = orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    return Response(content, headers=headers, media_type=JSON)

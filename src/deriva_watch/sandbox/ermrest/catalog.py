@@ -1,0 +1,111 @@
+"""The catalog as it lies on disk: its model, its rows, its transactions."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deriva_watch.sandbox.database import Database
+from deriva_watch.sandbox.ermrest import rid, values
+from deriva_watch.sandbox.ermrest.model import Model, Table
+from deriva_watch.sandbox.ermrest.refusals import refused
+from deriva_watch.sandbox.identity import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and when the request reached the server (by the monotonic clock)."""
+
+    client: Client | None
+    arrived_ns: int
+
+
+class Catalog:
+    """One catalog.
+
+    Args:
+        file: Its database, already filled by ``founding.found``.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._database = Database(file, prepare=_register_functions)
+        meta = dict(self._database.reader().execute("SELECT key, value FROM meta").fetchall())
+        self.id: str = meta["id"]
+        self.document: dict[str, Any] = orjson.loads(meta["document"])
+        self.model = Model(self.document)
+        self._opened = datetime.now(UTC)
+        self._changed: dict[Table | None, datetime] = {}
+
+    def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        """Return the rows of a query; it sees committed rows and disturbs no writer."""
+        return self._database.reader().execute(sql, tuple(parameters)).fetchall()
+
+    @contextmanager
+    def change(self, caller: Caller, tables: Iterable[Table]) -> Iterator["Change"]:
+        """Hold a write transaction on *tables*.
+
+        Raises:
+            RefusedError: 503, another write was committed after this request had
+                arrived. Measured: ERMrest runs its transactions serializable, every
+                write touches one common table, and the server does not retry, so that
+                of overlapping writes only the first to commit is stored, whatever
+                tables they are for.
+        """
+        with self._database.writing() as connection:
+            if self._database.committed_ns > caller.arrived_ns:
+                raise refused(503, "Transaction aborted.")
+            # PostgreSQL looks at references after the statement, which here is many.
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            change = Change(connection, caller.client)
+            yield change
+            self._changed.update(dict.fromkeys((*tables, None), change.moment))
+
+    def changed_at(self, tables: Iterable[Table]) -> datetime:
+        """Return when one of *tables* was last written, as far as this process knows."""
+        return max(self._changed.get(table, self._opened) for table in tables)
+
+    def snaptime(self) -> str:
+        """Return the identifier of the catalog's present state."""
+        moment = self._changed.get(None, self._opened)
+        return rid.encode(int(moment.timestamp() * 1_000_000))
+
+
+class Change:
+    """A write transaction.
+
+    Attributes:
+        moment: The time that all its rows carry.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, client: Client | None) -> None:
+        self.connection = connection
+        self.client_id = client.id if client else None
+        self.moment = datetime.now(UTC)
+        self.stamp = values.instant(self.moment)
+
+    def issue_rids(self, count: int) -> list[str]:
+        """Take *count* RIDs from the sequence."""
+        sql = "UPDATE meta SET value = value + ? WHERE key = 'next_rid' RETURNING value"
+        (following,) = self.connection.execute(sql, (count,)).fetchone()
+        return rid.issue(int(following) - count, count)
+
+    def skip_rids(self, rids: Iterable[str]) -> None:
+        """Let the sequence go on above *rids*, which a client has brought along."""
+        highest = max((rid.decode(each) for each in rids), default=0)
+        self.connection.execute(
+            "UPDATE meta SET value = max(CAST(value AS INTEGER), ?) WHERE key = 'next_rid'",
+            (highest // 2 + 1,),
+        )
+
+
+def _register_functions(connection: sqlite3.Connection) -> None:
+    def matches(pattern: str, text: str | None) -> bool | None:
+        return None if text is None else re.search(pattern, str(text)) is not None
+
+    connection.create_function("regexp", 2, matches, deterministic=True)

@@ -1,0 +1,120 @@
+"""Making a catalog: its tables in SQLite, and the rows it starts with."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from deriva_watch.sandbox.database import Database
+from deriva_watch.sandbox.ermrest import values
+from deriva_watch.sandbox.ermrest.catalog import Change
+from deriva_watch.sandbox.ermrest.constraints import default_of
+from deriva_watch.sandbox.ermrest.model import Column, Model, Reference, Table, quoted
+from deriva_watch.sandbox.identity import OWNER, WRITER, Client
+
+FIRST_RID: Final = 1000
+CLIENTS: Final = [
+    {"ID": each, "Display_Name": each, "Full_Name": each, "Client_Object": {"id": each}}
+    for each in (OWNER, WRITER)
+]
+
+
+def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Make the catalog in *file*, whole or not at all; a catalog that is there stays as it is.
+
+    Args:
+        file: The database.
+
+        catalog_id: The catalog's number.
+
+        schema: The text of a ``/schema`` document, in which ``${catalog}``,
+            ``${owner_id}`` and ``${writer_id}`` stand for what this server has.
+
+        rows: ``{"table": "schema:table", "rows": [...]}``. A RID that is given is kept.
+
+    Raises:
+        ValueError: A row does not fit the model.
+    """
+    for name, value in (("catalog", catalog_id), ("owner_id", OWNER), ("writer_id", WRITER)):
+        schema = schema.replace("${" + name + "}", value)
+    document = orjson.loads(schema)
+    model = Model(document)
+    with Database(file).writing() as connection:
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            return
+        connection.execute("PRAGMA defer_foreign_keys = ON")  # rows may come in any order
+        for statement in _tables(model):
+            connection.execute(statement)
+        connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value)")
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)",
+            [
+                ("id", catalog_id),
+                ("document", orjson.dumps(document).decode()),
+                ("next_rid", FIRST_RID),
+            ],
+        )
+        _fill(Change(connection, Client(OWNER)), model, rows)
+
+
+def _tables(model: Model) -> Iterator[str]:
+    for table in model.tables.values():
+        lines = [_column(column) for column in table.columns.values()]
+        lines += [
+            _reference(model, reference)
+            for reference in table.references
+            if reference.target in model.tables
+        ]
+        yield f"CREATE TABLE {table.sql} ({', '.join(lines)})"
+        for number, key in enumerate(table.keys):
+            index = quoted(f"{table.schema}:{table.name} key {number}")
+            columns = ", ".join(map(quoted, key.columns))
+            yield f"CREATE UNIQUE INDEX {index} ON {table.sql} ({columns})"
+
+
+def _column(column: Column) -> str:
+    kind = "TEXT"
+    if not column.is_array:
+        if column.type in values.INTEGER_BITS or column.type == "boolean":
+            kind = "INTEGER"
+        elif column.type in {"float4", "float8", "numeric"}:
+            kind = "REAL"
+    return f"{quoted(column.name)} {kind}"
+
+
+def _reference(model: Model, reference: Reference) -> str:
+    columns = ", ".join(map(quoted, reference.columns))
+    key = ", ".join(map(quoted, reference.key_columns))
+    target = model.tables[reference.target].sql
+    actions = f"ON DELETE {reference.on_delete} ON UPDATE {reference.on_update}"
+    return f"FOREIGN KEY ({columns}) REFERENCES {target} ({key}) {actions}"
+
+
+def _fill(change: Change, model: Model, parts: Iterable[Mapping[str, Any]]) -> None:
+    clients = {"table": "public:ERMrest_Client", "rows": CLIENTS}
+    rows = [
+        (model.find(name, schema), row)
+        for part in (clients, *parts)
+        for schema, _, name in [part["table"].partition(":")]
+        for row in part["rows"]
+    ]
+    change.skip_rids(row["RID"] for _, row in rows if row.get("RID"))
+    for table, row in rows:
+        _store(change, table, row)
+
+
+def _store(change: Change, table: Table, row: Mapping[str, Any]) -> None:
+    """Store one row as it is given; what is not given takes its default."""
+    row_id = row.get("RID") or change.issue_rids(1)[0]
+    stored = [
+        values.from_json(column, row[name]) if name in row else default_of(column, change, row_id)
+        for name, column in table.columns.items()
+    ]
+    names = ", ".join(map(quoted, table.columns))
+    marks = ", ".join("?" * len(stored))
+    try:
+        change.connection.execute(f"INSERT INTO {table.sql} ({names}) VALUES ({marks})", stored)
+    except sqlite3.IntegrityError as error:
+        raise ValueError(f"cannot load a row of {table}: {error}: {row}") from error

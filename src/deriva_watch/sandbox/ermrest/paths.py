@@ -1,0 +1,163 @@
+"""The URL grammar of data paths: ``alias:=schema:table/filter/link@sort(..)``."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from deriva_watch.sandbox.ermrest.filters import parse_filter
+from deriva_watch.sandbox.ermrest.model import Column, Model, Reference, Table, quoted
+from deriva_watch.sandbox.ermrest.refusals import conflict, malformed
+
+# (columns here)=(schema:table:columns there)
+LINK: Final = re.compile(r"\(([^()=]+)\)=\(([^()=]+)\)")
+FILTER_SIGNS: Final = re.compile(r"[=!(]|::")
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One table of a path; *sql* is its alias in the query, *alias* the client's."""
+
+    table: Table
+    sql: str
+    alias: str | None
+
+
+@dataclass(slots=True)
+class Path:
+    """The tables a path leads through, joined, and what their rows must fulfil.
+
+    Attributes:
+        elements: The tables; a path gives rows of the last one.
+
+        source: The ``FROM`` clause.
+
+        conditions: Parts of the ``WHERE`` clause.
+
+        parameters: Values for the question marks in it.
+    """
+
+    elements: list[Element] = field(default_factory=list)
+    source: str = ""
+    conditions: list[str] = field(default_factory=list)
+    parameters: list[Any] = field(default_factory=list)
+
+    @property
+    def table(self) -> Table:
+        """The table whose rows the path gives."""
+        return self.elements[-1].table
+
+    @property
+    def where(self) -> str:
+        """The ``WHERE`` clause, or nothing."""
+        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+    def column(self, name: str) -> tuple[str, Column]:
+        """Return the SQL of a column and the column, by its quoted *name*, ``[alias:]column``.
+
+        Raises:
+            RefusedError: 409, there is none.
+        """
+        qualifier, column = split_name(name)
+        element = self.element(qualifier)
+        return f"{element.sql}.{quoted(column)}", element.table.column(column)
+
+    def element(self, alias: str | None) -> Element:
+        """Return the table that *alias* stands for; the last one without an alias."""
+        if alias is None:
+            return self.elements[-1]
+        for element in self.elements:
+            if element.alias == alias:
+                return element
+        raise conflict(f"Alias {alias} does not exist in the path.")
+
+    def add_table(self, table: Table, alias: str | None, pairs: list[tuple[str, str]]) -> None:
+        """Join *table*: *pairs* are the columns, as SQL and as names, that must be equal."""
+        sql = f"t{len(self.elements)}"
+        condition = " AND ".join(f"{left} = {sql}.{quoted(right)}" for left, right in pairs)
+        join = f" JOIN {table.sql} AS {sql} ON {condition}"
+        self.source += join if self.elements else f"{table.sql} AS {sql}"
+        self.elements.append(Element(table, sql, alias))
+
+    def select_numbers(self) -> tuple[str, list[Any]]:
+        """Return the query for the SQLite row numbers of the rows."""
+        return (
+            f"SELECT DISTINCT {self.elements[-1].sql}.rowid FROM {self.source}{self.where}",
+            self.parameters,
+        )
+
+
+def parse_path(model: Model, text: str) -> Path:
+    """Read the path in *text*, still percent-encoded.
+
+    Raises:
+        RefusedError: 400 where the grammar, 409 where the model has no such thing.
+    """
+    first, *others = text.split("/")
+    path = Path()
+    alias, name = split_alias(first)
+    schema, table = split_name(name)
+    path.add_table(model.find(table, schema), alias, [])
+    for part in others:
+        alias, rest = split_alias(part)
+        link = LINK.fullmatch(rest)
+        if link:
+            _follow_columns(model, path, alias, *link.groups())
+        elif FILTER_SIGNS.search(rest):
+            condition, parameters = parse_filter(rest, path.column)
+            path.conditions.append(condition)
+            path.parameters += parameters
+        else:
+            _follow_reference(model, path, alias, rest)
+    return path
+
+
+def split_alias(text: str) -> tuple[str | None, str]:
+    """Split ``alias:=rest``; the alias is decoded, the rest is not."""
+    alias, sign, rest = text.partition(":=")
+    return (unquote_plus(alias), rest) if sign else (None, text)
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """Split ``qualifier:name`` and decode both."""
+    parts = [unquote_plus(part) for part in text.removeprefix(":").split(":")]
+    if len(parts) > 2 or not parts[-1]:
+        raise malformed(f"{text!r} is no name.")
+    return (parts[0] if len(parts) > 1 else None), parts[-1]
+
+
+def _follow_columns(model: Model, path: Path, alias: str | None, here: str, there: str) -> None:
+    left = [path.column(name)[0] for name in here.split(",")]
+    first, *more = there.split(",")
+    schema, name, column = (unquote_plus(part) for part in _three(first))
+    table = model.find(name, schema)
+    right = [column, *(unquote_plus(name) for name in more)]
+    for each in right:
+        table.column(each)
+    if len(left) != len(right):
+        raise malformed("A link needs as many columns here as there.")
+    path.add_table(table, alias, list(zip(left, right, strict=True)))
+
+
+def _three(name: str) -> list[str]:
+    parts = name.split(":")
+    if len(parts) != 3:
+        raise malformed(f"{name!r} is not schema:table:column.")
+    return parts
+
+
+def _follow_reference(model: Model, path: Path, alias: str | None, text: str) -> None:
+    schema, name = split_name(text)
+    here, there = path.elements[-1], model.find(name, schema)
+    links = [
+        (reference.columns, reference.key_columns) for reference in _links(here.table, there)
+    ] + [(reference.key_columns, reference.columns) for reference in _links(there, here.table)]
+    if len(links) != 1:
+        raise conflict(f"{len(links)} references connect {here.table} and {there}, not one.")
+    left, right = links[0]
+    pairs = [(f"{here.sql}.{quoted(a)}", b) for a, b in zip(left, right, strict=True)]
+    path.add_table(there, alias, pairs)
+
+
+def _links(source: Table, target: Table) -> list[Reference]:
+    return [each for each in source.references if each.target == (target.schema, target.name)]

@@ -1,0 +1,257 @@
+"""Inserting, updating and deleting rows: one request, one transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from deriva_watch.sandbox.ermrest import constraints, values
+from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog, Change
+from deriva_watch.sandbox.ermrest.constraints import Row
+from deriva_watch.sandbox.ermrest.model import LEASES, SYSTEM_COLUMNS, Column, Table, quoted
+from deriva_watch.sandbox.ermrest.paths import Path
+from deriva_watch.sandbox.ermrest.records import read_rows
+from deriva_watch.sandbox.ermrest.refusals import conflict, denied, refused, violation
+from deriva_watch.sandbox.ermrest.values import Stored
+
+Answer = list[dict[str, Any]]
+
+STAMPED_ON_UPDATE: Final = ("RMT", "RMB")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a client sent: the bytes and their media type."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class InsertOptions:
+    """The query parameters of an insert.
+
+    Attributes:
+        defaults: Columns that take their default, whatever the rows say.
+
+        nondefaults: System columns that take the value of the rows.
+
+        skip: Whether rows whose key is taken are left out without a word.
+    """
+
+    defaults: set[str] = field(default_factory=set)
+    nondefaults: set[str] = field(default_factory=set)
+    skip: bool = False
+
+
+def insert(
+    catalog: Catalog, caller: Caller, table: Table, body: Body, options: InsertOptions
+) -> Answer:
+    """Insert rows and return those that were inserted, in the order sent.
+
+    Measured: a RID that a client brings along is replaced without a word, unless
+    *options.nondefaults* has it. The answer to a repeated request tells which rows
+    are new, not which exist.
+
+    Raises:
+        RefusedError: One row is refused, and so none is stored.
+    """
+    for name in options.defaults - options.nondefaults:
+        table.column(name)
+    defaulted = (options.defaults | set(SYSTEM_COLUMNS)) - options.nondefaults
+    given = {name: column for name, column in table.columns.items() if name not in defaulted}
+    if not given:
+        raise conflict("Entity insertion requires at least one non-defaulting column.")
+    rows = read_rows(table.columns, defaulted, body.content, body.content_type)
+    constraints.check_nulls(given, rows)
+    key_columns = {name for key in table.keys for name in key.columns}
+    constraints.check_distinct([name for name in given if name in key_columns], rows)
+    catalog.model.enforce(caller.client, "insert", table)
+
+    with catalog.change(caller, [table]) as change:
+        if "RID" in given:
+            _bring_rids(catalog, caller, change, [str(row["RID"]) for row in rows])
+        else:
+            for row, rid in zip(rows, change.issue_rids(len(rows)), strict=True):
+                row["RID"] = rid
+        for row in rows:
+            _fill_defaults(change, table, defaulted, row)
+        inserted = [row for row in rows if _insert_row(change, table, row, skip=options.skip)]
+        constraints.check_references(change, catalog.model, table, table.columns, inserted)
+    return [_shown(table.columns, row) for row in inserted]
+
+
+def _bring_rids(catalog: Catalog, caller: Caller, change: Change, rids: Sequence[str]) -> None:
+    if not catalog.model.is_owner(caller.client):
+        constraints.claim_leases(change, catalog.model, rids)
+    constraints.check_rids(rids)
+    change.skip_rids(rids)
+
+
+def _fill_defaults(change: Change, table: Table, defaulted: set[str], row: Row) -> None:
+    for name in (defaulted | set(STAMPED_ON_UPDATE)) - {"RID"}:
+        if name in table.columns:
+            row[name] = constraints.default_of(table.columns[name], change, str(row["RID"]))
+
+
+def _insert_row(change: Change, table: Table, row: Row, *, skip: bool) -> bool:
+    """Insert one row; say whether it went in."""
+    names = ", ".join(map(quoted, table.columns))
+    marks = ", ".join("?" * len(table.columns))
+    otherwise = " ON CONFLICT DO NOTHING" if skip else ""
+    sql = f"INSERT INTO {table.sql} ({names}) VALUES ({marks}){otherwise}"
+    try:
+        cursor = change.connection.execute(sql, [row[name] for name in table.columns])
+    except sqlite3.IntegrityError as error:
+        raise constraints.duplicate(table, error, row) from None
+    return cursor.rowcount == 1
+
+
+def update(
+    catalog: Catalog,
+    caller: Caller,
+    table: Table,
+    keys: Mapping[str, Column],
+    targets: Mapping[str, Column],
+    body: Body,
+) -> Answer:
+    """Write the *targets* of all rows that have the values of *keys*; return what was written.
+
+    Rows that nothing matches are left out of the answer; that is no error.
+
+    Args:
+        catalog: The catalog.
+
+        caller: Who asks.
+
+        table: The table.
+
+        keys: Columns to find rows by, by the names they have in the request.
+
+        targets: Columns to write, likewise.
+
+        body: The rows.
+
+    Raises:
+        RefusedError: One row is refused, and so none is written.
+    """
+    inputs = {**keys, **targets}
+    rows = read_rows(inputs, set(), body.content, body.content_type)
+    constraints.check_nulls(inputs, rows)
+    constraints.check_distinct(list(keys), rows)
+    catalog.model.enforce(caller.client, "update", table)
+    for column in targets.values():
+        if column.name in SYSTEM_COLUMNS:
+            raise denied(caller.client, f"update access on column {column.name} of {table}")
+
+    written: list[Row] = []
+    answer: Answer = []
+    with catalog.change(caller, [table]) as change:
+        for row in rows:
+            found = _update_rows(change, table, keys, targets, row)
+            answer += [_shown(inputs, {**row, **each}) for each in _renamed(targets, found)]
+            written += found
+        names = [column.name for column in targets.values()]
+        constraints.check_references(change, catalog.model, table, names, written)
+    return answer
+
+
+def _update_rows(
+    change: Change,
+    table: Table,
+    keys: Mapping[str, Column],
+    targets: Mapping[str, Column],
+    row: Row,
+) -> list[Row]:
+    assigned = {column.name: row[name] for name, column in targets.items()}
+    assigned.update({"RMT": change.stamp, "RMB": change.client_id})
+    assigned = {name: value for name, value in assigned.items() if name in table.columns}
+    sql = (
+        f"UPDATE {table.sql} SET {', '.join(f'{quoted(name)} = ?' for name in assigned)} "
+        f"WHERE {' AND '.join(f'{quoted(column.name)} IS ?' for column in keys.values())} "
+        f"RETURNING {', '.join(map(quoted, table.columns))}"
+    )
+    parameters = [*assigned.values(), *(row[name] for name in keys)]
+    try:
+        found = change.connection.execute(sql, parameters).fetchall()
+    except sqlite3.IntegrityError as error:
+        stored = {column.name: row[name] for name, column in {**keys, **targets}.items()}
+        raise constraints.duplicate(table, error, stored) from None
+    return [dict(each) for each in found]
+
+
+def _renamed(inputs: Mapping[str, Column], rows: Iterable[Row]) -> list[Row]:
+    return [{name: row[column.name] for name, column in inputs.items()} for row in rows]
+
+
+def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer:
+    """Update the rows that have the same keys, and insert the others; return all of them.
+
+    Raises:
+        RefusedError: 409 also where the table has no key but the RID: the server
+            compares only keys which clients manage.
+    """
+    own = {name: column for name, column in table.columns.items() if name not in SYSTEM_COLUMNS}
+    keys = {name: own[name] for key in table.keys for name in key.columns if name in own}
+    if not keys:
+        raise conflict("Entity PUT requires at least one client-managed key for input correlation.")
+    targets = {name: column for name, column in own.items() if name not in keys}
+    rows = read_rows(own, set(), body.content, body.content_type)
+    constraints.check_nulls(own, rows)
+    constraints.check_distinct(list(keys), rows)
+    catalog.model.enforce(caller.client, "update", table)
+    catalog.model.enforce(caller.client, "insert", table)
+
+    answer: Answer = []
+    with catalog.change(caller, [table]) as change:
+        for row in rows:
+            if not _update_rows(change, table, keys, targets, row):
+                (row["RID"],) = change.issue_rids(1)
+                _fill_defaults(change, table, set(SYSTEM_COLUMNS), row)
+                _insert_row(change, table, row, skip=True)
+            answer.append(_shown(own, row))
+        constraints.check_references(change, catalog.model, table, own, rows)
+    return answer
+
+
+def delete(catalog: Catalog, caller: Caller, path: Path) -> None:
+    """Delete the rows that *path* leads to.
+
+    Raises:
+        RefusedError: 404, there is none; 403; 409, another row refers to one.
+    """
+    table, client = path.table, caller.client
+    leases_of_others = (table.schema, table.name) == LEASES and not catalog.model.is_owner(client)
+    if not leases_of_others:
+        catalog.model.enforce(client, "delete", table)
+    with catalog.change(caller, catalog.model.tables.values()) as change:
+        sql, parameters = path.select_numbers()
+        numbers = [row[0] for row in change.connection.execute(sql, parameters)]
+        if not numbers:
+            raise refused(404, "entities")
+        marks = ", ".join("?" * len(numbers))
+        one_of_them = f"{table.sql} WHERE rowid IN ({marks})"
+        if (
+            leases_of_others
+            and change.connection.execute(
+                f"SELECT 1 FROM {one_of_them} AND RCB IS NOT ?", [*numbers, caller_id(caller)]
+            ).fetchone()
+        ):
+            raise denied(client, f"delete access on one or more rows of {table}")
+        change.connection.execute("PRAGMA defer_foreign_keys = OFF")
+        try:
+            change.connection.execute(f"DELETE FROM {one_of_them}", numbers)
+        except sqlite3.IntegrityError:
+            raise violation(
+                f'update or delete on table "{table.name}" violates foreign key constraint'
+                "\nDETAIL:  It is still referenced from another table."
+            ) from None
+
+
+def caller_id(caller: Caller) -> str | None:
+    """Return the id of the caller, if it has one."""
+    return caller.client.id if caller.client else None
+
+
+def _shown(inputs: Mapping[str, Column], row: Mapping[str, Stored]) -> dict[str, Any]:
+    return {name: values.to_json(column, row[name]) for name, column in inputs.items()}

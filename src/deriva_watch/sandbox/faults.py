@@ -1,0 +1,87 @@
+"""Faults on demand: which request fails, and how.
+
+A file of faults is JSON or TOML, ``{"faults": [rule, ...]}``. A rule has ``action`` and
+any of ``route`` (a regular expression that is searched in path and query), ``method``,
+``nth`` (which of the requests it fits, from 1; a number or a list), ``probability``
+with ``seed``, ``status``, ``retry_after_s``, ``stall_s``. Without ``nth`` and
+``probability`` it strikes every request it fits.
+"""
+
+import json
+import random
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Action(StrEnum):
+    """What happens to a request."""
+
+    STATUS = "status"  # an error is answered, nothing else happens
+    RESET_BEFORE = "reset_before"  # the connection breaks, nothing else happens
+    RESET_AFTER = "reset_after"  # the request takes effect, its answer is lost
+    TRUNCATE = "truncate"  # it takes effect, half of the answer's body arrives
+    STALL = "stall"  # nothing happens for a while, then all goes on
+
+
+@dataclass(slots=True)
+class Rule:
+    """One rule; it counts the requests it fits."""
+
+    action: Action
+    route: str = ""
+    method: str | None = None
+    nth: tuple[int, ...] = ()
+    probability: float = 1.0
+    seed: int = 0
+    status: int = 503
+    retry_after_s: int | None = None
+    stall_s: float = 3600.0
+    _seen: int = 0
+    _random: random.Random = field(default_factory=random.Random)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "Rule":
+        """Read one rule.
+
+        Raises:
+            ValueError: It has an unknown key, or no known action.
+        """
+        known = {each.name for each in fields(cls) if not each.name.startswith("_")}
+        unknown = set(document) - known
+        if unknown or "action" not in document:
+            raise ValueError(f"a fault needs an action, and has no {sorted(unknown) or 'other'}")
+        nth = document.get("nth", [])
+        rule = cls(**{**document, "action": Action(document["action"])})
+        rule.nth = (nth,) if isinstance(nth, int) else tuple(nth)
+        rule._random.seed(rule.seed)
+        return rule
+
+    def strikes(self, method: str, target: str) -> bool:
+        """Say whether this request, which counts from now on, is struck."""
+        if self.method not in (None, method) or not re.search(self.route, target):
+            return False
+        self._seen += 1
+        if self.nth:
+            return self._seen in self.nth
+        return self._random.random() < self.probability
+
+
+def read_faults(file: Path) -> list[Rule]:
+    """Read a file of faults.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    text = file.read_text()
+    document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+    return [Rule.read(rule) for rule in document["faults"]]
+
+
+def strike(rules: list[Rule], method: str, target: str) -> Rule | None:
+    """Return the first of *rules* that strikes this request; every rule counts it."""
+    return next((rule for rule in [each for each in rules if each.strikes(method, target)]), None)

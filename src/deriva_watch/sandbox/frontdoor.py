@@ -1,0 +1,192 @@
+"""What stands before the services: the web server's own rules, the log, latency, faults."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from typing import BinaryIO, Final, Protocol
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deriva_watch.sandbox.faults import Action, Rule, strike
+from deriva_watch.sandbox.identity import Sessions
+
+# Measured: Apache maps the path to a file name, and that has a longest length.
+LONGEST_PATH_BYTES: Final = 4000
+LONGEST_TARGET_BYTES: Final = 8190
+REQUESTS_A_CONNECTION: Final = 100
+BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+CLOSING: Final = {400, 408, 411, 413, 414, 500, 501, 503}  # after these Apache hangs up
+PAGE: Final = "<html><head>\n<title>{0}</title>\n</head><body>\n<h1>{0}</h1>\n</body></html>\n"
+TITLES: Final = {
+    400: "Bad Request",
+    404: "Not Found",
+    411: "Length Required",
+    414: "Request-URI Too Long",
+}
+
+
+class Connection(Protocol):
+    """The connection a request came by."""
+
+    requests: int
+
+    def reset(self) -> None:
+        """Break it without a goodbye."""
+
+
+class FrontDoor:
+    """An ASGI application around the services.
+
+    Args:
+        app: The services.
+
+        sessions: Tells who sends a request.
+
+        log: Takes one JSON line for each request, before its answer ends.
+
+        latency_s: How long every request waits, as if the server were far away.
+
+        faults: Which requests fail.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        sessions: Sessions,
+        log: BinaryIO,
+        latency_s: float = 0,
+        faults: Sequence[Rule] = (),
+    ) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._log = log
+        self._latency_s = latency_s
+        self._faults = list(faults)
+        self._count = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        arrived_ns = time.monotonic_ns()
+        self._count += 1
+        # The services read paths as they were sent: "%2F" is not a slash.
+        scope["path"] = scope["raw_path"].decode("ascii")
+        client = self._sessions.client_of(Headers(scope=scope))
+        connection: Connection = scope["state"]["connection"]
+        connection.requests += 1
+        scope["state"].update(client=client, arrived_ns=arrived_ns)
+        exchange = _Exchange(self._log, self._count, scope, receive, send)
+        await asyncio.sleep(self._latency_s)
+        fault = strike(self._faults, scope["method"], exchange.target)
+        if fault is None:
+            app = _refusal(scope, exchange.target) or self._app
+            await app(scope, exchange.receive, exchange.send)
+        else:
+            await self._fail(fault, connection, scope, exchange)
+
+    async def _fail(
+        self, fault: Rule, connection: Connection, scope: Scope, exchange: "_Exchange"
+    ) -> None:
+        if fault.action == Action.STATUS:
+            retry = fault.retry_after_s
+            headers = {} if retry is None else {"Retry-After": str(retry)}
+            answer = PlainTextResponse("A fault was asked for.\n", fault.status, headers)
+            await answer(scope, exchange.receive, exchange.send)
+            return
+        if fault.action == Action.STALL:
+            await asyncio.sleep(fault.stall_s)
+            await self._app(scope, exchange.receive, exchange.send)
+            return
+        if fault.action != Action.RESET_BEFORE:
+            cut = exchange.send_half if fault.action == Action.TRUNCATE else exchange.swallow
+            await self._app(scope, exchange.receive, cut)
+        exchange.write_log()
+        connection.reset()
+        await asyncio.sleep(0)  # let the connection notice that it is gone
+
+
+def _refusal(scope: Scope, target: str) -> ASGIApp | None:
+    """Return the page with which the web server itself refuses a request, if it does."""
+    if len(target) > LONGEST_TARGET_BYTES:
+        status = 414
+    elif BAD_ESCAPE.search(scope["path"]):
+        status = 400
+    elif len(scope["path"]) > LONGEST_PATH_BYTES:
+        status = 404
+    elif "transfer-encoding" in Headers(scope=scope):
+        status = 411
+    else:
+        return None
+    return HTMLResponse(PAGE.format(f"{status} {TITLES[status]}"), status)
+
+
+class _Exchange:
+    """One request and its answer: counts, logs, and closes the connection when it is time."""
+
+    def __init__(
+        self, log: BinaryIO, number: int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        query = scope["query_string"].decode("ascii")
+        self.target = scope["path"] + (f"?{query}" if query else "")
+        self._log = log
+        self._number = number
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._status = 0
+        self._received_bytes = 0
+        self._is_received = False
+
+    async def receive(self) -> Message:
+        """Hand on a piece of the request's body."""
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        self._is_received = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hand on a piece of the answer."""
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif not message.get("more_body", False):
+            self.write_log()
+        await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        self._status = message["status"]
+        requests = self._scope["state"]["connection"].requests
+        if self._status in CLOSING or requests >= REQUESTS_A_CONNECTION:
+            MutableHeaders(raw=message["headers"])["Connection"] = "close"
+            # To hang up on a client that is still sending would lose the answer.
+            while not self._is_received:
+                await self.receive()
+
+    async def swallow(self, message: Message) -> None:
+        """Let a piece of the answer get lost."""
+        self._status = message.get("status", self._status)
+
+    async def send_half(self, message: Message) -> None:
+        """Hand on the head of the answer and half of each piece of its body."""
+        if message["type"] == "http.response.start":
+            await self._start(message)
+            await self._send(message)
+        else:
+            body = message.get("body", b"")
+            await self._send({**message, "body": body[: len(body) // 2], "more_body": True})
+
+    def write_log(self) -> None:
+        """Write the line of this request."""
+        client = self._scope["state"]["client"]
+        line = {
+            "n": self._number,
+            "method": self._scope["method"],
+            "path": self.target,
+            "status": self._status,
+            "identity": client.id if client else None,
+            "received_bytes": self._received_bytes,
+            "ms": round((time.monotonic_ns() - self._scope["state"]["arrived_ns"]) / 1e6, 3),
+        }
+        self._log.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

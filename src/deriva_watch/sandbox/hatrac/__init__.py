@@ -1,0 +1,1 @@
+"""The object store: the part of Hatrac that upload clients use."""

@@ -1,0 +1,132 @@
+"""What requests to the object store have in common: preconditions, bodies, answers."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from deriva_watch.sandbox.hatrac.directory import Directory
+from deriva_watch.sandbox.hatrac.metadata import Metadata, digest
+from deriva_watch.sandbox.hatrac.names import Address
+from deriva_watch.sandbox.hatrac.storage import BLOCK_BYTES, Storage, Writer
+from deriva_watch.sandbox.identity import Client
+from deriva_watch.sandbox.refusal import RefusedError
+
+JSON: Final = "application/json"
+URI_LIST: Final = "text/uri-list"
+LARGEST_BODY_BYTES: Final = 128 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The two halves of the object store."""
+
+    directory: Directory
+    storage: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: what it names, who sends it, and what came with it."""
+
+    request: Request
+    address: Address
+    client: Client | None
+    arrived_ns: int
+    body: bytes = b""
+
+    @property
+    def parents(self) -> bool:
+        """Whether missing namespaces are to be made."""
+        return self.request.query_params.get("parents", "").lower() == "true"
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, without parameters."""
+        return self.request.headers.get("content-type", "").lower().partition(";")[0].strip()
+
+    def check_preconditions(self, version: str | None) -> None:
+        """Compare ``If-Match`` and ``If-None-Match`` with the current *version*; None for none.
+
+        Raises:
+            RefusedError: 412; or 304 of a read.
+        """
+        etag = f'"{version}"'
+        wanted, unwanted = (
+            set(re.findall(r'"[^"]*"|\*', self.request.headers.get(header, "")))
+            for header in ("if-match", "if-none-match")
+        )
+        is_known = version is not None and bool(unwanted & {etag, "*"})
+        is_other = bool(wanted) and (version is None or not wanted & {etag, "*"})
+        if is_known and self.request.method in {"GET", "HEAD"}:
+            raise RefusedError(304, "", {"ETag": etag})
+        if is_known or is_other:
+            text = "Resource state does not match requested preconditions."
+            raise RefusedError(412, text, {"ETag": etag})
+
+    def body_bytes(self) -> int:
+        """Return the length of the body, before it is read.
+
+        Raises:
+            RefusedError: 411, it is not said; 413, it is above the limit.
+        """
+        length = self.request.headers.get("content-length", "")
+        if not length.isdecimal():
+            raise RefusedError(411, "Content-Length header is required for this request.")
+        if int(length) > LARGEST_BODY_BYTES:
+            text = "Request body size is larger than the current limit defined by the server"
+            raise RefusedError(413, f"{text}, which is {LARGEST_BODY_BYTES} bytes.")
+        return int(length)
+
+
+async def receive(request: Request, writer: Writer) -> bytes:
+    """Write the body block by block in another thread; return the rest, less than a block."""
+    pending = bytearray()
+    async for piece in request.stream():
+        pending += piece
+        if len(pending) >= BLOCK_BYTES:
+            await run_in_threadpool(writer.write, bytes(pending))
+            pending.clear()
+    return bytes(pending)
+
+
+def check_digest(writer: Writer, metadata: Metadata) -> None:
+    """Compare what was received with the MD5 that the client announced.
+
+    Raises:
+        RefusedError: 400.
+    """
+    expected = digest(metadata)
+    if expected is not None and expected != writer.digest():
+        received = writer.digest()
+        text = f"Received content MD5 {received!r} does not match expected {expected!r}."
+        raise RefusedError(400, text)
+
+
+def created(resource: object) -> Response:
+    """Answer 201 with the URL of what was made."""
+    url = str(resource)
+    return Response(f"{url}\n", 201, {"Location": url}, URI_LIST)
+
+
+def done() -> Response:
+    """Answer 204."""
+    return Response(status_code=204)
+
+
+def listing(request: Request, resources: Iterable[object]) -> Response:
+    """Answer a list of URLs, as JSON or as lines."""
+    urls = [str(resource) for resource in resources]
+    if URI_LIST in request.headers.get("accept", ""):
+        return Response("".join(f"{url}\n" for url in urls), media_type=URI_LIST)
+    return as_json(urls)
+
+
+def as_json(document: Any) -> Response:
+    """Answer a JSON document."""
+    return Response(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE), media_type=JSON)

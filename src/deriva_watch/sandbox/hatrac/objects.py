@@ -1,0 +1,147 @@
+"""Namespaces and objects: made, read, listed, deleted."""
+
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from deriva_watch.sandbox.hatrac.exchange import (
+    Call,
+    Store,
+    check_digest,
+    created,
+    done,
+    listing,
+    receive,
+)
+from deriva_watch.sandbox.hatrac.metadata import DEFAULT_TYPE, read_metadata
+from deriva_watch.sandbox.hatrac.names import PREFIX, check_storable
+from deriva_watch.sandbox.hatrac.resources import Content, Name
+from deriva_watch.sandbox.hatrac.storage import Writer, new_version
+from deriva_watch.sandbox.refusal import RefusedError
+
+NAMESPACE_TYPE: Final = "application/x-hatrac-namespace"
+
+
+async def put(store: Store, call: Call) -> Response:
+    """Make a namespace, or a new version of an object: always a new one.
+
+    Measured: the server never compares contents. A PUT that is refused for its body or
+    its headers leaves a new name behind, without content.
+    """
+    prepared = await run_in_threadpool(_prepare, store, call)
+    if isinstance(prepared, Name):
+        return created(prepared)
+    content, writer = prepared
+    try:
+        rest = await receive(call.request, writer)
+        await run_in_threadpool(_finish, store, content, writer, rest)
+    except BaseException:
+        writer.discard()
+        raise
+    return created(content)
+
+
+def _prepare(store: Store, call: Call) -> Name | tuple[Content, Writer]:
+    """Do all that comes before the body; return a namespace, or where the body goes."""
+    name = _find_or_create(store, call)
+    if not name.is_object:
+        return name
+    length = call.body_bytes()
+    metadata = read_metadata(call.request.headers)
+    name.enforce(call.client, "owner", "update")
+    check_storable(name.name)
+    owner = call.client.id if call.client else ""
+    content = Content(new_version(), name.name, length, metadata, owner)
+    return content, store.storage.writer(content.id)
+
+
+def _find_or_create(store: Store, call: Call) -> Name:
+    try:
+        name = store.directory.find(call.address.name)
+    except RefusedError:
+        call.check_preconditions(None)
+        return store.directory.create(
+            call.client,
+            call.address.name,
+            is_object=call.content_type != NAMESPACE_TYPE,
+            parents=call.parents,
+            arrived_ns=call.arrived_ns,
+        )
+    if not name.is_object:
+        name.enforce(call.client, "owner")
+        raise RefusedError(409, f"Namespace {name} already exists.")
+    versions = store.directory.versions(name.name)
+    call.check_preconditions(versions[0].id if versions else None)
+    return name
+
+
+def _finish(store: Store, content: Content, writer: Writer, rest: bytes) -> None:
+    writer.write(rest)
+    check_digest(writer, content.metadata)
+    writer.commit()
+    store.directory.add_version(content)
+
+
+def get(store: Store, call: Call) -> Response:
+    """Answer an object's content, or the list of a namespace."""
+    name = store.directory.find(call.address.name)
+    if not name.is_object:
+        if call.client is None:
+            raise RefusedError(401, f"Authentication required for access to {name}")
+        return listing(
+            call.request, [PREFIX + each for each in store.directory.children(name.name)]
+        )
+    content = store.directory.version(name.name, call.address.version)
+    call.check_preconditions(content.id)
+    content.enforce_read(call.client, name)
+    headers = _headers(content)
+    if call.request.method == "GET":
+        return FileResponse(store.storage.file(content.id), headers=headers)
+    response = Response(headers={**headers, "Content-Length": str(content.nbytes)})
+    if content.nbytes == 0:
+        del response.headers["Content-Length"]  # measured: Apache leaves a zero out
+    return response
+
+
+def _headers(content: Content) -> dict[str, str]:
+    last = content.name.rpartition("/")[2]
+    return {
+        "Content-Type": DEFAULT_TYPE,
+        "Content-Disposition": f"filename*=UTF-8''{last}",
+        **{name.title(): value for name, value in content.metadata.items()},
+        "Content-Location": str(content),
+        "ETag": f'"{content.id}"',
+        "Accept-Ranges": "bytes",
+        "Vary": "cookie",
+    }
+
+
+def delete(store: Store, call: Call) -> Response:
+    """Delete a name for ever, or one version."""
+    name = store.directory.find(call.address.name)
+    if not name.name:
+        raise RefusedError(403, f"Root service namespace {name} cannot be deleted.")
+    if call.address.version:
+        content = store.directory.version(name.name, call.address.version)
+        call.check_preconditions(content.id)
+        name.enforce(call.client, "owner")
+        store.directory.delete_version(content)
+        gone = [content]
+    else:
+        if name.is_object:
+            versions = store.directory.versions(name.name)
+            call.check_preconditions(versions[0].id if versions else None)
+        gone = store.directory.delete(call.client, name)
+    for content in gone:
+        store.storage.remove(content.id)
+    return done()
+
+
+def versions(store: Store, call: Call) -> Response:
+    """List the versions of an object."""
+    name = store.directory.find(call.address.name)
+    if not name.is_object:
+        raise RefusedError(404, f"Versions sub-resource on {name} not available.")
+    name.enforce(call.client, "owner")
+    return listing(call.request, store.directory.versions(name.name))

@@ -1,0 +1,89 @@
+"""Namespaces, objects, versions and jobs as values, and who may do what with them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from deriva_watch.sandbox.hatrac.metadata import Metadata
+from deriva_watch.sandbox.hatrac.names import PREFIX
+from deriva_watch.sandbox.identity import Client
+from deriva_watch.sandbox.refusal import RefusedError
+
+Acls = dict[str, list[str]]
+
+SUBTREE_ACLS: Final = ("subtree-owner", "subtree-create", "subtree-read", "subtree-update")
+NAMESPACE_ACLS: Final = ("owner", "create", *SUBTREE_ACLS)
+OBJECT_ACLS: Final = ("owner", "update", "read", "subtree-owner", "subtree-read")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A namespace or an object, with the namespaces above it."""
+
+    name: str
+    is_object: bool
+    is_deleted: bool
+    acls: Acls
+    above: tuple["Name", ...] = ()
+
+    def __str__(self) -> str:
+        return PREFIX + self.name
+
+    def enforce(self, client: Client | None, *accesses: str) -> None:
+        """Go on only if *client* has one of *accesses* here, or for the subtree of a
+        namespace above.
+
+        Raises:
+            RefusedError: 403, or 401 without a session.
+        """
+        own = {member for access in accesses for member in self.acls.get(access, ())}
+        check_member(client, own | self.inherited(*accesses), str(self))
+
+    def inherited(self, *accesses: str) -> set[str]:
+        """Return who has one of *accesses* by an ACL of a namespace above."""
+        return {
+            member
+            for access in accesses
+            for name in self.above
+            for member in name.acls.get(f"subtree-{access}", ())
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A version of an object; or the upload job that will become it, with *chunk_bytes*."""
+
+    id: str
+    name: str
+    nbytes: int
+    metadata: Metadata
+    owner: str
+    chunk_bytes: int | None = None
+
+    def __str__(self) -> str:
+        sign = ":" if self.chunk_bytes is None else ";upload/"
+        return f"{PREFIX}{self.name}{sign}{self.id}"
+
+    def enforce_read(self, client: Client | None, of: Name) -> None:
+        """Go on only if *client* may read this version *of* an object."""
+        readers = of.inherited("owner", "read")
+        for access in ("subtree-owner", "subtree-read"):
+            readers |= set(of.acls.get(access, ()))
+        check_member(client, {self.owner} | readers, str(self))
+
+    def enforce_owner(self, client: Client | None) -> None:
+        """Go on only if *client* created this job: nobody else may touch it."""
+        check_member(client, {self.owner}, str(self))
+
+
+def check_member(client: Client | None, members: Iterable[str], resource: str) -> None:
+    """Go on only if *client* is one of *members*.
+
+    Raises:
+        RefusedError: 403, or 401 without a session.
+    """
+    if "*" in members or (client and client.id in members):
+        return
+    if client:
+        raise RefusedError(403, f"Access to {resource} forbidden.")
+    raise RefusedError(401, f"Authentication required for access to {resource}")

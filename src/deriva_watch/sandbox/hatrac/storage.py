@@ -1,0 +1,100 @@
+"""The bytes: one file for each version and each open job."""
+
+import base64
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO, Final
+
+BLOCK_BYTES: Final = 1 << 20
+PART_SUFFIX: Final = ".part"
+
+
+def new_version() -> str:
+    """Return a random version, as long and of the same letters as Hatrac's."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
+class Storage:
+    """A folder of files named by version.
+
+    Args:
+        folder: The folder; files that a killed server left half written are removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in folder.glob(f"*{PART_SUFFIX}"):
+            part.unlink()
+        self._folder = folder
+
+    def file(self, version: str) -> Path:
+        """Return where the content of *version* lies; a job has the version it will become."""
+        return self._folder / version
+
+    def reserve(self, version: str) -> None:
+        """Make the empty file of a job."""
+        self.file(version).touch(exist_ok=False)
+
+    def writer(self, version: str) -> "Writer":
+        """Return a writer for the whole content of *version*."""
+        part = self._folder / (version + PART_SUFFIX)
+        return Writer(part.open("wb"), self.file(version))
+
+    def chunk_writer(self, version: str, offset: int) -> "Writer":
+        """Return a writer for the part of a job's content that begins at *offset*."""
+        stream = self.file(version).open("r+b")
+        stream.seek(offset)
+        return Writer(stream, None)
+
+    def finish(self, version: str) -> bytes:
+        """Bring a job's content to the disk and return its MD5."""
+        with self.file(version).open("rb+") as stream:
+            os.fsync(stream.fileno())
+            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).digest()
+
+    def remove(self, version: str) -> None:
+        """Forget the content of *version*."""
+        self.file(version).unlink(missing_ok=True)
+
+
+class Writer:
+    """Takes content piece by piece.
+
+    Args:
+        stream: Where it goes.
+
+        target: The name that the file gets when it is complete; None to leave it as it is.
+    """
+
+    def __init__(self, stream: BinaryIO, target: Path | None) -> None:
+        self._stream = stream
+        self._target = target
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self.received_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece."""
+        self._stream.write(data)
+        self._md5.update(data)
+        self.received_bytes += len(data)
+
+    def digest(self) -> bytes:
+        """Return the MD5 of what was written."""
+        return self._md5.digest()
+
+    def commit(self) -> None:
+        """Close the file; with a target, bring it to the disk and give it its name."""
+        with self._stream as stream:
+            stream.flush()
+            if self._target:
+                os.fsync(stream.fileno())
+        if self._target:
+            Path(stream.name).replace(self._target)
+
+    def discard(self) -> None:
+        """Close the file; with a target, remove it."""
+        self._stream.close()
+        if self._target:
+            Path(self._stream.name).unlink(missing_ok=True)

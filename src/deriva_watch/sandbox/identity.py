@@ -1,0 +1,79 @@
+"""Who sends a request: two identities, their tokens and their credential files."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any, Final
+
+OWNER: Final = "sandbox-owner"  # owns the catalog and the object store's root
+WRITER: Final = "sandbox-writer"  # may read and insert, and lease RIDs
+SESSION_LENGTH: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A caller with a session; its id is what rows carry as RCB."""
+
+    id: str
+
+
+class Sessions:
+    """The live sessions of one server.
+
+    Args:
+        folder: Where the credential files lie. A token found there stays valid,
+            so that clients survive a restart of the server.
+
+        host: ``address:port`` of the server, the key in deriva's credential format.
+    """
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.since = datetime.now(UTC)
+        self.files = {name: folder / f"{name}-credential.json" for name in ("owner", "writer")}
+        tokens = {name: _token(file) for name, file in self.files.items()}
+        self._clients = {tokens["owner"]: Client(OWNER), tokens["writer"]: Client(WRITER)}
+        for name, file in self.files.items():
+            _write_private(file, json.dumps({host: {"bearer-token": tokens[name]}}, indent=1))
+
+    def client_of(self, headers: Mapping[str, str]) -> Client | None:
+        """Return who sent a request with these *headers*; None for nobody we know."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._clients.get(token.strip())
+        cookie = SimpleCookie(headers.get("cookie", "")).get("webauthn")
+        return self._clients.get(cookie.value) if cookie else None
+
+    def describe(self, client: Client) -> dict[str, Any]:
+        """Return what ``GET /authn/session`` answers to *client*."""
+        identity = {"id": client.id, "display_name": client.id, "identities": [client.id]}
+        expires = self.since + SESSION_LENGTH
+        return {
+            "client": identity,
+            "attributes": [identity],
+            "since": str(self.since),
+            "expires": str(expires),
+            "seconds_remaining": int((expires - datetime.now(UTC)).total_seconds()),
+            "vary_headers": ["cookie"],
+            "tracking": None,
+        }
+
+
+def _token(file: Path) -> str:
+    if not file.exists():
+        return secrets.token_urlsafe(24)
+    (credential,) = json.loads(file.read_text()).values()
+    return str(credential["bearer-token"])
+
+
+def _write_private(file: Path, text: str) -> None:
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    part.replace(file)

@@ -1,0 +1,159 @@
+"""Starting and stopping the server."""
+
+import asyncio
+import ipaddress
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from deriva_watch.sandbox import starter
+from deriva_watch.sandbox.app import build_app
+from deriva_watch.sandbox.ermrest.catalog import Catalog
+from deriva_watch.sandbox.ermrest.founding import found
+from deriva_watch.sandbox.faults import read_faults
+from deriva_watch.sandbox.frontdoor import FrontDoor
+from deriva_watch.sandbox.identity import Sessions
+
+IDLE_S = 5  # measured: after so long without a request the server hangs up
+STOP_S = 5
+
+
+class Connection(H11Protocol):
+    """One client's connection: counts its requests, and can be broken."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
+        self.requests = 0
+
+    def reset(self) -> None:
+        """Break the connection, so that the client sees ECONNRESET."""
+        plain = self.transport.get_extra_info("socket")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+class Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+
+def serve(
+    data: Path,
+    listen: str = "127.0.0.1:0",
+    *,
+    schema: Path | None = None,
+    rows: Path | None = None,
+    latency_ms: float = 0,
+    faults: Path | None = None,
+    catalog: str = "1",
+    announce: Callable[[dict[str, str]], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        data: The folder that holds everything; made if it is not there.
+
+        listen: ``address:port`` of the loopback interface; port 0 takes a free one.
+
+        schema: A ``/schema`` document for a new folder; ours without one.
+
+        rows: The first rows of a new folder, ``[{"table": .., "rows": [..]}]``.
+
+        latency_ms: How long every request waits, in milliseconds.
+
+        faults: A file of faults, see ``faults``.
+
+        catalog: The catalog's number in a new folder.
+
+        announce: Called once the server takes requests, with ``url``, ``host``,
+            ``catalog``, ``owner_credential_file``, ``writer_credential_file``, ``data``.
+
+    Raises:
+        ValueError: *listen* is no loopback address, or a file is not what it should be.
+    """
+    address, port = _loopback(listen)
+    rules = read_faults(faults) if faults else []
+    data.mkdir(parents=True, exist_ok=True)
+    document = schema.read_text() if schema else starter.schema_text()
+    first_rows = orjson.loads(rows.read_bytes()) if rows else [] if schema else starter.ROWS
+    found(data / "catalog.db", catalog, document, first_rows)
+    opened = Catalog(data / "catalog.db")
+
+    with (
+        socket.create_server((address, port), backlog=2048) as listener,
+        (data / "requests.jsonl").open("ab", buffering=0) as log,
+    ):
+        host = f"{address}:{listener.getsockname()[1]}"
+        sessions = Sessions(data, host)
+        app = FrontDoor(build_app(opened, data, sessions), sessions, log, latency_ms / 1000, rules)
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=STOP_S,
+        )
+        ready = {
+            "url": f"http://{host}",
+            "host": host,
+            "catalog": opened.id,
+            "owner_credential_file": str(sessions.files["owner"]),
+            "writer_credential_file": str(sessions.files["writer"]),
+            "data": str(data),
+        }
+        _run(Server(config, lambda: announce(ready)), listener)
+
+
+def _run(server: Server, listener: socket.socket) -> None:
+    """Run until a signal. uvicorn raises it again when it has stopped; that is for nobody."""
+
+    def ignore(_: int, __: FrameType | None) -> None:
+        return
+
+    before = {number: signal.signal(number, ignore) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.run(sockets=[listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _loopback(listen: str) -> tuple[str, int]:
+    address, _, port = listen.rpartition(":")
+    address = "127.0.0.1" if address == "localhost" else address
+    try:
+        if not ipaddress.IPv4Address(address).is_loopback:
+            raise ValueError(address)
+        return address, int(port)
+    except ValueError:
+        raise ValueError(
+            f"the sandbox listens on the loopback interface only, not on {listen!r}; "
+            "give an address such as 127.0.0.1:8080"
+        ) from None
