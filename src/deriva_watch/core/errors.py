@@ -8,6 +8,7 @@ WatchError
 │   ├── RefusedError       trying again cannot help; a person must act
 │   ├── SettingsError      the configuration is wrong
 │   └── JournalHeldError   another instance holds the journal
+├── DerivaMLException      the library was asked for what cannot be
 ├── FileChangedError       the file moved under us: look at it again
 └── IllegalTransitionError our bug
 """
@@ -73,6 +74,10 @@ class SettingsError(TroubleError):
 @dataclass(eq=False)
 class JournalHeldError(TroubleError):
     """Another process works on this journal."""
+
+
+class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of deriva-ml catch
+    """The caller of the library asked for something that cannot be done."""
 
 
 class FileChangedError(WatchError):

@@ -19,23 +19,25 @@ NULL_SENTINEL: Final = "__NULL__"
 # What may stand in a segment as it is: the characters of the original patterns, so that ordinary
 # values read as themselves. "%" always goes, so that decoding has one meaning.
 _PLAIN: Final = " :"
+_JSON_TYPES: Final = (bool, int, float, list, dict)
 
 
 def segment_from(value: Any) -> str:
     """Return the path segment that stands for *value*; None becomes the NULL sentinel.
 
+    Texts stand for themselves, numbers, truth values, lists and objects as JSON, anything else
+    (dates, decimals, paths) as `str` writes it.
+
     Raises:
         ValueError: "", "." and ".." cannot be a directory, nor can more than 255 bytes; the
-            sentinel itself would come back as NULL.
+            sentinel itself would come back as NULL; NUL and lone surrogates are no text.
     """
     if value is None:
         return NULL_SENTINEL
-    text = value if isinstance(value, str) else json.dumps(value)
-    segment = "".join(c if c.isalnum() else quote(c, safe=_PLAIN + "/") for c in text).replace(
-        "/", "%2F"
-    )
-    if text in {"", ".", ".."} or text == NULL_SENTINEL:
+    text = _written(value)
+    if text in {"", ".", "..", NULL_SENTINEL} or not _is_text(text):
         raise ValueError(f"{text!r} cannot stand in a path")
+    segment = "".join(c if c.isalnum() else quote(c, safe=_PLAIN) for c in text)
     if len(segment.encode()) > 255:  # noqa: PLR2004  # NAME_MAX of Linux
         raise ValueError(f"a value of {len(text)} characters is too long for a path segment")
     return segment
@@ -72,11 +74,21 @@ def same(column: Column, one: Any, other: Any) -> bool:
         return bool(one == other)
 
 
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, _JSON_TYPES) else str(value)
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether PostgreSQL can store *text*: no NUL, nothing but Unicode characters."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+
+
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    if "\0" in text:
-        raise ValueError("PostgreSQL stores no NUL characters")
-    text.encode()  # surrogates are no text
+    text = _written(value)
+    if not _is_text(text):
+        raise ValueError
     return text
 
 

@@ -1,0 +1,65 @@
+"""What the tests of the core are given: a catalog's model and ways to write cases briefly."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from hypothesis import HealthCheck, settings
+
+from deriva_watch.core.model import CatalogModel, Column, Schema, Table, TableName, read_model
+from deriva_watch.core.observation import Entry, Observation
+from deriva_watch.core.plan import Plan, Rules, Sources, make_plan
+from deriva_watch.core.spec import Spec, bulk_upload_configuration
+
+DOCUMENT: Final = json.loads(
+    (Path(__file__).parent.parent / "data" / "model" / "schema.json").read_text()
+)
+MODEL: Final = read_model(DOCUMENT)
+SPEC: Final = Spec(bulk_upload_configuration(MODEL))
+
+IMAGE: Final = TableName("demo", "Image")  # metadata: date, time, observation, subject (NOT NULL)
+BOX: Final = TableName("demo", "BoundingBox")  # no metadata columns
+ASSET: Final = TableName("deriva-ml", "Execution_Asset")
+
+RID: Final = "4-AB2C"
+ROOT: Final = f"/data/deriva-ml/execution/{RID}"
+RULES: Final = Rules(
+    MODEL, SPEC, frozenset({"Image", "Model_File", "Thumb Nail"}), frozenset({".complete"})
+)
+
+# The first text that Hypothesis draws on a machine costs seconds; disks and neighbours are slow.
+patient: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def asset_table(name: str = "Thing", **types: str) -> Table:
+    """Return an asset table of the schema `lab` with nullable metadata columns of *types*."""
+    required = [Column(c, "text", nullable=False, has_default=False) for c in ("URL", "MD5")]
+    others = {"Filename": "text", "Length": "int8", "Description": "markdown"} | types
+    columns = [Column(c, t, nullable=True, has_default=False) for c, t in others.items()]
+    rid = Column("RID", "ermrest_rid", nullable=False, has_default=True)
+    keys = (frozenset({"RID"}), frozenset({"URL"}))
+    return Table(Schema("lab"), name, (rid, *required, *columns), keys, ())
+
+
+def model_of(*tables: Table) -> CatalogModel:
+    """Return a model with these tables and no other."""
+    return CatalogModel({table.full_name: table for table in tables})
+
+
+def entry(path: str, inode: int | None = None, **facts: object) -> Entry:
+    """Return an entry; its inode follows from its path unless given."""
+    number = inode if inode is not None else 1_000 + hash(path) % 1_000_000_000
+    return Entry(path, 7, 1_700_000_000_000_000_000, 1, number, **facts)  # type: ignore[arg-type]
+
+
+def observed(*entries: Entry, root: str = ROOT, **unreadable: str) -> Observation:
+    """Return an observation of *entries*."""
+    seen = {one.path: one for one in entries}
+    return Observation(root, seen, datetime(2026, 1, 2, tzinfo=UTC), unreadable)
+
+
+def planned(*entries: Entry | str, said: Sources | None = None, rules: Rules = RULES) -> Plan:
+    """Return the plan for files that have these names."""
+    seen = observed(*(one if isinstance(one, Entry) else entry(one) for one in entries))
+    return make_plan(seen, said or Sources(), rules)
