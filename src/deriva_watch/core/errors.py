@@ -63,7 +63,13 @@ class CredentialError(TroubleError):
 
 @dataclass(eq=False)
 class RefusedError(TroubleError):
-    """The server, the specification or the file itself says no."""
+    """The server, the specification or the file itself says no.
+
+    Attributes:
+        status: The HTTP status, where a server said it.
+    """
+
+    status: int | None = None
 
 
 @dataclass(eq=False)

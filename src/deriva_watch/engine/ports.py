@@ -6,38 +6,16 @@ All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedErro
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from deriva_watch.core.events import Event
 from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.records import Change, ExecutionRecord, FileRecord
 
 Row = dict[str, Any]
 Emit = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectVersion:
-    """What HEAD tells of an object: `url` is "/hatrac/name:version", `etag` as it was sent."""
-
-    url: str
-    etag: str
-    size_bytes: int
-    md5: str | None  # hexadecimal
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectHead:
-    """The headers a new object version is stored with; digests are hexadecimal."""
-
-    name: str  # "/hatrac/…", percent-encoded as it goes on the wire
-    size_bytes: int
-    md5: str
-    sha256: str
-    content_type: str
-    content_disposition: str | None
 
 
 class Catalog(Protocol):

@@ -9,13 +9,14 @@ from typing import Any, BinaryIO
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.model import TableName
+from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
 from deriva_watch.core.spec import content_disposition, environment, object_name
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.content import Progress, span
 from deriva_watch.engine.patience import Patience, elapsed_since
-from deriva_watch.engine.ports import Catalog, Journal, ObjectHead, ObjectStore, ObjectVersion
+from deriva_watch.engine.ports import Catalog, Journal, ObjectStore
 
 _CONTESTS = 5  # how often a name may move under us before we come back later
 _LOCKS = 256  # names share locks by hash: a lock a name would never be given back
