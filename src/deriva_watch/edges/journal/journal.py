@@ -108,11 +108,6 @@ class Journal(Reads):
 class Reader(Reads):
     """A view of the journal that writes nothing and keeps nothing open between two questions."""
 
-    def daemon(self) -> int | None:
-        """Return the pid of the daemon that holds the journal, or None."""
-        with trouble.explained("read", self.path):
-            return lock.holder(self.path)
-
 
 def open_readonly(url: str) -> Reader:
     """Return a view of the journal at *url*; TroubleError where there is none yet."""

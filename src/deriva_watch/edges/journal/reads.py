@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Select, func, select
 
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
+from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.schema import execution, file, history
 from deriva_watch.edges.journal.trouble import explained
 
@@ -110,6 +111,11 @@ class Reads:
         )
         since: datetime | None = self._rows(select(func.min(settled.c.at)))[0][0]
         return since
+
+    def daemon(self) -> int | None:
+        """Return the pid of the daemon that holds the journal, or None."""
+        with explained("read", self.path):
+            return lock.holder(self.path)
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         with explained("read", self.path), self._engine.connect() as connection:

@@ -150,6 +150,7 @@ file = Table(
     Column("next", Prose),
     UniqueConstraint("execution_id", "path", name="file_is_one"),
     Index("file_by_url", "url"),
+    Index("file_by_state", "state"),  # counted at every scrape of the metrics
 )
 
 history = Table(

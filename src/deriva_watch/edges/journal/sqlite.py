@@ -82,16 +82,15 @@ def _engine(
     )
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"))
-
-
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"the journal cannot store {value!r} as JSON")
+
+
+_dump: Final = json.JSONEncoder(default=_plain, separators=(",", ":")).encode
 
 
 class _Connection(sqlite3.Connection):

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("execution_id", "path", name="file_is_one"),
     )
     op.create_index("file_by_url", "file", ["url"])
+    op.create_index("file_by_state", "file", ["state"])
     op.create_table(
         "history",
         sa.Column("id", _ID, primary_key=True),

@@ -1,0 +1,106 @@
+r"""What the journal says, as values that JSON can carry. Fields are only ever added.
+
+Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO 8601 in UTC.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.edges.journal import Journal, Reader
+
+OLD: Final = timedelta(days=1)
+
+_SENTENCE: Final = ("what", "why", "next")
+_REFUSED: Final = ("rid", "prefix", "changed_at", *_SENTENCE)
+_WAITING: Final = ("rid", "prefix", "next_at", "attempts", *_SENTENCE)
+_EXECUTION: Final = [field.name for field in fields(ExecutionRecord) if field.name != "id"]
+_FILE: Final = [
+    *("path", "state", "changed_at", "size_bytes", "md5", "sha256"),
+    *("table", "url", "rid", "adopted", *_SENTENCE),
+]
+_HISTORY: Final = ("at", "trigger", "before", "after", "detail")
+
+
+def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
+    """Return how things stand.
+
+    `oldest_pending_s` is how long the oldest execution that is complete has not been uploaded,
+    0 where there is none; an execution that still fills is its writer's business. `healthy` is
+    false, and `problems` says why, when no daemon runs, something is refused, or the oldest
+    pending execution is older than OLD.
+    """
+    counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
+    pending_s = (now - since).total_seconds() if since else 0.0
+    problems = []
+    if pid is None:
+        problems.append("No daemon is running.")
+    if refused := counts.get(ExecutionState.REFUSED, 0):
+        problems.append(f"Refused executions: {refused}. A person must act.")
+    if pending_s > OLD.total_seconds():
+        problems.append(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h.")
+    waiting = reader.executions({ExecutionState.WAITING})
+    return {
+        "server": ", ".join(reader.servers()) or None,
+        "healthy": not problems,
+        "problems": problems,
+        "journal": _plain(str(reader.path)),
+        "daemon": pid,
+        "executions": _counted(ExecutionState, counts),
+        "files": _counted(FileState, reader.file_counts()),
+        "oldest_pending_s": pending_s,
+        "refused": [_some(e, _REFUSED) for e in reader.executions({ExecutionState.REFUSED})],
+        "waiting": [_some(execution, _WAITING) for execution in waiting],
+    }
+
+
+def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:
+    """Return all that is known of *rid*: one entry for each prefix and catalog that has it."""
+    found = reader.executions(rid=rid)
+    if not found:
+        raise TroubleError(
+            f"cannot show {rid}",
+            f"the journal {reader.path} has no such execution",
+            "`deriva-watch status` tells what it has, `deriva-watch check` what is watched.",
+        )
+    return {"rid": rid, "executions": [_details(reader, execution) for execution in found]}
+
+
+def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
+    files = reader.files(execution.id)
+    paths: dict[int | None, str] = {file.id: _plain(file.path) for file in files}
+    return {
+        **_some(execution, _EXECUTION),
+        "files": [_some(file, _FILE) for file in files],
+        "history": [
+            {"path": paths.get(line.file_id), **_some(line, _HISTORY)}
+            for line in reader.history(execution.id)
+        ],
+    }
+
+
+def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
+    return {state.value: counts.get(state, 0) for state in states}
+
+
+def _some(
+    record: ExecutionRecord | FileRecord | HistoryRecord, names: Iterable[str]
+) -> dict[str, Any]:
+    return {name: _plain(getattr(record, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case Mapping():
+            return {_plain(name): _plain(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_plain(part) for part in value]
+    return value
