@@ -104,9 +104,7 @@ class Server(_Section):
     @classmethod
     def _encrypted(cls, protocol: str, info: ValidationInfo) -> str:
         if protocol == "http" and not _is_loopback(info.data.get("host", "localhost")):
-            raise ValueError(
-                "must be https; http is for this machine itself, elsewhere others read along"
-            )
+            raise ValueError("must be https; only on this machine itself nobody reads along")
         return protocol
 
 
@@ -280,7 +278,7 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
     file = config or find_config()
     draft = Draft()
     if file is not None:
-        draft.add_file(file)
+        draft.take_file(file)
     draft.add_environment()
     draft.add_flags(flags)
     if file is None and "server" not in draft.values:

@@ -49,19 +49,18 @@ Place = tuple[str | int, ...]  # ("server", "host"), ("watch", 0, "prefix")
 
 
 class Draft:
-    """Settings before they are checked. What is added later wins."""
+    """Settings before they are checked: a file first, if any; what is added later wins."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self._origins: dict[Place, str] = {}
 
-    def add_file(self, file: Path) -> None:
-        """Add a TOML file; SettingsError if it cannot be read or is no TOML."""
+    def take_file(self, file: Path) -> None:
+        """Begin with a TOML file; SettingsError if it cannot be read or is no TOML."""
         text = _read(file)
-        for place, value in _leaves(_parse(file, text)):
-            self._put(place, value, str(file))
+        self.values = _parse(file, text)
+        self._origins = {(): str(file)}
         self._origins |= {place: f"{file}:{line}" for place, line in _lines(text).items()}
-        self._origins[()] = str(file)
 
     def add_environment(self) -> None:
         """Add each `DERIVA_WATCH_SECTION__KEY`; an empty variable counts as not given."""
@@ -125,11 +124,14 @@ def _parse(file: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message, _, place = str(error).partition(" (at ")
-        spot = re.findall(r"\d+", place) or [str(text.count("\n") + 1), "1"]  # "end of document"
-        raise SettingsError(
-            f"{file}:{':'.join(spot)}: is not TOML", message, "Correct that line."
-        ) from None
+        why, _, place = str(error).partition(" (at ")
+        line, column = re.findall(r"\d+", place) or _end(text)
+        what = f"{file}:{line}:{column}: is not TOML"
+        raise SettingsError(what, why, "Correct that line.") from None
+
+
+def _end(text: str) -> tuple[int, int]:
+    return text.count("\n") + 1, len(text.rpartition("\n")[2]) + 1
 
 
 def _lines(text: str) -> dict[Place, int]:
@@ -141,6 +143,7 @@ def _lines(text: str) -> dict[Place, int]:
         if header := _TABLE.match(line):
             table = _names(header[2])
             if header[1] == "[[":
+                found.setdefault(table, number)
                 counts[table] += 1
                 table = (*table, counts[table] - 1)
             found.setdefault(table, number)
@@ -204,5 +207,5 @@ def _example(name: str, field: FieldInfo) -> str:
         return "config.example.toml explains it"
     if isinstance(field.default, BaseModel):
         return f"its keys stand below [{name}]"
-    size = isinstance(field.default, ByteSize)
-    return f"for example {name} = {json.dumps(field.default.human_readable() if size else field.default)}"
+    size = field.default.human_readable() if isinstance(field.default, ByteSize) else None
+    return f"for example {name} = {json.dumps(size or field.default)}"

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from deriva_watch.core.errors import CredentialError
 
@@ -47,12 +47,10 @@ class CredentialSource:
             raise self._error(f"{self.file} has no entry for it")
         for kind in ("bearer-token", "cookie"):  # the first wins, as in deriva's bindings
             value = entry.get(kind)
-            if _can_be_sent(kind, value):
+            if _can_be_sent(value, kind):
                 self._secrets |= {value, value.partition("=")[2]} - {""}
                 return {kind: value}
-        raise self._error(
-            f"its entry in {self.file} has no bearer-token or cookie that can be sent"
-        )
+        raise self._error(f"its entry in {self.file} has no bearer-token or cookie to send")
 
     def changed(self) -> bool:
         """Tell whether a file differs from what `read` saw last; costs two stats."""
@@ -84,12 +82,8 @@ class CredentialSource:
                 f"{self.file} cannot be read ({error.strerror})",
                 f"Let this user read it, and nobody else: chown and chmod 600 {self.file}.",
             ) from None
-        except json.JSONDecodeError as error:
-            raise self._error(
-                f"{self.file} is not JSON (line {error.lineno}, column {error.colno})"
-            ) from None
-        except UnicodeDecodeError:
-            raise self._error(f"{self.file} is not UTF-8") from None
+        except ValueError:  # its text may quote the file
+            raise self._error(f"{self.file} is not JSON") from None
         if not isinstance(entries, dict):
             raise self._error(f"{self.file} is not a table of hosts")
         return entries.get(self._host, entries.get(self._host.lower()))
@@ -100,9 +94,8 @@ class CredentialSource:
         try:
             return get_credential(self._host, update_bdbag_keychain=False)
         except (OSError, ValueError) as error:
-            raise self._error(
-                f"deriva cannot read {self.file.parent} ({type(error).__name__})"
-            ) from None
+            why = f"deriva cannot read {self.file.parent} ({type(error).__name__})"
+            raise self._error(why) from None
 
     def _error(self, why: str, mend: str = "") -> CredentialError:
         login = f"Run deriva-globus-auth-utils login --host {self._host}."
@@ -126,7 +119,7 @@ def _stamp(file: Path | None) -> _Stamp:
     return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
 
 
-def _can_be_sent(kind: str, value: object) -> bool:
+def _can_be_sent(value: object, kind: str) -> TypeGuard[str]:
     """Tell whether deriva and requests would send *value*; their own errors would show it."""
     return (
         isinstance(value, str)

@@ -1,0 +1,113 @@
+"""Word to systemd over a real socket, and the unit as systemd itself judges it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deriva_watch.edges.systemd import notify, watchdog_s
+
+UNIT = Path(__file__).parents[2] / "systemd" / "deriva-watch.service"
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+@pytest.fixture(params=["file", "abstract"])
+def manager(request, tmp_path, monkeypatch):
+    """A socket in systemd's place."""
+    address = (
+        str(tmp_path / "notify") if request.param == "file" else f"@deriva-watch-{os.getpid()}"
+    )
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address.replace("@", "\0"))
+        receiver.settimeout(1)
+        yield receiver
+
+
+def test_systemd_hears_all_states_in_one_message(manager):
+    notify("READY=1", "STATUS=3 of 4 uploaded")
+
+    assert manager.recv(1000) == b"READY=1\nSTATUS=3 of 4 uploaded"
+
+
+def test_a_file_name_in_the_status_cannot_say_anything_else(manager):
+    notify("STATUS=uploading a\nSTOPPING=1 \udcff")
+
+    assert manager.recv(1000) == b"STATUS=uploading a STOPPING=1 \\udcff"
+
+
+def test_without_systemd_nothing_is_said(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+
+    notify("READY=1")
+
+
+def test_a_socket_that_is_gone_stops_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+
+    notify("READY=1")
+
+
+def test_the_watchdog_is_fed_twice_in_its_time(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+
+    assert watchdog_s() == 30
+
+
+@pytest.mark.parametrize(("usec", "pid"), [("60000000", "1"), ("0", None), (None, None)])
+def test_no_watchdog_waits_for_us(monkeypatch, usec, pid):
+    """It is another process's, it is switched off, or there is none."""
+    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", pid)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+
+    assert watchdog_s() is None
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit with a program that exists on every machine."""
+    text = re.sub("(?<=\nExecStart=)[^ ]+", "/bin/true", UNIT.read_text())
+    file = tmp_path / UNIT.name
+    file.write_text(text)
+    return file
+
+
+def analyze(*arguments):
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@needs_systemd
+def test_systemd_understands_every_line_of_the_unit(unit):
+    """An unknown key is only a warning to systemd: it would be ignored without a word."""
+    verdict = analyze("verify", "--man=no", unit)
+
+    assert (verdict.returncode, verdict.stderr) == (0, "")
+
+
+@needs_systemd
+def test_the_unit_has_least_rights(unit):
+    """The exposure is 1.4 of 10; what is left is the network and other people's processes."""
+    verdict = analyze("security", "--no-pager", "--offline=yes", "--threshold=15", unit)
+
+    assert verdict.returncode == 0, verdict.stdout
+
+
+def test_the_unit_restarts_unless_a_person_must_act():
+    """2: the settings are wrong; 11: another instance holds the journal; 143, 130: asked for."""
+    lines = UNIT.read_text().splitlines()
+
+    assert "Restart=on-failure" in lines
+    assert "RestartPreventExitStatus=2 11" in lines
+    assert "SuccessExitStatus=143 130" in lines
