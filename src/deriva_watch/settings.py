@@ -27,27 +27,22 @@ from pydantic import (
 )
 
 from deriva_watch.core.errors import SettingsError
-from deriva_watch.settings_sources import CONFIG_VARIABLE, LATER, Draft, problems_of
+from deriva_watch.settings_sources import LATER, Draft, find_config, no_config, problems_of
 
 _IGNORED: Final = (
     *(".deriva-upload-state-*", ".DS_Store", "._*", "@eaDir", "Thumbs.db", "desktop.ini"),
     *(".nfs*", "*.part", "*.partial", "*.tmp", "*.crdownload", ".*.swp", "~$*", ".~lock.*#"),
 )
-_PLACES: Final = (
-    "deriva-watch.toml",
-    "~/.config/deriva-watch/config.toml",
-    "/etc/deriva-watch/config.toml",
-)
 _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
 
-def _number(value: object) -> object:
+def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")  # noqa: TRY004 (pydantic's way)
     return value
 
 
-def _home(value: object) -> object:
+def _home(value: Any) -> Any:
     # os.path leaves "~" alone where there is no home; Path.expanduser() would raise.
     return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
@@ -64,10 +59,47 @@ def _file(path: Path) -> Path:
     return path
 
 
+def _matching(pattern: str, must: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(must)
+        return text
+
+    return AfterValidator(check)
+
+
+def _not_below(other: str) -> AfterValidator:
+    def check(value: float, info: ValidationInfo) -> float:
+        if value < info.data.get(other, 0):
+            raise ValueError(f"must not be below {other}; raise it, or lower {other}")
+        return value
+
+    return AfterValidator(check)
+
+
 Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 SomeSeconds = Annotated[Seconds, Field(gt=0)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 AbsolutePath = Annotated[Path, BeforeValidator(_home), AfterValidator(_absolute)]
+Host = Annotated[
+    str,
+    _matching(
+        r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?",
+        "must be a bare name such as data.example.org or localhost:8080",
+    ),
+]
+CatalogId = Annotated[
+    str,
+    Field(coerce_numbers_to_str=True),
+    _matching(r"[\w.~-]+", 'must be the id or alias of a catalog, such as "1"'),
+]
+JournalUrl = Annotated[
+    str,
+    _matching(
+        r"sqlite:////[^?#]+",
+        "must be sqlite:/// and an absolute path: sqlite:////var/lib/deriva-watch/journal.db",
+    ),
+]
 
 
 class _Section(BaseModel):
@@ -80,25 +112,11 @@ class _Section(BaseModel):
 class Server(_Section):
     """The Deriva server. Without `credential_file` systemd's or deriva's own is taken."""
 
-    host: str
-    catalog: Annotated[str, Field(coerce_numbers_to_str=True)] = "1"
+    host: Host
+    catalog: CatalogId = "1"
     protocol: Literal["https", "http"] = "https"
     credential_file: AbsolutePath | None = None
     ca_bundle: Annotated[AbsolutePath, AfterValidator(_file)] | None = None
-
-    @field_validator("host")
-    @classmethod
-    def _bare(cls, host: str) -> str:
-        if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", host):
-            raise ValueError("must be a bare name such as data.example.org or localhost:8080")
-        return host
-
-    @field_validator("catalog")
-    @classmethod
-    def _one_segment(cls, catalog: str) -> str:
-        if not re.fullmatch(r"[\w.~-]+", catalog):
-            raise ValueError('must be the id or alias of a catalog, such as "1"')
-        return catalog
 
     @field_validator("protocol")
     @classmethod
@@ -129,20 +147,13 @@ class Completion(_Section):
     """When an execution directory counts as complete."""
 
     quiet_s: Seconds = 30
-    quiet_max_s: Seconds = 600
+    quiet_max_s: Annotated[Seconds, _not_below("quiet_s")] = 600
     quiet_after_signal_s: Seconds = 5
     markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
     trust_status: bool = True
     max_running_s: Seconds = 7 * 24 * 3600
     grace_s: Seconds = 60
     foreign_upload_cap_s: Seconds = 3600
-
-    @field_validator("quiet_max_s")
-    @classmethod
-    def _not_below(cls, quiet_max_s: float, info: ValidationInfo) -> float:
-        if quiet_max_s < info.data.get("quiet_s", 0):
-            raise ValueError("must not be below quiet_s; raise it, or lower quiet_s")
-        return quiet_max_s
 
 
 class Spec(_Section):
@@ -187,22 +198,15 @@ class Retry(_Section):
     """How long to wait after a failure that may pass."""
 
     initial_s: SomeSeconds = 5
-    max_s: SomeSeconds = 900
+    max_s: Annotated[SomeSeconds, _not_below("initial_s")] = 900
     max_attempts: Count = 10
-
-    @field_validator("max_s")
-    @classmethod
-    def _not_below(cls, max_s: float, info: ValidationInfo) -> float:
-        if max_s < info.data.get("initial_s", 0):
-            raise ValueError("must not be below initial_s; raise it, or lower initial_s")
-        return max_s
 
 
 def _journal_url() -> str:
     """Return the journal below systemd's StateDirectory, else below the user's own state."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     state = os.environ.get("XDG_STATE_HOME", "")
-    user = Path(state if state.startswith("/") else str(_home("~/.local/state")))
+    user = Path(state if state.startswith("/") else _home("~/.local/state"))
     directory = Path(service) if service else user / "deriva-watch"
     return f"sqlite:///{directory / 'journal.db'}"
 
@@ -210,16 +214,7 @@ def _journal_url() -> str:
 class Journal(_Section):
     """Where the memory of the daemon lies."""
 
-    url: str = Field(default_factory=_journal_url)
-
-    @field_validator("url")
-    @classmethod
-    def _sqlite(cls, url: str) -> str:
-        if not re.fullmatch(r"sqlite:////[^?#]+", url):
-            raise ValueError(
-                "must be sqlite:/// and an absolute path: sqlite:////var/lib/journal.db"
-            )
-        return url
+    url: JournalUrl = Field(default_factory=_journal_url)
 
 
 class Status(_Section):
@@ -282,12 +277,7 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
     draft.add_environment()
     draft.add_flags(flags)
     if file is None and "server" not in draft.values:
-        raise SettingsError(
-            "no configuration found",
-            f"there is none of {', '.join(str(place) for place in _PLACES)}",
-            "Copy config.example.toml to one of them and fill in [server] host, or name a file "
-            f"with --config FILE or ${CONFIG_VARIABLE}.",
-        )
+        raise no_config()
     try:
         return Settings.model_validate(draft.values)
     except ValidationError as error:
@@ -298,10 +288,3 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
         f"{count} cannot be used",
         "Correct what is named; config.example.toml explains every key.",
     )
-
-
-def find_config() -> Path | None:
-    """Return the configuration file that `load` takes where none is named."""
-    if named := os.environ.get(CONFIG_VARIABLE):
-        return Path(named)
-    return next((file for place in _PLACES if (file := Path(str(_home(place)))).exists()), None)

@@ -21,10 +21,15 @@ from pydantic_core import ErrorDetails
 
 from deriva_watch.core.errors import SettingsError
 
-CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
 LATER: Final = "is not available in this version, only its default may stand there"
 
 _PREFIX: Final = "DERIVA_WATCH_"
+_CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
+_CONFIG_FILES: Final = (
+    "deriva-watch.toml",
+    "~/.config/deriva-watch/config.toml",
+    "/etc/deriva-watch/config.toml",
+)
 _TABLE: Final = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
 _KEY: Final = re.compile(r"\s*([\w\"'.\s-]+?)\s*=")
 _TEXT: Final = "must be text in quotes"
@@ -48,6 +53,24 @@ _MUST: Final = {  # where pydantic's own sentence speaks of Python
 Place = tuple[str | int, ...]  # ("server", "host"), ("watch", 0, "prefix")
 
 
+def find_config() -> Path | None:
+    """Return the configuration file that is taken where none is named."""
+    if named := os.environ.get(_CONFIG_VARIABLE):
+        return Path(named)
+    files = (Path(os.path.expanduser(name)) for name in _CONFIG_FILES)  # noqa: PTH111 (never raises)
+    return next((file for file in files if file.exists()), None)
+
+
+def no_config() -> SettingsError:
+    """Return what to say where nothing is configured at all."""
+    return SettingsError(
+        "no configuration found",
+        f"there is none of {', '.join(_CONFIG_FILES)}",
+        "Copy config.example.toml to one of them and fill in [server] host, or name a file "
+        f"with --config FILE or ${_CONFIG_VARIABLE}.",
+    )
+
+
 class Draft:
     """Settings before they are checked: a file first, if any; what is added later wins."""
 
@@ -65,7 +88,7 @@ class Draft:
     def add_environment(self) -> None:
         """Add each `DERIVA_WATCH_SECTION__KEY`; an empty variable counts as not given."""
         for name, text in os.environ.items():
-            if name.startswith(_PREFIX) and name != CONFIG_VARIABLE and text:
+            if name.startswith(_PREFIX) and name != _CONFIG_VARIABLE and text:
                 place = tuple(name.removeprefix(_PREFIX).lower().split("__"))
                 for below, value in _leaves(_list_or_text(text)):
                     self._put((*place, *below), value, name)
@@ -135,7 +158,7 @@ def _end(text: str) -> tuple[int, int]:
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Return the line of each table and key. A line that only looks like one does no harm."""
+    """Return the line of each table and key; good enough to point at, not to read values."""
     found: dict[Place, int] = {}
     counts: Counter[Place] = Counter()
     table: Place = ()

@@ -27,10 +27,8 @@ SECRET = "t0ken/of+the lab"
 
 @pytest.fixture(autouse=True)
 def _libraries_speak_as_before():
-    """Pytest's own handlers would raise what ours must survive; afterwards they are back."""
     root, show = logging.getLogger(), warnings.showwarning
     handlers, level = root.handlers[:], root.level
-    root.handlers.clear()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -236,6 +234,7 @@ def test_libraries_speak_from_warning_up_even_at_level_debug(level):
 
 def test_a_library_that_formats_wrongly_harms_nobody():
     stream = io.BytesIO()
+    logging.getLogger().handlers.clear()  # pytest's own would raise
     log.configure(stream=stream)
 
     logging.getLogger("deriva").warning("%s and %s", "one")  # noqa: PLE1206
