@@ -37,6 +37,10 @@ class Catalog(Protocol):
         """Return the rows whose *column* has one of *values*; long lists go in pages."""
         ...
 
+    def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
+        """Return the rows whose columns have all of *values*; None finds NULL."""
+        ...
+
     def insert(
         self, table: TableName, rows: Sequence[Row], *, given_rids: bool = False
     ) -> list[Row]:
@@ -76,6 +80,8 @@ class ObjectStore(Protocol):
 
         *replaces* is the ETag of the version it comes after; without it the name must have no
         content. None: the precondition failed (412); HEAD tells what is there now.
+
+        Raises FileChangedError when *body* ends early; so does `put_chunk`.
         """
         ...
 

@@ -1,0 +1,120 @@
+"""What it means when a Deriva server does not do what it was asked, said for a person.
+
+The one place where statuses and broken connections become errors of `core.errors`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from deriva_watch.core.errors import (
+    CredentialError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+    TroubleError,
+)
+
+_DETAIL_CHARS: Final = 300
+_PASSING: Final = {408, 425, 429}  # and every 5xx
+# PostgreSQL quotes whole rows in these: what a person entered stays out of logs.
+_ROWS: Final = re.compile(r"(DETAIL:\s*)?Failing row contains|CONTEXT:")
+_TITLE: Final = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_RETRY: Final = "then run `deriva-watch retry RID`."
+_MEANING: Final = {
+    400: "cannot make sense of the request",
+    403: "does not let {who} do it",
+    404: "has no such thing",
+    409: "says that it conflicts with what is there",
+    411: "wants to know the length first",
+    412: "says that it was changed meanwhile",
+    413: "takes no body of that size",
+    414: "takes no address of that length",
+}
+_REMEDY: Final = {
+    403: f"Ask the administrator of the catalog for the right, {_RETRY}",
+    404: f"Check server.host and server.catalog in the settings, {_RETRY}",
+    413: f"Lower transfer.chunk_bytes in the settings, {_RETRY}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is no success."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+def trouble(what: str, host: str, who: str, answer: Answer) -> TroubleError:
+    """Return the error that *answer* is; *what* says what *who* could not do."""
+    status, said = answer.status, _detail(answer.text)
+    reason = f" ({status}: {said})" if said else f" ({status})"
+    if status == 401:  # noqa: PLR2004
+        return CredentialError(what, f"{host} does not know us{reason}", how_to_log_in(host))
+    if status in _PASSING or status >= 500:  # noqa: PLR2004
+        wait_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
+        return TransientError(what, f"{host} cannot do it now{reason}", retry_after_s=wait_s)
+    meaning = _MEANING.get(status, "refuses it").format(who=who)
+    remedy = _REMEDY.get(status, f"Mend the cause, {_RETRY}")
+    return RefusedError(what, f"{host} {meaning}{reason}", remedy, status)
+
+
+def away(what: str, host: str, error: BaseException) -> ServerAwayError:
+    """Return the error that a connection without an answer is."""
+    cause = _bottom(error)
+    verdict = getattr(cause, "verify_message", None)
+    if verdict:
+        why = f"the certificate of {host} is not accepted: {verdict}"
+        remedy = "Name the authority that signed it in server.ca_bundle; it is tried again."
+        return ServerAwayError(what, why, remedy)
+    return ServerAwayError(what, f"{host} does not answer: {_short(cause)}")
+
+
+def how_to_log_in(host: str) -> str:
+    """Return what to do about a credential that the server does not accept."""
+    return (
+        f"Run deriva-globus-auth-utils login --host {host}, or renew the credential file; "
+        "work goes on by itself."
+    )
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Return how long a Retry-After header asks to wait, in seconds; it may name a moment."""
+    if value is None:
+        return None
+    if re.fullmatch("[0-9]{1,9}", value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+def _detail(text: str) -> str:
+    """Return the line of an answer that says why: of a page its title, of a row nothing."""
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        text = re.sub(r"^\s*\d+\s", "", title[1]) if title else ""
+    text = text.partition(" Detail: ")[2] or text
+    text = " ".join(_ROWS.split(text)[0].split()).rstrip(".")
+    return text if len(text) <= _DETAIL_CHARS else text[:_DETAIL_CHARS] + "…"
+
+
+def _bottom(error: BaseException) -> BaseException:
+    """Return what lies below the wrappings of requests and urllib3."""
+    while True:
+        inner = [getattr(error, "reason", None), *reversed(error.args), error.__cause__]
+        below = next((each for each in inner if isinstance(each, BaseException)), None)
+        if below is None:
+            return error
+        error = below
+
+
+def _short(cause: BaseException) -> str:
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -1,0 +1,213 @@
+"""Hatrac: objects and their versions, whole or in chunks."""
+
+from base64 import b64decode, b64encode
+from contextlib import AbstractContextManager
+from typing import BinaryIO, Final
+from urllib.parse import unquote, urlsplit
+
+from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
+from deriva_watch.core.objects import ObjectHead, ObjectVersion
+from deriva_watch.edges.deriva import Server
+
+_THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
+_NAMESPACE: Final = {"Content-Type": "application/x-hatrac-namespace"}
+
+
+class Hatrac:
+    """The object store of a server; fits `engine.ports.ObjectStore`. All threads share one."""
+
+    def __init__(self, server: Server) -> None:
+        from deriva.core import HatracStore
+
+        self._server = server
+        self._store = server.bind(HatracStore)
+        self._namespaces: set[str] = set()  # that are there, as far as this process knows
+
+    def head(self, name: str) -> ObjectVersion | None:
+        """Return the current version, or None where the name has no content."""
+        try:
+            with self._asking(f"look at {name}"):
+                headers = self._store.head(name).headers
+        except RefusedError as error:
+            # 409: the name is taken, by a PUT that failed or a job that is not finished.
+            if error.status in {_MISSING, _CONFLICT}:
+                return None
+            raise
+        if "Content-Location" not in headers:
+            why, then = "it is a namespace", "Change the object's name in the bulk specification."
+            raise RefusedError(f"cannot look at the object {name}", why, then)
+        md5 = headers.get("Content-MD5")
+        return ObjectVersion(
+            url=_path(headers["Content-Location"]),
+            etag=headers["ETag"],
+            size_bytes=int(headers["Content-Length"]),
+            md5=b64decode(md5).hex() if md5 else None,
+        )
+
+    def make_namespace(self, name: str) -> None:
+        """Create the namespace with its parents, unless it is there.
+
+        It is looked for first, because who may write into a namespace need not be allowed to make
+        one; and again when making it fails, because of two who make it at once one gets a 500
+        (measured).
+        """
+        if name in self._namespaces:
+            return
+        if self._status(name) == _MISSING:
+            try:
+                with self._asking(f"make the namespace {name}"):
+                    self._store.put(f"{name}?parents=true", headers=_NAMESPACE)
+            except (RefusedError, TransientError):
+                if self._status(name) == _MISSING:
+                    raise
+        self._namespaces.add(name)
+
+    def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:
+        """Store a version and return its URL; None: the name has other content by now (412).
+
+        Raises:
+            FileChangedError: *body* ends before `head.size_bytes`.
+        """
+        condition = {"If-Match": replaces} if replaces else {"If-None-Match": "*"}
+        disposition = head.content_disposition
+        headers = {
+            "Content-MD5": _base64(head.md5),
+            "Content-SHA256": _base64(head.sha256),
+            "Content-Type": _content_type(head),
+            **({"Content-Disposition": disposition} if disposition else {}),
+            **condition,
+        }
+        try:
+            with self._asking(f"store {head.name}"):
+                answer = self._store.put(head.name, _part(body, head.size_bytes), headers=headers)
+        except RefusedError as error:
+            if error.status == _CHANGED:
+                return None
+            if error.status == _CONFLICT and "already in use" in error.why:
+                raise TransientError(
+                    error.what, f"somebody else makes it now; {error.why}"
+                ) from None
+            raise
+        return _path(answer.headers["Location"])
+
+    def open_job(self, head: ObjectHead, chunk_bytes: int) -> str:
+        """Create an upload job and return its URL.
+
+        It has the MD5, without which a job with a hole would be finished (measured).
+        """
+        disposition = head.content_disposition
+        job = {
+            "chunk-length": chunk_bytes,
+            "content-length": head.size_bytes,
+            "content-md5": _base64(head.md5),
+            "content-sha256": _base64(head.sha256),
+            "content-type": _content_type(head),
+            **({"content-disposition": disposition} if disposition else {}),
+        }
+        with self._asking(f"begin to store {head.name}"):
+            answer = self._store.post(f"{head.name};upload", json=job)
+        return _path(answer.headers["Location"])
+
+    def job_is_open(self, job: str) -> bool:
+        """Tell whether the job still takes chunks from us."""
+        return self._status(job) == _THERE
+
+    def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
+        """Send chunk *number*, the next *size_bytes* of *body*; again overwrites it.
+
+        Raises:
+            FileChangedError: *body* ends before that.
+        """
+        with self._asking(f"send chunk {number} of {job}"):
+            self._store.put(f"{job}/{number}", _part(body, size_bytes), headers=_BYTES)
+
+    def finish_job(self, job: str) -> str | None:
+        """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
+        try:
+            with self._asking(f"finish {job}"):
+                answer = self._store.post(job)
+        except RefusedError as error:
+            if error.status == _MISSING:
+                return None
+            raise
+        return _path(answer.headers["Location"])
+
+    def cancel_job(self, job: str) -> None:
+        """Cancel an unfinished job; one that is gone, or another identity's, stays as it is."""
+        try:
+            with self._asking(f"cancel {job}"):
+                self._store.delete(job)
+        except RefusedError as error:
+            if error.status not in {_FORBIDDEN, _MISSING}:
+                raise
+
+    def _status(self, name: str) -> int:
+        """Return 200, 404, or 403: it is there, and not for us."""
+        try:
+            with self._asking(f"look for {name}"):
+                self._store.head(name)
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return error.status
+            raise
+        return _THERE
+
+    def _asking(self, what: str) -> AbstractContextManager[None]:
+        return self._server.asking(f"cannot {what}")
+
+
+class Part:
+    """So many bytes of a file, from where it stands, as the body of one request.
+
+    A file that grew sends no byte more, which the server would take for the next request; one
+    that shrank ends the request instead of letting the server wait for the rest.
+    """
+
+    def __init__(self, body: BinaryIO, size_bytes: int) -> None:
+        self._body, self._size_bytes = body, size_bytes
+        self._start, self._done = body.tell(), 0
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def tell(self) -> int:
+        """Return how much was read."""
+        return self._done
+
+    def seek(self, offset: int) -> None:
+        """Go back, so that the request can be sent again."""
+        self._body.seek(self._start + offset)
+        self._done = offset
+
+    def read(self, size: int) -> bytes:
+        """Read at most *size* bytes of what is left."""
+        left = self._size_bytes - self._done
+        try:
+            data = self._body.read(min(size, left))
+        except OSError as error:  # the network's errors are the same class
+            raise FileChangedError(f"it cannot be read any more: {error.strerror}") from error
+        if left and not data:
+            raise FileChangedError(f"it ended {left} bytes early")
+        self._done += len(data)
+        return data
+
+
+def _part(body: BinaryIO, size_bytes: int) -> Part | bytes:
+    # Of a body without bytes requests does not know the length, and sends it in chunks: 411.
+    return Part(body, size_bytes) if size_bytes else b""
+
+
+def _base64(hexadecimal: str) -> str:
+    return b64encode(bytes.fromhex(hexadecimal)).decode("ascii")
+
+
+def _content_type(head: ObjectHead) -> str:
+    from deriva.core.utils.mime_utils import guess_content_type
+
+    name = unquote(head.name.rpartition("/")[2])
+    return head.content_type or str(guess_content_type(name))
+
+
+def _path(location: str) -> str:
+    return urlsplit(location).path if "://" in location else location
