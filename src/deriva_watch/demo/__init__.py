@@ -1,0 +1,1 @@
+"""The demo: a server, a daemon and a program that writes executions, on one screen."""
