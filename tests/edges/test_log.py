@@ -118,6 +118,12 @@ def test_a_secret_that_came_later_is_masked_too():
     assert lines(stream)[0]["why"] == "***"
 
 
+def test_a_secret_that_json_must_escape_is_masked():
+    secret = 'to"ken\\of the lab'
+
+    assert written(noticed(f"<{secret}>"), secrets=lambda: [secret])["why"] == "<***>"
+
+
 def test_an_empty_or_tiny_secret_does_not_tear_words():
     assert written(noticed("a sentence"), secrets=lambda: ["", "e"])["why"] == "a sentence"
 

@@ -27,10 +27,10 @@ Secrets = Callable[[], Collection[str]]
 LIBRARY_EVENT: Final = "library.message"  # fields: library, message, traceback
 
 _HIDDEN: Final = "***"
-_KEYS: Final = r"bearer[-_]token|(?:set-)?cookie|(?:proxy-)?authorization"
-_KEY: Final = re.compile(_KEYS, re.IGNORECASE)
-_KEY_IN_TEXT: Final = re.compile(  # the same keys in a sentence, a repr or a header
-    rf"""((?:{_KEYS})["'\\]*\s*[:=]\s*["'\\]*(?:bearer\s+)?)[^\s"',;}}]+(?:;\s*[^\s"',;}}]+)*""",
+_TELLING: Final = ("bearer-token", "bearer_token", "cookie", "authorization")
+_TOLD: Final = re.compile(  # what stands behind such a word in a sentence, a repr or a header
+    rf"""((?:{"|".join(_TELLING)})["'\\]*\s*[:=]\s*["'\\]*(?:bearer\s+)?)"""
+    r"""[^\s"',;}]+(?:;\s*[^\s"',;}]+)*""",
     re.IGNORECASE,
 )
 _JSON_INT_BITS: Final = 64
@@ -59,8 +59,7 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True, key="time"),
-            lambda _logger, _method, event: _plain(event, _pattern_of(frozenset(secrets()))),
-            _console_line if format == "console" else _json_line,
+            _Render(format, secrets),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
     ).bind()
@@ -106,39 +105,70 @@ class _Lines:
     debug = info = warning = error = write
 
 
-def _plain(value: Any, secret: re.Pattern[str]) -> Any:
+class _Render:
+    """Makes the bytes of a line, without the secrets."""
+
+    def __init__(self, form: str, secrets: Secrets) -> None:
+        self._console = form == "console"
+        self._secrets = secrets
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
+        forms = _forms_of(frozenset(self._secrets()))
+        if self._console:
+            return _console_line(_plain(event, forms))
+        ordered = {key: event.pop(key) for key in ("event", "level", "time")} | dict(event)
+        # Nearly every event is harmless, which one look at its whole line shows.
+        with suppress(TypeError):  # a value that JSON cannot say
+            line = orjson.dumps(ordered)
+            text = line.decode().lower()
+            if not _is_telling(text) and not any(form.lower() in text for form in forms):
+                return line
+        return orjson.dumps(_plain(ordered, forms))
+
+
+def _plain(value: Any, secret_forms: tuple[str, ...]) -> Any:
     """Return *value* as JSON can say it, without the secrets."""
     match value:
         case None | bool() | float():
             return value
-        case int():
-            return value if value.bit_length() < _JSON_INT_BITS else str(value)
+        case int() if value.bit_length() < _JSON_INT_BITS:
+            return value
         case Mapping():
-            plain = {_text(str(key), secret): _plain(below, secret) for key, below in value.items()}
-            return {key: _HIDDEN if _KEY.fullmatch(key) else plain[key] for key in plain}
+            plain = {str(key): _plain(below, secret_forms) for key, below in value.items()}
+            return {
+                _text(key, secret_forms): _HIDDEN if _is_telling(key.lower()) else plain[key]
+                for key in plain
+            }
         case list() | tuple() | set() | frozenset():
-            return [_plain(one, secret) for one in value]
+            return [_plain(one, secret_forms) for one in value]
         case bytes():
-            return _text(value.decode(errors="surrogateescape"), secret)
+            return _text(value.decode(errors="surrogateescape"), secret_forms)
         case _:
-            return _text(str(value), secret)
+            return _text(str(value), secret_forms)
 
 
-def _text(text: str, secret: re.Pattern[str]) -> str:
-    return _KEY_IN_TEXT.sub(rf"\1{_HIDDEN}", secret.sub(_HIDDEN, _encodable(text)))
+def _text(text: str, secret_forms: tuple[str, ...]) -> str:
+    for form in secret_forms:
+        text = text.replace(form, _HIDDEN)
+    if _is_telling(text.lower()):
+        text = _TOLD.sub(rf"\1{_HIDDEN}", text)
+    return _encodable(text)
+
+
+def _is_telling(lower: str) -> bool:
+    return any(word in lower for word in _TELLING)
 
 
 @lru_cache(maxsize=1)
-def _pattern_of(secrets: frozenset[str]) -> re.Pattern[str]:
-    """Return what finds the secrets as they are and as they stand in URLs, longest first."""
+def _forms_of(secrets: frozenset[str]) -> tuple[str, ...]:
+    """Return the secrets as they are and as they stand in URLs and in JSON, longest first."""
     worth = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-    forms = {
-        form(secret)
-        for secret in worth
-        for form in (str, quote, quote_plus, partial(quote, safe=""))
+    quoted = {
+        form(secret) for secret in worth for form in (quote, quote_plus, partial(quote, safe=""))
     }
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
+    lower = {re.sub("%..", lambda code: code[0].lower(), form) for form in quoted}
+    escaped = {orjson.dumps(secret).decode()[1:-1] for secret in worth}
+    return tuple(sorted({*worth, *quoted, *lower, *escaped}, key=len, reverse=True))
 
 
 def _encodable(text: str) -> str:
@@ -150,12 +180,7 @@ def _encodable(text: str) -> str:
     return raw.decode(errors="backslashreplace")
 
 
-def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
-    head = {key: event.pop(key) for key in ("event", "level", "time")}
-    return orjson.dumps(head | dict(event))
-
-
-def _console_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
+def _console_line(event: dict[str, Any]) -> bytes:
     name, level, time = event.pop("event"), event.pop("level"), event.pop("time")
     trace = event.pop("traceback", "").splitlines()
     fields = " ".join(f"{key}={_shown(value)}" for key, value in event.items())
