@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from hypothesis import HealthCheck, settings
 
@@ -49,7 +50,7 @@ def model_of(*tables: Table) -> CatalogModel:
 
 def entry(path: str, inode: int | None = None, **facts: object) -> Entry:
     """Return an entry; its inode follows from its path unless given."""
-    number = inode if inode is not None else 1_000 + hash(path) % 1_000_000_000
+    number = crc32(path.encode(errors="surrogateescape")) if inode is None else inode
     return Entry(path, 7, 1_700_000_000_000_000_000, 1, number, **facts)  # type: ignore[arg-type]
 
 

@@ -5,7 +5,9 @@ a sentence, before anything is sent: one bad row would refuse its whole batch.
 """
 
 import json
+import math
 import re
+import struct
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -20,6 +22,9 @@ NULL_SENTINEL: Final = "__NULL__"
 # values read as themselves. "%" always goes, so that decoding has one meaning.
 _PLAIN: Final = " :"
 _JSON_TYPES: Final = (bool, int, float, list, dict)
+_TEXTS: Final = ("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie")
+_WRONG: Final = (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError)
+_SHOWN_LENGTH: Final = 80  # of a value in a sentence
 
 
 def segment_from(value: Any) -> str:
@@ -54,24 +59,28 @@ def check(column: Column, value: Any) -> Any:
         if not column.nullable and not column.has_default:
             raise ValueError(f"column {column.name} must have a value")
         return None
-    reader = _READERS.get(column.type)
-    if reader is None:
-        return value
     try:
-        return reader(value)
-    except (ValueError, TypeError, InvalidOperation):
-        raise ValueError(f"{value!r} is no {column.type} for column {column.name}") from None
+        return _READERS.get(column.type, _sendable)(value)
+    except _WRONG:
+        raise ValueError(f"{_shown(value)} is no {column.type} for column {column.name}") from None
 
 
 def same(column: Column, one: Any, other: Any) -> bool:
     """Tell whether two values of *column* mean the same, however they are written."""
     if one is None or other is None:
         return one is other
-    key = _MEANINGS.get(column.type, lambda value: value)
     try:
-        return bool(key(one) == key(other))
-    except (ValueError, TypeError, InvalidOperation):
+        if column.type == "timestamptz":
+            return _same_moment(one, other)
+        meaning = _MEANINGS.get(column.type, _sendable)
+        return bool(meaning(one) == meaning(other))
+    except _WRONG:
         return bool(one == other)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
 def _written(value: Any) -> str:
@@ -92,19 +101,46 @@ def _text(value: Any) -> str:
     return text
 
 
-def _integer(value: Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value.strip()):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+def _integer(bits: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value.strip()):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError
+        if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            raise OverflowError
         return value
-    raise ValueError
+
+    return read
 
 
-def _number(value: Any) -> Any:
+def _double(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
-    float(Decimal(str(value)))
-    return value if isinstance(value, (int, float)) else float(value)
+    exact = Decimal(str(value))
+    number = float(exact)
+    if exact.is_finite() and math.isinf(number):
+        raise OverflowError
+    return number
+
+
+def _single(value: Any) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", _double(value)))[0])
+
+
+def _named(number: float) -> float | str:
+    """Return *number*, or the name that PostgreSQL has for what JSON cannot write."""
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _number(meaning: Callable[[Any], float]) -> Callable[[Any], float | str]:
+    def read(value: Any) -> float | str:
+        meaning(value)  # it fits
+        return _named(value if isinstance(value, (int, float)) else _double(value))
+
+    return read
 
 
 def _boolean(value: Any) -> bool:
@@ -130,8 +166,24 @@ def _clock(value: Any) -> str:
     return str(value)
 
 
+def _same_moment(one: str, other: str) -> bool:
+    """Compare two timestamptz: without a zone it is read, and written, in the session's."""
+    a, b = datetime.fromisoformat(one), datetime.fromisoformat(other)
+    if a.tzinfo is None or b.tzinfo is None:
+        a, b = a.replace(tzinfo=None), b.replace(tzinfo=None)
+    return a == b
+
+
 def _document(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+    return _sendable(json.loads(value) if isinstance(value, str) else value)
+
+
+def _sendable(value: Any) -> Any:
+    """Return *value* if it can stand in the body of a request, be its type what it may."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not _is_text(value if isinstance(value, str) else text):
+        raise ValueError
+    return value
 
 
 def _keyed(reader: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -145,9 +197,12 @@ def _keyed(reader: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie"), _text),
-    **dict.fromkeys(("int2", "int4", "int8"), _integer),
-    **dict.fromkeys(("float4", "float8"), _number),
+    **dict.fromkeys(_TEXTS, _text),
+    "int2": _integer(16),
+    "int4": _integer(32),
+    "int8": _integer(64),
+    "float4": _number(_single),
+    "float8": _number(_double),
     "boolean": _keyed(_boolean),
     "date": _date,
     "timestamp": _timestamp,
@@ -157,10 +212,9 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 _MEANINGS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("int2", "int4", "int8", "float4", "float8"), lambda v: Decimal(str(v))),
-    "boolean": _keyed(_boolean),
+    **_READERS,
+    "float4": lambda value: _named(_single(value)),
+    "float8": lambda value: _named(_double(value)),
     "timestamp": lambda value: datetime.fromisoformat(value).replace(tzinfo=None),
-    "timestamptz": lambda value: datetime.fromisoformat(value).astimezone(),
     "time": time.fromisoformat,
-    **dict.fromkeys(("json", "jsonb"), _document),
 }
