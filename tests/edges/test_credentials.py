@@ -177,8 +177,8 @@ def run(home, program):
     ).stdout
 
 
-def test_a_globus_login_is_read_by_deriva(home):
-    """As `deriva-globus-auth-utils login` leaves it, with a token that is still good."""
+def test_a_globus_login_is_read_and_renewed_by_deriva(home):
+    """As `deriva-globus-auth-utils login` leaves it; it is asked again now and then."""
     scope = "https://auth.globus.org/scopes/1/deriva_all"
     login = {
         "access_token": "t0ken-of-globus",
@@ -193,9 +193,12 @@ def test_a_globus_login_is_read_by_deriva(home):
 
     program = f"""if True:
         from deriva_watch.edges.credentials import CredentialSource
-        print(CredentialSource({HOST!r}).read())"""
+        source, renewed = CredentialSource({HOST!r}), CredentialSource({HOST!r}, renewal_s=0)
+        for one in (source, source, renewed):  # deriva's first call creates a file
+            credential = one.read()
+        print(credential, source.changed(), renewed.changed())"""
 
-    assert run(home, program) == "{'bearer-token': 't0ken-of-globus'}\n"
+    assert run(home, program) == "{'bearer-token': 't0ken-of-globus'} False True\n"
     assert not Path(home, ".bdbag").exists()
 
 

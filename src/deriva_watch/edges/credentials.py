@@ -8,6 +8,7 @@ logins exists beside the default file, deriva is asked; that may take a request 
 import json
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -23,13 +24,17 @@ class CredentialSource:
         host: As it stands in the settings, with its port if it has one.
         file: The file, or None: `$CREDENTIALS_DIRECTORY/credential.json` where systemd provides
             it, else deriva's own `~/.deriva/credential.json`.
+        renewal_s: After so long a Globus login counts as changed, in seconds: its token ends
+            without any file changing, and reading it is what renews it.
     """
 
-    def __init__(self, host: str, file: Path | None = None) -> None:
+    def __init__(self, host: str, file: Path | None = None, renewal_s: float = 600) -> None:
         named = file or _from_systemd()
         home = Path(os.path.expanduser("~/.deriva"))  # noqa: PTH111 (never raises)
         self.file = named or home / "credential.json"
         self._host = host
+        self._renewal_s = renewal_s
+        self._asked_at_s: float | None = None  # monotonic, when deriva was asked
         self._globus = None if named else home / "globus-credential.json"
         self._stamps: tuple[_Stamp, _Stamp] | None = None
         self._secrets: frozenset[str] = frozenset()
@@ -53,8 +58,9 @@ class CredentialSource:
         raise self._error(f"its entry in {self.file} has no bearer-token or cookie to send")
 
     def changed(self) -> bool:
-        """Tell whether a file differs from what `read` saw last; costs two stats."""
-        return self._look() != self._stamps
+        """Tell whether `read` may find something else than last time; costs two stats."""
+        asked_s = None if self._asked_at_s is None else time.monotonic() - self._asked_at_s
+        return self._look() != self._stamps or (asked_s is not None and asked_s > self._renewal_s)
 
     def secrets(self) -> frozenset[str]:
         """Return every value that was ever read: what must not be shown."""
@@ -91,6 +97,7 @@ class CredentialSource:
     def _ask_deriva(self) -> Any:
         from deriva.core import get_credential
 
+        self._asked_at_s = time.monotonic()
         try:
             return get_credential(self._host, update_bdbag_keychain=False)
         except (OSError, ValueError) as error:
