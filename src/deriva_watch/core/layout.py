@@ -53,7 +53,7 @@ _SHAPES: Final = tuple(
         (Shape.TYPED, r"execution-(?P<kind>asset|metadata)/(?P<type>[^/]+)/(?P<file>[^/]+)"),
         (Shape.ASSET_TYPES, r"asset-type/(?P<schema>[^/]+)/(?P<table>[^/]+)\.jsonl"),
         (Shape.MANIFEST, re.escape(MANIFEST)),
-        (Shape.OLD_MANIFEST, r"asset-manifest.*\.migrated\.json"),
+        (Shape.OLD_MANIFEST, r"asset-manifest[^/]*\.migrated\.json"),
     )
 )
 
