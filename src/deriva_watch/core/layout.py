@@ -13,7 +13,6 @@ from typing import Final
 from deriva_watch.core.model import ML_SCHEMA
 
 ROOT: Final = "deriva-ml"  # the folder below the prefix
-RECEIPT: Final = "deriva-watch-receipt.json"
 MANIFEST: Final = "asset-manifest.json"
 
 

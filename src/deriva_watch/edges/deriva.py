@@ -16,7 +16,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Self
@@ -52,11 +51,11 @@ _SOCKET: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who the server takes us for, and for how long still, where it says so."""
+    """Who the server takes us for; `remaining_s` is None where it does not say for how long."""
 
     client_id: str
     display_name: str
-    remaining: timedelta | None
+    remaining_s: float | None
 
 
 class Server:
@@ -147,10 +146,9 @@ class Server:
                 raise CredentialError(what, why, how_to_log_in(self.host))
             answer.raise_for_status()
             found = answer.json()
-        client, seconds = found["client"], found.get("seconds_remaining")
+        client = found["client"]
         self._name = client.get("display_name") or client["id"]
-        remaining = None if seconds is None else timedelta(seconds=seconds)
-        return Session(client["id"], self._name, remaining)
+        return Session(client["id"], self._name, found.get("seconds_remaining"))
 
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:

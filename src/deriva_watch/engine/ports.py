@@ -6,6 +6,7 @@ All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedErro
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from deriva_watch.core.events import Event
@@ -130,7 +131,12 @@ class Journal(Protocol):
 
 
 class Disk(Protocol):
-    """The execution directory being uploaded."""
+    """The execution directory being uploaded; `root` is its absolute path."""
+
+    @property
+    def root(self) -> Path:
+        """Where it is."""
+        ...
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open the file that *entry* saw, once, by the link policy.

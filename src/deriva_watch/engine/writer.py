@@ -22,6 +22,7 @@ from deriva_watch.engine.ports import Catalog, Row
 BATCH_ROWS: Final = 1000
 BATCH_BYTES: Final = 250 * 1024
 _Identity = tuple[object, ...]
+CLOSE_S: Final = 2.0
 T = TypeVar("T")
 
 
@@ -81,9 +82,12 @@ class CatalogWriter:
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what is queued and end the thread. Closing twice is fine."""
+        """Finish what is queued and end the thread. Closing twice is fine.
+
+        A request that waits for the network is left behind after a moment: it bears repeating.
+        """
         self._queue.put(None)
-        self._thread.join()
+        self._thread.join(CLOSE_S)
 
     def insert(self, insertions: Sequence[Insertion]) -> list[Written]:
         """Insert rows that may exist already; a bad row is refused alone.

@@ -79,7 +79,8 @@ class FrontDoor:
         connection.requests += 1
         scope["state"].update(client=client, arrived_ns=arrived_ns)
         exchange = _Exchange(self._log, self._count, scope, receive, send)
-        await asyncio.sleep(self._latency_s)
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
         fault = strike(self._faults, scope["method"], exchange.target)
         if fault is None:
             app = _refusal(scope, exchange.target) or self._app

@@ -106,6 +106,8 @@ def serve(
         socket.create_server((address, port), backlog=2048) as listener,
         (data / "requests.jsonl").open("ab", buffering=0) as log,
     ):
+        # Head and body of an answer are two writes; accepted sockets inherit this.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = f"{address}:{listener.getsockname()[1]}"
         sessions = Sessions(data, host)
         app = FrontDoor(build_app(opened, data, sessions), sessions, log, latency_ms / 1000, rules)

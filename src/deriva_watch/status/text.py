@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
-_FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "path", "url")
+_FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "url", "path")
 _STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
 
 
@@ -93,7 +93,7 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(
-            *(_cell(row[column]) for column in columns), style=_STYLES.get(row.get("state"))
+            *(_cell(row[column]) for column in columns), style=_STYLES.get(row.get("state", ""))
         )
     return table
 

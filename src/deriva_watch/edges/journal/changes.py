@@ -4,6 +4,7 @@ Rows are kept as records while the transaction lasts, so that a thousand changes
 statements; `flush` writes them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
@@ -35,12 +36,7 @@ from deriva_watch.edges.journal.reads import EXECUTION, FILE, LIST_LENGTH, same
 from deriva_watch.edges.journal.schema import execution, file, history
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
-_UPDATE_EXECUTION: Final = update(execution).where(execution.c.id == bindparam("number"))
-_UPDATE_FILE: Final = update(file).where(file.c.id == bindparam("number"))
-_NAMES: Final = {
-    kind: tuple(column.name for column in fields(kind) if column.name != "id")
-    for kind in (ExecutionRecord, FileRecord)
-}
+_MOVED: Final = ("state", "changed_at", "what", "why", "next")
 _UNSAID: Final[dict[str, Any]] = {"what": None, "why": None, "next": None}
 
 
@@ -52,8 +48,8 @@ class Changes:
         self._now = now
         self._executions: dict[int, ExecutionRecord] = {}
         self._files: dict[int, FileRecord] = {}
-        self._touched_executions: set[int] = set()
-        self._touched_files: set[int] = set()
+        self._touched_executions: defaultdict[int, set[str]] = defaultdict(set)
+        self._touched_files: defaultdict[int, set[str]] = defaultdict(set)
         self._history: list[dict[str, Any]] = []
         self.events: list[Event] = []
 
@@ -106,16 +102,28 @@ class Changes:
 
     def flush(self) -> None:
         """Write what was changed since the last time."""
-        executions = [self._executions[i] for i in sorted(self._touched_executions)]
-        files = [self._files[i] for i in sorted(self._touched_files)]
-        for statement, rows in (
-            (_UPDATE_EXECUTION, [_update_values(record) for record in executions]),
-            (_UPDATE_FILE, [_update_values(record) for record in files]),
-            (insert(history), self._history),
-        ):
-            if rows:
-                self._connection.execute(statement, rows)
-        self._touched_executions, self._touched_files, self._history = set(), set(), []
+        self._update(execution, self._executions, self._touched_executions)
+        self._update(file, self._files, self._touched_files)
+        if self._history:
+            self._connection.execute(insert(history), self._history)
+            self._history = []
+
+    def _update(
+        self,
+        table: Table,
+        records: Mapping[int, ExecutionRecord | FileRecord],
+        touched: dict[int, set[str]],
+    ) -> None:
+        """Write the columns that changed: one statement for all rows where they are the same."""
+        groups: defaultdict[frozenset[str], list[dict[str, Any]]] = defaultdict(list)
+        for number, names in touched.items():
+            if names:
+                values = {name: getattr(records[number], name) for name in names}
+                groups[frozenset(names)].append({"number": number, **values})
+        statement = update(table).where(table.c.id == bindparam("number"))
+        for rows in groups.values():
+            self._connection.execute(statement, rows)
+        touched.clear()
 
     def _read(self, query: Select[Any], table: Table, numbers: Iterable[int]) -> Iterator[Any]:
         asked = sorted(numbers)
@@ -157,12 +165,12 @@ class Changes:
             case NoteFile():
                 number = change.file_id
                 self._files[number] = replace(self._files[number], **change.facts)
-                self._touched_files.add(number)
+                self._touched_files[number].update(change.facts)
                 return number
             case NoteExecution():
                 number = change.execution_id
                 self._executions[number] = replace(self._executions[number], **change.facts)
-                self._touched_executions.add(number)
+                self._touched_executions[number].update(change.facts)
                 return number
 
     def _move_file(self, change: MoveFile) -> int:
@@ -171,7 +179,7 @@ class Changes:
         state = file_after(old.state, change.trigger)
         new = replace(old, **facts, state=state, changed_at=self._now)
         self._files[new.id] = new
-        self._touched_files.add(new.id)
+        self._touched_files[new.id].update(_MOVED, change.facts)
         self._tell_file(new, old.state, change.trigger, change.facts, change.seconds)
         return new.id
 
@@ -181,7 +189,7 @@ class Changes:
         state = execution_after(old.state, change.trigger)
         new = replace(old, **facts, state=state, changed_at=self._now)
         self._executions[new.id] = new
-        self._touched_executions.add(new.id)
+        self._touched_executions[new.id].update(_MOVED, ("next_at",), change.facts)
         self._tell_execution(new, old.state, change.trigger, change.facts, change.report)
         return new.id
 
@@ -216,8 +224,4 @@ class Changes:
 
 
 def _values(record: ExecutionRecord | FileRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in _NAMES[type(record)]}
-
-
-def _update_values(record: ExecutionRecord | FileRecord) -> dict[str, Any]:
-    return {"number": record.id, **_values(record)}
+    return {part.name: getattr(record, part.name) for part in fields(record) if part.name != "id"}

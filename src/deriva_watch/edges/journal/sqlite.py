@@ -31,13 +31,14 @@ def path_of(url: str) -> Path:
         parts = make_url(url)
     except ArgumentError:
         parts = None
-    if parts is None or parts.get_backend_name() != "sqlite" or not parts.database:
+    database = parts.database if parts and parts.get_backend_name() == "sqlite" else None
+    if database in {None, "", ":memory:"}:
         raise SettingsError(
             f"cannot use the journal {url!r}",
             "it does not name an SQLite file",
             'Write [journal] url = "sqlite:////absolute/path/journal.db".',
         )
-    return Path(parts.database).absolute()
+    return Path(database).absolute()
 
 
 def create_file(journal: Path) -> None:

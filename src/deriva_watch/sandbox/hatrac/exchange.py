@@ -50,6 +50,12 @@ class Call:
         """The media type of the body, without parameters."""
         return self.request.headers.get("content-type", "").lower().partition(";")[0].strip()
 
+    @property
+    def has_small_body(self) -> bool:
+        """Whether the body is known to fit into one block."""
+        length = self.request.headers.get("content-length", "")
+        return length.isdecimal() and int(length) <= BLOCK_BYTES
+
     def check_preconditions(self, version: str | None) -> None:
         """Compare ``If-Match`` and ``If-None-Match`` with the current *version*; None for none.
 

@@ -92,9 +92,10 @@ class Writer:
                 os.fsync(stream.fileno())
         if self._target:
             Path(stream.name).replace(self._target)
+            self._target = None
 
     def discard(self) -> None:
-        """Close the file; with a target, remove it."""
+        """Close the file; with a target, remove what was not committed."""
         self._stream.close()
         if self._target:
             Path(self._stream.name).unlink(missing_ok=True)

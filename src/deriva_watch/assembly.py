@@ -1,0 +1,98 @@
+"""Builds the parts from the settings: the connection, and the pipeline on it."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+from deriva_watch.core.errors import CredentialError
+from deriva_watch.edges.catalog import Ermrest
+from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.deriva import Server
+from deriva_watch.edges.hatrac import Hatrac
+from deriva_watch.edges.journal import Journal
+from deriva_watch.engine.files import Files, Watch
+from deriva_watch.engine.patience import Patience
+from deriva_watch.engine.ports import Emit
+from deriva_watch.engine.rows import Rows
+from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.uploader import Uploader
+from deriva_watch.engine.writer import CatalogWriter
+from deriva_watch.finish import Finisher
+from deriva_watch.intake import Intake
+from deriva_watch.pipeline import Pipeline
+from deriva_watch.settings import Settings
+
+_NOBODY: Final = {"cookie": "webauthn="}  # what is sent while there is no credential
+
+
+@contextmanager
+def connect(
+    settings: Settings, source: CredentialSource, *, required: bool
+) -> Iterator[tuple[Server, CredentialError | None]]:
+    """Make the connection to the server; nothing is sent yet.
+
+    Yields:
+        The server, and why there is no credential. With *required* that is raised instead.
+    """
+    missing = None
+    try:
+        credential = source.read()
+    except CredentialError as error:
+        if required:
+            raise
+        missing, credential = error, _NOBODY
+    server = Server(
+        settings.server.host,
+        credential,
+        protocol=settings.server.protocol,
+        ca_bundle=settings.server.ca_bundle,
+        connections=settings.transfer.connections,
+        timeout_s=(settings.transfer.timeout_s, settings.transfer.timeout_s),
+    )
+    with server:
+        yield server, missing
+
+
+@contextmanager
+def assemble(
+    settings: Settings,
+    server: Server,
+    emit: Emit,
+    stop: threading.Event,
+    watch: Watch = lambda _path, _phase, _count: None,
+) -> Iterator[Pipeline]:
+    """Open the journal and put the parts together.
+
+    Args:
+        settings: The settings.
+        server: The connection.
+        emit: Where events go.
+        stop: Once set, running work ends as soon as it can.
+        watch: Told of every block of bytes that is hashed or sent.
+    """
+    patience = Patience(emit, settings.server.host, stop)
+    catalog, store = Ermrest(server, settings.server.catalog), Hatrac(server)
+    pool = ThreadPoolExecutor(settings.transfer.connections, thread_name_prefix="transfer")
+    writer = CatalogWriter(catalog, patience)
+    intake = Intake(settings)
+    name = f"{settings.server.host}/{settings.server.catalog}"
+    with Journal.open(settings.journal.url, emit=emit) as journal:
+        depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
+        pipeline = Pipeline(
+            settings=settings,
+            journal=journal,
+            catalog=catalog,
+            intake=intake,
+            uploader=Uploader(
+                Files(depositor, pool, patience, watch), Rows(catalog, store, writer, patience)
+            ),
+            finisher=Finisher(catalog, writer, intake, name),
+            emit=emit,
+        )
+        try:
+            yield pipeline
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            writer.close()

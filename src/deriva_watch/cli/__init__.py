@@ -1,0 +1,18 @@
+"""The command line: one file a command; the only place where errors become prose and exit codes."""
+
+from deriva_watch.cli import demo, events, plan, retry, run, sandbox, show, status, upload
+from deriva_watch.cli.app import app, main
+
+__all__ = [
+    "app",
+    "demo",
+    "events",
+    "main",
+    "plan",
+    "retry",
+    "run",
+    "sandbox",
+    "show",
+    "status",
+    "upload",
+]

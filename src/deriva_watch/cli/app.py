@@ -1,0 +1,103 @@
+"""The application, its shared options, and how an error reaches a person."""
+
+import json
+import sys
+import traceback
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deriva_watch.core.errors import (
+    CredentialError,
+    JournalHeldError,
+    RefusedError,
+    SettingsError,
+    TransientError,
+    TroubleError,
+)
+
+
+class Exit(IntEnum):
+    """What the exit status says; stable."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    REFUSED = 3
+    NOTHING_MATCHED = 4
+    SERVER_AWAY = 10
+    JOURNAL_HELD = 11
+    SIGNAL = 128  # plus the number of the signal
+
+
+_EXITS = (
+    (SettingsError, Exit.USAGE),
+    (CredentialError, Exit.USAGE),
+    (JournalHeldError, Exit.JOURNAL_HELD),
+    (TransientError, Exit.SERVER_AWAY),
+    (RefusedError, Exit.REFUSED),
+    (TroubleError, Exit.USAGE),
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Watches deriva-ml execution directories and brings complete ones into a Deriva catalog."
+    "\n\nBegin with [bold]deriva-watch demo[/bold]: it shows everything on a server of its own.",
+    epilog="Exit status: 0 done, 1 our bug, 2 usage or settings, 3 something was refused, "
+    "4 nothing matched, 10 server unreachable, 11 another instance holds the journal, "
+    "130 or 143 ended by a signal.",
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The settings. Without it: $DERIVA_WATCH_CONFIG, ./deriva-watch.toml, "
+        "~/.config/deriva-watch/config.toml, /etc/deriva-watch/config.toml.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document for programs instead of text.")
+]
+
+
+def print_json(document: Any) -> None:
+    """Print for programs; names that are not UTF-8 are shown with backslashes."""
+    text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the command line; every error of ours ends here."""
+    try:
+        app()
+    except TroubleError as error:
+        _tell(error)
+        raise SystemExit(exit_status(error)) from None
+    except Exception:  # noqa: BLE001  # the last place that can say something
+        traceback.print_exc()
+        print(
+            "\nThis is a bug of deriva-watch. Please report it with the lines above.",
+            file=sys.stderr,
+        )
+        raise SystemExit(Exit.BUG) from None
+
+
+def exit_status(error: TroubleError) -> Exit:
+    """Return what the exit status says of an error."""
+    return next(status for kind, status in _EXITS if isinstance(error, kind))
+
+
+def _tell(error: TroubleError) -> None:
+    if "--json" in sys.argv:
+        print_json({"error": {"what": error.what, "why": error.why, "next": error.next}})
+    text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
+    sys.stderr.buffer.write(text.encode(errors="backslashreplace"))
+    sys.stderr.flush()

@@ -1,0 +1,145 @@
+"""`deriva-watch upload PATH…`: bring directories in now."""
+
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
+from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.records import ExecutionRecord
+
+
+@app.command()
+def upload(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH…", help="Execution directories, or folders with deriva-ml/."),
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload execution directories now, without waiting for them to become quiet.
+
+    What is in the catalog already is not sent again. Exit status 0 if everything is in, 3 if
+    something was refused, 4 if no file matched, 10 if the server cannot be reached.
+    """
+    from deriva_watch import settings
+    from deriva_watch.upload import directories, uploading
+
+    loaded = settings.load(config)
+    keys = directories(paths)
+    screen = _Screen(quiet=as_json or not sys.stderr.isatty())
+    records: list[ExecutionRecord] = []
+    with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
+        for key in keys:
+            records.append(one_shot.upload(key))
+            screen.done(records[-1])
+    if as_json:
+        print_json({"executions": [_told(r) for r in records], "files": dict(screen.files)})
+    raise typer.Exit(_exit(records, screen.files))
+
+
+def _told(record: ExecutionRecord) -> dict[str, Any]:
+    said = {"what": record.what, "why": record.why, "next": record.next}
+    return {"rid": record.rid, "prefix": record.prefix, "state": record.state} | {
+        name: text for name, text in said.items() if text
+    }
+
+
+def _exit(records: list[ExecutionRecord], files: Counter[str]) -> Exit:
+    if all(record.state == "uploaded" for record in records):
+        return Exit.DONE
+    if set(files) <= {"unmatched", "ignored"} and files:
+        return Exit.NOTHING_MATCHED
+    if any(record.state == "waiting" for record in records):
+        return Exit.SERVER_AWAY
+    return Exit.REFUSED
+
+
+class _Screen:
+    """Progress on standard error, results on standard output."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self.files: Counter[str] = Counter()  # last known state of every file
+        self._quiet = quiet
+        self._states: dict[tuple[str, str], str] = {}
+        self._tasks: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._out = Console(stderr=False, soft_wrap=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.fields[phase]:<5}"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=quiet,
+        )
+        self._sizes: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def emit(self, event: Event) -> None:
+        """Follow the states of files; tell what a person should know."""
+        if isinstance(event, FileChanged):
+            key = (event.execution, event.path)
+            with self._lock:
+                if before := self._states.get(key):
+                    self.files[before] -= 1
+                self._states[key] = event.state
+                self.files[event.state] += 1
+                self.files += Counter()
+            if event.size_bytes:
+                self._sizes[event.path] = event.size_bytes
+            if event.state in {"refused", "unmatched"} and not self._quiet:
+                self._say(f"[red]{event.state}[/] ", f"{event.path}: {event.why}. {event.next}")
+        elif not isinstance(event, ExecutionChanged) and event.level in {"warning", "error"}:
+            values = event.values()
+            self._say("[yellow]note[/] ", f"{values.get('about', '')} {values.get('why', '')}")
+
+    def moved(self, path: str, phase: str, count: int) -> None:
+        """Move the bar of a file."""
+        key = (path, phase)
+        with self._lock:
+            if key not in self._tasks:
+                total = self._sizes.get(path)
+                self._tasks[key] = self._progress.add_task(path, total=total, phase=phase)
+        self._progress.advance(self._tasks[key], count)
+        task = self._progress.tasks[self._progress.task_ids.index(self._tasks[key])]
+        if task.finished:
+            self._progress.update(self._tasks[key], visible=False)
+
+    def done(self, record: ExecutionRecord) -> None:
+        """Tell where an execution stands now."""
+        if self._quiet and "--json" in sys.argv:
+            return
+        self._out.print(f"{record.rid}  {record.state}", markup=False)
+        if record.why:
+            self._out.print(f"  {record.what}\n  {record.why}\n  {record.next}", markup=False)
+
+    def _say(self, mark: str, text: str) -> None:
+        from rich.markup import escape
+
+        if not self._quiet:
+            self._progress.console.print(mark + escape(text.encode(errors="replace").decode()))

@@ -1,0 +1,84 @@
+"""The daemon as a process: log, signals, server, journal, then the service until told to stop."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version
+from os import getpid
+from types import FrameType
+
+from deriva_watch.assembly import assemble, connect
+from deriva_watch.core.completion import CompletionPolicy
+from deriva_watch.core.errors import CredentialError
+from deriva_watch.core.events import DaemonStarted, DaemonStopped
+from deriva_watch.edges import log
+from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.deriva import Server
+from deriva_watch.gate import Gate
+from deriva_watch.lookout import Lookout
+from deriva_watch.orders import Orders
+from deriva_watch.service import Service
+from deriva_watch.settings import Settings
+
+
+def serve(settings: Settings) -> int:
+    """Run the daemon and return the number of the signal that ended it."""
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    emit = log.configure(settings.log.level, settings.log.format, source.secrets)
+    ending = _Ending()
+    with (
+        connect(settings, source, required=False) as (server, missing),
+        assemble(settings, server, emit, ending.stop) as pipeline,
+    ):
+        gate = Gate(settings.server.host, emit, server.session, _renewal(source, server))
+        emit(
+            DaemonStarted(
+                version=version("deriva-watch"),
+                pid=getpid(),
+                host=settings.server.host,
+                catalog=settings.server.catalog,
+                journal=settings.journal.url,
+                roots=[str(watch.prefix) for watch in settings.watch],
+            )
+        )
+        if missing:
+            gate.close(missing)
+        lookout = Lookout(pipeline, _policy(settings), gate.check)
+        Service(pipeline, lookout, gate, Orders.of(settings), ending.stop).run()
+    took_s = round(time.monotonic() - ending.at_s, 3)
+    emit(DaemonStopped(signal=signal.Signals(ending.number).name, seconds=took_s))
+    return ending.number
+
+
+class _Ending:
+    """Waits for SIGTERM or SIGINT; the first one begins the stop."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take)
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if not self.stop.is_set():
+            self.number, self.at_s = number, time.monotonic()
+            self.stop.set()
+
+
+def _renewal(source: CredentialSource, server: Server) -> Callable[[], bool]:
+    def renew() -> bool:
+        """Take the credential that its source has now, if that changed."""
+        if not source.changed():
+            return False
+        with suppress(CredentialError):
+            server.set_credential(source.read())
+            return True
+        return False
+
+    return renew
+
+
+def _policy(settings: Settings) -> CompletionPolicy:
+    return CompletionPolicy(**settings.completion.model_dump())

@@ -1,0 +1,186 @@
+"""The end of an upload: what others are told once the files are in.
+
+Receipt, manifest, deriva-ml's workspace, Status of the Execution. Each is best effort: what may
+not be written is a notice, never a refusal, because the data are safe by then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.errors import RefusedError, TroubleError
+from deriva_watch.core.events import ReceiptWritten, StatusMoved
+from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.observation import Observation
+from deriva_watch.core.plan import Plan
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.states import FileState
+from deriva_watch.edges import receipts
+from deriva_watch.edges.workspace import Workspace
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.upload import Upload
+from deriva_watch.engine.writer import CatalogWriter
+from deriva_watch.intake import Intake
+
+UPLOADED: Final = "Uploaded"
+# What deriva-ml's own upload moves on from; every other status it leaves as it is.
+_MOVED_FROM: Final = ("Stopped", "Pending_Upload")
+_IN: Final = {FileState.LINKED, FileState.ELSEWHERE}
+
+
+@dataclass(frozen=True, slots=True)
+class Finisher:
+    """Writes receipts, and back to where the metadata came from; moves statuses."""
+
+    catalog: Catalog
+    writer: CatalogWriter
+    intake: Intake
+    server: str
+
+    def leave(self, upload: Upload, seen: Observation, plan: Plan) -> str:
+        """Tell everybody who should know how far the upload came.
+
+        Returns:
+            The digest of what the directory now is: a manifest that we wrote ourselves is no
+            change of it.
+        """
+        done = {path: r for path, r in upload.records.items() if r.state in _IN}
+        whole = not (upload.changed or upload.transient) and not any(
+            record.state is FileState.REFUSED for record in upload.records.values()
+        )
+        prefix, rid = Path(upload.execution.prefix), upload.execution.rid
+        workspace = self.intake.workspace(prefix, rid)
+        if workspace is None:
+            if whole:
+                self._move_status(upload)
+        elif self.intake.settings.deriva_ml.write_back:
+            self._write_back(upload, workspace, done, whole=whole)
+        digest = self._update_manifest(upload, seen, done)
+        if done:
+            self._write_receipt(upload, plan, done)
+        return digest
+
+    # ------------------------------------------------------------------ status
+
+    def _move_status(self, upload: Upload) -> bool:
+        """Move Execution.Status to Uploaded, if the catalog has such a term and nobody moved it."""
+        rid = upload.execution.rid
+        row = self.catalog.execution(rid)
+        if not row or row.get("Status") not in _MOVED_FROM or not self._is_term(upload):
+            return False
+        old = str(row["Status"])
+        try:
+            moved = self.writer.run(lambda: self.catalog.move_status(rid, old, UPLOADED))
+        except RefusedError as error:
+            upload.notice("Status", f"it stays {old}: {error.why}")
+            return False
+        if moved:
+            upload.emit(StatusMoved(execution=rid, old=old, new=UPLOADED))
+        return moved
+
+    def _is_term(self, upload: Upload) -> bool:
+        execution = upload.model.ml_table("Execution")
+        keys = execution.foreign_keys if execution else ()
+        words = next((key.target for key in keys if key.columns == ("Status",)), None)
+        return words is not None and UPLOADED in self.catalog.terms(words)
+
+    def _write_back(
+        self, upload: Upload, workspace: Workspace, done: Mapping[str, FileRecord], *, whole: bool
+    ) -> None:
+        """Tell deriva-ml, which refuses to resume what it did not write itself."""
+        rid, now = upload.execution.rid, datetime.now(UTC)
+        try:
+            rids = {_key(path, record): str(record.rid) for path, record in done.items()}
+            for key, other in workspace.write_back(rid, rids, now).items():
+                upload.notice(key, f"deriva-ml's workspace says that its RID is {other}")
+            old = workspace.execution_status(rid)
+            if (
+                whole
+                and old in _MOVED_FROM
+                and workspace.set_status(rid, old, UPLOADED, sync_pending=True, now=now)
+            ):
+                self._move_status(upload)
+                workspace.set_status(rid, UPLOADED, UPLOADED, sync_pending=False, now=now)
+        except TroubleError as error:
+            upload.notice("deriva-ml's workspace", f"it was not told: {error.why}")
+
+    # ------------------------------------------------------------------ files of our own
+
+    def _update_manifest(
+        self, upload: Upload, seen: Observation, done: Mapping[str, FileRecord]
+    ) -> str:
+        entry = seen.entries.get(MANIFEST)
+        if entry is None:
+            return seen.digest()
+        news: dict[str, dict[str, Any]] = {
+            path.removeprefix("assets/"): {"status": "uploaded", "rid": record.rid, "error": None}
+            for path, record in done.items()
+        }
+        for path, record in upload.records.items():
+            if record.state is FileState.REFUSED:
+                news[path.removeprefix("assets/")] = {"error": record.why}
+        try:
+            written = receipts.update_manifest(Path(seen.root), entry, news)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            upload.notice(MANIFEST, f"status and RIDs are not written back: {error}")
+            return seen.digest()
+        if written is None:
+            return seen.digest()
+        ours = replace(
+            entry,
+            size_bytes=written.st_size,
+            mtime_ns=written.st_mtime_ns,
+            device=written.st_dev,
+            inode=written.st_ino,
+        )
+        return replace(seen, entries={**seen.entries, MANIFEST: ours}).digest()
+
+    def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
+        execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
+        receipt = {
+            "receipt": 1,
+            "server": self.server,
+            "execution": execution.rid,
+            "directory": upload.disk.root.as_posix(),
+            "written_at": datetime.now(UTC).isoformat(),
+            "verdict": execution.verdict,
+            "files": [_line(record, also.get(path)) for path, record in done.items()],
+            "left": [
+                {"path": path, "state": record.state, "why": record.why}
+                for path, record in upload.records.items()
+                if path not in done
+            ],
+            "notices": upload.notices,
+        }
+        kept = receipts.write_receipt(
+            self.intake.settings.state_directory, self.server, execution.rid, receipt
+        )
+        try:
+            receipts.copy_receipt(upload.disk.root, receipt)
+        except OSError as error:
+            upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
+        upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))
+
+
+def _key(path: str, record: FileRecord) -> str:
+    """Return the name that deriva-ml's workspace has for a file: "<Table>/<file>"."""
+    table = (record.table or "").partition(":")[2]
+    return f"{table}/{path.rpartition('/')[2]}"
+
+
+def _line(record: FileRecord, also: list[str] | None) -> dict[str, Any]:
+    line = {
+        "file": record.path,
+        "state": record.state,
+        "size_bytes": record.size_bytes,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "object": record.url,
+        "table": record.table,
+        "rid": record.rid,
+        "adopted": record.adopted,
+        "recorded_at": record.changed_at.isoformat(),
+    }
+    return line | ({"links": also} if also else {})

@@ -1,0 +1,189 @@
+"""From a directory on disk to what can be judged and planned: its files, and what is said of them.
+
+Everything that reads an execution directory goes through here, for the daemon and the one-shot
+upload alike.
+"""
+
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
+from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.plan import Plan, Rules, Sources, make_plan
+from deriva_watch.core.sources import Manifest, read_manifest, read_types
+from deriva_watch.core.spec import Spec, bulk_upload_configuration
+from deriva_watch.edges import scanner, workspace
+from deriva_watch.edges.workspace import Workspace
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.settings import Settings
+
+_OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalog differs more
+
+
+def execution_root(prefix: Path, rid: str) -> Path:
+    """Return where an execution directory is; nothing is created."""
+    return prefix / ROOT / "execution" / rid
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An execution directory as the engine's `Disk`."""
+
+    root: Path
+    policy: scanner.ScanPolicy
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a file by the link policy."""
+        return scanner.open_content(self.root, entry, self.policy)
+
+    def verify(self, entry: Entry) -> None:
+        """Look whether it is still what it was."""
+        scanner.check_unchanged(self.root, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Reads execution directories, by the settings."""
+
+    settings: Settings
+
+    def directory(self, prefix: Path, rid: str) -> Directory:
+        """Return an execution directory."""
+        policy = scanner.ScanPolicy(
+            prefix=prefix,
+            ignore=self.settings.files.ignore,
+            allowed_link_roots=self.settings.files.allowed_link_roots,
+            state_directory=self.settings.state_directory,
+        )
+        return Directory(execution_root(prefix, rid), policy)
+
+    def look(self, prefix: Path, rid: str) -> Observation | None:
+        """Return what is there now, or None where the directory is gone."""
+        directory = self.directory(prefix, rid)
+        return scanner.scan(directory.root, directory.policy)
+
+    def said(self, prefix: Path, rid: str, seen: Observation) -> Sources:
+        """Read the manifest, the asset types and deriva-ml's workspace.
+
+        Raises TransientError where the workspace cannot be read: nothing is uploaded without its
+        metadata.
+        """
+        directory = self.directory(prefix, rid)
+        types: dict[TableName, dict[str, tuple[str, ...]]] = {}
+        notices: dict[str, str] = {}
+        manifest: Manifest | None = None
+        for path, entry in seen.entries.items():
+            where = place(path)
+            if where is None or where.shape not in (Shape.MANIFEST, Shape.ASSET_TYPES):
+                continue
+            text = _text(directory, entry)
+            if where.shape is Shape.MANIFEST:
+                manifest = (
+                    Manifest({}, {"": text.why})
+                    if isinstance(text, _Unreadable)
+                    else (read_manifest(text))
+                )
+                notices |= {f"{MANIFEST} {k}".strip(): v for k, v in manifest.problems.items()}
+            elif isinstance(text, _Unreadable):
+                notices[path] = text.why
+            else:
+                table = TableName(where.part["schema"], where.part["table"])
+                types[table], problems = read_types(text)
+                if problems:
+                    notices[path] = "; ".join(problems)
+        ours = self.workspace(prefix, rid)
+        return Sources(manifest, ours.assets(rid) if ours else {}, types, notices)
+
+    def plan(
+        self, prefix: Path, rid: str, seen: Observation, model: CatalogModel, catalog: Catalog
+    ) -> Plan:
+        """Answer for every file of a directory."""
+        vocabulary = model.ml_table("Asset_Type")
+        rules = Rules(
+            model=model,
+            spec=Spec(bulk_upload_configuration(model, self.settings.transfer.chunk_bytes)),
+            asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
+            markers=frozenset(self.settings.completion.markers),
+        )
+        return make_plan(seen, self.said(prefix, rid, seen), rules)
+
+    def workspace(self, prefix: Path, rid: str) -> Workspace | None:
+        """Return deriva-ml's workspace that lists the execution, or None.
+
+        Raises:
+            RefusedError: It belongs to another host or catalog, or two workspaces list it.
+            TransientError: A workspace cannot be read at this moment.
+        """
+        listing = [found for found in workspace.find(prefix) if found.lists(rid)]
+        if not listing:
+            return None
+        server = self.settings.server
+        names = ", ".join(f"{found.host} catalog {found.catalog}" for found in listing)
+        if len(listing) > 1:
+            raise _not_ours(rid, f"several workspaces of deriva-ml list it: {names}")
+        hosts = {server.host, server.host.rpartition(":")[0] or server.host}
+        if listing[0].host not in hosts or listing[0].catalog != server.catalog:
+            mine = f"{server.host} catalog {server.catalog}"
+            raise _not_ours(rid, f"deriva-ml's workspace says it belongs to {names}, not to {mine}")
+        return listing[0]
+
+    def check_ours(self, prefix: Path, rid: str, catalog: Catalog) -> None:
+        """Make sure that the directory belongs to this host and catalog: RIDs repeat.
+
+        Raises RefusedError with the reason where it does not.
+        """
+        if self.workspace(prefix, rid):
+            return
+        row = catalog.execution(rid)
+        if row is None:
+            other = catalog.rid_table(rid)
+            why = f"{rid} is a row of {other}" if other else f"no row of it has the RID {rid}"
+            raise _not_ours(
+                rid, f"catalog {self.settings.server.catalog} has no such Execution: {why}"
+            )
+        born, made = _birth(execution_root(prefix, rid)), datetime.fromisoformat(row["RCT"])
+        if born and born < made - _OLDER_THAN_ITS_ROW:
+            raise _not_ours(
+                rid,
+                f"the directory was made {born:%Y-%m-%d %H:%M} UTC, before the Execution of that "
+                f"RID ({made.astimezone(UTC):%Y-%m-%d %H:%M} UTC): it may be another catalog's",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    why: str
+
+
+def _text(directory: Directory, entry: Entry) -> str | _Unreadable:
+    if entry.kind is not Kind.CONTENT:
+        return _Unreadable(f"{entry.path}: {entry.problem}")
+    try:
+        with directory.open(entry) as file:
+            return file.read().decode()
+    except UnicodeDecodeError:
+        return _Unreadable(f"{entry.path} is not UTF-8")
+    except RefusedError as error:
+        return _Unreadable(f"{entry.path}: {error.why}")
+
+
+def _not_ours(rid: str, why: str) -> RefusedError:
+    return RefusedError(
+        what=f"execution {rid} is not uploaded",
+        why=why,
+        next=f"If it does belong here: `deriva-watch retry {rid} --this-catalog`.",
+    )
+
+
+def _birth(path: Path) -> datetime | None:
+    """Return when a directory was made, or None where its file system does not know."""
+    told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
+        ["/usr/bin/stat", "--format=%W", "--", path], capture_output=True, text=True, check=False
+    )
+    seconds = told.stdout.strip()
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds.isdigit() and int(seconds) else None

@@ -1,0 +1,161 @@
+"""One look at one execution directory, and what follows from it for the journal.
+
+An event, a rescan and the start all come here: what is on the disk decides, not what was reported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.completion import (
+    Complete,
+    CompletionPolicy,
+    Evidence,
+    Incomplete,
+    Refuse,
+    Since,
+    judge,
+    still,
+)
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.observation import Observation
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.edges.holders import holders
+from deriva_watch.pipeline import Pipeline
+
+_WATCHED: Final = {  # a change of the directory makes these look anew
+    ExecutionState.READY,
+    ExecutionState.WAITING,
+    ExecutionState.UPLOADED,
+    ExecutionState.REFUSED,
+}
+Key = tuple[Path, str]  # prefix, RID
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Since when the looks at a directory have found what they find; a restart begins anew."""
+
+    content: Since | None = None
+    workspace: Since | None = None
+    catalog: Since | None = None
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Looks at directories and moves executions as far as `ready`.
+
+    Attributes:
+        pipeline: What reads directories and knows the catalog.
+        policy: When a directory counts as complete.
+        check: Raises while the server cannot be asked, so that not every look tries it.
+    """
+
+    pipeline: Pipeline
+    policy: CompletionPolicy
+    check: Callable[[], None]
+    _memories: dict[Key, _Memory] = field(default_factory=dict)
+
+    def look(self, key: Key) -> datetime | None:
+        """Look once; return when to look again by itself, None: only when something happens.
+
+        Raises ServerAwayError, CredentialError or TransientError when the server or deriva-ml's
+        workspace must be asked and does not answer; nothing is decided then.
+        """
+        prefix, rid = key
+        seen = self.pipeline.intake.look(prefix, rid)
+        record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
+        if seen is None:
+            self._gone(key, record)
+            return None
+        if record is None:
+            record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
+        if record.state is ExecutionState.GONE:
+            record = self._move(record, ExecutionTrigger.APPEARED)
+        elif record.state in _WATCHED and seen.digest() != record.digest:
+            record = self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+        if record.state is not ExecutionState.FILLING:
+            self._memories.pop(key, None)
+            return None
+        return self._judge(key, record, seen)
+
+    def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
+        self._memories.pop(key, None)
+        # A worker that holds the directory finds out by itself.
+        if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
+            self._move(record, ExecutionTrigger.REMOVED)
+
+    def _judge(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
+        now = datetime.now(UTC)
+        evidence = self._evidence(key, record, seen)
+        answer = judge(evidence, self.policy, now)
+        verdict = {**answer.evidence, "why": answer.why}
+        if isinstance(answer, Incomplete):
+            self._note(record, verdict, answer.look_again_at)
+            return answer.look_again_at
+        facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
+        if error := self._refusal(key, record, answer):
+            said: ExecutionFacts = {"what": error.what, "why": error.why, "next": error.next}
+            self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+        else:
+            self._move(record, ExecutionTrigger.SETTLED, facts)
+        self._memories.pop(key, None)
+        return None
+
+    def _refusal(
+        self, key: Key, record: ExecutionRecord, answer: Complete | Refuse
+    ) -> RefusedError | None:
+        """Return why a directory that is complete is never sent by itself, or None."""
+        if isinstance(answer, Refuse):
+            return RefusedError(answer.what, answer.why, answer.next)
+        if record.ours:
+            return None
+        try:
+            self.pipeline.intake.check_ours(key[0], record.rid, self.pipeline.catalog)
+        except RefusedError as error:
+            return error
+        return None
+
+    def _evidence(self, key: Key, record: ExecutionRecord, seen: Observation) -> Evidence:
+        prefix, rid = key
+        memory = self._memories.setdefault(key, _Memory())
+        memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        workspace = self._foreign_word(prefix, rid)
+        memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
+        self.check()
+        row = self.pipeline.catalog.execution(rid)
+        status = row.get("Status") if row else None
+        memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
+        return Evidence(
+            seen=seen,
+            content=memory.content,
+            holders=holders([seen])[seen.root],
+            workspace=memory.workspace,
+            catalog=memory.catalog,
+            ours=record.status_set,
+            insisted=bool(record.verdict and record.verdict.get("insisted")),
+        )
+
+    def _foreign_word(self, prefix: Path, rid: str) -> str | None:
+        try:
+            found = self.pipeline.intake.workspace(prefix, rid)
+        except RefusedError:
+            return None  # not ours: `check_ours` says so once the directory is complete
+        return found.execution_status(rid) if found else None
+
+    def _move(
+        self,
+        record: ExecutionRecord,
+        trigger: ExecutionTrigger,
+        facts: ExecutionFacts | None = None,
+    ) -> ExecutionRecord:
+        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
+        return self.pipeline.journal.execution(record.id)
+
+    def _note(self, record: ExecutionRecord, verdict: dict[str, object], at: datetime) -> None:
+        """Keep why it is not complete yet, for `show`."""
+        facts: ExecutionFacts = {"verdict": verdict, "next_at": at}
+        self.pipeline.journal.commit([NoteExecution(record.id, facts)])

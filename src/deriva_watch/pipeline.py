@@ -1,0 +1,191 @@
+"""Builds the parts of one catalog's uploads from the settings, and takes one execution through.
+
+The daemon and the one-shot upload differ in when they call `process`, in nothing else.
+"""
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import random
+from typing import Any, Final
+
+from deriva_watch.core.errors import (
+    CredentialError,
+    FileChangedError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+)
+from deriva_watch.core.events import Crashed
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.plan import Plan
+from deriva_watch.core.reconcile import additions, moves
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.retry import RetryPolicy, wait_after_s
+from deriva_watch.core.states import ExecutionTrigger, FileState
+from deriva_watch.edges.journal import Journal
+from deriva_watch.engine.patience import InterruptedWorkError, elapsed_since
+from deriva_watch.engine.ports import Catalog, Emit
+from deriva_watch.engine.upload import Upload
+from deriva_watch.engine.uploader import Uploader
+from deriva_watch.finish import Finisher
+from deriva_watch.intake import Intake
+from deriva_watch.settings import Settings
+
+PROBE_S: Final = 10.0  # how long an execution waits for a server that is away
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where one attempt left an execution, and the error that concerns more than this one."""
+
+    record: ExecutionRecord
+    error: ServerAwayError | CredentialError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything that one catalog's uploads need."""
+
+    settings: Settings
+    journal: Journal
+    catalog: Catalog
+    uploader: Uploader
+    intake: Intake
+    finisher: Finisher
+    emit: Emit
+
+    @property
+    def server(self) -> str:
+        """The "host/catalog" that executions are kept under."""
+        return self.finisher.server
+
+    def process(self, record: ExecutionRecord) -> Outcome:
+        """Take a claimed execution as far as it goes, and write down where that is."""
+        start_s = time.monotonic()
+        stops_all: ServerAwayError | CredentialError | None = None
+        try:
+            step = self._attempt(record)
+        except InterruptedWorkError:
+            step = _Step(ExecutionTrigger.INTERRUPTED)
+        except FileChangedError:
+            step = _Step(ExecutionTrigger.CHANGED, {"digest": None})
+        except RefusedError as error:
+            step = _Step(ExecutionTrigger.REJECTED, _sentence(error))
+        except (ServerAwayError, CredentialError) as error:
+            # Not this execution's fault: no attempt is counted.
+            stops_all = error
+            step = _Step(ExecutionTrigger.DEFERRED, _waiting(error, PROBE_S))
+        except TransientError as error:
+            step = self._deferred(record, error)
+        except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
+            text = traceback.format_exc()
+            where = f"upload of execution {record.rid}"
+            self.emit(Crashed(where=where, why=repr(error), traceback=text))
+            why = f"a bug of deriva-watch: {error!r}"
+            step = self._deferred(record, TransientError(f"the {where} failed", why))
+        step.report["seconds"] = elapsed_since(start_s)
+        self.journal.commit([MoveExecution(record.id, step.trigger, step.facts, step.report)])
+        return Outcome(self.journal.execution(record.id), stops_all)
+
+    def _attempt(self, record: ExecutionRecord) -> "_Step":
+        prefix = Path(record.prefix)
+        seen = self.intake.look(prefix, record.rid)
+        if seen is None:
+            return _Step(ExecutionTrigger.REMOVED)
+        if seen.digest() != record.digest:
+            raise FileChangedError(record.rid)
+        model = self.catalog.model()
+        plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog)
+        upload = self._begin(record, plan, model)
+        self.uploader.run(upload)
+        digest = self.finisher.leave(upload, seen, plan)
+        return self._end(record, upload, plan, digest)
+
+    def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
+        """Bring the journal to where the plan begins."""
+        known = {file.path: file for file in self.journal.files(record.id)}
+        if fresh := additions(record.id, plan, known):
+            self.journal.commit(fresh)
+            known = {file.path: file for file in self.journal.files(record.id)}
+        if changes := moves(plan, known):
+            self.journal.commit(changes)
+            known = {file.path: file for file in self.journal.files(record.id)}
+        upload = Upload(
+            execution=record,
+            disk=self.intake.directory(Path(record.prefix), record.rid),
+            model=model,
+            journal=self.journal,
+            emit=self.emit,
+            assets={asset.path: asset for asset in plan.assets},
+            records=known,
+        )
+        for about, why in plan.notices.items():
+            upload.notice(about, why)
+        return upload
+
+    def _end(self, record: ExecutionRecord, upload: Upload, plan: Plan, digest: str) -> "_Step":
+        """Say where the attempt left the execution."""
+        size_bytes = sum(asset.entry.size_bytes for asset in plan.assets)
+        report = {"files": upload.tally(), "size_bytes": size_bytes}
+        facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
+        if upload.changed:
+            return _Step(ExecutionTrigger.CHANGED, {**facts, "digest": None}, report)
+        if upload.transient:
+            return self._deferred(record, upload.transient)
+        if refusal := _refusal(record.rid, upload, plan):
+            return _Step(ExecutionTrigger.REJECTED, {**facts, **_sentence(refusal)}, report)
+        return _Step(ExecutionTrigger.FINISHED, facts, report)
+
+    def _deferred(self, record: ExecutionRecord, error: TransientError) -> "_Step":
+        retry, attempts = self.settings.retry, record.attempts + 1
+        policy = RetryPolicy(retry.initial_s, retry.max_s, retry.max_attempts)
+        wait_s = wait_after_s(attempts, policy, random(), error.retry_after_s)  # noqa: S311
+        if wait_s is not None:
+            return _Step(
+                ExecutionTrigger.DEFERRED, {**_waiting(error, wait_s), "attempts": attempts}
+            )
+        why = f"gave up after {record.attempts} attempts: {error.why}"
+        then = f"When its cause is mended: `deriva-watch retry {record.rid}`."
+        return _Step(ExecutionTrigger.REJECTED, _sentence(RefusedError(error.what, why, then)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How an attempt ended."""
+
+    trigger: ExecutionTrigger
+    facts: ExecutionFacts = field(default_factory=ExecutionFacts)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def _sentence(error: RefusedError | TransientError | CredentialError) -> ExecutionFacts:
+    return {"what": error.what, "why": error.why, "next": error.next}
+
+
+def _waiting(error: TransientError | CredentialError, wait_s: float) -> ExecutionFacts:
+    next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
+    return {**_sentence(error), "next_at": next_at}
+
+
+def _refusal(rid: str, upload: Upload, plan: Plan) -> RefusedError | None:
+    """Return why a person must look at the execution, or None."""
+    files = upload.records.values()
+    refused = [record for record in files if record.state is FileState.REFUSED]
+    unmatched = [record for record in files if record.state is FileState.UNMATCHED]
+    if refused:
+        first = min(refused, key=lambda record: record.path)
+        return RefusedError(
+            what=f"{len(refused)} of {len(files)} files of execution {rid} are refused",
+            why=f"{first.path}: {first.why}",
+            next=f"{first.next} `deriva-watch show {rid}` lists them all.",
+        )
+    if unmatched and not plan.assets:
+        return RefusedError(
+            what=f"nothing of execution {rid} is uploaded",
+            why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
+            next=f"`deriva-watch show {rid}` tells for every file why not.",
+        )
+    return None

@@ -1,0 +1,199 @@
+"""The daemon: watches roots, looks at directories when it is worth it, hands out the complete.
+
+    watcher (hints) ─▶ debounce queue ─▶ lookout ─▶ journal: ready ─▶ uploader workers
+
+The caller's thread looks and judges; worker threads take ready executions through the pipeline.
+"""
+
+import queue
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.debounce import DebounceQueue
+from deriva_watch.core.errors import CredentialError, ServerAwayError, TransientError
+from deriva_watch.core.events import Crashed, RootMissing, RootWatched, WatchLost
+from deriva_watch.core.records import ExecutionRecord, MoveExecution
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.edges import scanner, systemd
+from deriva_watch.edges.watcher import Watcher
+from deriva_watch.gate import Gate
+from deriva_watch.lookout import Key, Lookout
+from deriva_watch.orders import Orders
+from deriva_watch.pipeline import Pipeline
+from deriva_watch.settings import Watch
+
+WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
+TICK_S: Final = 0.5  # how often what has no event of its own is looked after
+HINT_S: Final = 0.2  # a hint waits so long for more hints of the same directory
+LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
+STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
+AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
+
+
+@dataclass(slots=True)
+class Service:
+    """The daemon of one catalog. `run` returns once *stop* is set and everything is put down."""
+
+    pipeline: Pipeline
+    lookout: Lookout
+    gate: Gate
+    orders: Orders
+    stop: threading.Event
+    _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
+    _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
+    _costs_s: dict[Key, float] = field(default_factory=dict)
+    _rescan_at_s: dict[Path, float] = field(default_factory=dict)
+    _missing: set[Path] = field(default_factory=set)
+    _ready: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Watch until *stop* is set; work that is under way is put down where it is."""
+        watcher = Watcher(lambda prefix, rid: self._hints.put((prefix, rid)), self._lost)
+        workers = [
+            threading.Thread(target=self._work, name=f"uploader-{n}", daemon=True)
+            for n in range(WORKERS)
+        ]
+        self.pipeline.journal.void_claims()
+        try:
+            for watch in self.pipeline.settings.watch:
+                watcher.watch(watch.prefix, watch.observer)
+            for worker in workers:
+                worker.start()
+            self._rescan(first=True)
+            systemd.notify("READY=1", "STATUS=watching")
+            while not self.stop.is_set():
+                self._tick(watcher)
+        finally:
+            systemd.notify("STOPPING=1")
+            self.stop.set()
+            self._ready.set()
+            watcher.stop()
+            ends_s = time.monotonic() + STOP_S
+            for worker in workers:
+                worker.join(max(0.0, ends_s - time.monotonic()))
+
+    # ------------------------------------------------------------------ looking
+
+    def _tick(self, watcher: Watcher) -> None:
+        """Do what is due and wait for the next hint, for a moment at the most."""
+        watcher.check()
+        self._rescan()
+        self.gate.is_open()
+        for record in self.orders.take(self.pipeline.journal):
+            self._due.hint((Path(record.prefix), record.rid), _in(0))
+        self._wake_waiting()
+        ends_s = time.monotonic() + TICK_S
+        while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
+            now = datetime.now(UTC)
+            if (key := self._due.take(now)) is not None:
+                self._look(key)
+                continue
+            next_at = self._due.next_at()
+            if next_at is not None:
+                left_s = min(left_s, max(0.01, (next_at - now).total_seconds()))
+            try:
+                self._hint(self._hints.get(timeout=left_s))
+            except queue.Empty:
+                continue
+
+    def _hint(self, key: Key) -> None:
+        self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
+
+    def _look(self, key: Key) -> None:
+        """Look at one directory; whatever goes wrong concerns no other."""
+        start_s = time.monotonic()
+        try:
+            again_at = self.lookout.look(key)
+        except (ServerAwayError, CredentialError) as error:
+            self.gate.close(error)
+            again_at = _in(AGAIN_S)
+        except TransientError as error:
+            self.pipeline.emit(WatchLost(prefix=str(key[0]), why=f"{key[1]}: {error}"))
+            again_at = _in(AGAIN_S)
+        except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others
+            self._crashed(f"look at {key[1]}")
+            again_at = _in(60.0)
+        self._costs_s[key] = time.monotonic() - start_s
+        if again_at is not None:
+            self._due.hint(key, again_at)
+        else:
+            self._costs_s.pop(key, None)
+            self._ready.set()
+
+    def _rescan(self, *, first: bool = False) -> None:
+        """Look at every directory of the roots whose time has come, and at what vanished."""
+        for watch in self.pipeline.settings.watch:
+            if first or time.monotonic() >= self._rescan_at_s.get(watch.prefix, 0.0):
+                self._rescan_at_s[watch.prefix] = time.monotonic() + watch.rescan_s
+                self._rescan_root(watch, first=first)
+
+    def _rescan_root(self, watch: Watch, *, first: bool) -> None:
+        prefix = watch.prefix
+        try:
+            found = scanner.execution_directories(prefix)
+            why = None if prefix.is_dir() else "there is no such directory"
+        except OSError as error:
+            found, why = {}, f"it cannot be listed: {error.strerror}"
+        if why and prefix not in self._missing:
+            then = f"It is watched as soon as it is there: mkdir -p {prefix}"
+            self.pipeline.emit(RootMissing(prefix=str(prefix), why=why, next=then))
+            self._missing.add(prefix)
+        elif not why and (first or prefix in self._missing):
+            self._missing.discard(prefix)
+            self.pipeline.emit(
+                RootWatched(prefix=str(prefix), observer=watch.observer, executions=len(found))
+            )
+        known = self.pipeline.journal.executions(prefix=str(prefix)) if not why else []
+        gone = {r.rid for r in known if r.state is not ExecutionState.GONE}
+        for rid in {*found, *gone}:
+            self._due.hint((prefix, rid), _in(0))
+
+    def _lost(self, prefix: str | None, why: str) -> None:
+        """Events were lost: the next tick scans everything."""
+        self.pipeline.emit(WatchLost(prefix=prefix, why=why))
+        self._rescan_at_s.clear()
+
+    # ------------------------------------------------------------------ uploading
+
+    def _wake_waiting(self) -> None:
+        """Move executions whose next time has come to `ready`."""
+        due = self.pipeline.journal.due(datetime.now(UTC)) if self.gate.error is None else []
+        moves = [MoveExecution(record.id, ExecutionTrigger.DUE) for record in due]
+        if moves:
+            self.pipeline.journal.commit(moves)
+            self._ready.set()
+
+    def _work(self) -> None:
+        """Take ready executions through the pipeline, one at a time, until stopped."""
+        while not self.stop.is_set():
+            record = self._claim()
+            if record is None:
+                self._ready.clear()
+                self._ready.wait(TICK_S)
+                continue
+            try:
+                outcome = self.pipeline.process(record)
+            except Exception:  # noqa: BLE001  # the claim is void at the next start; others go on
+                self._crashed(f"upload of {record.rid}")
+                continue
+            if outcome.error:
+                self.gate.close(outcome.error)
+            if outcome.record.state is ExecutionState.FILLING:
+                self._hints.put((Path(record.prefix), record.rid))
+
+    def _claim(self) -> ExecutionRecord | None:
+        return self.pipeline.journal.claim() if self.gate.error is None else None
+
+    def _crashed(self, where: str) -> None:
+        text = traceback.format_exc()
+        why = text.strip().rpartition("\n")[2]
+        self.pipeline.emit(Crashed(where=where, why=why, traceback=text))
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)

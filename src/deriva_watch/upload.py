@@ -1,0 +1,136 @@
+"""The engine without the daemon: bring directories in now, because a person says so."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_watch.assembly import assemble, connect
+from deriva_watch.core.errors import RefusedError, SettingsError
+from deriva_watch.core.plan import Plan
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
+from deriva_watch.edges.catalog import Ermrest
+from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.scanner import execution_directories
+from deriva_watch.engine.files import Watch
+from deriva_watch.engine.ports import Emit
+from deriva_watch.intake import Intake
+from deriva_watch.lookout import Key
+from deriva_watch.pipeline import Pipeline
+from deriva_watch.settings import Settings
+
+_VERDICT = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
+
+
+def directories(paths: list[Path]) -> list[Key]:
+    """Return the execution directories that *paths* name: each one itself, or all below a prefix.
+
+    Raises SettingsError for a path that is neither.
+    """
+    return [key for path in paths for key in _directories(path.absolute())]
+
+
+def _directories(path: Path) -> Iterator[Key]:
+    if path.parent.name == "execution" and path.parent.parent.name == "deriva-ml" and path.is_dir():
+        yield path.parents[2], path.name
+        return
+    prefix = path.parent if path.name == "deriva-ml" else path
+    found = execution_directories(prefix)
+    if not found:
+        raise SettingsError(
+            f"there is nothing to upload in {path}",
+            "it is no directory deriva-ml/execution/<RID>, and has none below it"
+            if path.is_dir()
+            else "there is no such directory",
+            "Name an execution directory, or the folder that holds deriva-ml/.",
+        )
+    yield from ((prefix, rid) for rid in sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class OneShot:
+    """Uploads directories one after the other."""
+
+    pipeline: Pipeline
+
+    def upload(self, key: Key) -> ExecutionRecord:
+        """Bring one directory as far as it goes now; return where it stands.
+
+        Raises ServerAwayError or CredentialError: nothing more can be done.
+        """
+        record = self._ready(key)
+        if record.state is not ExecutionState.READY:
+            return record
+        journal = self.pipeline.journal
+        journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
+        outcome = self.pipeline.process(journal.execution(record.id))
+        if outcome.error:
+            raise outcome.error
+        return outcome.record
+
+    def _ready(self, key: Key) -> ExecutionRecord:
+        """Bring the journal to `ready`, or to `refused` where the directory is not ours."""
+        prefix, rid = key
+        record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
+        seen = self.pipeline.intake.look(prefix, rid)
+        if seen is None:
+            return self._move(record, ExecutionTrigger.REMOVED)
+        if record.state is not ExecutionState.FILLING:
+            back = EXECUTION_TRANSITIONS[record.state]
+            changed = ExecutionTrigger.CHANGED
+            record = self._move(record, changed if changed in back else ExecutionTrigger.APPEARED)
+        facts: ExecutionFacts = {"digest": seen.digest(), "verdict": _VERDICT, "next_at": None}
+        try:
+            if not record.ours:
+                self.pipeline.intake.check_ours(prefix, rid, self.pipeline.catalog)
+        except RefusedError as error:
+            said: ExecutionFacts = {"what": error.what, "why": error.why, "next": error.next}
+            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+        return self._move(record, ExecutionTrigger.SETTLED, facts)
+
+    def _move(
+        self,
+        record: ExecutionRecord,
+        trigger: ExecutionTrigger,
+        facts: ExecutionFacts | None = None,
+    ) -> ExecutionRecord:
+        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
+        return self.pipeline.journal.execution(record.id)
+
+
+@contextmanager
+def uploading(
+    settings: Settings, emit: Emit, stop: threading.Event, watch: Watch
+) -> Iterator[OneShot]:
+    """Open the journal and the connection for a one-shot upload.
+
+    Raises CredentialError without a credential, JournalHeldError while a daemon runs.
+    """
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with (
+        connect(settings, source, required=True) as (server, _),
+        assemble(settings, server, emit, stop, watch) as pipeline,
+    ):
+        pipeline.journal.void_claims()
+        server.session()
+        yield OneShot(pipeline)
+
+
+@contextmanager
+def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
+    """Yield what tells the plan of a directory; nothing is written, here or on the server."""
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with connect(settings, source, required=True) as (server, _):
+        catalog, intake = Ermrest(server, settings.server.catalog), Intake(settings)
+        model = catalog.model()
+
+        def preview(key: Key) -> Plan | None:
+            seen = intake.look(*key)
+            if seen is None:
+                return None
+            intake.check_ours(*key, catalog)
+            return intake.plan(*key, seen, model, catalog)
+
+        yield preview
