@@ -16,16 +16,16 @@ from typing import Final
 
 from deriva_watch.core.debounce import DebounceQueue
 from deriva_watch.core.errors import CredentialError, ServerAwayError, TransientError
-from deriva_watch.core.events import Crashed, RootMissing, RootWatched, WatchLost
+from deriva_watch.core.events import Crashed, Noticed, RootMissing, RootWatched, WatchLost
+from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges import scanner, systemd
-from deriva_watch.edges.watcher import Watcher
+from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
-from deriva_watch.settings import Watch
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
@@ -48,7 +48,6 @@ class Service:
     _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
     _costs_s: dict[Key, float] = field(default_factory=dict)
     _rescan_at_s: dict[Path, float] = field(default_factory=dict)
-    _missing: set[Path] = field(default_factory=set)
     _ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -61,10 +60,10 @@ class Service:
         self.pipeline.journal.void_claims()
         try:
             for watch in self.pipeline.settings.watch:
-                watcher.watch(watch.prefix, watch.observer)
+                self._tell_root(watch.prefix, watcher.watch(watch.prefix, watch.observer))
             for worker in workers:
                 worker.start()
-            self._rescan(first=True)
+            self._rescan()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self._tick(watcher)
@@ -75,13 +74,16 @@ class Service:
             watcher.stop()
             ends_s = time.monotonic() + STOP_S
             for worker in workers:
-                worker.join(max(0.0, ends_s - time.monotonic()))
+                if worker.ident is not None:
+                    worker.join(max(0.0, ends_s - time.monotonic()))
 
     # ------------------------------------------------------------------ looking
 
     def _tick(self, watcher: Watcher) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
-        watcher.check()
+        for prefix, mode in watcher.check().items():
+            self._tell_root(prefix, mode)
+            self._rescan_at_s.pop(prefix, None)
         self._rescan()
         self.gate.is_open()
         for record in self.orders.take(self.pipeline.journal):
@@ -113,7 +115,7 @@ class Service:
             self.gate.close(error)
             again_at = _in(AGAIN_S)
         except TransientError as error:
-            self.pipeline.emit(WatchLost(prefix=str(key[0]), why=f"{key[1]}: {error}"))
+            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(error)))
             again_at = _in(AGAIN_S)
         except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others
             self._crashed(f"look at {key[1]}")
@@ -125,38 +127,40 @@ class Service:
             self._costs_s.pop(key, None)
             self._ready.set()
 
-    def _rescan(self, *, first: bool = False) -> None:
-        """Look at every directory of the roots whose time has come, and at what vanished."""
-        for watch in self.pipeline.settings.watch:
-            if first or time.monotonic() >= self._rescan_at_s.get(watch.prefix, 0.0):
-                self._rescan_at_s[watch.prefix] = time.monotonic() + watch.rescan_s
-                self._rescan_root(watch, first=first)
-
-    def _rescan_root(self, watch: Watch, *, first: bool) -> None:
-        prefix = watch.prefix
-        try:
-            found = scanner.execution_directories(prefix)
-            why = None if prefix.is_dir() else "there is no such directory"
-        except OSError as error:
-            found, why = {}, f"it cannot be listed: {error.strerror}"
-        if why and prefix not in self._missing:
+    def _tell_root(self, prefix: Path, mode: Mode) -> None:
+        """Report that a root is watched, or that it is not there."""
+        if mode is Mode.MISSING:
             then = f"It is watched as soon as it is there: mkdir -p {prefix}"
+            why = f"there is no {prefix / ROOT / 'execution'}"
             self.pipeline.emit(RootMissing(prefix=str(prefix), why=why, next=then))
-            self._missing.add(prefix)
-        elif not why and (first or prefix in self._missing):
-            self._missing.discard(prefix)
-            self.pipeline.emit(
-                RootWatched(prefix=str(prefix), observer=watch.observer, executions=len(found))
-            )
-        known = self.pipeline.journal.executions(prefix=str(prefix)) if not why else []
-        gone = {r.rid for r in known if r.state is not ExecutionState.GONE}
-        for rid in {*found, *gone}:
+        else:
+            self.pipeline.emit(RootWatched(prefix=str(prefix), observer=mode))
+
+    def _rescan(self) -> None:
+        """Look at every directory of the roots whose time has come."""
+        for watch in self.pipeline.settings.watch:
+            if time.monotonic() >= self._rescan_at_s.get(watch.prefix, 0.0):
+                self._rescan_at_s[watch.prefix] = time.monotonic() + watch.rescan_s
+                self._rescan_root(watch.prefix)
+
+    def _rescan_root(self, prefix: Path) -> None:
+        try:
+            found = set(scanner.execution_directories(prefix))
+        except OSError as error:
+            why = f"{prefix} cannot be listed: {error.strerror}"
+            self.pipeline.emit(WatchLost(prefix=str(prefix), why=why))
+            return
+        if prefix.is_dir():  # a root that is not mounted has lost nothing
+            known = self.pipeline.journal.executions(prefix=str(prefix))
+            found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
+        for rid in found:
             self._due.hint((prefix, rid), _in(0))
 
     def _lost(self, prefix: str | None, why: str) -> None:
-        """Events were lost: the next tick scans everything."""
+        """Events were lost: the next tick scans what is concerned."""
         self.pipeline.emit(WatchLost(prefix=prefix, why=why))
-        self._rescan_at_s.clear()
+        for root in [Path(prefix)] if prefix else list(self._rescan_at_s):
+            self._rescan_at_s.pop(root, None)
 
     # ------------------------------------------------------------------ uploading
 

@@ -134,7 +134,6 @@ class RootWatched(Event):
 
     prefix: str
     observer: str  # native | polling
-    executions: int  # directories seen so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
