@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from deriva_watch.sandbox.server import serve
@@ -18,7 +19,12 @@ def main() -> None:
     parser.add_argument("--faults", type=Path, help="file of faults, JSON or TOML")
     parser.add_argument("--catalog", default="1", help="number of a new catalog")
     options = vars(parser.parse_args())
-    serve(**options, announce=lambda ready: print(json.dumps(ready), flush=True))
+    serve(**options, announce=_print)
+
+
+def _print(ready: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

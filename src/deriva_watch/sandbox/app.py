@@ -1,5 +1,6 @@
 """The three services as one ASGI application."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import cast
 
@@ -50,7 +51,7 @@ def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
 
 async def _refuse(_: Request, error: Exception) -> Response:
     refusal = cast("RefusedError", error)
-    if refusal.status == 304:
+    if refusal.status == HTTPStatus.NOT_MODIFIED:
         return Response(status_code=304, headers=refusal.headers)
     return PlainTextResponse(f"{refusal.text}\n", refusal.status, refusal.headers)
 

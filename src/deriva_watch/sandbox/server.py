@@ -1,11 +1,13 @@
 """Starting and stopping the server."""
 
 import asyncio
+import fcntl
 import ipaddress
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +62,7 @@ class Server(uvicorn.Server):
         self._ready()
 
 
-def serve(
+def serve(  # noqa: PLR0913 - all but two are choices with a default
     data: Path,
     listen: str = "127.0.0.1:0",
     *,
@@ -96,16 +98,17 @@ def serve(
     """
     address, port = _loopback(listen)
     rules = read_faults(faults) if faults else []
+    data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
     document = schema.read_text() if schema else starter.schema_text()
     first_rows = orjson.loads(rows.read_bytes()) if rows else [] if schema else starter.ROWS
-    found(data / "catalog.db", catalog, document, first_rows)
-    opened = Catalog(data / "catalog.db")
-
     with (
+        _locked(data),
         socket.create_server((address, port), backlog=2048) as listener,
         (data / "requests.jsonl").open("ab", buffering=0) as log,
     ):
+        found(data / "catalog.db", catalog, document, first_rows)
+        opened = Catalog(data / "catalog.db")
         # Head and body of an answer are two writes; accepted sockets inherit this.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = f"{address}:{listener.getsockname()[1]}"
@@ -147,15 +150,28 @@ def _run(server: Server, listener: socket.socket) -> None:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """Hold the folder: two servers would spoil each other's files."""
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another sandbox serves {data}") from None
+        yield
+
+
 def _loopback(listen: str) -> tuple[str, int]:
     address, _, port = listen.rpartition(":")
     address = "127.0.0.1" if address == "localhost" else address
+    refusal = ValueError(
+        f"the sandbox listens on the loopback interface only, not on {listen!r}; "
+        "give an address such as 127.0.0.1:8080"
+    )
     try:
-        if not ipaddress.IPv4Address(address).is_loopback:
-            raise ValueError(address)
-        return address, int(port)
+        is_loopback = ipaddress.IPv4Address(address).is_loopback
     except ValueError:
-        raise ValueError(
-            f"the sandbox listens on the loopback interface only, not on {listen!r}; "
-            "give an address such as 127.0.0.1:8080"
-        ) from None
+        raise refusal from None
+    if not (is_loopback and port.isdecimal()):
+        raise refusal
+    return address, int(port)

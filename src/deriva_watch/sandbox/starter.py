@@ -108,7 +108,7 @@ class _Builder:
             "rights": {"owner": True, "create": True},
             "acls": {
                 "owner": owner,
-                **{access: writer for access in ("enumerate", "select", "insert")},
+                **dict.fromkeys(("enumerate", "select", "insert"), writer),
                 **{access: [] for access in ("create", "update", "delete", "write")},
             },
             "schemas": {
@@ -225,9 +225,7 @@ class _Builder:
         yield self._association(schema, f"{name}_Execution", [asset, execution], [role])
         yield self._association(schema, f"{name}_Asset_Type", [asset, kind], [])
 
-    def _association(
-        self, schema: str, name: str, key: list[Link], more: list[Link]
-    ) -> Document:
+    def _association(self, schema: str, name: str, key: list[Link], more: list[Link]) -> Document:
         columns = [self._column(column, needed=True) for column, _, _ in key + more]
         key_columns = [column for column, _, _ in key]
         return self._table(schema, name, columns, [key_columns], key + more, "CASCADE")

@@ -1,4 +1,5 @@
 """ERMrest's URLs: ``/ermrest/catalog/N/{schema,entity,attribute,..}``."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,9 @@ def routes(catalog: Catalog) -> list[Route]:
         Route("/ermrest/", describe_service),
         at("", _describe),
         at("/", _describe),
+        at("/acl", _acls),
+        at("/acl/{access}", _acl),
+        at("/acl/{access}", _set_acl, "PUT"),
         at("/schema", _schema),
         at("/schema/{address:path}", _schema_part),
         at("/entity_rid/{rid}", _entity_rid),
@@ -80,6 +84,32 @@ def _schema_part(catalog: Catalog, caller: Caller, request: Request, _: bytes) -
     return _unless_known(request, "model", part)
 
 
+def _acls(catalog: Catalog, caller: Caller, _: Request, __: bytes) -> Response:
+    if not catalog.model.is_owner(caller.client):
+        raise denied(caller.client, f"owner access on catalog/{catalog.id}")
+    return _json(catalog.document["acls"])
+
+
+def _acl(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    _acls(catalog, caller, request, body)
+    access = request.path_params["access"]
+    if access not in catalog.document["acls"]:
+        raise refused(404, f"acl/{access}")
+    return _json(catalog.document["acls"][access])
+
+
+def _set_acl(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    _acl(catalog, caller, request, body)
+    try:
+        members = orjson.loads(body)
+    except ValueError as error:
+        raise malformed(str(error)) from None
+    if not isinstance(members, list) or not all(isinstance(each, str) for each in members):
+        raise malformed("An ACL is a list of names.")
+    catalog.set_acl(request.path_params["access"], members)
+    return _json(members)
+
+
 def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     rid = unquote_plus(request.path_params["rid"])
     tables = sorted(
@@ -101,8 +131,11 @@ def _sees(catalog: Catalog, caller: Caller, table: Table) -> bool:
 def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     path, limit = request.path_params["path"], request.query_params.get("limit")
     found = reading.read(catalog, caller.client, kind, path, limit)
-    etag = catalog.changed_at(found.tables).isoformat()
-    return _rows(request, found.names, found.rows, etag, JSON)
+    media_type = _media_type(request, JSON)
+    headers = _tag(request, catalog.changed_at(found.tables).isoformat(), media_type)
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return _rows(found.names, found.rows, media_type, headers)
 
 
 def _insert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
@@ -137,15 +170,13 @@ def _update(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> 
         {shown.name: shown.column for shown in reading.parse_columns(path, part)}
         for part in (keys, targets)
     )
-    rows = writing.update(
-        catalog, caller, path.table, key_columns, target_columns, _body(request, body)
-    )
+    assignment = writing.Assignment(path.table, key_columns, target_columns)
+    rows = writing.update(catalog, caller, assignment, _body(request, body))
     return _written(catalog, request, path.table, rows)
 
 
 def _delete(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
-    text, _ = reading.split_page(request.path_params["path"])
-    writing.delete(catalog, caller, parse_path(catalog.model, text))
+    writing.delete(catalog, caller, parse_path(catalog.model, request.path_params["path"]))
     return Response(status_code=204)
 
 
@@ -179,32 +210,31 @@ def _written(
     catalog: Catalog, request: Request, table: Table, rows: list[dict[str, Any]]
 ) -> Response:
     names = [*(rows[0] if rows else table.columns)]
-    etag = catalog.changed_at([table]).isoformat()
-    default = _body(request, b"").content_type
-    return _rows(request, names, rows, etag, default, is_write=True)
+    media_type = _media_type(request, _body(request, b"").content_type)
+    if media_type == CSV:
+        # Measured: the system columns stand a second time at the end of each line.
+        names += [name for name in SYSTEM_COLUMNS if name in names]
+    headers = _tag(request, catalog.changed_at([table]).isoformat(), media_type)
+    return _rows(names, rows, media_type, headers)
+
+
+def _media_type(request: Request, default: str) -> str:
+    """Return what the client wants to get; *default* where it has no wish."""
+    accept = request.headers.get("accept", "")
+    return next((each for each in (CSV, JSON, JSON_LINES) if each in accept), default)
+
+
+def _tag(request: Request, *states: str) -> dict[str, str]:
+    client = request.state.client
+    tag = ";".join((client.id if client else "", *states))
+    return {"ETag": f'"{tag}"', "Vary": "accept,cookie"}
 
 
 def _rows(
-    request: Request,
-    names: list[str],
-    rows: list[dict[str, Any]],
-    etag: str,
-    default: str,
-    *,
-    is_write: bool = False,
+    names: list[str], rows: list[dict[str, Any]], media_type: str, headers: dict[str, str]
 ) -> Response:
-    """Answer rows in the media type that the client wants, else in *default*."""
-    accept = request.headers.get("accept", "")
-    media_type = next((each for each in (CSV, JSON, JSON_LINES) if each in accept), default)
-    client = request.state.client
-    tag = f'"{client.id if client else ""};{media_type};{etag}"'
-    headers = {"ETag": tag, "Vary": "accept,cookie"}
-    if not is_write and request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
     if media_type == CSV:
-        # Measured: an insert repeats the system columns at the end of each CSV line.
-        again = [name for name in SYSTEM_COLUMNS if is_write and name in names]
-        content = _csv([*names, *again], rows)
+        content = _csv(names, rows)
     elif media_type == JSON_LINES:
         content = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     else:
@@ -229,11 +259,9 @@ def _csv_field(value: Any) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _unless_known(request: Request, etag: str, document: Any) -> Response:
-    client = request.state.client
-    tag = f'"{client.id if client else ""};{etag}"'
-    headers = {"ETag": tag, "Vary": "cookie"}
-    if request.headers.get("if-none-match") == tag:
+def _unless_known(request: Request, state: str, document: Any) -> Response:
+    headers = _tag(request, state)
+    if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return _json(document, headers)
 

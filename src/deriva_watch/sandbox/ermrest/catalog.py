@@ -70,6 +70,14 @@ class Catalog:
         """Return when one of *tables* was last written, as far as this process knows."""
         return max(self._changed.get(table, self._opened) for table in tables)
 
+    def set_acl(self, access: str, members: list[str]) -> None:
+        """Replace one of the catalog's own ACLs, for good."""
+        acls = {**self.document["acls"], access: members}
+        document = orjson.dumps({**self.document, "acls": acls}).decode()
+        with self._database.writing() as connection:
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'document'", (document,))
+        self.document["acls"][access] = members  # the model shares this object
+
     def snaptime(self) -> str:
         """Return the identifier of the catalog's present state."""
         moment = self._changed.get(None, self._opened)

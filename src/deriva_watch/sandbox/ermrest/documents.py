@@ -14,7 +14,8 @@ VERSION: Final = "1.0"
 FEATURES: Final = dict.fromkeys(
     ("quantified_value_lists", "quantified_rid_lists", "rid_lease", "csv_array_json"), True
 )
-ONLY_FOR_OWNERS: Final = ("acls", "acl_bindings")
+ONLY_FOR_OWNERS: Final = {"acls", "acl_bindings"}
+NO_RIGHTS: Final = {"owner": False, "create": False}
 
 
 def service() -> Document:
@@ -24,16 +25,9 @@ def service() -> Document:
 
 def catalog(source: Catalog, client: Client | None) -> Document:
     """Describe the catalog."""
-    document = {
-        "id": source.id,
-        "snaptime": source.snaptime(),
-        "annotations": source.document.get("annotations", {}),
-        "rights": {right: source.model.is_owner(client) for right in ("owner", "create")},
-        "features": source.document.get("features", FEATURES),
-    }
-    if source.model.is_owner(client):
-        document["acls"] = source.document["acls"]
-    return document
+    document = schema(source, client)
+    del document["schemas"]
+    return {"id": source.id, "features": FEATURES, **document}
 
 
 def schema(source: Catalog, client: Client | None) -> Document:
@@ -41,69 +35,59 @@ def schema(source: Catalog, client: Client | None) -> Document:
     document = {**source.document, "snaptime": source.snaptime()}
     if source.model.is_owner(client):
         return document
-    document = {key: value for key, value in document.items() if key not in ONLY_FOR_OWNERS}
-    document["rights"] = {"owner": False, "create": False}
-    document["schemas"] = {
-        name: {
-            **{key: value for key, value in part.items() if key not in ONLY_FOR_OWNERS},
-            "rights": {"owner": False, "create": False},
-            "tables": {
+    schemas = {
+        name: _seen(
+            part,
+            rights=NO_RIGHTS,
+            tables={
                 table: _table(source, client, source.model.tables[name, table], definition)
                 for table, definition in part["tables"].items()
             },
-        }
+        )
         for name, part in source.document["schemas"].items()
     }
-    return document
+    return _seen(document, rights=NO_RIGHTS, schemas=schemas)
+
+
+def _seen(part: Document, **changes: Any) -> Document:
+    """Return *part* as those see it who own nothing."""
+    return {key: part[key] for key in part if key not in ONLY_FOR_OWNERS} | changes
 
 
 def _table(source: Catalog, client: Client | None, table: Table, definition: Document) -> Document:
-    rights = {
-        access: source.model.may(client, access, table)
+    select, insert, update, delete = (
+        source.model.may(client, access, table)
         for access in ("select", "insert", "update", "delete")
-    }
-    seen = {key: value for key, value in definition.items() if key not in ONLY_FOR_OWNERS}
-    seen["rights"] = {**rights, "owner": False}
-    seen["column_definitions"] = [
-        {
-            **{key: value for key, value in column.items() if key not in ONLY_FOR_OWNERS},
-            "rights": {
-                **rights,
-                "update": rights["update"] and column["name"] not in SYSTEM_COLUMNS,
-            },
-        }
-        for column in definition["column_definitions"]
-    ]
-    seen["foreign_keys"] = [
-        {
-            **{key: value for key, value in reference.items() if key not in ONLY_FOR_OWNERS},
-            "rights": {access: rights[access] for access in ("insert", "update")},
-        }
-        for reference in definition.get("foreign_keys", [])
-    ]
-    return seen
+    )
+    rights = {"select": select, "insert": insert, "update": update, "delete": delete}
+    return _seen(
+        definition,
+        rights={**rights, "owner": False},
+        column_definitions=[
+            _seen(each, rights={**rights, "update": update and each["name"] not in SYSTEM_COLUMNS})
+            for each in definition["column_definitions"]
+        ],
+        foreign_keys=[
+            _seen(each, rights={"insert": insert, "update": update})
+            for each in definition.get("foreign_keys", [])
+        ],
+    )
 
 
 def part_of_schema(document: Document, address: str) -> Any:
-    """Return the part of a ``/schema`` document at *address*, such as ``demo/table/Image/column``.
+    """Return the part of a ``/schema`` document at *address*, such as ``demo/table/Image/acl``.
 
     Raises:
         RefusedError: 404, there is no such part.
     """
     part: Any = document["schemas"]
-    steps = [unquote_plus(step) for step in address.split("/")]
-    try:
-        for at, step in enumerate(steps):
-            if at % 2 == 0:
-                part = part[step]
-            elif step == "table":
-                part = part["tables"]
-            elif step == "column":
-                part = {column["name"]: column for column in part["column_definitions"]}
-            elif step == "acl":
-                part = part["acls"]
-            else:
-                raise KeyError(step)
-    except KeyError:
-        raise refused(404, f"schema/{address}") from None
-    return list(part.values()) if steps[-1] == "column" and len(steps) % 2 == 0 else part
+    for at, step in enumerate(address.split("/")):
+        if at % 2 == 0:
+            part = part.get(unquote_plus(step))
+        elif step == "column":
+            part = {column["name"]: column for column in part["column_definitions"]}
+        else:
+            part = part.get({"table": "tables", "acl": "acls"}.get(step))
+        if part is None:
+            raise refused(404, f"schema/{address}")
+    return part

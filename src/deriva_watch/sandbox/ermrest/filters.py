@@ -94,13 +94,11 @@ class _Parser:
             return f"{sql} IS NULL", []
         if operator not in OPERATORS:
             raise malformed(f"Unknown operator ::{operator}::.")
-        if match["list"] is None:
-            texts = [match["value"]]
-        else:
-            texts = match["list"].split(",")
+        texts = [match["value"]] if match["list"] is None else match["list"].split(",")
         cast = [_cast(column, operator, unquote_plus(text)) for text in texts]
         if operator == "=" and match["all"] == "any":
-            return f"{sql} IN (SELECT value FROM json_each(?))", [orjson.dumps(cast).decode()]
+            among = "IN (SELECT value FROM json_each(?))"
+            return f"{sql} {among}", [orjson.dumps(cast).decode()]
         word = " AND " if match["all"] == "all" else " OR "
         return f"({word.join([OPERATORS[operator].format(sql)] * len(cast))})", list(cast)
 

@@ -1,4 +1,5 @@
 """Making a catalog: its tables in SQLite, and the rows it starts with."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +58,9 @@ def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, 
             ],
         )
         _fill(Change(connection, Client(OWNER)), model, rows)
+        dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if dangling:
+            raise ValueError(f"a row of {dangling[0]} refers to {dangling[2]}, where it is not")
 
 
 def _tables(model: Model) -> Iterator[str]:

@@ -9,10 +9,10 @@ from deriva_watch.sandbox.identity import OWNER, WRITER, Client
 
 SYSTEM_COLUMNS: Final = ("RID", "RCT", "RMT", "RCB", "RMB")
 LEASES: Final = ("public", "ERMrest_RID_Lease")
-DEFAULT_ACLS: Final = {
+DEFAULT_ACLS: Final[dict[str, list[str]]] = {
     "owner": [OWNER],
-    **dict.fromkeys(("enumerate", "select", "insert"), [WRITER]),
-    **dict.fromkeys(("create", "update", "delete", "write"), ()),
+    **{access: [WRITER] for access in ("enumerate", "select", "insert")},
+    **{access: [] for access in ("create", "update", "delete", "write")},
 }
 
 
@@ -41,7 +41,7 @@ class Column:
     def read(cls, document: Mapping[str, Any]) -> "Column":
         """Read one entry of ``column_definitions``."""
         kind = document["type"]
-        basic = kind["base_type"] if "base_type" in kind else kind
+        basic = kind.get("base_type", kind)
         return cls(
             name=document["name"],
             type=basic["typename"],

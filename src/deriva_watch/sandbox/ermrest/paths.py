@@ -1,4 +1,5 @@
 """The URL grammar of data paths: ``alias:=schema:table/filter/link@sort(..)``."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import re
 from dataclasses import dataclass, field
@@ -120,30 +121,24 @@ def split_alias(text: str) -> tuple[str | None, str]:
 
 def split_name(text: str) -> tuple[str | None, str]:
     """Split ``qualifier:name`` and decode both."""
-    parts = [unquote_plus(part) for part in text.removeprefix(":").split(":")]
-    if len(parts) > 2 or not parts[-1]:
+    qualifier, _, name = text.removeprefix(":").rpartition(":")
+    if ":" in qualifier or not name:
         raise malformed(f"{text!r} is no name.")
-    return (parts[0] if len(parts) > 1 else None), parts[-1]
+    return (unquote_plus(qualifier) if qualifier else None), unquote_plus(name)
 
 
 def _follow_columns(model: Model, path: Path, alias: str | None, here: str, there: str) -> None:
     left = [path.column(name)[0] for name in here.split(",")]
     first, *more = there.split(",")
-    schema, name, column = (unquote_plus(part) for part in _three(first))
+    table_name, _, column = first.rpartition(":")
+    schema, name = split_name(table_name)
     table = model.find(name, schema)
-    right = [column, *(unquote_plus(name) for name in more)]
+    right = [unquote_plus(each) for each in (column, *more)]
     for each in right:
         table.column(each)
     if len(left) != len(right):
         raise malformed("A link needs as many columns here as there.")
     path.add_table(table, alias, list(zip(left, right, strict=True)))
-
-
-def _three(name: str) -> list[str]:
-    parts = name.split(":")
-    if len(parts) != 3:
-        raise malformed(f"{name!r} is not schema:table:column.")
-    return parts
 
 
 def _follow_reference(model: Model, path: Path, alias: str | None, text: str) -> None:

@@ -1,4 +1,5 @@
 """Queries: a path, what to show of its rows, in which order, from where to where."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import re
 from dataclasses import dataclass
@@ -99,9 +100,11 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
     found = catalog.read(sql, [*path.parameters, *parameters])
     if page.is_before:
         found.reverse()
-    columns = [(each.name, each.column) for each in shown]
     rows = [
-        {name: values.to_json(column, value) for (name, column), value in zip(columns, row)}
+        {
+            each.name: values.to_json(each.column, value)
+            for each, value in zip(shown, row, strict=True)
+        }
         for row in found
     ]
     return Found([each.name for each in shown], rows, tables)

@@ -150,6 +150,4 @@ def _array_items(text: str) -> list[Any]:
     if text.startswith("{") and text.endswith("}"):
         return [item.strip('"') for item in text[1:-1].split(",")] if text[1:-1] else []
     items = orjson.loads(text)
-    if not isinstance(items, list):
-        raise ValueError(text)
-    return items
+    return items if isinstance(items, list) else [items]

@@ -1,7 +1,8 @@
 """Inserting, updating and deleting rows: one request, one transaction."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -42,6 +43,23 @@ class InsertOptions:
     defaults: set[str] = field(default_factory=set)
     nondefaults: set[str] = field(default_factory=set)
     skip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What an update does.
+
+    Attributes:
+        table: The table.
+
+        keys: Columns to find rows by, by the names they have in the request.
+
+        targets: Columns to write, likewise.
+    """
+
+    table: Table
+    keys: Mapping[str, Column]
+    targets: Mapping[str, Column]
 
 
 def insert(
@@ -107,40 +125,20 @@ def _insert_row(change: Change, table: Table, row: Row, *, skip: bool) -> bool:
     return cursor.rowcount == 1
 
 
-def update(
-    catalog: Catalog,
-    caller: Caller,
-    table: Table,
-    keys: Mapping[str, Column],
-    targets: Mapping[str, Column],
-    body: Body,
-) -> Answer:
-    """Write the *targets* of all rows that have the values of *keys*; return what was written.
+def update(catalog: Catalog, caller: Caller, assignment: Assignment, body: Body) -> Answer:
+    """Write to all rows that *assignment* finds, and return what was written.
 
     Rows that nothing matches are left out of the answer; that is no error.
-
-    Args:
-        catalog: The catalog.
-
-        caller: Who asks.
-
-        table: The table.
-
-        keys: Columns to find rows by, by the names they have in the request.
-
-        targets: Columns to write, likewise.
-
-        body: The rows.
 
     Raises:
         RefusedError: One row is refused, and so none is written.
     """
-    inputs = {**keys, **targets}
+    table, inputs = assignment.table, {**assignment.keys, **assignment.targets}
     rows = read_rows(inputs, set(), body.content, body.content_type)
     constraints.check_nulls(inputs, rows)
-    constraints.check_distinct(list(keys), rows)
+    constraints.check_distinct(list(assignment.keys), rows)
     catalog.model.enforce(caller.client, "update", table)
-    for column in targets.values():
+    for column in assignment.targets.values():
         if column.name in SYSTEM_COLUMNS:
             raise denied(caller.client, f"update access on column {column.name} of {table}")
 
@@ -148,21 +146,18 @@ def update(
     answer: Answer = []
     with catalog.change(caller, [table]) as change:
         for row in rows:
-            found = _update_rows(change, table, keys, targets, row)
-            answer += [_shown(inputs, {**row, **each}) for each in _renamed(targets, found)]
+            found = _update_rows(change, assignment, row)
             written += found
-        names = [column.name for column in targets.values()]
+            answer += [
+                _shown(inputs, {**row, **_renamed(assignment.targets, each)}) for each in found
+            ]
+        names = [column.name for column in assignment.targets.values()]
         constraints.check_references(change, catalog.model, table, names, written)
     return answer
 
 
-def _update_rows(
-    change: Change,
-    table: Table,
-    keys: Mapping[str, Column],
-    targets: Mapping[str, Column],
-    row: Row,
-) -> list[Row]:
+def _update_rows(change: Change, assignment: Assignment, row: Row) -> list[Row]:
+    table, keys, targets = assignment.table, assignment.keys, assignment.targets
     assigned = {column.name: row[name] for name, column in targets.items()}
     assigned.update({"RMT": change.stamp, "RMB": change.client_id})
     assigned = {name: value for name, value in assigned.items() if name in table.columns}
@@ -180,8 +175,8 @@ def _update_rows(
     return [dict(each) for each in found]
 
 
-def _renamed(inputs: Mapping[str, Column], rows: Iterable[Row]) -> list[Row]:
-    return [{name: row[column.name] for name, column in inputs.items()} for row in rows]
+def _renamed(inputs: Mapping[str, Column], row: Row) -> Row:
+    return {name: row[column.name] for name, column in inputs.items()}
 
 
 def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer:
@@ -196,6 +191,7 @@ def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer
     if not keys:
         raise conflict("Entity PUT requires at least one client-managed key for input correlation.")
     targets = {name: column for name, column in own.items() if name not in keys}
+    assignment = Assignment(table, keys, targets)
     rows = read_rows(own, set(), body.content, body.content_type)
     constraints.check_nulls(own, rows)
     constraints.check_distinct(list(keys), rows)
@@ -205,7 +201,7 @@ def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer
     answer: Answer = []
     with catalog.change(caller, [table]) as change:
         for row in rows:
-            if not _update_rows(change, table, keys, targets, row):
+            if not _update_rows(change, assignment, row):
                 (row["RID"],) = change.issue_rids(1)
                 _fill_defaults(change, table, set(SYSTEM_COLUMNS), row)
                 _insert_row(change, table, row, skip=True)
@@ -234,7 +230,7 @@ def delete(catalog: Catalog, caller: Caller, path: Path) -> None:
         if (
             leases_of_others
             and change.connection.execute(
-                f"SELECT 1 FROM {one_of_them} AND RCB IS NOT ?", [*numbers, caller_id(caller)]
+                f"SELECT 1 FROM {one_of_them} AND RCB IS NOT ?", [*numbers, change.client_id]
             ).fetchone()
         ):
             raise denied(client, f"delete access on one or more rows of {table}")
@@ -246,11 +242,6 @@ def delete(catalog: Catalog, caller: Caller, path: Path) -> None:
                 f'update or delete on table "{table.name}" violates foreign key constraint'
                 "\nDETAIL:  It is still referenced from another table."
             ) from None
-
-
-def caller_id(caller: Caller) -> str | None:
-    """Return the id of the caller, if it has one."""
-    return caller.client.id if caller.client else None
 
 
 def _shown(inputs: Mapping[str, Column], row: Mapping[str, Stored]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Where all names, versions and jobs are written down."""
+# ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +12,11 @@ import orjson
 
 from deriva_watch.sandbox.database import Database
 from deriva_watch.sandbox.hatrac.names import PREFIX, lineage
-from deriva_watch.sandbox.hatrac.resources import SUBTREE_ACLS, Acls, Content, Name
+from deriva_watch.sandbox.hatrac.resources import Acls, Content, Creation, Name
 from deriva_watch.sandbox.identity import OWNER, WRITER, Client
 from deriva_watch.sandbox.refusal import RefusedError
 
+WRITER_ACCESS: Final = ("create", "subtree-create", "subtree-read", "subtree-update")
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS name (
   name TEXT PRIMARY KEY, parent TEXT, is_object INTEGER, is_deleted INTEGER, acls TEXT);
@@ -49,11 +52,11 @@ class Directory:
                 return
             # The writer may make namespaces of its own, but has no rights in those of others.
             root: Acls = {"owner": [OWNER], "subtree-owner": [OWNER], "create": [WRITER]}
-            _store_name(connection, Name("", False, False, root))
-            rights = dict.fromkeys(("create", *SUBTREE_ACLS[1:]), [WRITER])
+            _store_name(connection, Name("", is_object=False, is_deleted=False, acls=root))
+            acls: Acls = {"owner": [OWNER], **{access: [WRITER] for access in WRITER_ACCESS}}
             for name in sorted(set(namespaces)):
-                acls: Acls = {"owner": [OWNER], **rights}
-                _store_name(connection, Name(f"/{name}", False, False, acls))
+                made = Name(f"/{name}", is_object=False, is_deleted=False, acls=acls)
+                _store_name(connection, made)
 
     def find(self, name: str) -> Name:
         """Return a namespace or object.
@@ -66,27 +69,8 @@ class Directory:
             raise _missing(name)
         return found
 
-    def create(
-        self,
-        client: Client | None,
-        name: str,
-        *,
-        is_object: bool,
-        parents: bool,
-        arrived_ns: int,
-    ) -> Name:
+    def create(self, name: str, creation: Creation) -> Name:
         """Make a namespace, or an object without content.
-
-        Args:
-            client: Who asks, and becomes its owner.
-
-            name: Its name.
-
-            is_object: What to make.
-
-            parents: Whether to make missing namespaces above it.
-
-            arrived_ns: When the request reached the server.
 
         Raises:
             RefusedError: 409, the name is or was in use; 404, no namespace above;
@@ -94,17 +78,9 @@ class Directory:
                 the meantime (measured: the server stumbles over its own unique key).
         """
         with self._database.writing() as connection:
-            return self._create(connection, client, name, is_object, parents, arrived_ns)
+            return self._create(connection, name, creation)
 
-    def _create(
-        self,
-        connection: sqlite3.Connection,
-        client: Client | None,
-        name: str,
-        is_object: bool,
-        parents: bool,
-        arrived_ns: int,
-    ) -> Name:
+    def _create(self, connection: sqlite3.Connection, name: str, creation: Creation) -> Name:
         above, _, last = name.rpartition("/")
         if last in {".", ".."}:
             raise RefusedError(400, f'Illegal name "{last}".')
@@ -112,23 +88,30 @@ class Directory:
         if found:
             state = "not available" if found.is_deleted else "already in use"
             raise RefusedError(409, f"Name {found} {state}.")
-        parent = _look(connection, above)
-        if parent is None or parent.is_deleted:
-            if not parents:
-                raise _missing(above)
-            parent = self._create(connection, client, above, False, True, arrived_ns)
-        elif parents and self._made_ns.get(above, 0) > arrived_ns:
-            text = 'duplicate key value violates unique constraint "name_name_key"'
-            raise RefusedError(500, f"{text}\nDETAIL:  Key (name)=({above}) already exists.")
-        if parent.is_object:
-            raise RefusedError(409, f"Parent {parent} is not a namespace.")
-        parent.enforce(client, "owner", "create")
-        acls: Acls = {"owner": [client.id] if client else []}
-        made = Name(name, is_object, False, acls, (*parent.above, parent))
+        parent = self._parent(connection, above, creation)
+        parent.enforce(creation.client, "owner", "create")
+        owner = [creation.client.id] if creation.client else []
+        above_it = (*parent.above, parent)
+        made = Name(
+            name, creation.is_object, is_deleted=False, acls={"owner": owner}, above=above_it
+        )
         _store_name(connection, made)
-        if not is_object:
+        if not made.is_object:
             self._made_ns[name] = time.monotonic_ns()
         return made
+
+    def _parent(self, connection: sqlite3.Connection, name: str, creation: Creation) -> Name:
+        found = _look(connection, name)
+        if found is None or found.is_deleted:
+            if not creation.parents:
+                raise _missing(name)
+            return self._create(connection, name, replace(creation, is_object=False))
+        if found.is_object:
+            raise RefusedError(409, f"Parent {found} is not a namespace.")
+        if creation.parents and self._made_ns.get(name, 0) > creation.arrived_ns:
+            text = 'duplicate key value violates unique constraint "name_name_key"'
+            raise RefusedError(500, f"{text}\nDETAIL:  Key (name)=({name}) already exists.")
+        return found
 
     def children(self, name: str) -> list[str]:
         """Return the names directly below a namespace."""

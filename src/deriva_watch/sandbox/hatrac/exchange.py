@@ -13,6 +13,7 @@ from starlette.responses import Response
 from deriva_watch.sandbox.hatrac.directory import Directory
 from deriva_watch.sandbox.hatrac.metadata import Metadata, digest
 from deriva_watch.sandbox.hatrac.names import Address
+from deriva_watch.sandbox.hatrac.resources import Creation
 from deriva_watch.sandbox.hatrac.storage import BLOCK_BYTES, Storage, Writer
 from deriva_watch.sandbox.identity import Client
 from deriva_watch.sandbox.refusal import RefusedError
@@ -40,10 +41,10 @@ class Call:
     arrived_ns: int
     body: bytes = b""
 
-    @property
-    def parents(self) -> bool:
-        """Whether missing namespaces are to be made."""
-        return self.request.query_params.get("parents", "").lower() == "true"
+    def creation(self, *, is_object: bool) -> Creation:
+        """Return how the name in the address is to be made."""
+        parents = self.request.query_params.get("parents", "").lower() == "true"
+        return Creation(self.client, is_object, parents, self.arrived_ns)
 
     @property
     def content_type(self) -> str:

@@ -1,6 +1,7 @@
 """Upload jobs: content that comes in chunks, in any order, over any number of connections."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -68,15 +69,9 @@ def _count(description: Mapping[str, Any], field: str) -> int:
 def _object(store: Store, call: Call) -> Name:
     """Return the object that the job is for; made without content if it is not there."""
     try:
-        return store.directory.create(
-            call.client,
-            call.address.name,
-            is_object=True,
-            parents=call.parents,
-            arrived_ns=call.arrived_ns,
-        )
+        return store.directory.create(call.address.name, call.creation(is_object=True))
     except RefusedError as refusal:
-        if refusal.status != 409:
+        if refusal.status != HTTPStatus.CONFLICT:
             raise
     try:
         return _with_uploads(store.directory.find(call.address.name))

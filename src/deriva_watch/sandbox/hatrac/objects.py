@@ -74,13 +74,8 @@ def _find_or_create(store: Store, call: Call) -> Name:
         name = store.directory.find(call.address.name)
     except RefusedError:
         call.check_preconditions(None)
-        return store.directory.create(
-            call.client,
-            call.address.name,
-            is_object=call.content_type != NAMESPACE_TYPE,
-            parents=call.parents,
-            arrived_ns=call.arrived_ns,
-        )
+        creation = call.creation(is_object=call.content_type != NAMESPACE_TYPE)
+        return store.directory.create(call.address.name, creation)
     if not name.is_object:
         name.enforce(call.client, "owner")
         raise RefusedError(409, f"Namespace {name} already exists.")

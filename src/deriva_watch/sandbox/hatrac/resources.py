@@ -30,8 +30,7 @@ class Name:
         return PREFIX + self.name
 
     def enforce(self, client: Client | None, *accesses: str) -> None:
-        """Go on only if *client* has one of *accesses* here, or for the subtree of a
-        namespace above.
+        """Go on only if *client* has one of *accesses* here, or from above for the subtree.
 
         Raises:
             RefusedError: 403, or 401 without a session.
@@ -47,6 +46,26 @@ class Name:
             for name in self.above
             for member in name.acls.get(f"subtree-{access}", ())
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """How a name is to be made.
+
+    Attributes:
+        client: Who asks, and becomes its owner.
+
+        is_object: Whether it is to be an object, and not a namespace.
+
+        parents: Whether to make missing namespaces above it.
+
+        arrived_ns: When the request reached the server, by the monotonic clock.
+    """
+
+    client: Client | None
+    is_object: bool
+    parents: bool
+    arrived_ns: int
 
 
 @dataclass(frozen=True, slots=True)
