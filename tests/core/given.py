@@ -23,6 +23,13 @@ IMAGE: Final = TableName("demo", "Image")  # metadata: date, time, observation, 
 BOX: Final = TableName("demo", "BoundingBox")  # no metadata columns
 ASSET: Final = TableName("deriva-ml", "Execution_Asset")
 
+# What real programs called their files; the original pattern took six of these in thirteen.
+NAMES: Final = [
+    *("with space.txt", "übergröße_日本.txt", "archive.tar.gz", "v1.2.3-model.bin", "SCAN.PNG"),
+    *("noextension", "paren(1).txt", "plus+amp&.txt", "percent%41.txt", ".hidden", "trailingdot."),
+    *("-implementations.log", f"{'x' * 120}.txt"),
+]
+
 RID: Final = "4-AB2C"
 ROOT: Final = f"/data/deriva-ml/execution/{RID}"
 RULES: Final = Rules(

@@ -5,11 +5,12 @@ paths. Keys and templates are those of deriva-py's uploader, so that it can use 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Final, Protocol
-from urllib.parse import quote
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import FILE_COLUMNS, TableName
@@ -25,6 +26,13 @@ _TABLE_FILE: Final = (
 # Hatrac's file system backend: a quoted name and ":" + version must fit into 255 bytes (measured).
 _NAME_BYTES: Final = 255 - 27
 _SINGLE: Final = re.compile(r"\{(\w+)\}")
+# What templates call the file and its content; no column may take such a name away.
+_TAKEN: Final = frozenset(
+    {
+        *("execution_rid", "file", "ext", "file_name", "file_size", "file_ext", "base_name"),
+        *("base_path", "target_table", "URI", "md5", "md5_base64", "sha256", "sha256_base64"),
+    }
+)
 
 
 class SchemaLike(Protocol):
@@ -81,8 +89,7 @@ def asset_table_upload_spec(
     """
     table = model.name_to_table(asset_table)
     schema, columns = table.schema.name, sorted(model.asset_metadata(table))
-    # A name that no pattern group can have gets a number.
-    groups = {c: c if c.isidentifier() else f"column_{n}" for n, c in enumerate(columns)}
+    groups = {column: _group(column, number) for number, column in enumerate(columns)}
     segments = "".join(f"(?P<{group}>[^/]+)/" for group in groups.values())
     options: dict[str, Any] = {"versioned_urls": True}
     if chunk_size is not None:
@@ -119,6 +126,12 @@ def asset_table_upload_spec(
             }
         ]
     return spec
+
+
+def _group(column: str, number: int) -> str:
+    """Return the pattern group of a column: its name where a group can be called so."""
+    plain = column.isascii() and column.isidentifier() and not column.startswith("column_")
+    return column if plain and column not in _TAKEN else f"column_{number}"
 
 
 def bulk_upload_configuration(model: ModelLike, chunk_size: int | None = None) -> dict[str, Any]:
@@ -160,8 +173,12 @@ class AssetMapping:
     def groups(self) -> dict[str, str]:
         """The metadata columns that are filled from one named group each: column → group."""
         singles = {c: _SINGLE.fullmatch(t) for c, t in self.column_map.items()}
-        own = FILE_COLUMNS | {"RID"}
-        return {c: found[1] for c, found in singles.items() if found and c not in own}
+        named, own = self.file_pattern.groupindex, FILE_COLUMNS | {"RID"}
+        return {
+            c: found[1]
+            for c, found in singles.items()
+            if found and found[1] in named and c not in own
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +192,8 @@ class Match:
     def table(self) -> TableName:
         """The table that the file goes to."""
         schema, table = self.mapping.target
-        return TableName(schema.format_map(self.groups), table.format_map(self.groups))
+        said = dict.fromkeys(self.mapping.file_pattern.groupindex, "") | dict(self.groups)
+        return TableName(schema.format_map(said), table.format_map(said))
 
 
 class Spec:
@@ -184,9 +202,10 @@ class Spec:
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Read *document*; RefusedError names the mapping that cannot be used."""
         self.document = document
-        self.mappings = [
-            _read_mapping(number, entry) for number, entry in enumerate(document["asset_mappings"])
-        ]
+        entries = document.get("asset_mappings") if isinstance(document, Mapping) else None
+        if not isinstance(entries, list):
+            raise _unusable("the bulk spec", 'it has no list "asset_mappings"')
+        self.mappings = [_read_mapping(number, entry) for number, entry in enumerate(entries)]
 
     def match(self, path: str) -> Match | None:
         """Return what takes *path*, absolute with "/" between segments, or None."""
@@ -200,23 +219,45 @@ class Spec:
 def _read_mapping(number: int, entry: Mapping[str, Any]) -> AssetMapping:
     try:
         templates = entry.get("hatrac_templates", {})
+        pattern = re.compile(entry["file_pattern"])
         schema, table = entry["target_table"]
+        f"{schema}{table}".format_map(dict.fromkeys(pattern.groupindex, ""))
         return AssetMapping(
             number=number,
             asset_type=entry.get("asset_type", "file"),
-            file_pattern=re.compile(entry["file_pattern"]),
-            target=(schema, table),
-            column_map=entry.get("column_map", {}),
-            object_name=templates.get("hatrac_uri"),
-            disposition=templates.get("content-disposition"),
-            chunk_bytes=entry.get("hatrac_options", {}).get("chunk_size"),
+            file_pattern=pattern,
+            target=(_template(schema), _template(table)),
+            column_map={c: _template(t) for c, t in entry.get("column_map", {}).items()},
+            object_name=_template(templates.get("hatrac_uri")),
+            disposition=_template(templates.get("content-disposition")),
+            chunk_bytes=_chunk_bytes(entry.get("hatrac_options", {}).get("chunk_size")),
         )
-    except (KeyError, ValueError, TypeError, re.error) as error:
-        raise RefusedError(
-            what=f"mapping {number} of the bulk spec cannot be used",
-            why=f"{type(error).__name__}: {error}",
-            next="Mend the specification; `deriva-watch spec` prints the one in force.",
-        ) from None
+    except (LookupError, ValueError, TypeError, AttributeError, re.error) as error:
+        what = f"mapping {number} of the bulk spec"
+        raise _unusable(what, f"{type(error).__name__}: {error}") from None
+
+
+T = TypeVar("T", str, str | None)
+
+
+def _template(text: T) -> T:
+    """Return *text* if it is a template whose names can be filled with text."""
+    if not isinstance(text, str | None):
+        raise TypeError(f"{text!r} is no template")
+    if text:
+        text.format_map(defaultdict(str))
+    return text
+
+
+def _chunk_bytes(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and value > 0):
+        return value
+    raise ValueError(f"chunk_size {value!r} is no number of bytes")
+
+
+def _unusable(what: str, why: str) -> RefusedError:
+    then = "Mend the specification; `deriva-watch spec` prints the one in force."
+    return RefusedError(f"{what} cannot be used", why, then)
 
 
 def environment(match: Match, file_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,15 +281,14 @@ def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
     A column whose template names something unknown is left out; a template that is a single name
     keeps the type of its value.
     """
+    there = {name: value for name, value in known.items() if value is not None}
     made = {}
     for column, template in match.mapping.column_map.items():
         single = _SINGLE.fullmatch(template)
         try:
-            value = known.get(single[1]) if single else template.format_map(known)
+            made[column] = there[single[1]] if single else template.format_map(there)
         except KeyError:
             continue
-        if value is not None:
-            made[column] = value
     return made
 
 
@@ -259,22 +299,44 @@ def object_name(match: Match, known: Mapping[str, Any]) -> str:
     so it still names one content, and the row keeps the whole file name.
     """
     template = match.mapping.object_name or "/hatrac/{target_table}/{md5}.{file_name}"
-    quoted = {name: quote(str(value), safe="") for name, value in known.items()}
-    parent, _, leaf = template.format_map(quoted).rpartition("/")
+    texts = {name: quote(_text(value), safe="") for name, value in known.items()}
+    parent, _, leaf = _filled(template, texts).rpartition("/")
     return f"{parent}/{_cut(leaf)}"
 
 
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _filled(template: str, texts: Mapping[str, str]) -> str:
+    try:
+        return template.format_map(texts)
+    except KeyError as error:
+        why = f"the template {template} names {error}, which is not known of a file"
+        raise _unusable("a template of the bulk spec", why) from None
+
+
 def _cut(leaf: str) -> str:
+    """Return as much of *leaf* as Hatrac takes, without half a character at the end."""
     if len(leaf) <= _NAME_BYTES:
         return leaf
-    head = leaf[:_NAME_BYTES]
-    return head[: head.rfind("%")] if "%" in head[-2:] else head
+    head = re.sub(r"%[0-9A-F]?\Z", "", leaf[:_NAME_BYTES])
+    while not _is_whole(head):
+        head = head[: head.rindex("%")]
+    return head
+
+
+def _is_whole(quoted: str) -> bool:
+    try:
+        unquote(quoted, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
     """Return the Content-Disposition; Hatrac takes plain characters only, others become "_"."""
     if match.mapping.disposition is None:
         return None
-    text = match.mapping.disposition.format_map(known)
-    head, _, name = text.partition("''")
-    return f"{head}''{re.sub('[^a-zA-Z0-9_.-]', '_', name)}"
+    plain = {name: re.sub(r"[^a-zA-Z0-9_.-]", "_", _text(value)) for name, value in known.items()}
+    return _filled(match.mapping.disposition, plain)

@@ -1,0 +1,391 @@
+"""The bulk spec: made from a model, read from a document, applied to paths."""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.given import (
+    ASSET,
+    BOX,
+    IMAGE,
+    MODEL,
+    NAMES,
+    ROOT,
+    SPEC,
+    asset_table,
+    model_of,
+    patient,
+)
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import TableName
+from deriva_watch.core.spec import (
+    Match,
+    Spec,
+    asset_table_upload_spec,
+    bulk_upload_configuration,
+    content_disposition,
+    environment,
+    object_name,
+    row,
+)
+
+MD5 = "0123456789abcdef0123456789abcdef"
+
+
+def taken(path: str, spec: Spec = SPEC) -> Match:
+    match = spec.match(path)
+    assert match is not None, path
+    return match
+
+
+def image_path(*segments: str) -> str:
+    return "/".join((ROOT, "asset/demo/Image", *segments))
+
+
+def known(match: Match, name: str, **more: Any) -> dict[str, Any]:
+    return environment(match, name, {}) | {"md5": MD5, "file_size": 7} | more
+
+
+# ---------------------------------------------------------------- as a document
+
+
+def test_the_mapping_of_an_asset_table_is_the_one_that_deriva_py_knows():
+    spec = asset_table_upload_spec(MODEL, "Image", chunk_size=1000)
+
+    pattern = spec.pop("file_pattern")
+    assert "/asset/demo/Image/" in pattern
+    assert spec == {
+        "column_map": {
+            "MD5": "{md5}",
+            "URL": "{URI}",
+            "Length": "{file_size}",
+            "Filename": "{file_name}",
+            "RID": "{RID}",
+            "Acquisition_Date": "{Acquisition_Date}",
+            "Acquisition_Time": "{Acquisition_Time}",
+            "Observation": "{Observation}",
+            "Subject": "{Subject}",
+        },
+        "asset_type": "file",
+        "target_table": ["demo", "Image"],
+        "checksum_types": ["sha256", "md5"],
+        "hatrac_options": {"versioned_urls": True, "chunk_size": 1000},
+        "hatrac_templates": {
+            "hatrac_uri": "/hatrac/Image/{md5}.{file_name}",
+            "content-disposition": "filename*=UTF-8''{file_name}",
+        },
+        "record_query_template": "/entity/{target_table}/MD5={md5}&Filename={file_name}",
+        "use_pre_allocated_rid": True,
+        "pre_processors": [
+            {
+                "processor": "NullSentinelProcessor",
+                "processor_type": "deriva_watch.NullSentinelProcessor",
+            }
+        ],
+    }
+
+
+def test_a_table_without_metadata_needs_no_processor_and_no_chunk_size():
+    spec = asset_table_upload_spec(MODEL, BOX)
+
+    assert "pre_processors" not in spec
+    assert spec["hatrac_options"] == {"versioned_urls": True}
+
+
+def test_the_configuration_has_every_asset_table_and_then_the_rows_of_tables():
+    document = bulk_upload_configuration(MODEL)
+
+    *assets, rows = document["asset_mappings"]
+    assert [tuple(mapping["target_table"]) for mapping in assets] == [
+        table.full_name for table in MODEL.find_assets()
+    ]
+    assert rows["asset_type"] == "table"
+    assert rows["default_columns"] == ["RID", "RCB", "RMB", "RCT", "RMT"]
+    assert rows["target_table"] == ["{schema}", "{table}"]
+    assert document["version_compatibility"] == [[">=1.4.0", "<2.0.0"]]
+
+
+def test_the_chunk_size_reaches_every_asset_mapping():
+    spec = Spec(bulk_upload_configuration(MODEL, 4096))
+
+    assert {m.chunk_bytes for m in spec.mappings if m.asset_type == "file"} == {4096}
+
+
+# ---------------------------------------------------------------- which path it takes
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rid", [(), ("4-AB2C",), ("536",)])
+def test_any_file_name_is_taken_with_and_without_a_rid_segment(name: str, rid: tuple[str, ...]):
+    path = image_path("2026-03-04", "__NULL__", "__NULL__", "4T6", *rid, name)
+
+    match = taken(path)
+    plain = taken("/".join((ROOT, "asset/deriva-ml/Execution_Asset", *rid, name)))
+
+    assert match.table == IMAGE
+    assert plain.table == ASSET
+    assert match.groups["Subject"] == "4T6"
+    assert match.groups.get("RID") == plain.groups.get("RID") == (rid[0] if rid else None)
+    assert row(match, known(match, name))["Filename"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a.png", ("a", "png")),
+        ("data.tar.gz", ("data.tar", "gz")),
+        ("noextension", ("noextension", None)),
+        (".hidden", (".hidden", None)),
+        ("trailingdot.", ("trailingdot", "")),
+        ("line\nbreak.txt", ("line\nbreak", "txt")),
+        ("line.txt\n", ("line", "txt\n")),
+    ],
+)
+def test_a_name_is_cut_at_its_last_dot(name: str, parts: tuple[str, str | None]):
+    groups = taken(image_path("1", "2", "3", "4", name)).groups
+
+    assert (groups["file"], groups.get("ext")) == parts
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        image_path("2026-03-04", "x", "4T6", "a.png"),  # too few
+        image_path("1", "2", "3", "4", "5", "6", "a.png"),  # too many
+        image_path("1", "2", "3", "4", "lower", "a.png"),  # no RID
+        image_path("1", "2", "3", "4", ""),
+        f"{ROOT}/asset/demo/image/1/2/3/4/a.png",
+        f"{ROOT}/asset/demo/Subject/a.png",
+        f"{ROOT}/assets/Image/a.png",
+        f"{ROOT}/table/demo/Subject/Other.csv",
+        f"{ROOT}/table/demo/Subject/Subject.txt",
+        "/data/execution/4-AB2C/asset/demo/BoundingBox/a.json",
+    ],
+)
+def test_other_paths_are_not_taken(path: str):
+    assert SPEC.match(path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{ROOT}/table/demo/Subject/Subject.csv",
+        f"{ROOT}/table/demo/Subject/Subject.json",
+        "/data/deriva-ml/table/demo/Subject/Subject.csv",  # what `table_path` builds
+    ],
+)
+def test_rows_of_tables_are_taken_inside_and_outside_of_an_execution(path: str):
+    match = taken(path)
+
+    assert match.mapping.asset_type == "table"
+    assert match.table == TableName("demo", "Subject")
+
+
+def test_the_last_execution_in_a_path_is_the_one():
+    """As where links of an uploader repeat the whole tree below upload-staging."""
+    match = taken(f"{ROOT}/upload-staging/deriva-ml/execution/4-X/asset/demo/BoundingBox/a.json")
+
+    assert match.groups["execution_rid"] == "4-X"
+
+
+def test_the_first_mapping_that_fits_takes_the_file():
+    mapping = {"target_table": ["s", "t"], "file_pattern": "x"}
+    spec = Spec({"asset_mappings": [mapping | {"file_pattern": "no"}, mapping, mapping]})
+
+    assert taken("/a/x/b", spec).mapping.number == 1
+
+
+# ---------------------------------------------------------------- odd names
+
+
+ODD = [
+    *("a b", "a-b", "2nd", "ä", "x/y", "{brace}", "100%", "\u2118"),  # no name of a group
+    *("file", "ext", "execution_rid"),  # groups of every pattern
+    *("file_name", "file_size", "file_ext", "md5", "sha256", "md5_base64", "target_table"),
+    *("URI", "base_name", "base_path"),  # names that templates use
+    *("column_0", "column_1", "class", "None"),
+]
+
+
+def test_columns_of_any_name_are_filled():
+    table = asset_table(**dict.fromkeys(ODD, "text"))
+    spec = Spec(bulk_upload_configuration(model_of(table)))
+    values = [f"v{number}" for number in range(len(ODD))]
+
+    match = taken("/".join((ROOT, "asset/lab/Thing", *values, "a.b")), spec)
+    said = {column: match.groups[group] for column, group in match.mapping.groups.items()}
+    made = row(match, environment(match, "a.b", said) | {"md5": MD5, "file_size": 7, "URI": "/h"})
+
+    expected = dict(zip(sorted(ODD), values, strict=True))
+    assert said == expected
+    assert made == expected | {"Filename": "a.b", "MD5": MD5, "Length": 7, "URL": "/h"}
+
+
+def test_a_table_of_any_name_has_its_path_and_its_objects():
+    table = asset_table("A (b) %c+d")
+    spec = Spec(bulk_upload_configuration(model_of(table)))
+
+    match = taken(f"{ROOT}/asset/lab/A (b) %c+d/x.bin", spec)
+
+    assert match.table == table.full_name
+    assert (
+        object_name(match, known(match, "x.bin")) == f"/hatrac/A%20%28b%29%20%25c%2Bd/{MD5}.x.bin"
+    )
+
+
+# ---------------------------------------------------------------- rows and names of objects
+
+
+def mapped(column_map: dict[str, str], **templates: str) -> Match:
+    """Return what a mapping with these templates makes of the path a/b.txt."""
+    mapping = {
+        "target_table": ["s", "t"],
+        "file_pattern": r"(?P<folder>\w+)/(?P<gone>x)?(?P<file>.*)",
+        "column_map": column_map,
+        "hatrac_templates": templates,
+    }
+    return taken("a/b.txt", Spec({"asset_mappings": [mapping]}))
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{file_size}", 7),  # alone: keeps its type
+        ("{file_size} bytes", "7 bytes"),
+        ("{folder}/{file_name}", "a/b.txt"),
+        ("{file_ext}", ".txt"),
+        ("constant", "constant"),
+        ("{{literal}}", "{literal}"),
+        ("{gone}", None),
+        ("{gone}-{folder}", None),
+        ("{nobody}", None),
+        ("{nobody}-{folder}", None),
+    ],
+)
+def test_a_column_is_filled_from_what_is_known_or_left_out(template: str, value: object):
+    match = mapped({"C": template})
+
+    made = row(match, known(match, "b.txt", gone=None))
+
+    assert made == ({} if value is None else {"C": value})
+
+
+def test_values_take_the_place_of_the_raw_groups():
+    match = mapped({"C": "{folder}", "D": "{file_ext}"})
+
+    assert row(match, environment(match, "b.txt", {"C": 5, "D": None})) == {"C": 5, "D": ".txt"}
+    assert row(match, environment(match, "b.txt", {})) == {"D": ".txt"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_object_is_named_by_its_content_and_its_quoted_name(name: str):
+    match = taken(f"{ROOT}/asset/demo/BoundingBox/{name}")
+
+    made = object_name(match, known(match, name))
+
+    folder, leaf = made.rsplit("/", 1)
+    assert folder == "/hatrac/BoundingBox"
+    assert unquote(leaf, errors="strict") == f"{MD5}.{name}"
+    assert re.fullmatch(r"[A-Za-z0-9._~%-]+", leaf)
+
+
+@patient
+@given(
+    name=st.text(
+        st.sampled_from("aé日😀%./~ \n") | st.characters(codec="utf-8"), min_size=1, max_size=255
+    )
+)
+def test_the_name_of_an_object_fits_the_server_and_can_be_read_back(name: str):
+    """Hatrac keeps 27 of the 255 bytes of a file name for itself."""
+    match = mapped({}, hatrac_uri="/hatrac/t/{md5}.{file_name}")
+
+    leaf = object_name(match, known(match, name)).rsplit("/", 1)[1]
+
+    assert len(leaf.encode("ascii")) <= 228
+    assert not re.search("%(?![0-9A-F]{2})", leaf)
+    assert f"{MD5}.{name}".startswith(unquote(leaf, errors="strict"))
+    assert len(leaf) >= min(len(MD5) + 1 + len(name), 228 - 11)  # no more is cut than must be
+
+
+def test_an_object_name_without_a_template_is_by_table_and_content():
+    match = mapped({})
+
+    assert object_name(match, known(match, "b.txt")) == f"/hatrac/s%3At/{MD5}.b.txt"
+
+
+def test_null_leaves_a_gap_in_the_name_of_an_object():
+    match = mapped({}, hatrac_uri="/hatrac/{gone}/{md5}")
+
+    assert object_name(match, known(match, "b.txt", gone=None)) == f"/hatrac//{MD5}"
+
+
+@pytest.mark.parametrize(
+    ("template", "header"),
+    [
+        (None, None),
+        ("filename*=UTF-8''{file_name}", "filename*=UTF-8''_a_b_c____.tar.gz"),
+        ('attachment; filename="{file_name}"', 'attachment; filename="_a_b_c____.tar.gz"'),
+        ("filename*=UTF-8''{md5}.bin", f"filename*=UTF-8''{MD5}.bin"),
+    ],
+)
+def test_a_content_disposition_has_plain_characters_only(template: str | None, header: str | None):
+    match = mapped({}, **({"content-disposition": template} if template else {}))
+
+    assert content_disposition(match, known(match, "/a b'c\n\"日;.tar.gz")) == header
+
+
+# ---------------------------------------------------------------- specs of other people
+
+
+MAPPING: dict[str, Any] = {"target_table": ["s", "t"], "file_pattern": "x"}
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({}, "asset_mappings"),
+        ({"asset_mappings": None}, "asset_mappings"),
+        ({"asset_mappings": {}}, "asset_mappings"),
+        ([], "asset_mappings"),
+        ({"asset_mappings": ["x"]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING, {}]}, "mapping 1"),
+        ({"asset_mappings": [MAPPING | {"file_pattern": "("}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"file_pattern": 5}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["t"]}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"target_table": [1, 2]}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["{0}", "t"]}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["{", "t"]}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["{nobody}", "t"]}]}, "nobody"),
+        ({"asset_mappings": [MAPPING | {"column_map": []}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": 5}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{a"}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{md5:d}"}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"hatrac_templates": None}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"hatrac_templates": {"hatrac_uri": "{"}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": "25MiB"}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": 0}}]}, "mapping 0"),
+    ],
+)
+def test_a_spec_that_cannot_be_used_is_refused_with_the_place(document: Any, why: str):
+    with pytest.raises(RefusedError) as refusal:
+        Spec(document)
+
+    assert why in str(refusal.value)
+    assert "deriva-watch spec" in refusal.value.next
+
+
+def test_a_table_whose_name_the_path_does_not_give_has_no_name():
+    mapping = {"target_table": ["s", "{t}"], "file_pattern": "x(?P<t>y)?"}
+
+    assert taken("x", Spec({"asset_mappings": [mapping]})).table == TableName("s", "")
+
+
+def test_an_object_that_cannot_be_named_is_refused_with_the_template():
+    match = mapped({}, hatrac_uri="/hatrac/{nobody}")
+
+    with pytest.raises(RefusedError, match=r"/hatrac/\{nobody\} names 'nobody'"):
+        object_name(match, known(match, "b.txt"))
