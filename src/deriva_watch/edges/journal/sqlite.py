@@ -34,9 +34,9 @@ def path_of(url: str) -> Path:
     database = parts.database if parts and parts.get_backend_name() == "sqlite" else None
     if database in {None, "", ":memory:"}:
         raise SettingsError(
-            f"cannot use the journal {url!r}",
+            "cannot use [journal] url",  # it is not shown: it may carry a password
             "it does not name an SQLite file",
-            'Write [journal] url = "sqlite:////absolute/path/journal.db".',
+            'Write url = "sqlite:////absolute/path/journal.db".',
         )
     return Path(database).absolute()
 

@@ -1,0 +1,116 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.status import render_details, render_summary, show
+
+SENTENCE = {"what": "cannot store it", "why": "403", "next": "Ask."}
+LONG = "asset/" + "x" * 249
+
+
+def a_summary(**fields):
+    return {
+        "server": "example.org/1",
+        "healthy": True,
+        "problems": [],
+        "journal": "/var/lib/deriva-watch/journal.db",
+        "daemon": 17,
+        "executions": dict.fromkeys(ExecutionState, 0),
+        "files": dict.fromkeys(FileState, 0),
+        "oldest_pending_s": 0.0,
+        "refused": [],
+        "waiting": [],
+        **fields,
+    }
+
+
+def some_details(*paths):
+    file = {"state": "refused", "size_bytes": 3, "md5": "0" * 32, "table": None, "rid": None}
+    line = {"at": "2026-03-01T12:00:00+00:00", "trigger": None, "before": None}
+    execution = {
+        "rid": "1-AA",
+        "prefix": "/data",
+        "server": "example.org/1",
+        "state": "refused",
+        "changed_at": "2026-03-01T12:00:00+00:00",
+        "next_at": None,
+        **SENTENCE,
+        "verdict": {"rules": ["quiet"], "quiet_s": 30},
+        "files": [{**file, "url": None, "path": path, **SENTENCE} for path in paths],
+        "history": [
+            {**line, "path": None, "after": "filling", "detail": {"attempts": 2}},
+            {**line, "path": "a.tif", "after": "found", "detail": {}},
+        ],
+    }
+    return {"rid": "1-AA", "executions": [execution]}
+
+
+def piped(view):
+    file = io.StringIO()
+    show(view, file)
+    return file.getvalue()
+
+
+def test_a_summary_says_how_things_stand():
+    text = piped(render_summary(a_summary(executions={"uploaded": 2, "gone": 0})))
+
+    for words in ("healthy", "example.org/1", "process 17", "uploaded  2"):
+        assert words in text
+    assert "gone" not in text
+
+
+def test_a_summary_names_what_is_refused_and_what_waits():
+    refused = {"rid": "1-AA", "prefix": "/data", "changed_at": "…", **SENTENCE}
+    waiting = {"rid": "1-AB", "prefix": "/data", "next_at": "12:00", "attempts": 1, **SENTENCE}
+    text = piped(
+        render_summary(a_summary(healthy=False, daemon=None, refused=[refused], waiting=[waiting]))
+    )
+
+    for words in ("not healthy", "not running", "refused 1-AA in /data\n    cannot store it\n"):
+        assert words in text
+    assert "waiting 1-AB in /data, again at 12:00\n" in text
+
+
+def test_details_show_the_verdict_the_files_and_the_history_of_the_execution():
+    text = piped(render_details(some_details("a.tif")))
+
+    for words in ('rules    ["quiet"]', "quiet_s  30", "0" * 32, "refused a.tif\n    cannot store"):
+        assert words in text
+    assert text.count("filling") == 1
+    assert "found" not in text
+
+
+def test_a_pipe_gets_no_colour_and_whole_names():
+    text = piped(render_details(some_details(LONG)))
+
+    assert LONG in text
+    assert "\x1b" not in text
+
+
+def test_a_terminal_shows_all_of_a_long_name():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    console.print(render_details(some_details(LONG)))
+    text = console.file.getvalue()
+
+    assert text.count("x") >= LONG.count("x")
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("two\nlines", r"two\nlines"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("[bold]a[/bold] :smile:", "[bold]a[/bold] :smile:"),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}fit.exe", r"\u202efit.exe"),
+        ("\udcff", r"\udcff"),
+        ("größe", "größe"),
+    ],
+)
+def test_no_name_can_break_a_line_or_command_the_terminal(name, shown):
+    text = piped(render_details(some_details(name)))
+
+    assert f" {shown} " in text or f" {shown}\n" in text
+    assert name == shown or name not in text
