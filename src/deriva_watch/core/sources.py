@@ -6,9 +6,12 @@ Pure readers of text; whoever reads the disk passes what it found.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.values import is_text
+
+_NO_JSON: Final = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,13 @@ def read_manifest(text: str) -> Manifest:
     """Read a manifest; every fault is a sentence, none stops the entries that are right."""
     try:
         document = json.loads(text)
-        assets = document.get("assets", {})
-        if not isinstance(assets, dict):
-            return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
-    except ValueError as error:
+    except _NO_JSON as error:
         return Manifest({}, {"": f"{MANIFEST} is no valid JSON: {error}"})
-    except AttributeError:
+    if not isinstance(document, dict):
         return Manifest({}, {"": f"{MANIFEST} is no JSON object"})
+    assets = document.get("assets", {})
+    if not isinstance(assets, dict):
+        return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
     entries, problems = {}, {}
     for key, entry in assets.items():
         try:
@@ -69,19 +72,20 @@ def _entry(key: str, entry: Any) -> Statement:
     table, slash, name = key.partition("/")
     if not (table and slash and name) or "/" in name:
         raise ValueError('its name is not "<Table>/<file>"')
-    metadata, types = entry.get("metadata") or {}, entry.get("asset_types")
-    if not isinstance(metadata, dict):
+    metadata, types = entry.get("metadata"), entry.get("asset_types")
+    if not isinstance(metadata, dict | None):
         raise TypeError('"metadata" is no object')
     if types is not None and not _are_names(types):
         raise TypeError('"asset_types" is no list of names')
     for name in ("asset_table", "schema", "description", "rid"):
-        if not isinstance(entry.get(name), str | None):
+        value = entry.get(name)
+        if value is not None and not (isinstance(value, str) and is_text(value)):
             raise TypeError(f'"{name}" is no text')
     return Statement(
         source="the manifest",
         schema=entry.get("schema"),
         table=entry.get("asset_table") or table,
-        metadata=metadata,
+        metadata=metadata or {},
         types=None if types is None else tuple(types),
         description=entry.get("description"),
         rid=entry.get("rid"),
@@ -97,12 +101,12 @@ def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """
     types: dict[str, tuple[str, ...]] = {}
     problems = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             document = json.loads(line)
-        except ValueError as error:
+        except _NO_JSON as error:
             problems.append(f"line {number} is no valid JSON: {error}")
             continue
         if not isinstance(document, dict) or not all(map(_are_names, document.values())):

@@ -40,7 +40,7 @@ def segment_from(value: Any) -> str:
     if value is None:
         return NULL_SENTINEL
     text = _written(value)
-    if text in {"", ".", "..", NULL_SENTINEL} or not _is_text(text):
+    if text in {"", ".", "..", NULL_SENTINEL} or not is_text(text):
         raise ValueError(f"{text!r} cannot stand in a path")
     segment = "".join(c if c.isalnum() else quote(c, safe=_PLAIN) for c in text)
     if len(segment.encode()) > 255:  # noqa: PLR2004  # NAME_MAX of Linux
@@ -78,6 +78,11 @@ def same(column: Column, one: Any, other: Any) -> bool:
         return bool(one == other)
 
 
+def is_text(text: str) -> bool:
+    """Tell whether PostgreSQL can store *text*: no NUL, nothing but Unicode characters."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
@@ -89,14 +94,9 @@ def _written(value: Any) -> str:
     return json.dumps(value) if isinstance(value, _JSON_TYPES) else str(value)
 
 
-def _is_text(text: str) -> bool:
-    """Tell whether PostgreSQL can store *text*: no NUL, nothing but Unicode characters."""
-    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
-
-
 def _text(value: Any) -> str:
     text = _written(value)
-    if not _is_text(text):
+    if not is_text(text):
         raise ValueError
     return text
 
@@ -181,7 +181,7 @@ def _document(value: Any) -> Any:
 def _sendable(value: Any) -> Any:
     """Return *value* if it can stand in the body of a request, be its type what it may."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not _is_text(value if isinstance(value, str) else text):
+    if not is_text(value if isinstance(value, str) else text):
         raise ValueError
     return value
 
