@@ -1,8 +1,7 @@
 """Where each setting comes from, and the sentences about those that are wrong.
 
-A value is kept with its origin (`file:line`, the variable's name, or "command line"), so that
-every complaint leads to the place where it can be mended. Values are never shown: one of them may
-be a secret in the wrong place.
+Every complaint leads to the place where it can be mended: `file:line`, the variable's name, or
+"command line". Values are never shown: one of them may be a secret in the wrong place.
 """
 
 import difflib
@@ -23,7 +22,7 @@ from deriva_watch.core.errors import SettingsError
 
 LATER: Final = "is not available in this version, only its default may stand there"
 
-_PREFIX: Final = "DERIVA_WATCH_"
+PREFIX: Final = "DERIVA_WATCH_"
 _CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
 _CONFIG_FILES: Final = (
     "deriva-watch.toml",
@@ -71,50 +70,76 @@ def no_config() -> SettingsError:
     )
 
 
-class Draft:
-    """Settings before they are checked: a file first, if any; what is added later wins."""
+class Origins:
+    """Where the value at each place stands: a file, then the environment, then flags.
 
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self._origins: dict[Place, str] = {}
+    Args:
+        file: A TOML file, or None; SettingsError if it cannot be read or is no TOML.
+        flags: What the command line says, nested; None and {} count as not given.
+    """
 
-    def take_file(self, file: Path) -> None:
-        """Begin with a TOML file; SettingsError if it cannot be read or is no TOML."""
-        text = _read(file)
-        self.values = _parse(file, text)
-        self._origins = {(): str(file)}
-        self._origins |= {place: f"{file}:{line}" for place, line in _lines(text).items()}
-
-    def add_environment(self) -> None:
-        """Add each `DERIVA_WATCH_SECTION__KEY`; an empty variable counts as not given."""
-        for name, text in os.environ.items():
-            if name.startswith(_PREFIX) and name != _CONFIG_VARIABLE and text:
-                place = tuple(name.removeprefix(_PREFIX).lower().split("__"))
-                for below, value in _leaves(_list_or_text(text)):
-                    self._put((*place, *below), value, name)
-
-    def add_flags(self, flags: Mapping[str, Any]) -> None:
-        """Add what the command line says; None and {} count as not given."""
+    def __init__(self, file: Path | None, flags: Mapping[str, Any]) -> None:
+        self.file: dict[str, Any] = {}
+        self.flags: dict[str, Any] = {}
+        self._origins: dict[Place, str] = {(): str(file) if file else "environment"}
+        self._variables = {
+            name: tuple(name.removeprefix(PREFIX).lower().split("__"))
+            for name, text in os.environ.items()
+            if name.startswith(PREFIX) and name != _CONFIG_VARIABLE and text
+        }
+        if file is not None:
+            text = _read(file)
+            self.file = _parse(file, text)
+            self._origins |= {place: f"{file}:{line}" for place, line in _lines(text).items()}
+        for name, place in self._variables.items():
+            self._put(place, name)
         for place, value in _leaves(flags):
             if value is not None and value != {}:
-                self._put(place, value, "command line")
+                self._put(place, "command line")
+                self._give(place, value)
 
-    def origin(self, place: Place) -> str:
-        """Return where the value at *place* stands, or else what is in it or around it."""
-        if inside := [at for at in self._origins if place and at[: len(place)] == place]:
-            return self._origins[min(inside, key=len)]
-        return self.origin(place[:-1]) if place else self._origins.get((), "environment")
+    def name(self, *place: str | int) -> str | None:
+        """Return where the value at *place* stands, or what is in it; None: nowhere."""
+        inside = [at for at in self._origins if at and at[: len(place)] == place]
+        return self._origins[min(inside, key=len)] if inside else None
 
-    def _put(self, place: tuple[str, ...], value: Any, origin: str) -> None:
-        table = self.values
-        for name in place[:-1]:
-            if not isinstance(table.get(name), dict):
-                table[name] = {}
-            table = table[name]
-        table[place[-1]] = value
+    def unknown_variables(self, model: type[BaseModel]) -> list[str]:
+        """Return a sentence for each variable that no section takes: they are passed over."""
+        return [
+            f"{name}: unknown key '{place[0]}', nothing reads it; {_meant(place[0], model, model)}"
+            for name, place in self._variables.items()
+            if place[0] not in model.model_fields
+        ]
+
+    def unreadable(self, error: Exception) -> str:
+        """Return the sentence for a variable that should hold JSON and does not."""
+        section = str(error).partition('"')[2].partition('"')[0]
+        names = [n for n, at in self._variables.items() if at == (section,)] or [f"{PREFIX}…"]
+        return f"{names[0]}: holds no valid JSON, and a table or list must be; correct its value"
+
+    def problems_of(self, error: ValidationError, model: type[BaseModel]) -> list[str]:
+        """Return a sentence for each error: where, what, why, what next."""
+        return [
+            f"{self._nearest(found['loc'])}: {_sentence(found, model)}"
+            for found in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+
+    def _nearest(self, place: Place) -> str:
+        """Return where *place* stands, or else what is around it."""
+        if not place:
+            return self._origins[()]
+        return self.name(*place) or self._nearest(place[:-1])
+
+    def _put(self, place: Place, origin: str) -> None:
         for old in [old for old in self._origins if old[: len(place)] == place]:
             del self._origins[old]
         self._origins[place] = origin
+
+    def _give(self, place: tuple[str, ...], value: Any) -> None:
+        table = self.flags
+        for name in place[:-1]:
+            table = table.setdefault(name, {})
+        table[place[-1]] = value
 
 
 def _leaves(tree: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -124,13 +149,6 @@ def _leaves(tree: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield from _leaves(below, (*place, name))
     else:
         yield place, tree
-
-
-def _list_or_text(text: str) -> Any:
-    try:
-        return json.loads(text) if text[0] in "[{" else text
-    except json.JSONDecodeError:
-        return text
 
 
 def _read(file: Path) -> str:
@@ -177,14 +195,6 @@ def _lines(text: str) -> dict[Place, int]:
 
 def _names(dotted: str) -> tuple[str, ...]:
     return tuple(name.strip(" \t\"'") for name in dotted.split("."))
-
-
-def problems_of(error: ValidationError, model: type[BaseModel], draft: Draft) -> list[str]:
-    """Return a sentence for each error: where, what, why, what next."""
-    return [
-        f"{draft.origin(found['loc'])}: {_sentence(found, model)}"
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
 
 
 def _sentence(found: ErrorDetails, model: type[BaseModel]) -> str:
