@@ -1,0 +1,258 @@
+"""What is under test, as processes of its own, and a client that shares no code with it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import requests
+
+POLL_S = 0.02
+START_S = 30
+
+
+def wait_until(condition, timeout_s=30, what="it did not happen"):
+    """Return what *condition* returns as soon as that is true; AssertionError after *timeout_s*."""
+    ends_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < ends_s, f"{what} within {timeout_s} s"
+        time.sleep(POLL_S)
+    return found
+
+
+# ---------------------------------------------------------------------- the server
+
+
+@contextmanager
+def sandbox(
+    data: Path, schema: Path | None = None, rows: Path | None = None, catalog="1", **more
+) -> Iterator[dict[str, str]]:
+    """Run a sandbox; yield what it says when it is ready.
+
+    *more* are further options of the command line, such as `latency_ms=20` or `listen=host`.
+    """
+    options = {"schema": schema, "rows": rows, "catalog": catalog, **more}
+    command = [sys.executable, "-m", "deriva_watch.sandbox", "--data", str(data)]
+    for name, value in options.items():
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the sandbox did not start: {process.wait()}")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+def credential(ready, who="owner"):
+    """Return the credential of the sandbox's owner or writer."""
+    entries = json.loads(Path(ready[f"{who}_credential_file"]).read_text())
+    return entries[ready["host"]]
+
+
+def requests_seen(ready):
+    """Return the requests that the sandbox has answered: method, path, status, received_bytes."""
+    lines = (Path(ready["data"]) / "requests.jsonl").read_bytes().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+class Api:
+    """ERMrest and Hatrac over plain HTTP."""
+
+    def __init__(self, ready, who="owner"):
+        self.url = ready["url"]
+        self.catalog = f"{ready['url']}/ermrest/catalog/{ready['catalog']}"
+        self.headers = {
+            "Authorization": f"Bearer {credential(ready, who)['bearer-token']}",
+            "Accept": "application/json",
+        }
+
+    @contextmanager
+    def session(self):
+        """Yield a session that knows who we are."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers.update(self.headers)
+            yield session
+
+    def call(self, method, url, **more):
+        """Send one request and return the answer; an error status raises."""
+        with self.session() as session:
+            answer = session.request(method, url, **more)
+        answer.raise_for_status()
+        return answer
+
+    def rows(self, table):
+        """Return all rows of "schema:table"."""
+        return self.call("GET", f"{self.catalog}/entity/{_table(table)}").json()
+
+    def tables(self):
+        """Return every row of every table: {"schema:table": {RID: row}}."""
+        schemas = self.call("GET", f"{self.catalog}/schema").json()["schemas"]
+        names = [f"{schema}:{table}" for schema in schemas for table in schemas[schema]["tables"]]
+        return {name: {row["RID"]: row for row in self.rows(name)} for name in names}
+
+    def insert(self, table, *rows):
+        """Insert rows and return them as the catalog has them."""
+        url = f"{self.catalog}/entity/{_table(table)}"
+        optional = [c for c in ("RID", "RCT", "RMT", "RCB", "RMB") if c not in rows[0]]
+        return self.call("POST", f"{url}?defaults={','.join(optional)}", json=rows).json()
+
+    def execution(self, status="Stopped"):
+        """Make an Execution and return its RID."""
+        return self.insert("deriva-ml:Execution", {"Status": status})[0]["RID"]
+
+    def status(self, rid):
+        """Return the Status of an Execution."""
+        url = f"{self.catalog}/entity/deriva-ml:Execution/RID={rid}"
+        return self.call("GET", url).json()[0]["Status"]
+
+    def versions(self):
+        """Return the versions of every object: {"/hatrac/…/name": [its version URLs]}."""
+        found, todo = {}, ["/hatrac"]
+        with self.session() as session:
+            while todo:
+                name = todo.pop()
+                answer = session.get(f"{self.url}{name};versions")
+                if answer.ok:
+                    found[name] = answer.json()
+                else:  # a namespace
+                    todo += session.get(self.url + name).json()
+        return found
+
+    def head(self, url):
+        """Return the headers of an object or of one of its versions."""
+        return self.call("HEAD", self.url + url).headers
+
+    def content(self, url):
+        """Return the bytes of an object or of one of its versions."""
+        return self.call("GET", self.url + url).content
+
+
+def _table(name):
+    return ":".join(quote(part, safe="") for part in name.split(":"))
+
+
+# ---------------------------------------------------------------------- the daemon
+
+
+def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) -> Path:
+    """Write settings with short waits into *folder*, which also holds the journal.
+
+    *sections* say more, section by section: `completion={"quiet_s": 5}`.
+    """
+    settings = {
+        "server": {
+            "host": ready["host"],
+            "catalog": ready["catalog"],
+            "protocol": "http",
+            "credential_file": ready[f"{who}_credential_file"],
+        },
+        "completion": {
+            "quiet_s": 0.5,
+            "quiet_after_signal_s": 0.2,
+            "grace_s": 0.2,
+            "foreign_upload_cap_s": 0.2,
+        },
+        "retry": {"initial_s": 0.2, "max_s": 1.0},
+        "journal": {"url": f"sqlite:///{folder / 'state' / 'journal.db'}"},
+    }
+    text = f"[[watch]]\nprefix = {_toml(prefix)}\n"
+    for name in settings | sections:
+        values = settings.get(name, {}) | sections.get(name, {})
+        lines = "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+        text += f"[{name}]\n{lines}"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.toml"
+    config.write_text(text)
+    return config
+
+
+def _toml(value):
+    return json.dumps(value, ensure_ascii=False, default=str)  # what we write is also TOML
+
+
+def command(config: Path, name, *arguments, timeout_s=60) -> subprocess.CompletedProcess[str]:
+    """Run a command of `deriva-watch` to its end."""
+    line = [sys.executable, "-m", "deriva_watch", name, *map(str, arguments)]
+    line += ["--config", str(config)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def shown(config: Path, rid):
+    """Return what `show` knows of the only execution that is named *rid*."""
+    told = command(config, "show", rid, "--json")
+    assert told.returncode == 0, told.stderr
+    (execution,) = json.loads(told.stdout)["executions"]
+    return execution
+
+
+class Daemon:
+    """A running `deriva-watch run`, and the events it has written."""
+
+    def __init__(self, process: subprocess.Popen, log: Path, offset):
+        self.process, self.pid, self.log = process, process.pid, log
+        self._events, self._offset = [], offset
+
+    def events(self):
+        """Return the events of this process, in order."""
+        with self.log.open("rb") as log:
+            log.seek(self._offset)
+            whole, newline, _ = log.read().rpartition(b"\n")
+        self._offset += len(whole + newline)
+        self._events += [json.loads(line) for line in whole.splitlines()]
+        return self._events
+
+    def wait_for(self, predicate: Callable[[dict], bool], timeout_s=30, after=0):
+        """Return the first event, from number *after* on, that fits; AssertionError if none comes.
+
+        A daemon that ended has told all.
+        """
+
+        def first():
+            ended = self.process.poll() is not None
+            fits = (event for event in self.events()[after:] if predicate(event))
+            if (found := next(fits, None)) is None and ended:
+                raise AssertionError(f"the daemon has ended: {self._events[-5:]}")
+            return found
+
+        return wait_until(first, timeout_s, "the event was not written")
+
+    def wait_for_state(self, rid, state, timeout_s=30, after=0):
+        """Wait for an execution to come to *state*."""
+
+        def fits(event):
+            return (event["event"], event.get("execution")) == (f"execution.{state}", rid)
+
+        return self.wait_for(fits, timeout_s, after)
+
+    def stop(self, number=signal.SIGTERM, timeout_s=20):
+        """Send a signal, wait for the end and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+
+@contextmanager
+def daemon(config: Path, *, wait=True) -> Iterator[Daemon]:
+    """Run the daemon; yield it once it watches its roots, or at once without *wait*."""
+    log = config.with_suffix(".log")
+    with log.open("ab") as stream:
+        offset = stream.tell()
+        line = [sys.executable, "-m", "deriva_watch", "run", "--config", str(config)]
+        process = subprocess.Popen(line, stdout=stream, stderr=stream)
+    running = Daemon(process, log, offset)
+    try:
+        if wait:
+            roots = ("root.watched", "root.missing")
+            running.wait_for(lambda event: event["event"] in roots, START_S)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
