@@ -41,7 +41,7 @@ class Hatrac:
         return ObjectVersion(
             url=_path(headers["Content-Location"]),
             etag=headers["ETag"],
-            size_bytes=int(headers["Content-Length"]),
+            size_bytes=int(headers.get("Content-Length", 0)),  # Apache leaves a zero out (measured)
             md5=b64decode(md5).hex() if md5 else None,
         )
 
