@@ -2,7 +2,8 @@
 
 journal    the parts as one thing: Journal for the daemon, Reader for everybody else
 writer     one thread that writes what many ask for, together
-changes    one transaction: rows read, moved by `core.states`, written back
+changes    one transaction: states move by `core.states`, with a line of history each
+rows       the rows of one table while a transaction lasts
 telling    what is told of a change: its event and its line of history
 reads      every question that is asked
 schema     the tables; `revision` and `migrations` bring an older journal to them

@@ -90,11 +90,11 @@ class Journal(Reads):
             ValueError: A file is added that is there already.
             TroubleError: The journal cannot be written.
         """
-        return self._writer.ask(lambda unit: unit.apply(changes), changes)
+        return self._writer.ask(lambda transaction: transaction.apply(changes), changes)
 
     def open_execution(self, server: str, prefix: str, rid: str) -> ExecutionRecord:
         """Return the execution of that directory; a new one enters in FILLING."""
-        return self._writer.ask(lambda unit: unit.open_execution(server, prefix, rid))
+        return self._writer.ask(lambda changes: changes.open_execution(server, prefix, rid))
 
     def claim(self) -> ExecutionRecord | None:
         """Take the execution that is ready for longest, or None; it is in UPLOADING now."""

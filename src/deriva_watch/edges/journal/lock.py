@@ -31,8 +31,7 @@ def hold(journal: Path) -> int:
                 "Stop that deriva-watch first, or name another file in [journal] url.",
             )
         time.sleep(_PAUSE_S)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    os.ftruncate(descriptor, os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0))
     return descriptor
 
 
@@ -50,7 +49,7 @@ def holder(journal: Path) -> int | None:
     with suppress(FileNotFoundError):
         descriptor = share(journal)
         if descriptor is None:
-            return int(lock_of(journal).read_text() or 0)
+            return int(lock_of(journal).read_text())
         os.close(descriptor)
     return None
 

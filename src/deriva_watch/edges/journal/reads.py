@@ -1,7 +1,6 @@
 """Every question that is asked of the journal; the answers are values of `core.records`."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,14 +10,13 @@ from sqlalchemy import Engine, Select, func, select
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
+from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import execution, file, history
 from deriva_watch.edges.journal.trouble import explained
 
-LIST_LENGTH: Final = 500  # values in one IN (…)
-
-EXECUTION: Final = select(*(execution.c[field.name] for field in fields(ExecutionRecord)))
-FILE: Final = select(*(file.c[field.name] for field in fields(FileRecord)))
-HISTORY: Final = select(*(history.c[field.name] for field in fields(HistoryRecord)))
+_EXECUTION: Final = select_records(execution, ExecutionRecord)
+_FILE: Final = select_records(file, FileRecord)
+_HISTORY: Final = select_records(history, HistoryRecord)
 
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
@@ -32,13 +30,13 @@ class Reads:
 
     def execution(self, execution_id: int) -> ExecutionRecord:
         """Return an execution; KeyError where there is none."""
-        for row in self._rows(EXECUTION.where(execution.c.id == execution_id)):
+        for row in self._rows(_EXECUTION.where(execution.c.id == execution_id)):
             return ExecutionRecord(*row)
         raise KeyError(execution_id)
 
     def find(self, server: str, prefix: str, rid: str) -> ExecutionRecord | None:
         """Return the execution of that directory, or None."""
-        for row in self._rows(EXECUTION.where(*same(server, prefix, rid))):
+        for row in self._rows(_EXECUTION.where(*same(server, prefix, rid))):
             return ExecutionRecord(*row)
         return None
 
@@ -49,7 +47,7 @@ class Reads:
         rid: str | None = None,
     ) -> list[ExecutionRecord]:
         """Return the executions in one of *states*, below *prefix*, named *rid*; by number."""
-        query = EXECUTION.order_by(execution.c.id)
+        query = _EXECUTION.order_by(execution.c.id)
         if states is not None:
             query = query.where(execution.c.state.in_(states))
         if prefix is not None:
@@ -61,12 +59,12 @@ class Reads:
     def due(self, now: datetime) -> list[ExecutionRecord]:
         """Return the waiting executions whose time has come, the most overdue first."""
         waiting = execution.c.state == ExecutionState.WAITING
-        query = EXECUTION.where(waiting, execution.c.next_at <= now)
+        query = _EXECUTION.where(waiting, execution.c.next_at <= now)
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
 
     def files(self, execution_id: int) -> list[FileRecord]:
         """Return the files of an execution by path."""
-        query = FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
+        query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
         return [FileRecord(*row) for row in self._rows(query)]
 
     def holders(self, urls: Iterable[str]) -> dict[str, int]:
@@ -81,7 +79,7 @@ class Reads:
 
     def history(self, execution_id: int) -> list[HistoryRecord]:
         """Return what happened to an execution and its files, in order."""
-        query = HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
+        query = _HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
         return [HistoryRecord(*row) for row in self._rows(query)]
 
     def servers(self) -> list[str]:

@@ -1,7 +1,6 @@
 """What is told of a change: the event that follows its commit and its line of history."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -60,22 +59,23 @@ def file_event(
     )
 
 
-def history_line(  # noqa: PLR0913, PLR0917 - the columns of the table
-    execution_id: int,
-    file_id: int | None,
-    at: datetime,
-    trigger: StrEnum | None,
+def history_line(
+    record: ExecutionRecord | FileRecord,
     before: StrEnum | None,
-    after: StrEnum,
+    trigger: StrEnum | None,
     detail: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return a row of the history; *detail* is what was said with the change."""
+    """Return the row of history of the same move; *detail* is what was said with it."""
+    if isinstance(record, FileRecord):
+        execution_id, file_id = record.execution_id, record.id
+    else:
+        execution_id, file_id = record.id, None
     return {
         "execution_id": execution_id,
         "file_id": file_id,
-        "at": at,
+        "at": record.changed_at,
         "trigger": trigger and trigger.value,
         "before": before and before.value,
-        "after": after.value,
+        "after": record.state.value,
         "detail": {name: value for name, value in detail.items() if value is not None},
     }

@@ -88,8 +88,8 @@ class Writer:
                 changes = Changes(connection, self._now())
                 changes.load(list(chain.from_iterable(order.changes for order in batch)))
                 results = [order.work(changes) for order in batch]
-                changes.flush()
-        except Exception as error:  # noqa: BLE001 - the caller gets it; this thread serves others too
+                changes.write()
+        except BaseException as error:  # noqa: BLE001 - the caller gets it; others need this thread
             if len(batch) > 1:  # find whose fault it is: its neighbours go on
                 for order in batch:
                     self._write([order])
@@ -104,6 +104,6 @@ class Writer:
     def _report(self, event: Event) -> None:
         try:
             self._emit(event)
-        except Exception:  # noqa: BLE001 - the change is durable: the caller must not hear it failed
+        except BaseException:  # noqa: BLE001 - the change is durable: for the caller it succeeded
             bug = threading.ExceptHookArgs((*sys.exc_info(), self._thread))
             threading.excepthook(bug)
