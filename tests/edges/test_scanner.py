@@ -171,15 +171,17 @@ def test_a_named_pipe_and_a_socket_are_unusable_and_do_not_block(root):
 
 
 def test_what_may_not_be_read_is_named(root):
-    """A file is unusable, a directory unreadable; their neighbours are seen."""
+    """A file is unusable, a directory unreadable unless it is ignored; neighbours are seen."""
     (root / "secret.png").write_text("x")
     (root / "secret.png").chmod(0)
     (root / "closed").mkdir(mode=0o000)
+    (root / "@eaDir").mkdir(mode=0o000)
     (root / "open.png").write_text("x")
 
-    seen = as_stranger(lambda: look(root))
+    seen = as_stranger(lambda: look(root, ignore=("@eaDir",)))
 
     (root / "closed").chmod(0o700)
+    (root / "@eaDir").chmod(0o700)
     assert seen.entries["secret.png"].problem == (
         "the user of the daemon may not read it (mode 0000)"
     )
@@ -255,15 +257,15 @@ def test_no_link_leads_to_the_state_of_the_daemon(root, prefix):
     assert only_entry(root, state_directory=prefix / "state").kind is Kind.UNUSABLE
 
 
-def test_dangling_links_and_loops_lead_nowhere(root):
+def test_dangling_links_and_loops_cannot_be_followed(root):
     (root / "dangling").symlink_to("nothing")
     (root / "loop").symlink_to("loop")
 
     problems = {path: entry.problem for path, entry in look(root).entries.items()}
 
     assert problems == {
-        "dangling": "it is a link that leads nowhere: No such file or directory",
-        "loop": "it is a link that leads nowhere: Too many levels of symbolic links",
+        "dangling": "it is a link that cannot be followed: No such file or directory",
+        "loop": "it is a link that cannot be followed: Too many levels of symbolic links",
     }
 
 

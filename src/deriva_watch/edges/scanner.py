@@ -180,7 +180,8 @@ class _Look:
             except (FileNotFoundError, NotADirectoryError):
                 continue  # it vanished
             except OSError as error:
-                self.unreadable[shown] = _reason(error)
+                if not place.ignored:
+                    self.unreadable[shown] = _reason(error)
 
     def follow_links(self) -> None:
         """List the linked directories: after all others, so that a directory's own name wins."""
@@ -227,7 +228,9 @@ class _Look:
         try:
             target, found = self._resolve(name.path)
         except OSError as error:
-            self._add(shown, link, problem=f"it is a link that leads nowhere: {_reason(error)}")
+            self._add(
+                shown, link, problem=f"it is a link that cannot be followed: {_reason(error)}"
+            )
             return
         if stat.S_ISDIR(found.st_mode):
             why = self._limits.objection(target) or _stranger(found, link.st_uid)
