@@ -1,9 +1,68 @@
 """`deriva-watch demo`: everything at work, on a server of its own."""
 
-from deriva_watch.cli.app import app
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deriva_watch.cli.app import Exit, JsonOption, app
+from deriva_watch.core.errors import SettingsError
 
 
 @app.command()
-def demo() -> None:
-    """Show everything at work on a server of its own."""
-    raise SystemExit("the demo is not written yet")
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="New or empty folder for everything; default: a temporary one."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch four executions find their way into a catalog, in about twenty seconds.
+
+    Starts a Deriva server on this machine and the daemon, each as its own process, and plays a
+    program that writes files as real runs do:
+
+    - a directory that was there before the daemon,
+    - a microscope that puts metadata into paths and says .complete,
+    - a training run with a manifest and a model of 60 MB, sent in pieces,
+    - an evaluation that falls silent and goes on before it is done.
+
+    Then asks the server, not the daemon, for every object and row. Exit status 0 only if all is
+    as it was written. Nothing outside the folder is touched; it is kept, to look around in.
+    """
+    from deriva_watch.demo import summary
+    from deriva_watch.demo.play import Folder, play
+    from deriva_watch.demo.screen import screen
+    from deriva_watch.status import show
+
+    folder = Folder(_empty(data))
+    with screen(silent=as_json) as shown:
+        outcome = play(folder, shown)
+    if as_json:
+        print(json.dumps(summary.document(folder, outcome)))
+    else:
+        show(summary.render(folder, outcome))
+    raise typer.Exit(Exit.DONE if outcome.verified else Exit.BUG)
+
+
+def _empty(data: Path | None) -> Path:
+    if data is None:
+        return Path(tempfile.mkdtemp(prefix="deriva-watch-demo-"))
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        used = any(data.iterdir())
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use the folder {data}", str(error), "Name another with --data."
+        ) from error
+    if used:
+        raise SettingsError(
+            f"cannot use the folder {data}",
+            "it is not empty, and the demo counts what it finds on its server",
+            f"Name a new folder with --data, or remove it: rm -r {data}",
+        )
+    return data.absolute()

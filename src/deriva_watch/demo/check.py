@@ -1,0 +1,204 @@
+"""What the server holds against what was written: every answer is the server's own."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.observation import RECEIPT_NAME
+from deriva_watch.demo.producer import Run, Written
+from deriva_watch.demo.server import Row, Server
+
+Fact = tuple[str, ...]
+
+_UNTOLD: Final = {"RID", "RCT", "RMT", "RCB", "RMB", "URL"}  # what no file says of its row
+_NAMED: Final = 3  # so many differences are told
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and its answer: `found` is `expected` where all is well."""
+
+    name: str
+    expected: str
+    found: str
+
+    @property
+    def passed(self) -> bool:
+        """All is well."""
+        return self.expected == self.found
+
+
+def compare(name: str, noun: str, expected: Iterable[Fact], found: Iterable[Fact]) -> Check:
+    """Compare two bags of facts; what differs is named."""
+    wanted, there = Counter(expected), Counter(found)
+    text = f"{wanted.total()} {noun}"
+    differences = [f"missing: {' '.join(fact)}" for fact in (wanted - there).elements()]
+    differences += [f"not expected: {' '.join(fact)}" for fact in (there - wanted).elements()]
+    if not differences:
+        return Check(name, text, text)
+    more = [f"and {len(differences) - _NAMED} more"] if len(differences) > _NAMED else []
+    return Check(name, text, f"{there.total()}; " + "; ".join(differences[:_NAMED] + more))
+
+
+class Inventory:
+    """What the server holds of the files of *runs*, read once."""
+
+    def __init__(self, server: Server, runs: Sequence[Run]) -> None:
+        self._server = server
+        self._runs = runs
+        self._files = [(run, file) for run in runs for file in run.files]
+        self.tables = sorted({str(file.asset.table) for _, file in self._files})
+        self._rows = {table: server.rows(table) for table in self.tables}
+        self._links = {table: server.rows(f"{table}_Execution") for table in self.tables}
+        self._types = {table: server.rows(f"{table}_Asset_Type") for table in self.tables}
+        self._versions = [v for table in self.tables for v in server.versions(_short(table))]
+        self._names: dict[str, str] = {
+            row["RID"]: row["Filename"] for rows in self._rows.values() for row in rows
+        }
+
+    def figures(self) -> dict[str, int]:
+        """Return what there is, counted on the server; files and bytes as they were written."""
+        return {
+            "executions": len(self._runs),
+            "files": len(self._files),
+            "bytes": sum(file.size_bytes for _, file in self._files),
+            "objects": len(self._versions),
+            "rows": _count(self._rows),
+            "links": _count(self._links) + _count(self._types),
+        }
+
+    def checks(self, requests: Path) -> Iterator[Check]:
+        """Ask everything; *requests* is the server's log of requests."""
+        yield self._contents()
+        yield self._objects()
+        yield self._asset_rows()
+        yield self._execution_links()
+        yield self._type_links()
+        yield self._statuses()
+        yield self._patience(requests)
+        yield self._receipts()
+        yield self._manifests()
+
+    def _contents(self) -> Check:
+        expected = {(file.asset.name, file.sha256.hexdigest()) for _, file in self._files}
+        found = [
+            (row["Filename"], self._server.sha256(row["URL"]))
+            for rows in self._rows.values()
+            for row in rows
+        ]
+        return compare("contents", "objects with the SHA-256 of their files", expected, found)
+
+    def _objects(self) -> Check:
+        expected = [(row["URL"],) for rows in self._rows.values() for row in rows]
+        found = [(version,) for version in self._versions]
+        return compare("objects", "object versions, one for each row", expected, found)
+
+    def _asset_rows(self) -> Check:
+        expected = {_fact(str(file.asset.table), _told(file)) for _, file in self._files}
+        found = [_fact(table, row) for table, rows in self._rows.items() for row in rows]
+        return compare("rows", "rows with name, length, MD5, metadata, text", expected, found)
+
+    def _execution_links(self) -> Check:
+        expected = {
+            (str(file.asset.table), file.asset.name, run.rid, "Output") for run, file in self._files
+        }
+        found = [
+            (table, self._name(table, link), link["Execution"], link["Asset_Role"])
+            for table, links in self._links.items()
+            for link in links
+        ]
+        return compare("executions", "links of files to executions", expected, found)
+
+    def _type_links(self) -> Check:
+        expected = {
+            (str(file.asset.table), file.asset.name, kind)
+            for _, file in self._files
+            for kind in file.asset.types
+        }
+        found = [
+            (table, self._name(table, link), link["Asset_Type"])
+            for table, links in self._types.items()
+            for link in links
+        ]
+        return compare("asset types", "links of files to asset types", expected, found)
+
+    def _statuses(self) -> Check:
+        expected = [(run.rid, run.script.status_after) for run in self._runs]
+        rows = self._server.rows("deriva-ml:Execution")
+        found = [(row["RID"], str(row["Status"])) for row in rows]
+        return compare("status", "executions, Uploaded where they were Stopped", expected, found)
+
+    def _patience(self, requests: Path) -> Check:
+        """Look for files in what the server was asked before their executions had ended."""
+        log = requests.read_bytes()
+        names = Counter(file.asset.name for _, file in self._files)
+        found = [
+            (run.rid, file.asset.name)
+            for run, file in self._files
+            if names[file.asset.name] == 1  # nobody else's
+            and quote(file.asset.name, safe="").encode() in log[: run.heard]
+        ]
+        return compare("patience", "files sent before their run had ended", [], found)
+
+    def _receipts(self) -> Check:
+        expected = [
+            (run.rid, file.name, file.md5.hexdigest(), row["RID"], row["URL"])
+            for run, file in self._files
+            for row in self._rows_of(file)
+        ]
+        found = [
+            (run.rid, line["file"], line["md5"], line["rid"], line["object"])
+            for run in self._runs
+            for line in json.loads((run.root / RECEIPT_NAME).read_text())["files"]
+        ]
+        return compare("receipts", "files in receipts, as the server has them", expected, found)
+
+    def _manifests(self) -> Check:
+        manifests = {run.rid: run.root / MANIFEST for run in self._runs}
+        expected = [
+            (run.rid, f"assets/{file.asset.table.table}/{file.asset.name}", row["RID"], "uploaded")
+            for run, file in self._files
+            if manifests[run.rid].exists()
+            for row in self._rows_of(file)
+        ]
+        found = [
+            (rid, f"assets/{key}", str(entry["rid"]), entry["status"])
+            for rid, path in manifests.items()
+            if path.exists()
+            for key, entry in json.loads(path.read_text())["assets"].items()
+        ]
+        return compare("manifests", "entries with the RID of their rows", expected, found)
+
+    def _rows_of(self, file: Written) -> list[Row]:
+        wanted = (file.asset.name, file.md5.hexdigest())
+        rows = self._rows[str(file.asset.table)]
+        return [row for row in rows if (row["Filename"], row["MD5"]) == wanted]
+
+    def _name(self, table: str, link: Row) -> str:
+        rid = str(link[_short(table)])
+        return self._names.get(rid, rid)
+
+
+def _told(file: Written) -> dict[str, Any]:
+    """Return the row that a file must have."""
+    asset = file.asset
+    about = {"Filename": asset.name, "Length": file.size_bytes, "MD5": file.md5.hexdigest()}
+    return {**about, "Description": asset.text, **asset.metadata}
+
+
+def _fact(table: str, row: Mapping[str, Any]) -> Fact:
+    values = sorted(row.items())
+    return table, *(f"{k}={v}" for k, v in values if k not in _UNTOLD and v is not None)
+
+
+def _short(table: str) -> str:
+    return table.partition(":")[2]
+
+
+def _count(rows: Mapping[str, Sequence[Row]]) -> int:
+    return sum(map(len, rows.values()))
