@@ -41,6 +41,15 @@ _EXITS = (
     (TroubleError, Exit.USAGE),
 )
 
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"deriva-watch {version('deriva-watch')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -51,6 +60,17 @@ app = typer.Typer(
     "4 nothing matched, 10 server unreachable, 11 another instance holds the journal, "
     "130 or 143 ended by a signal.",
 )
+
+
+@app.callback()
+def _common(
+    version: Annotated[  # noqa: ARG001 - typer calls `_tell_version` for it
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version),
+    ] = False,
+) -> None:
+    pass
+
 
 ConfigOption = Annotated[
     Path | None,

@@ -1,0 +1,37 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+
+.PHONY: help demo test lint tools bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	@sh tools/venv.sh "$(PYTHON)" "$(VENV)"
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+tools: ## Install what tests need besides Python packages
+	@sh tools/packages.sh systemd-analyze:systemd
+
+demo: $(VENV)/installed ## Sandbox, daemon, real files, result
+	$(BIN)/deriva-watch demo
+
+test: $(VENV)/tested tools ## Every test, and the house rules
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/tested ## The house rules alone
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/tested ## Figures; no test depends on them
+	$(BIN)/python -m pytest -q -s bench
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

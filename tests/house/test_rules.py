@@ -1,0 +1,66 @@
+"""The rules of the house, as tests: one command runs them all."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def run(*command: object) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("lint-imports",),
+    ],
+    ids=["format", "lint", "types", "imports"],
+)
+def test_the_code_keeps_the_rules(command: tuple[str, ...]) -> None:
+    run(BIN / command[0], *command[1:])
+
+
+def test_the_wheel_carries_all_that_the_package_needs(tmp_path: Path) -> None:
+    """Installed without the source tree, it starts and finds its data files."""
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "deriva_watch/py.typed" in names
+    assert any("journal/migrations/versions/" in name for name in names)
+    assert not any(name.startswith("tests/") for name in names)
+
+    # The packages come from this environment, the project from the wheel alone.
+    target = tmp_path / "installed"
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel)
+    said = subprocess.run(
+        [sys.executable, "-m", "deriva_watch", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "deriva-watch" in said.stdout
+
+
+def test_the_ci_runs_the_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert "make test" in readme
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
