@@ -19,7 +19,10 @@ def main() -> None:
     parser.add_argument("--faults", type=Path, help="file of faults, JSON or TOML")
     parser.add_argument("--catalog", default="1", help="number of a new catalog")
     options = vars(parser.parse_args())
-    serve(**options, announce=_print)
+    try:
+        serve(**options, announce=_print)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 def _print(ready: dict[str, str]) -> None:

@@ -1,10 +1,10 @@
 """Faults on demand: which request fails, and how.
 
-A file of faults is JSON or TOML, ``{"faults": [rule, ...]}``. A rule has ``action`` and
-any of ``route`` (a regular expression that is searched in path and query), ``method``,
-``nth`` (which of the requests it fits, from 1; a number or a list), ``probability``
-with ``seed``, ``status``, ``retry_after_s``, ``stall_s``. Without ``nth`` and
-``probability`` it strikes every request it fits.
+A file of faults is a JSON list of rules, or ``{"faults": [rule, ...]}`` in JSON or TOML.
+A rule has ``action`` and any of ``route`` (a regular expression that is searched in path
+and query), ``method``, ``nth`` (which of the requests it fits, from 1; a number or a
+list), ``probability`` with ``seed``, ``status``, ``retry_after_s``, ``stall_s``. Without
+``nth`` and ``probability`` it strikes every request it fits.
 """
 
 import json
@@ -79,9 +79,13 @@ def read_faults(file: Path) -> list[Rule]:
     """
     text = file.read_text()
     document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    return [Rule.read(rule) for rule in document["faults"]]
+    rules = document.get("faults") if isinstance(document, dict) else document
+    if not isinstance(rules, list):
+        raise ValueError(f"{file} has no list of faults")  # noqa: TRY004 - a bad file
+    return [Rule.read(rule) for rule in rules]
 
 
 def strike(rules: list[Rule], method: str, target: str) -> Rule | None:
     """Return the first of *rules* that strikes this request; every rule counts it."""
-    return next((rule for rule in [each for each in rules if each.strikes(method, target)]), None)
+    struck = [rule for rule in rules if rule.strikes(method, target)]
+    return struck[0] if struck else None
