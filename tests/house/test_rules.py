@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from deriva_watch.core.states import EXECUTION_TRANSITIONS, FILE_TRANSITIONS, mermaid
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -57,6 +60,11 @@ def test_the_wheel_carries_all_that_the_package_needs(tmp_path: Path) -> None:
         check=True,
     )
     assert "deriva-watch" in said.stdout
+
+
+@pytest.mark.parametrize("table", [EXECUTION_TRANSITIONS, FILE_TRANSITIONS])
+def test_the_diagrams_of_the_readme_are_the_transition_tables(table: Mapping) -> None:
+    assert mermaid(table) in (ROOT / "README.md").read_text()
 
 
 def test_the_ci_runs_the_command_of_the_readme() -> None:

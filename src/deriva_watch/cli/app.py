@@ -64,7 +64,7 @@ app = typer.Typer(
 
 @app.callback()
 def _common(
-    version: Annotated[  # noqa: ARG001 - typer calls `_tell_version` for it
+    version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version),
     ] = False,
