@@ -350,13 +350,13 @@ def test_commits_that_wait_are_written_together_and_a_bad_one_spoils_no_other(tm
             assert isinstance(commits[8].exception(), IllegalTransitionError)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_event_that_cannot_be_sent_is_reported_and_undoes_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [BrokenPipeError, SystemExit])
+def test_an_event_that_cannot_be_sent_is_reported_and_undoes_nothing(tmp_path, monkeypatch, error):
     reported = []
     monkeypatch.setattr(threading, "excepthook", reported.append)
 
     def emit(event):
-        raise BrokenPipeError(event.name)
+        raise error(event.name)
 
     with Journal.open(f"sqlite:///{tmp_path}/journal.db", emit=emit) as journal:
         new = journal.open_execution("example.org/1", "/data", "4-AB2C")
@@ -364,7 +364,7 @@ def test_an_event_that_cannot_be_sent_is_reported_and_undoes_nothing(tmp_path, m
 
         assert journal.execution(new.id) == new
         assert journal.execution(number).state is ExecutionState.READY
-    assert {bug.exc_type for bug in reported} == {BrokenPipeError}
+    assert {bug.exc_type for bug in reported} == {error}
 
 
 def test_a_closed_journal_takes_nothing_and_may_be_closed_again(journal):

@@ -28,7 +28,7 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
         "health": "healthy" if summary["healthy"] else "not healthy",
         "server": summary["server"],
         "journal": summary["journal"],
-        "daemon": f"process {summary['daemon']}" if summary["daemon"] else "not running",
+        "daemon": "not running" if summary["daemon"] is None else f"process {summary['daemon']}",
         "oldest pending": f"{summary['oldest_pending_s']:.0f} s",
     }
     counts = (_counts(noun, summary[noun]) for noun in ("executions", "files"))

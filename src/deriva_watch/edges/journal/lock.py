@@ -49,7 +49,7 @@ def holder(journal: Path) -> int | None:
     with suppress(FileNotFoundError):
         descriptor = share(journal)
         if descriptor is None:
-            return int(lock_of(journal).read_text())
+            return int(lock_of(journal).read_text() or 0)  # 0: it is just about to write it
         os.close(descriptor)
     return None
 
