@@ -4,7 +4,7 @@ An event, a rescan and the start all come here: what is on the disk decides, not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from deriva_watch.core.completion import (
     still,
 )
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.observation import Observation
+from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.holders import holders
@@ -32,6 +32,7 @@ _WATCHED: Final = {  # a change of the directory makes these look anew
     ExecutionState.UPLOADED,
     ExecutionState.REFUSED,
 }
+_NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 Key = tuple[Path, str]  # prefix, RID
 
 
@@ -92,6 +93,9 @@ class Lookout:
         now = datetime.now(UTC)
         evidence = self._evidence(key, record, seen)
         answer = judge(evidence, self.policy, now)
+        if isinstance(answer, Complete):  # asked last: it may cost a look at every file
+            evidence = replace(evidence, holders=holders([seen])[seen.root])
+            answer = judge(evidence, self.policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if isinstance(answer, Incomplete):
             self._note(record, verdict, answer.look_again_at)
@@ -132,7 +136,7 @@ class Lookout:
         return Evidence(
             seen=seen,
             content=memory.content,
-            holders=holders([seen])[seen.root],
+            holders=_NOBODY,
             workspace=memory.workspace,
             catalog=memory.catalog,
             ours=record.status_set,
