@@ -4,7 +4,7 @@ Workspace database before manifest before path; two that contradict each other a
 nobody but a person knows which one is right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deriva_watch.core.model import CatalogModel, Table
@@ -24,7 +24,6 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
     """
     metadata: dict[str, Any] = {}
     said_by: dict[str, str] = {}
-    rid, rid_by, recorded = None, "", False
     for statement in statements:
         for name, value in statement.metadata.items():
             column = table.column.get(name)
@@ -35,25 +34,30 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
                 )
             metadata.setdefault(name, value)
             said_by.setdefault(name, statement.source)
-        if statement.rid and rid and statement.rid != rid:
-            raise Contradiction(
-                f"{rid_by} says its RID is {rid}, but {statement.source} says {statement.rid}"
-            )
-        if statement.rid and not rid:
-            rid, rid_by = statement.rid, statement.source
-        recorded = recorded or statement.recorded
     types = next((s.types for s in statements if s.types is not None), None)
-    description = next((s.description for s in statements if s.description is not None), None)
     return Statement(
         source=statements[0].source if statements else "nobody",
         schema=table.schema.name,
         table=table.name,
         metadata=metadata,
         types=types,
-        description=description,
-        rid=rid,
-        recorded=recorded,
+        description=_agreed("description", ((s.description, s.source) for s in statements)),
+        rid=_agreed("RID", ((s.rid, s.source) for s in statements)),
+        recorded=any(statement.recorded for statement in statements),
     )
+
+
+def _agreed(what: str, said: Iterable[tuple[str | None, str]]) -> str | None:
+    """Return the text that all who say any agree on."""
+    agreed, first = None, ""
+    for text, source in said:
+        if agreed and text and text != agreed:
+            raise Contradiction(
+                f"{first} says its {what} is {agreed!r}, but {source} says {text!r}"
+            )
+        if text and not agreed:
+            agreed, first = text, source
+    return agreed
 
 
 def checked_values(

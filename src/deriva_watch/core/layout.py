@@ -42,12 +42,12 @@ class Place:
 
 
 _TREE: Final = r"(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<rest>(?:[^/]+/)*)(?P<file>[^/]+)"
-_STAGED: Final = r"(?:upload-staging/(?:deriva-ml/execution/[^/]+/)?)?"
+_STAGED: Final = r"upload-staging/(?:deriva-ml/execution/[^/]+/)?"
 
 _SHAPES: Final = tuple(
     (shape, re.compile(pattern, re.DOTALL))
     for shape, pattern in (
-        (Shape.ASSET_TREE, _STAGED + "asset/" + _TREE),
+        (Shape.ASSET_TREE, f"(?:{_STAGED})?asset/{_TREE}"),
         (Shape.FLAT, r"assets/(?P<table>[^/]+)/(?P<file>[^/]+)"),
         (Shape.TYPED, r"execution-(?P<kind>asset|metadata)/(?P<type>[^/]+)/(?P<file>[^/]+)"),
         (Shape.ASSET_TYPES, r"asset-type/(?P<schema>[^/]+)/(?P<table>[^/]+)\.jsonl"),
@@ -71,6 +71,11 @@ def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
         if match := pattern.fullmatch(path):
             return Place(shape, {k: v for k, v in match.groupdict().items() if v is not None})
     return None
+
+
+def unstaged(path: str) -> str:
+    """Return where *path* lies once an uploader's own folder of links is taken away."""
+    return re.sub(rf"\A{_STAGED}", "", path)
 
 
 def metadata_segments(rest: str) -> list[str]:

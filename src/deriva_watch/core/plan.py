@@ -13,7 +13,14 @@ from typing import Any, Final
 
 from deriva_watch.core.agreement import Contradiction, checked_values, merge
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, place
+from deriva_watch.core.layout import (
+    TYPED_TABLES,
+    Place,
+    Shape,
+    metadata_segments,
+    place,
+    unstaged,
+)
 from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.sources import Manifest, Statement
@@ -21,6 +28,7 @@ from deriva_watch.core.spec import Match, Spec
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import NULL_SENTINEL, value_from
 
+_MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
 _CONTROL: Final = {Shape.ASSET_TYPES, Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.MARKER}
 
 
@@ -98,7 +106,15 @@ class AssetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file that is not uploaded, and why. `entry` is None for one that does not exist."""
+    """A file that is not uploaded, and why.
+
+    Attributes:
+        path: Below the execution directory.
+        entry: The file, or None for one that does not exist.
+        trigger: What becomes of it: ignored, unmatched, rejected.
+        what, why, next: The sentence for a person.
+        also: Other paths of the same asset, which is left over as a whole.
+    """
 
     path: str
     entry: Entry | None
@@ -106,6 +122,7 @@ class Leftover:
     what: str
     why: str
     next: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +141,17 @@ class _Candidate:
     shape: Shape
     match: Match
     path_says: Statement | None
+    key: str  # "<Table>/<file>", its name in manifest and workspace
 
     @property
     def file_name(self) -> str:
         return self.entry.path.rpartition("/")[2]
 
-    @property
-    def key(self) -> str:
-        return f"{self.table.name}/{self.file_name}"
+
+class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what to do
+    def __init__(self, why: str, then: str) -> None:
+        super().__init__(why)
+        self.why, self.then = why, then
 
 
 def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
@@ -153,7 +173,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     for group in groups.values():
         result = _asset(group, said, rules, lone=group[0].key not in flat)
         (assets if isinstance(result, AssetPlan) else leftovers).append(result)  # type: ignore[arg-type]
-    named = {group[0].key for group in groups.values()} | {
+    named = {candidate.key for group in groups.values() for candidate in group} | {
         left.path.removeprefix("assets/") for left in leftovers
     }
     leftovers.extend(_missing(said, named))
@@ -165,19 +185,25 @@ def _candidate(
 ) -> _Candidate | Leftover:
     if left := _unusable(entry):
         return left
-    match = rules.spec.match(f"{root}/{entry.path}")
+    match = rules.spec.match(f"{root}/{unstaged(entry.path)}")
     try:
         if match and match.mapping.asset_type == "file":
             table = rules.model.name_to_table(match.table)
             shape = where.shape if where else Shape.ASSET_TREE
-            return _Candidate(entry, table, shape, match, _path_statement(match))
+            says = _path_statement(entry.path, match)
+            key = f"{table.name}/{entry.path.rpartition('/')[2]}"
+            return _fitting(_Candidate(entry, table, shape, match, says, key), rules)
         if where and not match:
             return _by_layout(entry, where, root, said, rules)
     except RefusedError as error:
-        return _refused(entry, error.why, error.next)
+        return _refused(entry, f"{error.what}: {error.why}", error.next)
+    why = (
+        f"it has rows of {match.table}, and only files of asset tables are uploaded"
+        if match
+        else "no mapping of the bulk spec takes it"
+    )
     return Leftover(
-        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
-        "no mapping of the bulk spec takes it",
+        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded", why,
         f"`deriva-watch plan {root}` shows what each mapping wants.",
     )  # fmt: skip
 
@@ -198,27 +224,28 @@ def _unusable(entry: Entry) -> Leftover | None:
     return None
 
 
-def _path_statement(match: Match) -> Statement:
+def _path_statement(path: str, match: Match) -> Statement:
     metadata = {
         column: value_from(match.groups[group])
         for column, group in match.mapping.groups.items()
         if group in match.groups
     }
     rid, table = match.groups.get("RID"), match.table
-    return Statement("the path", table.table, schema=table.schema, metadata=metadata, rid=rid)
+    source = f"the path {path}"
+    return Statement(source, table.table, schema=table.schema, metadata=metadata, rid=rid)
 
 
 def _by_layout(
     entry: Entry, where: Place, root: str, said: Sources, rules: Rules
 ) -> _Candidate | Leftover:
     """Answer for a file whose path says less than the bulk spec wants to read from it."""
-    part = where.part
-    says = None
+    part, says = where.part, None
+    key = f"{part.get('table')}/{part.get('file')}"
     if where.shape is Shape.TYPED:
         table = rules.model.name_to_table(TableName(*TYPED_TABLES[part["kind"]]))
-        says = Statement("the path", table.name, types=(part["type"],))
+        says = Statement(f"the path {entry.path}", table.name, types=(part["type"],))
+        key = f"{table.name}/{part['file']}"
     elif where.shape is Shape.FLAT:
-        key = f"{part['table']}/{part['file']}"
         entries = said.manifest.entries if said.manifest else {}
         speaker = said.workspace.get(key) or entries.get(key)
         schema, name = (speaker.schema, speaker.table) if speaker else (None, part["table"])
@@ -231,10 +258,22 @@ def _by_layout(
     nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
     virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
     match = rules.spec.match(virtual)
-    if match is None:
+    if match is None or match.table != table.full_name:
         why = f"no mapping of the bulk spec takes files of {table.full_name}"
         return _refused(entry, why, "Add a mapping for the table, or move the file.")
-    return _Candidate(entry, table, where.shape, match, says)
+    return _fitting(_Candidate(entry, table, where.shape, match, says, key), rules)
+
+
+def _fitting(candidate: _Candidate, rules: Rules) -> _Candidate | Leftover:
+    """Return *candidate* if its mapping makes a row that its table can hold."""
+    entry, table, mapping = candidate.entry, candidate.table, candidate.match.mapping
+    if not rules.model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
+        names = ", ".join(map(repr, odd))
+        why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"
+        return _refused(entry, f"{why} has no such column", _MEND_SPEC)
+    return candidate
 
 
 def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
@@ -252,9 +291,9 @@ def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
     return _refused(entry, f"{name} is no asset table", "Move it to the folder of an asset table.")
 
 
-def _refused(entry: Entry, why: str, then: str) -> Leftover:
+def _refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
     what = f"cannot upload {entry.path}"
-    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then)
+    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then, also)
 
 
 def _asset(
@@ -262,33 +301,16 @@ def _asset(
 ) -> AssetPlan | Leftover:
     """Make one asset of all the paths that lead to one file."""
     first = min(group, key=lambda c: (c.entry.link, c.shape is not Shape.FLAT, c.entry.path))
-    statements: list[Statement] = []
-    is_flat = any(c.shape is Shape.FLAT for c in group)
-    if is_flat or lone:
-        entries = said.manifest.entries if said.manifest else {}
-        statements += [s for s in (said.workspace.get(first.key), entries.get(first.key)) if s]
-    if is_flat and not statements and (broken := _broken_manifest(said, first.key)):
-        return _refused(first.entry, broken, "Mend the manifest: write it anew, as a whole.")
-    listed = said.types.get(first.table.full_name, {}).get(first.file_name)
-    if listed is not None:
-        statements.append(Statement("asset-type", first.table.name, types=listed))
-    statements += [c.path_says for c in group if c.path_says]
+    also = tuple(c.entry.path for c in group if c is not first)
     try:
-        one = merge(first.table, statements)
-        values = checked_values(rules.model, first.table, one.metadata)
-    except Contradiction as error:
-        return _refused(first.entry, str(error), "Correct the one that is wrong.")
-    except ValueError as error:
-        described = is_flat and not statements and first.key not in said.workspace
-        hint = "; no manifest entry describes it" if described else ""
-        return _refused(first.entry, f"{error}{hint}", _value_hint(first))
-    types = tuple(dict.fromkeys(one.types or ()))
-    if rules.asset_types is not None and (odd := [t for t in types if t not in rules.asset_types]):
-        why = f"{', '.join(map(repr, odd))} is no asset type of this catalog"
-        return _refused(first.entry, why, "Correct the type, or add the term to Asset_Type.")
+        one = _agreement(first, group, said, lone=lone)
+        values = _values(first, one, rules.model)
+        types = _types(one, rules.asset_types)
+    except _Refusal as error:
+        return _refused(first.entry, error.why, error.then, also)
     return AssetPlan(
         entry=first.entry,
-        also=tuple(c.entry.path for c in group if c is not first),
+        also=also,
         match=first.match,
         values=values,
         types=types,
@@ -296,6 +318,48 @@ def _asset(
         given_rid=one.rid,
         recorded=one.recorded,
     )
+
+
+def _agreement(
+    first: _Candidate, group: list[_Candidate], said: Sources, *, lone: bool
+) -> Statement:
+    """Return what all who speak of one asset say together, the strongest first."""
+    flat = [candidate.key for candidate in group if candidate.shape is Shape.FLAT]
+    entries = said.manifest.entries if said.manifest else {}
+    statements: list[Statement] = []
+    for key in flat or ([first.key] if lone else []):
+        statements += [says for says in (said.workspace.get(key), entries.get(key)) if says]
+    if flat and not statements and (broken := _broken_manifest(said, flat[0])):
+        raise _Refusal(broken, "Mend the manifest: write it anew, as a whole.")
+    listed = said.types.get(first.table.full_name, {}).get(first.file_name)
+    if listed is not None:
+        statements.append(Statement("asset-type", first.table.name, types=listed))
+    statements += [candidate.path_says for candidate in group if candidate.path_says]
+    try:
+        return merge(first.table, statements)
+    except Contradiction as error:
+        raise _Refusal(str(error), "Correct the one that is wrong.") from None
+
+
+def _values(first: _Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
+    """Return the value of every metadata column, as the row will have it."""
+    try:
+        values = checked_values(model, first.table, one.metadata)
+    except ValueError as error:
+        raise _Refusal(str(error), _value_hint(first)) from None
+    columns = first.match.mapping.column_map
+    if lost := [c for c, value in values.items() if value is not None and c not in columns]:
+        names = ", ".join(map(repr, lost))
+        raise _Refusal(f"the bulk spec has no place for {names} of {first.match.table}", _MEND_SPEC)
+    return values
+
+
+def _types(one: Statement, known: frozenset[str] | None) -> tuple[str, ...]:
+    types = tuple(dict.fromkeys(one.types or ()))
+    if known is not None and (odd := [name for name in types if name not in known]):
+        why = f"{', '.join(map(repr, odd))} is no asset type of this catalog"
+        raise _Refusal(why, "Correct the type, or add the term to Asset_Type.")
+    return types
 
 
 def _value_hint(candidate: _Candidate) -> str:
