@@ -2,11 +2,11 @@
 
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -19,7 +19,8 @@ from deriva_watch.sandbox.hatrac.storage import Storage
 from deriva_watch.sandbox.identity import Sessions
 from deriva_watch.sandbox.refusal import RefusedError
 
-ASSET_TAG = "tag:isrd.isi.edu,2017:asset"
+ASSET_TAG: Final = "tag:isrd.isi.edu,2017:asset"
+CLIENT_GONE: Final = 499  # for the log; nobody reads it
 
 
 def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
@@ -43,7 +44,7 @@ def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
     store = Store(directory, Storage(data / "objects"))
     app = Starlette(
         routes=[Route("/authn/session", session), *ermrest.routes(catalog), *hatrac.routes(store)],
-        exception_handlers={RefusedError: _refuse},
+        exception_handlers={RefusedError: _refuse, ClientDisconnect: _give_up},
     )
     app.router.redirect_slashes = False
     return app
@@ -54,6 +55,11 @@ async def _refuse(_: Request, error: Exception) -> Response:
     if refusal.status == HTTPStatus.NOT_MODIFIED:
         return Response(status_code=304, headers=refusal.headers)
     return PlainTextResponse(f"{refusal.text}\n", refusal.status, refusal.headers)
+
+
+async def _give_up(_: Request, __: Exception) -> Response:
+    """Answer nobody: the client has gone before its body was complete."""
+    return Response(status_code=CLIENT_GONE)
 
 
 def _asset_tables(catalog: Catalog) -> set[str]:

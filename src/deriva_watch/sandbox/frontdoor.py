@@ -37,6 +37,9 @@ class Connection(Protocol):
     def reset(self) -> None:
         """Break it without a goodbye."""
 
+    def hang_up(self) -> None:
+        """Close it, in the middle of an answer or not."""
+
 
 class FrontDoor:
     """An ASGI application around the services.
@@ -101,11 +104,14 @@ class FrontDoor:
             await asyncio.sleep(fault.stall_s)
             await self._app(scope, exchange.receive, exchange.send)
             return
-        if fault.action != Action.RESET_BEFORE:
-            cut = exchange.send_half if fault.action == Action.TRUNCATE else exchange.swallow
-            await self._app(scope, exchange.receive, cut)
+        if fault.action == Action.TRUNCATE:
+            await self._app(scope, exchange.receive, exchange.send_half)
+            connection.hang_up()
+        else:
+            if fault.action == Action.RESET_AFTER:
+                await self._app(scope, exchange.receive, exchange.swallow)
+            connection.reset()
         exchange.write_log()
-        connection.reset()
         await asyncio.sleep(0)  # let the connection notice that it is gone
 
 

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ class Sessions:
     """
 
     def __init__(self, folder: Path, host: str) -> None:
+        self.host = host
         self.since = datetime.now(UTC)
         self.files = {name: folder / f"{name}-credential.json" for name in ("owner", "writer")}
         tokens = {name: _token(file) for name, file in self.files.items()}
@@ -45,8 +45,10 @@ class Sessions:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._clients.get(token.strip())
-        cookie = SimpleCookie(headers.get("cookie", "")).get("webauthn")
-        return self._clients.get(cookie.value) if cookie else None
+        cookies = dict(
+            part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";")
+        )
+        return self._clients.get(cookies.get("webauthn", ""))
 
     def describe(self, client: Client) -> dict[str, Any]:
         """Return what ``GET /authn/session`` answers to *client*."""

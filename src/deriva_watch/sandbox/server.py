@@ -48,6 +48,10 @@ class Connection(H11Protocol):
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    def hang_up(self) -> None:
+        """Send what is under way, then close."""
+        self.transport.close()
+
 
 class Server(uvicorn.Server):
     """A server that says when it is ready."""
@@ -100,40 +104,46 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
     rules = read_faults(faults) if faults else []
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
-    document = schema.read_text() if schema else starter.schema_text()
-    first_rows = orjson.loads(rows.read_bytes()) if rows else [] if schema else starter.ROWS
     with (
         _locked(data),
         socket.create_server((address, port), backlog=2048) as listener,
         (data / "requests.jsonl").open("ab", buffering=0) as log,
     ):
-        found(data / "catalog.db", catalog, document, first_rows)
-        opened = Catalog(data / "catalog.db")
         # Head and body of an answer are two writes; accepted sockets inherit this.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        host = f"{address}:{listener.getsockname()[1]}"
-        sessions = Sessions(data, host)
+        opened = _open_catalog(data / "catalog.db", catalog, schema, rows)
+        sessions = Sessions(data, f"{address}:{listener.getsockname()[1]}")
         app = FrontDoor(build_app(opened, data, sessions), sessions, log, latency_ms / 1000, rules)
-        config = uvicorn.Config(
-            app,
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=IDLE_S,
-            timeout_graceful_shutdown=STOP_S,
-        )
         ready = {
-            "url": f"http://{host}",
-            "host": host,
+            "url": f"http://{sessions.host}",
+            "host": sessions.host,
             "catalog": opened.id,
             "owner_credential_file": str(sessions.files["owner"]),
             "writer_credential_file": str(sessions.files["writer"]),
             "data": str(data),
         }
-        _run(Server(config, lambda: announce(ready)), listener)
+        _run(Server(_config(app), lambda: announce(ready)), listener)
+
+
+def _open_catalog(file: Path, number: str, schema: Path | None, rows: Path | None) -> Catalog:
+    text = schema.read_text() if schema else starter.schema_text()
+    first_rows = orjson.loads(rows.read_bytes()) if rows else [] if schema else starter.ROWS
+    found(file, number, text, first_rows)
+    return Catalog(file)
+
+
+def _config(app: FrontDoor) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=STOP_S,
+    )
 
 
 def _run(server: Server, listener: socket.socket) -> None:

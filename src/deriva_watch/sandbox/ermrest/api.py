@@ -112,9 +112,7 @@ def _set_acl(catalog: Catalog, caller: Caller, request: Request, body: bytes) ->
 
 def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     rid = unquote_plus(request.path_params["rid"])
-    tables = sorted(
-        catalog.model.tables.values(), key=lambda table: (table.schema, table.name) == LEASES
-    )
+    tables = sorted(catalog.model.tables.values(), key=lambda table: table.identity == LEASES)
     for table in tables:  # leases last: a claimed RID belongs to the row
         if "RID" not in table.columns or not _sees(catalog, caller, table):
             continue
@@ -124,15 +122,14 @@ def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) ->
 
 
 def _sees(catalog: Catalog, caller: Caller, table: Table) -> bool:
-    is_lease = (table.schema, table.name) == LEASES
-    return is_lease or catalog.model.may(caller.client, "select", table)
+    return table.identity == LEASES or catalog.model.may(caller.client, "select", table)
 
 
 def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     path, limit = request.path_params["path"], request.query_params.get("limit")
     found = reading.read(catalog, caller.client, kind, path, limit)
     media_type = _media_type(request, JSON)
-    headers = _tag(request, catalog.changed_at(found.tables).isoformat(), media_type)
+    headers = _tag(request, found.state, media_type)
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return _rows(found.names, found.rows, media_type, headers)

@@ -64,7 +64,8 @@ class Catalog:
             connection.execute("PRAGMA defer_foreign_keys = ON")
             change = Change(connection, caller.client)
             yield change
-            self._changed.update(dict.fromkeys((*tables, None), change.moment))
+        for table in (*tables, None):
+            self._changed[table] = max(change.moment, self._changed.get(table, change.moment))
 
     def changed_at(self, tables: Iterable[Table]) -> datetime:
         """Return when one of *tables* was last written, as far as this process knows."""

@@ -14,6 +14,7 @@ from deriva_watch.sandbox.ermrest.catalog import Change
 from deriva_watch.sandbox.ermrest.constraints import default_of
 from deriva_watch.sandbox.ermrest.model import Column, Model, Reference, Table, quoted
 from deriva_watch.sandbox.identity import OWNER, WRITER, Client
+from deriva_watch.sandbox.refusal import RefusedError
 
 FIRST_RID: Final = 1000
 CLIENTS: Final = [
@@ -36,12 +37,15 @@ def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, 
         rows: ``{"table": "schema:table", "rows": [...]}``. A RID that is given is kept.
 
     Raises:
-        ValueError: A row does not fit the model.
+        ValueError: The document is none, or a row does not fit it.
     """
     for name, value in (("catalog", catalog_id), ("owner_id", OWNER), ("writer_id", WRITER)):
         schema = schema.replace("${" + name + "}", value)
     document = orjson.loads(schema)
-    model = Model(document)
+    try:
+        model = Model(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is no /schema document: {error!r}") from error
     with Database(file).writing() as connection:
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             return
@@ -98,12 +102,17 @@ def _reference(model: Model, reference: Reference) -> str:
 
 def _fill(change: Change, model: Model, parts: Iterable[Mapping[str, Any]]) -> None:
     clients = {"table": "public:ERMrest_Client", "rows": CLIENTS}
-    rows = [
-        (model.find(name, schema), row)
-        for part in (clients, *parts)
-        for schema, _, name in [part["table"].partition(":")]
-        for row in part["rows"]
-    ]
+    try:
+        rows = [
+            (model.find(name, schema), row)
+            for part in (clients, *parts)
+            for schema, _, name in [part["table"].partition(":")]
+            for row in part["rows"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'rows are not [{{"table": .., "rows": [..]}}]: {error!r}') from error
+    except RefusedError as refusal:
+        raise ValueError(f"cannot load rows: {refusal.text}") from refusal
     change.skip_rids(row["RID"] for _, row in rows if row.get("RID"))
     for table, row in rows:
         _store(change, table, row)

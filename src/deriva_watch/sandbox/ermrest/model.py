@@ -86,6 +86,11 @@ class Table:
         return f":{self.schema}:{self.name}"
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """Schema and name."""
+        return self.schema, self.name
+
+    @property
     def sql(self) -> str:
         """The table's name in SQL."""
         return quoted(f"{self.schema}:{self.name}")
@@ -113,7 +118,7 @@ class Model:
             document["acls"] = dict(DEFAULT_ACLS)
         self.acls: dict[str, Iterable[str]] = document["acls"]
         self.tables: dict[tuple[str, str], Table] = {
-            (table.schema, table.name): table
+            table.identity: table
             for schema in document["schemas"].values()
             for table in _tables(schema, self.acls)
         }

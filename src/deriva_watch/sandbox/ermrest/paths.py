@@ -155,4 +155,4 @@ def _follow_reference(model: Model, path: Path, alias: str | None, text: str) ->
 
 
 def _links(source: Table, target: Table) -> list[Reference]:
-    return [each for each in source.references if each.target == (target.schema, target.name)]
+    return [each for each in source.references if each.target == target.identity]

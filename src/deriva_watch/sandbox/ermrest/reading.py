@@ -57,11 +57,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows of an answer, and the tables they come from."""
+    """The rows of an answer, and the state of the tables they come from, or an older one."""
 
     names: list[str]
     rows: list[dict[str, Any]]
-    tables: list[Table]
+    state: str
 
 
 def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: str | None) -> Found:
@@ -97,6 +97,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
         f"FROM {path.source}{path.where}{group}"
     )
     sql, parameters = _paged(sql, shown, page)
+    state = catalog.changed_at(tables).isoformat()  # first: rows may be newer, never older
     found = catalog.read(sql, [*path.parameters, *parameters])
     if page.is_before:
         found.reverse()
@@ -107,12 +108,12 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
         }
         for row in found
     ]
-    return Found([each.name for each in shown], rows, tables)
+    return Found([each.name for each in shown], rows, state)
 
 
 def restrict(catalog: Catalog, client: Client | None, path: Path, table: Table) -> None:
     """Let *path* give only rows of *table* that *client* may see."""
-    if (table.schema, table.name) != LEASES:
+    if table.identity != LEASES:
         catalog.model.enforce(client, "select", table)
     elif not catalog.model.is_owner(client):
         for element in path.elements:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from deriva_watch.sandbox.ermrest import constraints, values
 from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog, Change
 from deriva_watch.sandbox.ermrest.constraints import Row
@@ -217,26 +219,23 @@ def delete(catalog: Catalog, caller: Caller, path: Path) -> None:
         RefusedError: 404, there is none; 403; 409, another row refers to one.
     """
     table, client = path.table, caller.client
-    leases_of_others = (table.schema, table.name) == LEASES and not catalog.model.is_owner(client)
-    if not leases_of_others:
+    may_delete_all = table.identity != LEASES or catalog.model.is_owner(client)
+    if may_delete_all:
         catalog.model.enforce(client, "delete", table)
     with catalog.change(caller, catalog.model.tables.values()) as change:
         sql, parameters = path.select_numbers()
         numbers = [row[0] for row in change.connection.execute(sql, parameters)]
         if not numbers:
             raise refused(404, "entities")
-        marks = ", ".join("?" * len(numbers))
-        one_of_them = f"{table.sql} WHERE rowid IN ({marks})"
-        if (
-            leases_of_others
-            and change.connection.execute(
-                f"SELECT 1 FROM {one_of_them} AND RCB IS NOT ?", [*numbers, change.client_id]
-            ).fetchone()
-        ):
-            raise denied(client, f"delete access on one or more rows of {table}")
+        marked = orjson.dumps(numbers).decode()
+        rows = f"{table.sql} WHERE rowid IN (SELECT value FROM json_each(?))"
+        if not may_delete_all:
+            others = f"SELECT 1 FROM {rows} AND RCB IS NOT ?"
+            if change.connection.execute(others, (marked, change.client_id)).fetchone():
+                raise denied(client, f"delete access on one or more rows of {table}")
         change.connection.execute("PRAGMA defer_foreign_keys = OFF")
         try:
-            change.connection.execute(f"DELETE FROM {one_of_them}", numbers)
+            change.connection.execute(f"DELETE FROM {rows}", (marked,))
         except sqlite3.IntegrityError:
             raise violation(
                 f'update or delete on table "{table.name}" violates foreign key constraint'

@@ -74,11 +74,10 @@ def _object(store: Store, call: Call) -> Name:
         if refusal.status != HTTPStatus.CONFLICT:
             raise
     try:
-        return _with_uploads(store.directory.find(call.address.name))
-    except RefusedError as refusal:
-        if "sub-resource" in refusal.text:
-            raise
+        name = store.directory.find(call.address.name)
+    except RefusedError:
         raise RefusedError(409, f"Name {call.address.name} is not available for use.") from None
+    return _with_uploads(name)
 
 
 def _with_uploads(name: Name) -> Name:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from deriva_watch.sandbox.refusal import RefusedError
 
@@ -55,7 +55,8 @@ def parse_address(path: str) -> Address:
             "Request malformed. Hatrac URL path names may only include characters A-Z, a-z, "
             '0-9, "-", ".", "~", or UTF-8 bytes percent-encoded with 2-digit hex values.',
         )
-    segments = [quote(unquote(segment), safe="") for segment in match["name"].split("/")]
+    # By way of bytes: a file name need not be UTF-8.
+    segments = [quote(unquote_to_bytes(part), safe="") for part in match["name"].split("/")]
     rest = tuple(unquote(step) for step in (match["rest"] or "").split("/") if step)
     return Address("/".join(segments), match["version"], match["part"], rest)
 
