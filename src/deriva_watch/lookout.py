@@ -92,11 +92,13 @@ class Lookout:
     def _judge(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
         now = datetime.now(UTC)
         evidence = self._evidence(key, record, seen)
-        answer = judge(evidence, self.policy, now)
+        answer, asked = judge(evidence, self.policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            evidence = replace(evidence, holders=holders([seen])[seen.root])
+            evidence, asked = replace(evidence, holders=holders([seen])[seen.root]), True
             answer = judge(evidence, self.policy, now)
         verdict = {**answer.evidence, "why": answer.why}
+        if not asked:
+            del verdict["holders"], verdict["open"]
         if isinstance(answer, Incomplete):
             self._note(record, verdict, answer.look_again_at)
             return answer.look_again_at

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass
+from typing import Final
 
 from deriva_watch.core.errors import (
     FileChangedError,
@@ -17,10 +18,11 @@ from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.content import Progress, digests
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.store import Depositor
-from deriva_watch.engine.upload import Upload
+from deriva_watch.engine.upload import Move, Upload
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
-_Step = Callable[[Upload, str], None]
+_Step = Callable[[Upload, str], Move | None]
+_TOGETHER_S: Final = 0.2  # results of so long a time are one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +45,37 @@ class Files:
     def _each(self, upload: Upload, step: _Step, paths: Sequence[str]) -> None:
         """Do one step for many files; one that fails does not stop its neighbours.
 
-        What stops everything (the server is away, the daemon stops, a bug) is raised once all
-        running steps have ended.
+        The moves that steps return are written down together, as they come. What stops everything
+        (the server is away, the daemon stops, a bug) is raised once all running steps have ended.
         """
         stopping = threading.Event()
 
-        def one(path: str) -> None:
+        def one(path: str) -> Move | None:
             if stopping.is_set():
-                return
+                return None
             try:
-                self._one(upload, step, path)
+                return self._one(upload, step, path)
             except BaseException:
                 stopping.set()
                 raise
 
-        futures = [self.pool.submit(one, path) for path in paths]
-        errors = [error for future in futures if (error := future.exception())]
-        if errors:
-            raise errors[0]
+        running = {self.pool.submit(one, path) for path in paths}
+        error: BaseException | None = None
+        while running:
+            done, running = wait(running, timeout=_TOGETHER_S)
+            error = error or next((e for future in done if (e := future.exception())), None)
+            upload.commit([m for f in done if not f.exception() and (m := f.result())])
+        if error:
+            raise error
 
-    def _one(self, upload: Upload, step: _Step, path: str) -> None:
+    def _one(self, upload: Upload, step: _Step, path: str) -> Move | None:
         self.patience.check()
         try:
-            step(upload, path)
+            return step(upload, path)
         except FileChangedError:
             upload.change(path)
         except FileNotFoundError:
-            upload.commit([(path, FileTrigger.VANISHED, {})])
+            return Move(path, FileTrigger.VANISHED)
         except RefusedError as error:
             upload.refuse(path, error)
         except ServerAwayError:
@@ -80,6 +86,7 @@ class Files:
             then = f"Mend it, then `deriva-watch retry {upload.execution.rid}`."
             why = error.strerror or type(error).__name__
             upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
+        return None
 
     def _moved(self, path: str, phase: str) -> Progress:
         def moved(count: int) -> None:
@@ -88,7 +95,7 @@ class Files:
 
         return moved
 
-    def _hash(self, upload: Upload, path: str) -> None:
+    def _hash(self, upload: Upload, path: str) -> Move:
         asset, start_s = upload.assets[path], time.monotonic()
         entry = asset.entry
         with upload.disk.open(entry) as body:
@@ -106,7 +113,7 @@ class Files:
             "device": entry.device,
             "inode": entry.inode,
         }
-        upload.commit([(path, FileTrigger.HASHED, facts)], elapsed_since(start_s))
+        return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
     def _store(self, upload: Upload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]
@@ -118,4 +125,4 @@ class Files:
                 self._moved(path, "send"),
                 lambda: upload.disk.verify(asset.entry),
             )
-        upload.know(path, FileTrigger.STORED, facts)
+        upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down

@@ -42,7 +42,7 @@ class Rows:
                 row = rows.get(upload.assets[path].given_rid)
                 if row and _describes(row, upload, path):
                     facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "adopted": True}
-                    moves.append((path, FileTrigger.FOREIGN, facts))
+                    moves.append(Move(path, FileTrigger.FOREIGN, facts))
             upload.commit(moves)
 
     def adopt(self, upload: Upload, paths: Sequence[str]) -> None:
@@ -71,11 +71,11 @@ class Rows:
         record = upload.records[path]
         facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "job": None}
         if row["URL"] == record.url:  # our own INSERT, whose answer was lost
-            upload.commit([(path, FileTrigger.RECORDED, facts)])
+            upload.commit([Move(path, FileTrigger.RECORDED, facts)])
             return
         there = self.patience("HEAD object", lambda: self.store.head(row["URL"]))
         if there and (there.md5, there.size_bytes) == (record.md5, record.size_bytes):
-            upload.commit([(path, FileTrigger.ADOPTED, facts | {"adopted": True})])
+            upload.commit([Move(path, FileTrigger.ADOPTED, facts | {"adopted": True})])
             return
         why = f"row {row['RID']} describes it, but the object {row['URL']} is " + (
             "another content" if there else "gone"
@@ -98,8 +98,17 @@ class Rows:
         if given:
             claimable = self.patience("GET leases", lambda: self.catalog.claimable(given))
         rows = [self._insertion(upload, path, claimable) for path in paths]
-        for path, item, written in zip(paths, rows, self.writer.insert(rows), strict=True):
-            self._recorded(upload, path, item, written)
+        told = list(zip(paths, rows, self.writer.insert(rows), strict=True))
+        upload.commit(
+            [
+                Move(path, FileTrigger.RECORDED, {"rid": written.row["RID"]})
+                for path, _, written in told
+                if written.row and written.inserted
+            ]
+        )
+        for path, item, written in told:
+            if not written.inserted:
+                self._not_inserted(upload, path, item, written)
 
     def _insertion(self, upload: Upload, path: str, claimable: Iterable[str]) -> Insertion:
         asset, record = upload.assets[path], upload.records[path]
@@ -118,7 +127,8 @@ class Rows:
             adopt=lambda rows: self._chosen(upload, path, rows),
         )
 
-    def _recorded(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
+    def _not_inserted(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
+        """Say of a file whose row we did not make what there is instead."""
         row = written.row
         if written.error:
             why = written.error.why
@@ -127,8 +137,6 @@ class Rows:
             why = f"a row with its {item.key[0]} exists but is not visible to this identity"
             then = "Ask the catalog's administrator for the right to see it."
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
-        elif written.inserted:
-            upload.commit([(path, FileTrigger.RECORDED, {"rid": row["RID"]})])
         elif _describes(row, upload, path) and self._chosen(upload, path, [row]):
             self._take(upload, path, row)
         elif row["URL"] == item.row["URL"]:  # our version was taken by another: store one anew
@@ -152,7 +160,7 @@ class Rows:
             if bad:
                 upload.refuse(path, RefusedError(f"cannot link {path}", bad.why, bad.next))
             else:
-                moves.append((path, FileTrigger.LINKED, {}))
+                moves.append(Move(path, FileTrigger.LINKED))
         upload.commit(moves)
 
     def _links(self, upload: Upload, path: str) -> list[Insertion]:

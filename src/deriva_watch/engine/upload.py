@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
@@ -12,7 +13,14 @@ from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, Mo
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.engine.ports import Disk, Emit, Journal
 
-Move = tuple[str, FileTrigger, FileFacts]  # path, trigger, facts
+
+class Move(NamedTuple):
+    """One file's next step, with how long it took."""
+
+    path: str
+    trigger: FileTrigger
+    facts: FileFacts = FileFacts()
+    seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -55,32 +63,33 @@ class Upload:
         """Return those of *paths* that stand in one of *states* and did not move under us."""
         return [p for p in paths if self.records[p].state in states and p not in self.changed]
 
-    def commit(self, moves: Sequence[Move], seconds: float | None = None) -> None:
+    def commit(self, moves: Sequence[Move]) -> None:
         """Write moves down in one transaction, then know them."""
         if moves:
             self.journal.commit(
-                [MoveFile(self.records[p].id, trigger, f, seconds) for p, trigger, f in moves]
+                [MoveFile(self.records[m.path].id, m.trigger, m.facts, m.seconds) for m in moves]
             )
-        for path, trigger, facts in moves:
-            self.know(path, trigger, facts)
+        for move in moves:
+            self.know(move)
 
-    def know(self, path: str, trigger: FileTrigger, facts: FileFacts) -> None:
+    def know(self, move: Move) -> None:
         """Follow a move that the journal has."""
-        record = self.records[path]
-        self.records[path] = replace(record, state=file_after(record.state, trigger), **facts)
-        if rid := facts.get("rid"):
-            self._holders.setdefault(rid, path)
+        record = self.records[move.path]
+        state = file_after(record.state, move.trigger)
+        self.records[move.path] = replace(record, state=state, **move.facts)
+        if rid := move.facts.get("rid"):
+            self._holders.setdefault(rid, move.path)
 
     def refuse(self, path: str, error: RefusedError) -> None:
         """End one file with a sentence; its neighbours go on."""
         facts: FileFacts = {"what": error.what, "why": error.why, "next": error.next}
-        self.commit([(path, FileTrigger.REJECTED, facts)])
+        self.commit([Move(path, FileTrigger.REJECTED, facts)])
 
     def change(self, path: str) -> None:
         """Put a file that moved under us back to its beginning."""
         self.changed.add(path)
         if self.records[path].state in (FileState.HASHED, FileState.STORED):
-            self.commit([(path, FileTrigger.CHANGED, {})])
+            self.commit([Move(path, FileTrigger.CHANGED)])
 
     def notice(self, about: str, why: str) -> None:
         """Tell a person something that stops nothing."""
