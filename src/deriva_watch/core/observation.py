@@ -85,7 +85,7 @@ class Observation:
                     f"{path}\0{entry.stamp}\0{entry.kind}\n".encode(errors="surrogateescape")
                 )
         for path in sorted(self.unreadable):
-            state.update(f"unreadable {path}\n".encode(errors="surrogateescape"))
+            state.update(f"unreadable {path}\0".encode(errors="surrogateescape"))
         return state.hexdigest()
 
 
