@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import http.client
 import re
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -110,6 +112,12 @@ def test_any_name_can_be_stored_if_it_is_encoded(lab, text):
     assert f"/hatrac/{name}" == answer.text.rpartition(":")[0]
     assert lab.writer.get(answer.text).body == b"content"
     assert lab.writer.ask("HEAD", f"/hatrac/{name}").status == 200
+
+
+def test_a_name_need_not_be_utf_8(lab, name):
+    assert lab.writer.store(f"{name}%FF", b"1").status == 201
+    assert lab.writer.store(f"{name}%FE", b"2").status == 201
+    assert lab.writer.get(f"/hatrac/{name}%ff").body == b"1"
 
 
 @pytest.mark.parametrize(
@@ -304,6 +312,29 @@ def test_making_the_same_missing_parent_at_once_fails(start):
     (failed,) = [answer.text for answer in answers if answer.status == 500]
     assert "duplicate key value violates unique constraint" in failed
     assert sandbox.writer.store("fresh/c?parents=true").status == 201
+
+
+def test_sixteen_clients_store_at_once(lab, name):
+    with ThreadPoolExecutor(16) as pool:
+        names = [f"{name}-{number}" for number in range(320)]
+        answers = list(pool.map(lab.writer.store, names))
+
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 320
+
+
+def test_a_client_that_leaves_in_the_middle_stores_nothing(start):
+    sandbox = start()
+    for length in (100, 10 * MEBIBYTE):
+        connection = http.client.HTTPConnection(sandbox.ready["host"])
+        connection.putrequest("PUT", f"/hatrac/Image/left-{length}")
+        connection.putheader("Authorization", f"Bearer {sandbox.writer.token}")
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders(b"x" * (length // 2))
+        connection.close()
+
+    assert sandbox.stop() == (0, "")
+    assert list((sandbox.data / "objects").iterdir()) == []
 
 
 def test_large_objects_need_little_memory(start):

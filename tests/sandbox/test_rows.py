@@ -161,6 +161,10 @@ def test_filters_compare_and_match(lab, condition, names):
     assert names == [row["Name"] for row in rows]
 
 
+def test_what_is_no_regular_expression_is_refused(lab):
+    assert lab.writer.get("/ermrest/catalog/1/entity/demo:Subject/Name::regexp::%5B").status == 400
+
+
 def test_rows_come_as_csv_and_as_lines_to_those_who_want_them(lab):
     path = "/ermrest/catalog/1/attribute/demo:Subject/RID=1-S001/RID,Name"
 
@@ -263,6 +267,7 @@ def test_the_writer_sees_its_own_rights_and_no_acls(lab):
         ("demo:Observation", {"Subject": "1-S001", "Observation_Date": "2026-13-01"}),
         ("demo:Image", {"Length": 1 << 63}),
         ("demo:Image", {"Length": True}),
+        ("public:ERMrest_RID_Lease", {"RCT": "0001-01-01T00:00:00+05:00"}),
         ("demo:Image", {"Filename": "nul \0"}),
         ("deriva-ml:Asset_Type", {"Synonyms": "no list"}),
     ],

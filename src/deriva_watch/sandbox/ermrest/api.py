@@ -199,15 +199,18 @@ def _parameters(request: Request) -> dict[str, set[str]]:
 
 
 def _body(request: Request, content: bytes) -> writing.Body:
-    content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    return writing.Body(content, content_type)
+    return writing.Body(content, _content_type(request))
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
 
 
 def _written(
     catalog: Catalog, request: Request, table: Table, rows: list[dict[str, Any]]
 ) -> Response:
     names = [*(rows[0] if rows else table.columns)]
-    media_type = _media_type(request, _body(request, b"").content_type)
+    media_type = _media_type(request, _content_type(request))
     if media_type == CSV:
         # Measured: the system columns stand a second time at the end of each line.
         names += [name for name in SYSTEM_COLUMNS if name in names]

@@ -99,7 +99,7 @@ def duplicate(table: Table, error: sqlite3.IntegrityError, row: Mapping[str, Sto
         columns = ", ".join(f"{table.schema}:{table.name}.{name}" for name in key.columns)
         if text == f"UNIQUE constraint failed: {columns}":
             names = ", ".join(map(quoted, key.columns))
-            taken = ", ".join(str(row[name]) for name in key.columns)
+            taken = ", ".join(str(row.get(name)) for name in key.columns)
             return violation(
                 f'duplicate key value violates unique constraint "{key.name}"\n'
                 f"DETAIL:  Key ({names})=({taken}) already exists."

@@ -105,6 +105,10 @@ class _Parser:
 
 def _cast(column: Column, operator: str, text: str) -> values.Stored:
     if operator.endswith("regexp"):
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise malformed(f"Invalid regular expression: {error}.") from None
         return text
     try:
         return values.from_text(column, text)

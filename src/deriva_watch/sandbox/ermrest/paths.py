@@ -25,7 +25,7 @@ class Element:
 
 
 @dataclass(slots=True)
-class Path:
+class DataPath:
     """The tables a path leads through, joined, and what their rows must fulfil.
 
     Attributes:
@@ -88,14 +88,14 @@ class Path:
         )
 
 
-def parse_path(model: Model, text: str) -> Path:
+def parse_path(model: Model, text: str) -> DataPath:
     """Read the path in *text*, still percent-encoded.
 
     Raises:
         RefusedError: 400 where the grammar, 409 where the model has no such thing.
     """
     first, *others = text.split("/")
-    path = Path()
+    path = DataPath()
     alias, name = split_alias(first)
     schema, table = split_name(name)
     path.add_table(model.find(table, schema), alias, [])
@@ -127,7 +127,7 @@ def split_name(text: str) -> tuple[str | None, str]:
     return (unquote_plus(qualifier) if qualifier else None), unquote_plus(name)
 
 
-def _follow_columns(model: Model, path: Path, alias: str | None, here: str, there: str) -> None:
+def _follow_columns(model: Model, path: DataPath, alias: str | None, here: str, there: str) -> None:
     left = [path.column(name)[0] for name in here.split(",")]
     first, *more = there.split(",")
     table_name, _, column = first.rpartition(":")
@@ -141,7 +141,7 @@ def _follow_columns(model: Model, path: Path, alias: str | None, here: str, ther
     path.add_table(table, alias, list(zip(left, right, strict=True)))
 
 
-def _follow_reference(model: Model, path: Path, alias: str | None, text: str) -> None:
+def _follow_reference(model: Model, path: DataPath, alias: str | None, text: str) -> None:
     schema, name = split_name(text)
     here, there = path.elements[-1], model.find(name, schema)
     links = [

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from deriva_watch.sandbox.ermrest import values
 from deriva_watch.sandbox.ermrest.catalog import Catalog
 from deriva_watch.sandbox.ermrest.model import LEASES, Column, Table, quoted
-from deriva_watch.sandbox.ermrest.paths import Path, parse_path, split_alias, split_name
+from deriva_watch.sandbox.ermrest.paths import DataPath, parse_path, split_alias, split_name
 from deriva_watch.sandbox.ermrest.refusals import conflict, malformed
 from deriva_watch.sandbox.identity import Client
 
@@ -32,7 +32,6 @@ class Shown:
     name: str
     sql: str
     column: Column
-    is_aggregate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
     return Found([each.name for each in shown], rows, state)
 
 
-def restrict(catalog: Catalog, client: Client | None, path: Path, table: Table) -> None:
+def restrict(catalog: Catalog, client: Client | None, path: DataPath, table: Table) -> None:
     """Let *path* give only rows of *table* that *client* may see."""
     if table.identity != LEASES:
         catalog.model.enforce(client, "select", table)
@@ -153,12 +152,12 @@ def _limit(text: str | None) -> int | None:
     return int(str(text))
 
 
-def parse_columns(path: Path, text: str) -> list[Shown]:
+def parse_columns(path: DataPath, text: str) -> list[Shown]:
     """Read a list of ``[name:=][alias:]column``, ``*`` or ``function(column)``."""
     return [shown for item in text.split(",") for shown in _item(path, item)]
 
 
-def _item(path: Path, text: str) -> list[Shown]:
+def _item(path: DataPath, text: str) -> list[Shown]:
     name, expression = split_alias(text)
     function, bracket, argument = expression.partition("(")
     if bracket:
@@ -175,17 +174,17 @@ def _item(path: Path, text: str) -> list[Shown]:
     ]
 
 
-def _aggregate(path: Path, name: str | None, function: str, argument: str) -> Shown:
+def _aggregate(path: DataPath, name: str | None, function: str, argument: str) -> Shown:
     if function not in AGGREGATES or name is None:
         raise malformed(f"{function}({argument}) needs a known function and a name.")
     if argument == "*":
-        return Shown(name, "count(*)", NUMBER, is_aggregate=True)
+        return Shown(name, "count(*)", NUMBER)
     sql, column = path.column(argument)
     counted = NUMBER if function in {"cnt", "cnt_d", "sum", "avg"} else column
-    return Shown(name, AGGREGATES[function].format(sql), counted, is_aggregate=True)
+    return Shown(name, AGGREGATES[function].format(sql), counted)
 
 
-def _projection(path: Path, kind: str, leaf: str) -> tuple[list[Shown], str]:
+def _projection(path: DataPath, kind: str, leaf: str) -> tuple[list[Shown], str]:
     """Return the columns of the answer, and the ``GROUP BY`` clause."""
     if kind == "entity":
         return _item(path, "*"), ""

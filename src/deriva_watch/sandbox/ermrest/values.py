@@ -104,7 +104,7 @@ def from_text(column: Column, text: str) -> Stored:
         if column.is_array:
             return _array(column, _array_items(text))
         return CASTS.get(column.type, _text)(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CastError(column.type, text) from None
 
 

@@ -12,7 +12,7 @@ from deriva_watch.sandbox.ermrest import constraints, values
 from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog, Change
 from deriva_watch.sandbox.ermrest.constraints import Row
 from deriva_watch.sandbox.ermrest.model import LEASES, SYSTEM_COLUMNS, Column, Table, quoted
-from deriva_watch.sandbox.ermrest.paths import Path
+from deriva_watch.sandbox.ermrest.paths import DataPath
 from deriva_watch.sandbox.ermrest.records import read_rows
 from deriva_watch.sandbox.ermrest.refusals import conflict, denied, refused, violation
 from deriva_watch.sandbox.ermrest.values import Stored
@@ -212,7 +212,7 @@ def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer
     return answer
 
 
-def delete(catalog: Catalog, caller: Caller, path: Path) -> None:
+def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
     """Delete the rows that *path* leads to.
 
     Raises:
