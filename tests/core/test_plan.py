@@ -638,3 +638,13 @@ def _is_control(one: Entry) -> bool:
 def test_a_spec_for_every_table_of_the_model_takes_what_the_rules_take():
     """The rules of these tests are those of a real catalog, not an invention."""
     assert RULES.spec.document == bulk_upload_configuration(MODEL)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_by_name():
+    seen = observed(entry("assets/BoundingBox/a.json"), **{"assets/Image": "permission denied"})
+
+    plan = make_plan(seen, Sources(), RULES)
+
+    assert [left.path for left in plan.leftovers] == ["assets/Image"]
+    assert plan.leftovers[0].why == "permission denied"
+    assert len(plan.assets) == 1

@@ -177,7 +177,17 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         left.path.removeprefix("assets/") for left in leftovers
     }
     leftovers.extend(_missing(said, named))
+    leftovers.extend(_unlisted(seen))
     return Plan(tuple(assets), tuple(leftovers), said.notices)
+
+
+def _unlisted(seen: Observation) -> Iterator[Leftover]:
+    """Name the directories whose files nobody knows."""
+    for path, why in seen.unreadable.items():
+        yield Leftover(
+            path, None, FileTrigger.REJECTED, f"cannot look into {path}", why,
+            "Let the user of the daemon list it, or remove it.",
+        )  # fmt: skip
 
 
 def _candidate(
