@@ -143,6 +143,15 @@ def _table(name):
 # ---------------------------------------------------------------------- the daemon
 
 
+def write_files(root: Path, files) -> Path:
+    """Write *files*, contents by path, below an execution directory; return the directory."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
 def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) -> Path:
     """Write settings with short waits into *folder*, which also holds the journal.
 
@@ -179,11 +188,20 @@ def _toml(value):
     return json.dumps(value, ensure_ascii=False, default=str)  # what we write is also TOML
 
 
-def command(config: Path, name, *arguments, timeout_s=60) -> subprocess.CompletedProcess[str]:
-    """Run a command of `deriva-watch` to its end."""
-    line = [sys.executable, "-m", "deriva_watch", name, *map(str, arguments)]
+def command(
+    config: Path, name, *arguments, timeout_s=60, through=()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `deriva-watch` to its end, *through* a program such as setpriv."""
+    line = [*through, sys.executable, "-m", "deriva_watch", name, *map(str, arguments)]
     line += ["--config", str(config)]
     return subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def summed_up(config: Path):
+    """Return what `status` says."""
+    told = command(config, "status", "--json")
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)
 
 
 def shown(config: Path, rid):
@@ -240,12 +258,15 @@ class Daemon:
 
 
 @contextmanager
-def daemon(config: Path, *, wait=True) -> Iterator[Daemon]:
-    """Run the daemon; yield it once it watches its roots, or at once without *wait*."""
+def daemon(config: Path, *, wait=True, through=()) -> Iterator[Daemon]:
+    """Run the daemon; yield it once it watches its roots, or at once without *wait*.
+
+    *through* is the command line of a program that starts it, such as setpriv.
+    """
     log = config.with_suffix(".log")
     with log.open("ab") as stream:
         offset = stream.tell()
-        line = [sys.executable, "-m", "deriva_watch", "run", "--config", str(config)]
+        line = [*through, sys.executable, "-m", "deriva_watch", "run", "--config", str(config)]
         process = subprocess.Popen(line, stdout=stream, stderr=stream)
     running = Daemon(process, log, offset)
     try:
