@@ -40,6 +40,8 @@ def demo(
     from deriva_watch.status import show
 
     folder = Folder(_empty(data))
+    if not as_json:
+        print(f"A server, the daemon and a program that writes: {folder.root}\n")
     with screen(silent=as_json) as shown:
         outcome = play(folder, shown)
     if as_json:

@@ -16,6 +16,7 @@ from deriva_watch.demo.server import Row, Server
 Fact = tuple[str, ...]
 
 _UNTOLD: Final = {"RID", "RCT", "RMT", "RCB", "RMB", "URL"}  # what no file says of its row
+_LINKED: Final = ("Execution", "Asset_Type")  # an asset's row is linked to these
 _NAMED: Final = 3  # so many differences are told
 
 
@@ -54,8 +55,9 @@ class Inventory:
         self._files = [(run, file) for run in runs for file in run.files]
         self.tables = sorted({str(file.asset.table) for _, file in self._files})
         self._rows = {table: server.rows(table) for table in self.tables}
-        self._links = {table: server.rows(f"{table}_Execution") for table in self.tables}
-        self._types = {table: server.rows(f"{table}_Asset_Type") for table in self.tables}
+        self._links, self._types = (
+            {table: server.rows(f"{table}_{other}") for table in self.tables} for other in _LINKED
+        )
         self._versions = [v for table in self.tables for v in server.versions(_short(table))]
         self._names: dict[str, str] = {
             row["RID"]: row["Filename"] for rows in self._rows.values() for row in rows
@@ -80,6 +82,7 @@ class Inventory:
         yield self._execution_links()
         yield self._type_links()
         yield self._statuses()
+        yield self._other_tables()
         yield self._patience(requests)
         yield self._receipts()
         yield self._manifests()
@@ -134,16 +137,28 @@ class Inventory:
         return compare("status", "executions, Uploaded where they were Stopped", expected, found)
 
     def _patience(self, requests: Path) -> Check:
-        """Look for files in what the server was asked before their executions had ended."""
+        """Look when the server first heard of each file: its execution had ended by then."""
         log = requests.read_bytes()
         names = Counter(file.asset.name for _, file in self._files)
+        alone = [(run, file) for run, file in self._files if names[file.asset.name] == 1]
+        expected = [(run.rid, file.asset.name, "after") for run, file in alone]
+        found = [(run.rid, file.asset.name, _heard(log, file, run.heard)) for run, file in alone]
+        return compare("patience", "files sent only after their run had ended", expected, found)
+
+    def _other_tables(self) -> Check:
+        """Look for rows that are younger than our first execution, and nobody's."""
+        executions = self._server.rows("deriva-ml:Execution")
+        since = min(row["RCT"] for row in executions)
+        ours = {"deriva-ml:Execution", *self.tables}
+        ours |= {f"{table}_{other}" for table in self.tables for other in _LINKED}
         found = [
-            (run.rid, file.asset.name)
-            for run, file in self._files
-            if names[file.asset.name] == 1  # nobody else's
-            and quote(file.asset.name, safe="").encode() in log[: run.heard]
+            (table, row["RID"])
+            for table in self._server.tables()
+            if table not in ours
+            for row in self._server.rows(table)
+            if row["RCT"] >= since
         ]
-        return compare("patience", "files sent before their run had ended", [], found)
+        return compare("other tables", "new rows", [], found)
 
     def _receipts(self) -> Check:
         expected = [
@@ -194,6 +209,12 @@ def _told(file: Written) -> dict[str, Any]:
 def _fact(table: str, row: Mapping[str, Any]) -> Fact:
     values = sorted(row.items())
     return table, *(f"{k}={v}" for k, v in values if k not in _UNTOLD and v is not None)
+
+
+def _heard(log: bytes, file: Written, end: int) -> str:
+    """Return when a log of requests first names a file: before or after its byte *end*."""
+    at = log.find(quote(file.asset.name, safe="").encode())
+    return "never" if at < 0 else "before" if at < end else "after"
 
 
 def _short(table: str) -> str:

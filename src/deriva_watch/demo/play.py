@@ -22,7 +22,7 @@ from deriva_watch.demo.screen import RunView, Show, look
 from deriva_watch.demo.server import Server
 
 TIMEOUT_S: Final = 120.0
-_LATENCY_MS: Final = 25  # as if the server were in the next town: a step can be seen
+_LATENCY_MS: Final = 50  # as if the server were in another town: the steps can be seen
 _TICK_S: Final = 0.1
 _STOPPED: Final = 128 + signal.SIGTERM
 
@@ -59,8 +59,8 @@ class Folder:
 
     @property
     def config(self) -> Path:
-        """The daemon's settings."""
-        return self.root / "config.toml"
+        """The daemon's settings, where every command finds them."""
+        return self.root / "deriva-watch.toml"
 
     @property
     def prefix(self) -> Path:
@@ -157,7 +157,8 @@ def _watch(
     """Show how far everything is until all is in."""
     deadline_s = time.monotonic() + TIMEOUT_S
     while True:
-        done = writing.done() and writing.result() is None
+        if done := writing.done():
+            writing.result()  # raises what went wrong there
         views = look(folder.journal_url, runs)
         show(views)
         pending = [view for view in views if view.state != ExecutionState.UPLOADED]

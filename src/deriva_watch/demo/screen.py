@@ -27,6 +27,7 @@ _SHARES: Final = {  # of the way that a file has behind it
     FileState.RECORDED: 0.9,
     FileState.LINKED: 1.0,
 }
+_STUCK: Final = {ExecutionState.WAITING, ExecutionState.REFUSED}
 _SYMBOLS: Final = {
     "filling": ("○", "cyan"),
     "ready": ("○", "cyan"),
@@ -151,7 +152,8 @@ class _Lines:
 
     def show(self, views: Sequence[RunView]) -> None:
         for view in views:
-            self._tell(view.run.rid, view.state, f"{view.run.rid} ({view.run.script.title})")
+            why = f": {view.why}" if view.state in _STUCK else ""
+            self._tell(view.run.rid, view.state, f"{view.run.rid} {view.run.script.title}{why}")
             for file in view.files:
                 if file.state == FileState.LINKED:
                     self._tell(f"{view.run.rid}/{file.name}", file.state, file.name)

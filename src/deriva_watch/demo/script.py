@@ -73,7 +73,7 @@ def earlier() -> Script:
     """Return the execution whose directory is there before the daemon."""
     notebook = {"cells": [], "metadata": {"kernelspec": {"name": "python3"}}, "nbformat": 4}
     return Script(
-        "was there before the daemon",
+        "there before the daemon",
         Typed(),
         (
             _one("analysis.ipynb", _ASSET, "Notebook_Output", notebook, 0),
@@ -91,7 +91,7 @@ def later() -> tuple[Script, ...]:
 def _microscope() -> Script:
     names = ("scan_01.png", "scan_02.png", "scan 03 (retake).png", "scan_04.PNG")
     return Script(
-        f"a microscope: metadata in its paths, says {MARKER}",
+        f"microscope, ends with {MARKER}",
         Tree(),
         tuple(_scan(name, number) for number, name in enumerate(names)),
         end_s=5.0,
@@ -117,7 +117,7 @@ def _training() -> Script:
     model = Asset("model.v2.pt", _ASSET, ("Model_File",), text="Weights after the last epoch")
     picture = Asset("overlay.png", _IMAGE, ("Image", "Output_File"), overlay, "What it looks at")
     return Script(
-        "a training run: flat files and a manifest, a model of 60 MB",
+        "training run, model of 60 MB",
         Flat(),
         (
             _one("config.json", _METADATA, "Execution_Config", config, 0.2),
@@ -136,7 +136,7 @@ def _evaluation() -> Script:
     again_s = 2.0 + SILENCE_S
     both = Burst(0.5, 15), Burst(again_s, 15)
     return Script(
-        f"an evaluation: silent for {SILENCE_S:.0f} s, then it goes on",
+        f"evaluation, silent for {SILENCE_S:.0f} s",
         Flat(),
         (
             _calibration("Execution_Asset", 0.4),

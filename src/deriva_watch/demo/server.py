@@ -44,6 +44,13 @@ class Server:
         """Return the catalog's /schema document."""
         return self._ask("GET", f"{self._catalog}/schema").json()
 
+    def tables(self) -> list[str]:
+        """Return the name of every table that is not the server's own, as "schema:table"."""
+        schemas = self.schema()["schemas"]
+        return [
+            f"{name}:{t}" for name in schemas if name != "public" for t in schemas[name]["tables"]
+        ]
+
     def rows(self, table: str) -> list[Row]:
         """Return all rows of "schema:table"."""
         found: list[Row] = self._ask("GET", f"{self._catalog}/entity/{table}").json()

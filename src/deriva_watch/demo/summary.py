@@ -2,12 +2,12 @@
 
 import shutil
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from rich.console import Group, RenderableType
 from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
 from deriva_watch.core.observation import RECEIPT_NAME
@@ -22,69 +22,57 @@ def document(folder: Folder, outcome: Outcome) -> dict[str, Any]:
         "verified": outcome.verified,
         "seconds": outcome.seconds,
         "folder": str(folder.root),
-        "checks": [
-            {
-                "name": check.name,
-                "passed": check.passed,
-                "expected": check.expected,
-                "found": check.found,
-            }
-            for check in outcome.checks
-        ],
+        "checks": [asdict(check) | {"passed": check.passed} for check in outcome.checks],
     }
 
 
-def render(folder: Folder, outcome: Outcome) -> RenderableType:
+def render(folder: Folder, outcome: Outcome) -> Text:
     """Return the outcome for people."""
     figures = outcome.figures
-    said = (
-        f"{figures['files']} files of {figures['executions']} executions, "
-        f"{decimal(figures['bytes'])}, became {figures['objects']} objects, {figures['rows']} rows "
-        f"and {figures['links']} links in {outcome.seconds:.0f} s."
-    )
-    verdict = (
-        Text("Verified.", "bold green") if outcome.verified else Text("Not verified!", "bold red")
-    )
-    return Group(
-        Text("\nThe server was asked for everything:", "bold"),
-        _checks(outcome.checks),
-        Text.assemble("\n", verdict, " ", said),
-        Text(
-            "calibration.json is in two executions: stored and recorded once, linked twice.\n"
-            "The evaluation was silent for longer than the daemon waits; its status said Running."
+    verdict = ("Verified.", "bold green") if outcome.verified else ("Not verified!", "bold red")
+    return Text.assemble(
+        ("\nThe server was asked for everything\n", "bold"),
+        *(_line(check) for check in outcome.checks),
+        "\n",
+        verdict,
+        f" {figures['files']} files of {figures['executions']} executions became "
+        f"{figures['objects']} objects, {figures['rows']} rows\n"
+        f"and {figures['links']} links: {decimal(figures['bytes'])} in {outcome.seconds:.0f} s. "
+        "calibration.json, which two executions have,\n"
+        "is stored and recorded once and linked twice. The evaluation was silent for\n"
+        "longer than the daemon waits, but its status said Running.\n",
+        ("\nLook around\n", "bold"),
+        *(
+            f"  {command:<34} {about}".rstrip() + "\n"
+            for command, about in _commands(folder, outcome)
         ),
-        Text("\nLook around", "bold"),
-        _commands(folder, outcome),
     )
 
 
-def _checks(checks: tuple[Check, ...]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for check in checks:
-        mark = Text("  ✔", "green") if check.passed else Text("  ✘", "bold red")
-        table.add_row(mark, check.name, Text(check.expected))
-        if not check.passed:
-            table.add_row("", "", Text(f"found {check.found}", "red"))
-    return table
+def _line(check: Check) -> Text:
+    if check.passed:
+        return Text.assemble(("  ✔ ", "green"), f"{check.name:<12} {check.expected}\n")
+    answer = f"{check.name:<12} {check.expected}\n{'found':>16} {check.found}\n"
+    return Text.assemble(("  ✘ ", "bold red"), (answer, "red"))
 
 
-def _commands(folder: Folder, outcome: Outcome) -> Table:
-    program, config = _program(), f"--config {quote(str(folder.config))}"
-    last = outcome.runs[-1]
-    server = f"--data {quote(str(folder.sandbox))} --listen {outcome.host}"
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for about, text in (
-        ("what came in", f"{program} status {config}"),
-        ("one execution", f"{program} show {last.rid} {config}"),
-        ("its receipt", str(last.root / RECEIPT_NAME)),
-        ("the daemon's log", str(folder.log)),
-        ("the server again", f"{program} sandbox {server}"),
-        ("the daemon again", f"{program} run {config}"),
-        ("remove it all", f"rm -r {quote(str(folder.root))}"),
-    ):
-        table.add_row(f"  {about}", Text(text, overflow="fold"))
-    return table
+def _commands(folder: Folder, outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    last, root, program = outcome.runs[-1], quote(str(folder.root)), _program()
+    receipt = (last.root / RECEIPT_NAME).relative_to(folder.root)
+    server = f"{program} sandbox --data {folder.sandbox.name} --listen {outcome.host}"
+    return (
+        (f"cd {root}", ""),
+        (f"{program} status", "# what came in"),
+        (f"{program} show {last.rid}", "# why it counted as complete; its files"),
+        (f"less {receipt}", ""),
+        (f"less {folder.log.name}", "# every step, one JSON object a line"),
+        (f"{server} &", ""),
+        (f"{program} run", "# server and daemon once more: write something"),
+        (f"rm -r {root}", ""),
+    )
 
 
 def _program() -> str:
-    return "deriva-watch" if shutil.which("deriva-watch") else f"{sys.executable} -m deriva_watch"
+    """Return how `deriva-watch` is called from anywhere."""
+    beside = Path(sys.executable).with_name("deriva-watch")
+    return "deriva-watch" if shutil.which("deriva-watch") else quote(str(beside))

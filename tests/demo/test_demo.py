@@ -1,0 +1,211 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.model import read_model
+from deriva_watch.demo import script
+from deriva_watch.demo.check import Inventory
+from deriva_watch.demo.layouts import Desk
+from deriva_watch.demo.play import Folder, play
+from deriva_watch.demo.producer import Run, Written
+from deriva_watch.demo.screen import look
+from deriva_watch.demo.server import Server
+from running import sandbox
+
+
+def command(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "deriva_watch", *words],
+        capture_output=True, text=True, timeout=150, check=False, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A demo that was played as a person would: its folder, and what the command said."""
+    root = tmp_path_factory.mktemp("demo") / "folder"
+    return Folder(root), command("demo", "--json", "--data", str(root))
+
+
+def test_a_demo_ends_with_one_verified_line(demo):
+    """Sixteen files in four executions, one of them the same in two."""
+    _, done = demo
+
+    outcome = json.loads(done.stdout)
+
+    failed = [check for check in outcome["checks"] if not check["passed"]]
+    assert failed == []
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+    wanted = {"executions": 4, "files": 16, "objects": 15, "rows": 15, "links": 32}
+    assert wanted == {name: outcome[name] for name in wanted}
+    assert outcome["verified"] is True
+    assert 60_000_000 < outcome["bytes"] < 100_000_000
+    assert 5 < outcome["seconds"] < 60
+
+
+def test_its_folder_answers_questions_afterwards(demo):
+    """`cd FOLDER; deriva-watch status` finds the settings, and no daemon is left."""
+    folder, _ = demo
+
+    status = json.loads(command("status", "--json", cwd=folder.root).stdout)
+
+    assert status["daemon"] is None
+    assert status["executions"]["uploaded"] == 4
+    assert status["files"]["linked"] == 16
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
+    """Nothing in it is touched."""
+    (tmp_path / "thesis.tex").touch()
+
+    done = command("demo", "--data", str(tmp_path))
+
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert [tmp_path / "thesis.tex"] == list(tmp_path.iterdir())
+
+
+def test_a_daemon_that_dies_is_told_with_the_end_of_its_log(tmp_path):
+    """Its journal cannot be made, because a file is where the folder should be."""
+    (tmp_path / "state").touch()
+
+    with pytest.raises(TroubleError, match=r"the daemon ended with status 2: .*journal"):
+        play(Folder(tmp_path), lambda _: None)
+
+
+def test_a_demo_that_is_stopped_leaves_no_process_behind(tmp_path):
+    """Neither daemon nor server; the exit status is that of the signal."""
+    words = [sys.executable, "-m", "deriva_watch", "demo", "--data", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (log := tmp_path / "daemon.log").exists() or "watched" not in log.read_text():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+
+    assert process.returncode == 143
+    ended = json.loads(log.read_text().splitlines()[-1])
+    assert ended["event"] == "daemon.stopped"
+    (host,) = json.loads((tmp_path / "sandbox" / "owner-credential.json").read_text())
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{host}/ermrest", timeout=5)
+
+
+def test_files_are_shown_before_the_journal_knows_them(tmp_path):
+    """Nothing of them but what is written so far."""
+    scripts = script.later()
+    file = scripts[0].files[0]
+    run = Run(scripts[0], "1-RUN", tmp_path, (Written(file.asset, tmp_path / "f", "f", 3),))
+
+    (view,) = look(f"sqlite:///{tmp_path}/journal.db", [run])
+
+    assert view.state == "filling"
+    assert [(f.size_bytes, f.state, f.share) for f in view.files] == [(3, "filling", 0.0)]
+
+
+# ------------------------------------------------------------------ what the check finds
+
+
+class Altered:
+    """A copy of the demo's server and executions, served again, with a hand in it."""
+
+    def __init__(self, folder, ready):
+        self.folder = folder
+        self.server = Server(ready)
+        self.http = self.server._session
+        self.catalog = self.server._catalog
+
+    def runs(self):
+        """Return the executions as their files lie there."""
+        model = read_model(self.server.schema())
+        rids = {row["Description"]: row["RID"] for row in self.server.rows("deriva-ml:Execution")}
+        return [
+            self._run(each, Desk(self.folder.prefix, rids[each.title], model))
+            for each in (script.earlier(), *script.later())
+        ]
+
+    def _run(self, each, desk):
+        root = desk.prefix / "deriva-ml" / "execution" / desk.rid
+        paths = [each.layout.path(desk, file.asset) for file in each.files]
+        files = [
+            Written(file.asset, path, path.relative_to(root).as_posix())
+            for file, path in zip(each.files, paths, strict=True)
+        ]
+        for file in files:
+            content = file.path.read_bytes()
+            file.size_bytes = len(content)
+            file.md5.update(content)
+            file.sha256.update(content)
+        return Run(each, desk.rid, root, tuple(files), heard=0)
+
+    def failed(self, runs=None):
+        """Return the names of the checks that do not pass, with what they found."""
+        checks = Inventory(self.server, runs or self.runs()).checks(self.folder.requests)
+        return {check.name: check.found for check in checks if not check.passed}
+
+    def delete(self, path):
+        """Delete rows."""
+        self.http.delete(f"{self.catalog}/entity/{path}").raise_for_status()
+
+    def update(self, table, column, rid, value):
+        """Set a column of a row."""
+        url = f"{self.catalog}/attributegroup/{table}/RID;{column}"
+        self.http.put(url, json=[{"RID": rid, column: value}]).raise_for_status()
+
+    def first(self, table):
+        """Return the first row of a table."""
+        return self.server.rows(table)[0]
+
+
+@pytest.fixture
+def altered(demo, tmp_path):
+    """The demo's folder, copied; its server runs again."""
+    folder = Folder(tmp_path / "folder")
+    shutil.copytree(demo[0].root, folder.root)
+    with sandbox(folder.sandbox) as ready:
+        yield Altered(folder, ready)
+
+
+def test_a_demo_can_be_checked_again(altered):
+    assert altered.failed() == {}
+
+
+def test_everything_that_is_tampered_with_is_named_by_its_own_check(altered):
+    """One link, type, value, status, version, byte, receipt, row and time each."""
+    http, server, folder = altered.http, altered.server, altered.folder
+    runs, image = altered.runs(), altered.first("demo:Image")
+    link = altered.first("demo:Image_Execution")
+    kind = altered.first("deriva-ml:Execution_Asset_Asset_Type")
+    name = image["URL"].rpartition(":")[0]
+    model = max(folder.sandbox.rglob("*"), key=lambda path: path.stat().st_size)
+    receipt = runs[1].root / "deriva-watch-receipt.json"
+
+    altered.delete(f"demo:Image_Execution/RID={link['RID']}")
+    altered.delete(f"deriva-ml:Execution_Asset_Asset_Type/RID={kind['RID']}")
+    altered.update("demo:Image", "Acquisition_Date", image["RID"], "1999-12-31")
+    altered.update("deriva-ml:Execution", "Status", runs[0].rid, "Stopped")
+    http.put(server.url + name, data=b"another version").raise_for_status()
+    with model.open("r+b") as stored:
+        stored.write(b"other bytes")
+    receipt.write_text(receipt.read_text().replace('"rid": "1-', '"rid": "2-', 1))
+    server.insert("demo:Subject", [{"Name": "stray"}])
+    runs[0].heard = folder.requests.stat().st_size
+
+    failed = altered.failed(runs)
+    assert f"missing: demo:Image scan_01.png {link['Execution']} Output" in failed["executions"]
+    assert f"{kind['Asset_Type']}" in failed["asset types"]
+    assert "Acquisition_Date=1999-12-31" in failed["rows"]
+    assert f"missing: {runs[0].rid} Uploaded" in failed["status"]
+    assert f"not expected: {name}" in failed["objects"]
+    assert "missing: model.v2.pt" in failed["contents"]
+    assert " 2-" in failed["receipts"]
+    assert "not expected: demo:Subject" in failed["other tables"]
+    assert f"not expected: {runs[0].rid} analysis.ipynb before" in failed["patience"]
+    assert "manifests" not in failed
