@@ -342,6 +342,14 @@ def test_another_page_than_the_servers_is_no_answer():
             catalog.model()
 
 
+def test_a_body_that_somebody_else_accepted_is_not_stored():
+    with (
+        talking([answer(200, "Maintenance")]) as (_, server),
+        pytest.raises(TransientError, match="this is no object store"),
+    ):
+        Hatrac(server).put(small(1), io.BytesIO(b"x"))
+
+
 def test_what_cannot_be_sent_is_refused():
     with talking() as (_, server), pytest.raises(RefusedError, match="cannot be sent"):
         Hatrac(server).put(

@@ -1,6 +1,7 @@
 """Hatrac: objects and their versions, whole or in chunks."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
@@ -34,12 +35,9 @@ class Hatrac:
             if error.status in {_MISSING, _CONFLICT}:
                 return None
             raise
-        if "Content-Location" not in headers:
-            why, then = "it is a namespace", "Change the object's name in the bulk specification."
-            raise RefusedError(f"cannot look at the object {name}", why, then)
         md5 = headers.get("Content-MD5")
         return ObjectVersion(
-            url=_path(headers["Content-Location"]),
+            url=_path(headers, "Content-Location", name),
             etag=headers["ETag"],
             size_bytes=int(headers.get("Content-Length", 0)),  # Apache leaves a zero out (measured)
             md5=b64decode(md5).hex() if md5 else None,
@@ -80,16 +78,15 @@ class Hatrac:
         }
         try:
             with self._asking(f"store {head.name}"):
-                answer = self._store.put(head.name, _part(body, head.size_bytes), headers=headers)
+                part = _part(body, head.size_bytes)
+                stored = self._store.put(head.name, part, headers=headers).headers
         except RefusedError as error:
             if error.status == _CHANGED:
                 return None
             if error.status == _CONFLICT and "already in use" in error.why:
-                raise TransientError(
-                    error.what, f"somebody else makes it now; {error.why}"
-                ) from None
+                raise TransientError(error.what, error.why) from None
             raise
-        return _path(answer.headers["Location"])
+        return _path(stored, "Location", head.name)
 
     def open_job(self, head: ObjectHead, chunk_bytes: int) -> str:
         """Create an upload job and return its URL.
@@ -106,8 +103,8 @@ class Hatrac:
             **({"content-disposition": disposition} if disposition else {}),
         }
         with self._asking(f"begin to store {head.name}"):
-            answer = self._store.post(f"{head.name};upload", json=job)
-        return _path(answer.headers["Location"])
+            made = self._store.post(f"{head.name};upload", json=job).headers
+        return _path(made, "Location", head.name)
 
     def job_is_open(self, job: str) -> bool:
         """Tell whether the job still takes chunks from us."""
@@ -126,12 +123,12 @@ class Hatrac:
         """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
         try:
             with self._asking(f"finish {job}"):
-                answer = self._store.post(job)
+                stored = self._store.post(job).headers
         except RefusedError as error:
             if error.status == _MISSING:
                 return None
             raise
-        return _path(answer.headers["Location"])
+        return _path(stored, "Location", job)
 
     def cancel_job(self, job: str) -> None:
         """Cancel an unfinished job; one that is gone, or another identity's, stays as it is."""
@@ -209,5 +206,10 @@ def _content_type(head: ObjectHead) -> str:
     return head.content_type or str(guess_content_type(name))
 
 
-def _path(location: str) -> str:
+def _path(headers: Mapping[str, str], field: str, name: str) -> str:
+    """Return the path in a header that Hatrac gives with every object."""
+    if field not in headers:
+        what, why = f"cannot rely on what was said of {name}", f"the answer has no {field}"
+        raise TransientError(what, f"{why}: this is no object store, or no object but a namespace")
+    location = headers[field]
     return urlsplit(location).path if "://" in location else location
