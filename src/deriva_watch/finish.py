@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.core.errors import RefusedError, TroubleError
+from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.observation import Observation
@@ -154,9 +154,12 @@ class Finisher:
             ],
             "notices": upload.notices,
         }
-        kept = receipts.write_receipt(
-            self.intake.settings.state_directory, self.server, execution.rid, receipt
-        )
+        folder = self.intake.settings.state_directory
+        try:
+            kept = receipts.write_receipt(folder, self.server, execution.rid, receipt)
+        except OSError as error:
+            what = f"cannot write the receipt of execution {execution.rid}"
+            raise TransientError(what, f"{folder}: {error.strerror}") from error
         try:
             receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:

@@ -117,12 +117,15 @@ class Files:
 
     def _store(self, upload: Upload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]
+        moved = self._moved(path, "send")
+
+        def verify() -> None:
+            upload.disk.verify(asset.entry)
+
         with upload.disk.open(asset.entry) as body:
-            facts = self.depositor.deposit(
-                asset,
-                record,
-                body,
-                self._moved(path, "send"),
-                lambda: upload.disk.verify(asset.entry),
-            )
+            try:
+                facts = self.depositor.deposit(asset, record, body, moved, verify)
+            except RefusedError:
+                verify()  # bytes that changed on the way do not fit their digest: no refusal
+                raise
         upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down
