@@ -357,6 +357,39 @@ def test_what_cannot_be_sent_is_refused():
         )
 
 
+def test_a_body_is_read_in_large_blocks_and_never_whole():
+    asked = []
+
+    class Body(io.BytesIO):
+        def read(self, size=-1):
+            asked.append(size)
+            return super().read(size)
+
+    content = bytes(5_000_000)
+    stored = answer(201, "", "Location: /hatrac/a/b:V1")
+    with talking([stored]) as (listener, server):
+        Hatrac(server).put(small(len(content)), Body(content))
+
+    assert listener.requests[0][1] == content
+    assert max(asked) == 1024 * 1024
+
+
+def test_the_kernel_is_asked_to_notice_a_dead_host():
+    """While nothing is acknowledged, neither our data nor its questions."""
+    with talking([SESSION]) as (_, server):
+        server.session()
+        pools = server._session.get_adapter("http://").poolmanager.pools
+        [key] = pools.keys()
+        [kept] = [each.sock for each in pools[key].pool.queue if each]
+
+        def option(level, name):
+            return kept.getsockopt(level, name)
+
+        assert option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+        assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert option(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_threads_share_as_many_connections_as_they_may():
     """Four threads, three connections: one for bodies and two spare ones."""
     with talking(*[[answer(404)] * 120] * 3, connections=1) as (listener, server):

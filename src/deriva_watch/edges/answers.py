@@ -36,7 +36,7 @@ _MEANING: Final = {
 }
 _REMEDY: Final = {
     403: f"Ask the administrator of the catalog for the right, {_RETRY}",
-    404: f"Check server.host and server.catalog in the settings, {_RETRY}",
+    404: f"Check that it is there, and server.host and server.catalog, {_RETRY}",
     413: f"Lower transfer.chunk_bytes in the settings, {_RETRY}",
 }
 
