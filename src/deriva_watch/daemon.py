@@ -4,18 +4,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from os import getpid
 from types import FrameType
 
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.completion import CompletionPolicy
-from deriva_watch.core.errors import CredentialError
 from deriva_watch.core.events import DaemonStarted, DaemonStopped
 from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
+from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.engine.ports import Catalog
 from deriva_watch.gate import Gate
 from deriva_watch.lookout import Lookout
 from deriva_watch.orders import Orders
@@ -32,7 +32,8 @@ def serve(settings: Settings) -> int:
         connect(settings, source, required=False) as (server, missing),
         assemble(settings, server, emit, ending.stop) as pipeline,
     ):
-        gate = Gate(settings.server.host, emit, server.session, _renewal(source, server))
+        probe = _probe(server, pipeline.catalog)
+        gate = Gate(settings.server.host, emit, probe, _renewal(source, server))
         emit(
             DaemonStarted(
                 version=version("deriva-watch"),
@@ -46,7 +47,8 @@ def serve(settings: Settings) -> int:
         if missing:
             gate.close(missing)
         lookout = Lookout(pipeline, _policy(settings), gate.check)
-        Service(pipeline, lookout, gate, Orders.of(settings), ending.stop).run()
+        hindrances = Hindrances(settings.state_directory)
+        Service(pipeline, lookout, gate, Orders.of(settings), ending.stop, hindrances).run()
     took_s = round(time.monotonic() - ending.at_s, 3)
     emit(DaemonStopped(signal=signal.Signals(ending.number).name, seconds=took_s))
     return ending.number
@@ -67,15 +69,22 @@ class _Ending:
             self.stop.set()
 
 
+def _probe(server: Server, catalog: Catalog) -> Callable[[], None]:
+    def probe() -> None:
+        """Ask who we are, and whether we may look at the catalog."""
+        server.session()
+        catalog.model()
+
+    return probe
+
+
 def _renewal(source: CredentialSource, server: Server) -> Callable[[], bool]:
     def renew() -> bool:
         """Take the credential that its source has now, if that changed."""
         if not source.changed():
             return False
-        with suppress(CredentialError):
-            server.set_credential(source.read())
-            return True
-        return False
+        server.set_credential(source.read())
+        return True
 
     return renew
 

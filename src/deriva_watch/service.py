@@ -5,24 +5,41 @@
 The caller's thread looks and judges; worker threads take ready executions through the pipeline.
 """
 
+import math
 import queue
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.debounce import DebounceQueue
-from deriva_watch.core.errors import CredentialError, ServerAwayError, TransientError
-from deriva_watch.core.events import Crashed, Noticed, RootMissing, RootWatched, WatchLost
+from deriva_watch.core.errors import (
+    CredentialError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+    TroubleError,
+)
+from deriva_watch.core.events import (
+    Crashed,
+    JournalFailed,
+    Noticed,
+    RootMissing,
+    RootWatched,
+    WatchLost,
+)
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges import scanner, systemd
+from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
+from deriva_watch.intake import execution_root
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
@@ -44,10 +61,12 @@ class Service:
     gate: Gate
     orders: Orders
     stop: threading.Event
+    hindrances: Hindrances
     _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
     _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
     _costs_s: dict[Key, float] = field(default_factory=dict)
     _rescan_at_s: dict[Path, float] = field(default_factory=dict)
+    _journal_failed_s: float = -math.inf
     _ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -66,7 +85,7 @@ class Service:
             self._rescan()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
-                self._tick(watcher)
+                self._run_once(lambda: self._tick(watcher))
         finally:
             systemd.notify("STOPPING=1")
             self.stop.set()
@@ -76,6 +95,17 @@ class Service:
             for worker in workers:
                 if worker.ident is not None:
                     worker.join(max(0.0, ends_s - time.monotonic()))
+            self.hindrances.clear()
+
+    def _run_once(self, work: Callable[[], None]) -> None:
+        """Do *work*; while the journal cannot be written it waits, and says so once."""
+        try:
+            work()
+        except TransientError as error:
+            self._journal_failed_s = time.monotonic()
+            if self.hindrances.put("the journal", error):
+                self.pipeline.emit(JournalFailed(what=error.what, why=error.why, next=error.next))
+            self.stop.wait(AGAIN_S)
 
     # ------------------------------------------------------------------ looking
 
@@ -85,7 +115,9 @@ class Service:
             self._tell_root(prefix, mode)
             self._rescan_at_s.pop(prefix, None)
         self._rescan()
-        self.gate.is_open()
+        self._ask_server()
+        if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
+            self.hindrances.put("the journal", None)
         for record in self.orders.take(self.pipeline.journal):
             self._due.hint((Path(record.prefix), record.rid), _in(0))
         self._wake_waiting()
@@ -103,23 +135,33 @@ class Service:
             except queue.Empty:
                 continue
 
+    def _ask_server(self) -> None:
+        """See whether the server can be worked with; once it can again, look at everything."""
+        was_closed = self.gate.error is not None
+        if self.gate.is_open() and was_closed:
+            self._rescan_at_s.clear()
+        self.hindrances.put("the server", self.gate.error)
+
     def _hint(self, key: Key) -> None:
         self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
 
     def _look(self, key: Key) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""
-        start_s = time.monotonic()
+        start_s, trouble = time.monotonic(), None
         try:
             again_at = self.lookout.look(key)
-        except (ServerAwayError, CredentialError) as error:
-            self.gate.close(error)
+        except (ServerAwayError, CredentialError, RefusedError) as error:
+            self.gate.close(error)  # what is refused for one would be refused for all
             again_at = _in(AGAIN_S)
         except TransientError as error:
-            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(error)))
+            trouble = error if error is not self.gate.error else None
             again_at = _in(AGAIN_S)
         except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others
             self._crashed(f"look at {key[1]}")
             again_at = _in(60.0)
+        about = str(execution_root(*key))
+        if self.hindrances.put(about, trouble) and trouble:
+            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))
         self._costs_s[key] = time.monotonic() - start_s
         if again_at is not None:
             self._due.hint(key, again_at)
@@ -129,12 +171,17 @@ class Service:
 
     def _tell_root(self, prefix: Path, mode: Mode) -> None:
         """Report that a root is watched, or that it is not there."""
+        missing = None
         if mode is Mode.MISSING:
-            then = f"It is watched as soon as it is there: mkdir -p {prefix}"
-            why = f"there is no {prefix / ROOT / 'execution'}"
-            self.pipeline.emit(RootMissing(prefix=str(prefix), why=why, next=then))
+            missing = TroubleError(
+                f"cannot watch {prefix}",
+                f"there is no {prefix / ROOT / 'execution'}",
+                f"It is watched as soon as it is there: mkdir -p {prefix}",
+            )
+            self.pipeline.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
         else:
             self.pipeline.emit(RootWatched(prefix=str(prefix), observer=mode))
+        self.hindrances.put(str(prefix), missing)
 
     def _rescan(self) -> None:
         """Look at every directory of the roots whose time has come."""
@@ -147,8 +194,10 @@ class Service:
         try:
             found = set(scanner.execution_directories(prefix))
         except OSError as error:
-            why = f"{prefix} cannot be listed: {error.strerror}"
-            self.pipeline.emit(WatchLost(prefix=str(prefix), why=why))
+            why = f"{error.filename} cannot be listed: {error.strerror}"
+            then = "Let the user of the daemon read it; it is looked at again by itself."
+            if self.hindrances.put(str(prefix), TroubleError(f"cannot watch {prefix}", why, then)):
+                self.pipeline.emit(WatchLost(prefix=str(prefix), why=why))
             return
         if prefix.is_dir():  # a root that is not mounted has lost nothing
             known = self.pipeline.journal.executions(prefix=str(prefix))
@@ -174,24 +223,40 @@ class Service:
 
     def _work(self) -> None:
         """Take ready executions through the pipeline, one at a time, until stopped."""
+        held: list[ExecutionRecord] = []
         while not self.stop.is_set():
-            record = self._claim()
-            if record is None:
-                self._ready.clear()
-                self._ready.wait(TICK_S)
-                continue
             try:
-                outcome = self.pipeline.process(record)
-            except Exception:  # noqa: BLE001  # the claim is void at the next start; others go on
-                self._crashed(f"upload of {record.rid}")
-                continue
-            if outcome.error:
-                self.gate.close(outcome.error)
-            if outcome.record.state is ExecutionState.FILLING:
-                self._hints.put((Path(record.prefix), record.rid))
+                self._run_once(lambda: self._work_once(held))
+            except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
+                self._crashed("an uploader")
+                self.stop.wait(AGAIN_S)
+
+    def _work_once(self, held: list[ExecutionRecord]) -> None:
+        """Take one execution through; it stands in *held* until its end is written down."""
+        while held:
+            self._give_back(held[-1])
+            held.pop()
+        record = self._claim()
+        if record is None:
+            self._ready.clear()
+            self._ready.wait(TICK_S)
+            return
+        held.append(record)
+        outcome = self.pipeline.process(record)
+        held.pop()
+        if outcome.error:
+            self.gate.close(outcome.error)
+        if outcome.record.state is ExecutionState.FILLING:
+            self._hints.put((Path(record.prefix), record.rid))
 
     def _claim(self) -> ExecutionRecord | None:
         return self.pipeline.journal.claim() if self.gate.error is None else None
+
+    def _give_back(self, record: ExecutionRecord) -> None:
+        """Let go of an execution whose end could not be written into the journal."""
+        journal = self.pipeline.journal
+        if journal.execution(record.id).state is ExecutionState.UPLOADING:
+            journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])
 
     def _crashed(self, where: str) -> None:
         text = traceback.format_exc()

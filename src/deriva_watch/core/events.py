@@ -195,6 +195,31 @@ class CredentialNeeded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogRefused(Event):
+    """There is no such catalog, or it may not be read; work pauses until that is mended."""
+
+    NAME: ClassVar[str] = "catalog.refused"
+    LEVEL: ClassVar[str] = "error"
+
+    host: str
+    what: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFailed(Event):
+    """The journal cannot be written; what it does not have is done again once it can."""
+
+    NAME: ClassVar[str] = "journal.failed"
+    LEVEL: ClassVar[str] = "error"
+
+    what: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetried(Event):
     """A call failed in passing and is sent again."""
 
@@ -264,6 +289,8 @@ ALL_EVENTS: Final = (
     ServerAway,
     ServerBack,
     CredentialNeeded,
+    CatalogRefused,
+    JournalFailed,
     CallRetried,
     Noticed,
     StatusMoved,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.edges.hindrances import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
 
 OLD: Final = timedelta(days=1)
@@ -30,15 +31,18 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     """Return how things stand.
 
     `oldest_pending_s` is how long the oldest execution that is complete has not been uploaded,
-    0 where there is none; an execution that still fills is its writer's business. `healthy` is
-    false, and `problems` says why, when no daemon runs, something is refused, or the oldest
-    pending execution is older than OLD.
+    0 where there is none; an execution that still fills is its writer's business. `hindrances` is
+    what the daemon waits for, such as the server. `healthy` is false, and `problems` says why, when
+    no daemon runs, it waits, something is refused, or the oldest pending execution is older than
+    OLD.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
     problems = []
     if pid is None:
         problems.append("No daemon is running.")
+    hindrances = read_hindrances(reader.path.parent, pid)
+    problems += [f"{each['what']}: {each['why']}. {each['next']}" for each in hindrances]
     if refused := counts.get(ExecutionState.REFUSED, 0):
         problems.append(f"Refused executions: {refused}. A person must act.")
     if pending_s > OLD.total_seconds():
@@ -50,6 +54,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "problems": problems,
         "journal": _plain(str(reader.path)),
         "daemon": pid,
+        "hindrances": hindrances,
         "executions": _counted(ExecutionState, counts),
         "files": _counted(FileState, reader.file_counts()),
         "oldest_pending_s": pending_s,

@@ -1,0 +1,248 @@
+"""What the daemon needs is not there, or not right: it says so once, waits, and goes on by itself.
+
+In the log stands one event, in `status` the same sentence for as long as it holds.
+"""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from running import Api, command, daemon, sandbox, summed_up, wait_until, write_config, write_files
+
+ASSET = "asset/deriva-ml/Execution_Asset/good.txt"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("server")) as ready:
+        yield ready
+
+
+@pytest.fixture
+def api(server):
+    return Api(server)
+
+
+def directory(prefix, rid):
+    return prefix / "deriva-ml/execution" / rid
+
+
+def drop(prefix, api):
+    """Drop a small execution and return its RID."""
+    rid = api.execution()
+    write_files(directory(prefix, rid), {ASSET: f"of {rid}"})
+    return rid
+
+
+def hindrance(config, about):
+    """Return what `status` says that the daemon waits for, once it does."""
+
+    def found():
+        return next((h for h in summed_up(config)["hindrances"] if h["about"] == about), None)
+
+    return wait_until(found, what=f"nothing was in the way of {about}")
+
+
+def named(daemon, *names):
+    return [event["event"] for event in daemon.events() if event["event"] in names]
+
+
+def is_in(api, rid):
+    """Tell whether the file of an execution is linked on the server, by what the server says."""
+    return rid in {row["Execution"] for row in api.rows("deriva-ml:Execution_Asset_Execution")}
+
+
+# ---------------------------------------------------------------------- the folder
+
+
+def test_a_prefix_that_is_missing_is_waited_for(tmp_path, server, api):
+    prefix = tmp_path / "not/mounted/yet"
+    config = write_config(tmp_path / "settings", server, prefix)
+
+    with daemon(config) as running:
+        told = running.wait_for(lambda event: event["event"] == "root.missing")
+        waits = hindrance(config, str(prefix))
+        rid = drop(prefix, api)
+        running.wait_for_state(rid, "uploaded")
+
+        assert told["why"] == f"there is no {prefix}/deriva-ml/execution"
+        assert f"mkdir -p {prefix}" in told["next"]
+        assert waits["what"] == f"cannot watch {prefix}"
+        assert waits["why"] == told["why"]
+        assert named(running, "root.missing", "root.watched") == ["root.missing", "root.watched"]
+        assert summed_up(config)["hindrances"] == []
+    assert is_in(api, rid)
+
+
+def test_a_prefix_that_is_a_file_is_told_as_one_that_is_missing(tmp_path, server):
+    prefix = tmp_path / "file"
+    prefix.touch()
+    config = write_config(tmp_path / "settings", server, prefix)
+
+    with daemon(config):
+        assert f"there is no {prefix}/deriva-ml/execution" in hindrance(config, str(prefix))["why"]
+
+
+# ---------------------------------------------------------------------- the server
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_a_server_that_is_down_at_the_start_is_waited_for(tmp_path):
+    """Nothing was dropped yet and still it is said; what is dropped meanwhile goes in later."""
+    listen = f"127.0.0.1:{free_port()}"
+    with sandbox(tmp_path / "server", listen=listen) as ready:
+        api = Api(ready)
+        rid = api.execution()
+    prefix, config = (
+        tmp_path / "data",
+        write_config(tmp_path / "settings", ready, tmp_path / "data"),
+    )
+
+    with daemon(config) as running:
+        told = running.wait_for(lambda event: event["event"] == "server.away")
+        waits = hindrance(config, "the server")
+        write_files(directory(prefix, rid), {ASSET: "good"})
+        running.wait_for_state(rid, "filling")
+        with sandbox(tmp_path / "server", listen=listen):
+            running.wait_for_state(rid, "uploaded")
+            assert is_in(api, rid)
+        assert named(running, "server.away", "server.back") == ["server.away", "server.back"]
+
+    assert told["why"] == f"{listen} does not answer: Connection refused"
+    assert (waits["why"], waits["next"]) == (
+        told["why"],
+        "Nothing to do: it is tried again by itself.",
+    )
+
+
+def test_an_upload_to_a_server_that_is_down_says_so_at_once(tmp_path, server):
+    away = {**server, "host": f"127.0.0.1:{free_port()}"}
+    credential = tmp_path / "credential.json"
+    (entry,) = json.loads(Path(server["owner_credential_file"]).read_text()).values()
+    credential.write_text(json.dumps({away["host"]: entry}))
+    config = write_config(
+        tmp_path / "settings", away, tmp_path, server={"credential_file": credential}
+    )
+    write_files(directory(tmp_path, "1-AAAA"), {ASSET: "good"})
+
+    told = command(config, "upload", tmp_path, "--json")
+
+    assert told.returncode == 10
+    assert json.loads(told.stdout)["error"] == {
+        "what": f"cannot log in to {away['host']}",
+        "why": f"{away['host']} does not answer: Connection refused",
+        "next": "Nothing to do: it is tried again by itself.",
+    }
+
+
+def test_a_catalog_that_does_not_exist_is_said_once_and_refuses_no_execution(tmp_path, server, api):
+    rid = api.execution()
+    config = write_config(tmp_path / "settings", server, tmp_path, server={"catalog": "99"})
+    write_files(directory(tmp_path, rid), {ASSET: "good"})
+
+    with daemon(config) as running:
+        told = running.wait_for(lambda event: event["event"] == "catalog.refused")
+        waits = hindrance(config, "the server")
+        assert running.stop() == 143
+        assert named(running, "catalog.refused", "daemon.crashed") == ["catalog.refused"]
+    assert "catalog 99" in told["what"]
+    assert "server.catalog" in told["next"]
+    assert waits["what"] == told["what"]
+    assert summed_up(config)["executions"]["refused"] == 0
+
+    corrected = write_config(tmp_path / "settings", server, tmp_path)
+    with daemon(corrected) as running:
+        running.wait_for_state(rid, "uploaded")
+    assert is_in(api, rid)
+
+
+# ---------------------------------------------------------------------- the credential
+
+
+def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
+    tmp_path, server, api
+):
+    """Without a restart: the daemon reads the file when it changes."""
+    credential = tmp_path / "credential.json"
+    config = write_config(
+        tmp_path / "settings", server, tmp_path, server={"credential_file": credential}
+    )
+    rid = drop(tmp_path, api)
+    wrong = "wrong-" * 5
+
+    with daemon(config) as running:
+        missing = running.wait_for(lambda event: event["event"] == "credential.needed")
+        waits = hindrance(config, "the server")
+        credential.write_text("{ broken")
+        broken = running.wait_for(lambda event: "is not JSON" in event.get("why", ""))
+        credential.write_text(json.dumps({server["host"]: {"bearer-token": wrong}}))
+        unknown = running.wait_for(lambda event: "knows no session" in event.get("why", ""))
+        assert not is_in(api, rid)
+        shutil.copyfile(server["owner_credential_file"], credential)
+        running.wait_for_state(rid, "uploaded")
+        names = named(running, "credential.needed", "server.away", "server.back", "daemon.crashed")
+        log = running.log.read_text()
+
+    assert missing["why"] == waits["why"] == f"there is no {credential}"
+    assert waits["next"].endswith(f"into {credential}.")
+    assert broken["why"] == f"{credential} is not JSON"
+    assert unknown["why"] == f"{server['host']} knows no session for our credential"
+    assert names == [*["credential.needed"] * 3, "server.back"]
+    assert wrong not in log
+    assert is_in(api, rid)
+
+
+def test_a_credential_that_is_renewed_while_the_server_is_away_is_used_when_it_is_back(tmp_path):
+    """The daemon does not wait for another change of the file."""
+    listen, credential = f"127.0.0.1:{free_port()}", tmp_path / "credential.json"
+    with sandbox(tmp_path / "server", listen=listen) as ready:
+        api = Api(ready)
+        rid = drop(tmp_path, api)
+        config = write_config(
+            tmp_path / "settings", ready, tmp_path, server={"credential_file": credential}
+        )
+    with daemon(config) as running:
+        running.wait_for(lambda event: event["event"] == "credential.needed")
+        shutil.copyfile(ready["owner_credential_file"], credential)
+        running.wait_for(lambda event: event["event"] == "server.away")
+        with sandbox(tmp_path / "server", listen=listen):
+            running.wait_for_state(rid, "uploaded")
+            assert is_in(api, rid)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "there is no {file}"),
+        ("[]", "{file} is not a table of hosts"),
+        ('{"elsewhere.example.org": {"bearer-token": "t"}}', "{file} has no entry for it"),
+        ('{"HOST": {"bearer-token": "not-the-right-one"}}', "HOST knows no session for our"),
+    ],
+)
+def test_an_upload_without_a_good_credential_is_an_error_of_the_settings(
+    tmp_path, server, content, why
+):
+    credential = tmp_path / "credential.json"
+    if content is not None:
+        credential.write_text(content.replace("HOST", server["host"]))
+    config = write_config(
+        tmp_path / "settings", server, tmp_path, server={"credential_file": credential}
+    )
+    write_files(directory(tmp_path, "1-AAAA"), {ASSET: "good"})
+
+    told = command(config, "upload", tmp_path, "--json")
+
+    assert told.returncode == 2
+    error = json.loads(told.stdout)["error"]
+    assert error["what"] == f"cannot log in to {server['host']}"
+    assert why.format(file=credential).replace("HOST", server["host"]) in error["why"]
+    assert str(credential) in error["next"] or "login" in error["next"]
+    assert "not-the-right-one" not in told.stdout + told.stderr
