@@ -13,9 +13,8 @@ from deriva_watch.core.observation import Entry, Observation
 from deriva_watch.core.plan import Plan, Rules, Sources, make_plan
 from deriva_watch.core.spec import Spec, bulk_upload_configuration
 
-DOCUMENT: Final = json.loads(
-    (Path(__file__).parent.parent / "data" / "model" / "schema.json").read_text()
-)
+_SCHEMA: Final = Path(__file__).parent.parent / "data" / "model" / "schema.json"
+DOCUMENT: Final = json.loads(_SCHEMA.read_text())
 MODEL: Final = read_model(DOCUMENT)
 SPEC: Final = Spec(bulk_upload_configuration(MODEL))
 

@@ -472,6 +472,16 @@ def test_notices_about_sources_are_passed_on():
     assert planned(said=said).notices == said.notices
 
 
+def test_a_directory_that_cannot_be_listed_is_refused_by_its_name():
+    """Also where a manifest takes it for a file: it is named once."""
+    seen = observed(**{"assets/Image/a.png": "permission denied"})
+
+    left = only_leftover(make_plan(seen, manifest(metadata=DESCRIBED), RULES))
+
+    assert (left.path, left.entry, left.why) == ("assets/Image/a.png", None, "permission denied")
+    assert left.trigger is FileTrigger.REJECTED
+
+
 # ---------------------------------------------------------------- specs of other people
 
 

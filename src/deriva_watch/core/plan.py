@@ -173,11 +173,11 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     for group in groups.values():
         result = _asset(group, said, rules, lone=group[0].key not in flat)
         (assets if isinstance(result, AssetPlan) else leftovers).append(result)  # type: ignore[arg-type]
+    leftovers.extend(_unlisted(seen))
     named = {candidate.key for group in groups.values() for candidate in group} | {
         left.path.removeprefix("assets/") for left in leftovers
     }
     leftovers.extend(_missing(said, named))
-    leftovers.extend(_unlisted(seen))
     return Plan(tuple(assets), tuple(leftovers), said.notices)
 
 
