@@ -21,18 +21,19 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch four executions find their way into a catalog, in about twenty seconds.
+    """Watch four executions find their way into a catalog, in twenty seconds.
 
-    Starts a Deriva server on this machine and the daemon, each as its own process, and plays a
-    program that writes files as real runs do:
+    Starts a Deriva server on this machine and the daemon, each as its own
+    process, and plays a program that writes files as real runs do:
 
     - a directory that was there before the daemon,
-    - a microscope that puts metadata into paths and says .complete,
+    - a microscope that puts metadata into paths and ends with .complete,
     - a training run with a manifest and a model of 60 MB, sent in pieces,
     - an evaluation that falls silent and goes on before it is done.
 
-    Then asks the server, not the daemon, for every object and row. Exit status 0 only if all is
-    as it was written. Nothing outside the folder is touched; it is kept, to look around in.
+    Then asks the server, not the daemon, for every object and row. Exit
+    status 0 only if all is there, once, as it was written. Nothing outside
+    the folder is touched; it is kept, to look around in.
     """
     from deriva_watch.demo import summary
     from deriva_watch.demo.play import Folder, play

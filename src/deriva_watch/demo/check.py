@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.observation import RECEIPT_NAME
+from deriva_watch.demo.layouts import Flat
 from deriva_watch.demo.producer import Run, Written
 from deriva_watch.demo.server import Row, Server
 
@@ -53,12 +54,12 @@ class Inventory:
         self._server = server
         self._runs = runs
         self._files = [(run, file) for run in runs for file in run.files]
-        self.tables = sorted({str(file.asset.table) for _, file in self._files})
-        self._rows = {table: server.rows(table) for table in self.tables}
+        self._tables = sorted({str(file.asset.table) for _, file in self._files})
+        self._rows = {table: server.rows(table) for table in self._tables}
         self._links, self._types = (
-            {table: server.rows(f"{table}_{other}") for table in self.tables} for other in _LINKED
+            {table: server.rows(f"{table}_{other}") for table in self._tables} for other in _LINKED
         )
-        self._versions = [v for table in self.tables for v in server.versions(_short(table))]
+        self._versions = [v for table in self._tables for v in server.versions(_short(table))]
         self._names: dict[str, str] = {
             row["RID"]: row["Filename"] for rows in self._rows.values() for row in rows
         }
@@ -149,8 +150,8 @@ class Inventory:
         """Look for rows that are younger than our first execution, and nobody's."""
         executions = self._server.rows("deriva-ml:Execution")
         since = min(row["RCT"] for row in executions)
-        ours = {"deriva-ml:Execution", *self.tables}
-        ours |= {f"{table}_{other}" for table in self.tables for other in _LINKED}
+        ours = {"deriva-ml:Execution", *self._tables}
+        ours |= {f"{table}_{other}" for table in self._tables for other in _LINKED}
         found = [
             (table, row["RID"])
             for table in self._server.tables()
@@ -169,23 +170,22 @@ class Inventory:
         found = [
             (run.rid, line["file"], line["md5"], line["rid"], line["object"])
             for run in self._runs
-            for line in json.loads((run.root / RECEIPT_NAME).read_text())["files"]
+            for line in _read(run.root / RECEIPT_NAME).get("files", [])
         ]
         return compare("receipts", "files in receipts, as the server has them", expected, found)
 
     def _manifests(self) -> Check:
-        manifests = {run.rid: run.root / MANIFEST for run in self._runs}
+        """Look what was written back for the programs that described their files there."""
         expected = [
-            (run.rid, f"assets/{file.asset.table.table}/{file.asset.name}", row["RID"], "uploaded")
+            (run.rid, file.name, row["RID"], "uploaded")
             for run, file in self._files
-            if manifests[run.rid].exists()
+            if isinstance(run.script.layout, Flat)
             for row in self._rows_of(file)
         ]
         found = [
-            (rid, f"assets/{key}", str(entry["rid"]), entry["status"])
-            for rid, path in manifests.items()
-            if path.exists()
-            for key, entry in json.loads(path.read_text())["assets"].items()
+            (run.rid, f"assets/{key}", str(entry["rid"]), entry["status"])
+            for run in self._runs
+            for key, entry in _read(run.root / MANIFEST).get("assets", {}).items()
         ]
         return compare("manifests", "entries with the RID of their rows", expected, found)
 
@@ -215,6 +215,12 @@ def _heard(log: bytes, file: Written, end: int) -> str:
     """Return when a log of requests first names a file: before or after its byte *end*."""
     at = log.find(quote(file.asset.name, safe="").encode())
     return "never" if at < 0 else "before" if at < end else "after"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON object, empty where there is no such file."""
+    document: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    return document
 
 
 def _short(table: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 Pieces = Callable[[int], bytes]
 """Returns the next piece of a file by its number, from 0."""
 
-PIECE_BYTES: Final = 1_000_000  # of weights
+_WEIGHTS_BYTES: Final = 1_000_000  # in a piece
 _SIDE: Final = 384  # pixels of an image
 
 
@@ -35,7 +35,7 @@ def log(number: int) -> bytes:
 
 def weights(number: int) -> bytes:
     """Return a piece of a model: noise, as weights are to anybody else."""
-    return _chance(number).randbytes(PIECE_BYTES)
+    return _chance(number).randbytes(_WEIGHTS_BYTES)
 
 
 def image(seed: int, pieces: int) -> Pieces:

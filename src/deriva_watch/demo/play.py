@@ -14,9 +14,9 @@ from typing import Final
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.demo import processes, script
+from deriva_watch.demo import script
 from deriva_watch.demo.check import Check, Inventory
-from deriva_watch.demo.processes import Process
+from deriva_watch.demo.processes import Child, running
 from deriva_watch.demo.producer import Producer, Run
 from deriva_watch.demo.screen import RunView, Show, look
 from deriva_watch.demo.server import Server
@@ -120,20 +120,21 @@ class Outcome:
 def play(folder: Folder, show: Show) -> Outcome:
     """Play the demo in *folder*; TroubleError where it cannot come to its end."""
     start_s = time.monotonic()
-    serve = ["sandbox", "--data", str(folder.sandbox), "--latency-ms", str(_LATENCY_MS)]
-    with _ended_by_signals(), processes.running(serve, folder.sandbox_log) as sandbox:
-        ready = processes.first_line(sandbox, folder.sandbox_log)
+    serve = ("sandbox", "--data", str(folder.sandbox), "--latency-ms", str(_LATENCY_MS))
+    watch = ("run", "--config", str(folder.config))
+    with _ended_by_signals(), running("the server", folder.sandbox_log, *serve) as sandbox:
+        ready = sandbox.first_line()
         server = Server(ready)
         producer = Producer(server, folder.requests, folder.prefix)
         runs = producer.begin([script.earlier()])
         producer.play(runs, threading.Event())
         folder.config.write_text(_config(folder, ready))
-        with processes.running(["run", "--config", str(folder.config)], folder.log) as daemon:
+        with running("the daemon", folder.log, *watch) as daemon:
             later = producer.begin(script.later())
             runs += later
             with _writing(producer, later) as writing:
-                _watch(folder, runs, daemon, writing, show)
-            status = processes.stop(daemon)
+                _watch(folder, runs, (sandbox, daemon), writing, show)
+            status = daemon.stop()
         inventory = Inventory(server, runs)
         checks = (*inventory.checks(folder.requests), _ended_well(status))
     took_s = round(time.monotonic() - start_s, 1)
@@ -152,7 +153,11 @@ def _writing(producer: Producer, runs: Sequence[Run]) -> Iterator[Future[None]]:
 
 
 def _watch(
-    folder: Folder, runs: Sequence[Run], daemon: Process, writing: Future[None], show: Show
+    folder: Folder,
+    runs: Sequence[Run],
+    children: Sequence[Child],
+    writing: Future[None],
+    show: Show,
 ) -> None:
     """Show how far everything is until all is in."""
     deadline_s = time.monotonic() + TIMEOUT_S
@@ -164,8 +169,8 @@ def _watch(
         pending = [view for view in views if view.state != ExecutionState.UPLOADED]
         if done and not pending:
             return
-        if daemon.poll() is not None:
-            raise processes.died("the daemon", daemon, folder.log)
+        for child in children:
+            child.check()
         refused = [view for view in pending if view.state == ExecutionState.REFUSED]
         if refused or time.monotonic() > deadline_s:
             raise _stuck(folder, refused or pending)
@@ -195,6 +200,8 @@ def _ended_by_signals() -> Iterator[None]:
     """Let a signal unwind the block, so that no process is left behind."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # it is heard
         raise SystemExit(128 + number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -54,7 +54,6 @@ class Run:
         root: Its directory.
         files: Its files, in the order of the script.
         heard: How long the server's log of requests was when it ended.
-        ended: It says that it is done.
     """
 
     script: Script
@@ -62,7 +61,6 @@ class Run:
     root: Path
     files: tuple[Written, ...]
     heard: int = 0
-    ended: bool = False
 
 
 class Producer:
@@ -129,4 +127,3 @@ class Producer:
             self._server.set_status(run.rid, "Stopped")
         else:
             (run.root / run.script.says_done).touch()
-        run.ended = True

@@ -92,10 +92,8 @@ def _file_view(file: Written, record: FileRecord | None, state: str) -> FileView
     share = _SHARES.get(record.state, 0.0)
     if record.state is not FileState.HASHED or not record.job:
         return FileView(file.asset.name, file.size_bytes, record.state, share)
-    done, count = (
-        len(record.job["chunks"]),
-        math.ceil(record.size_bytes / record.job["chunk_bytes"]),
-    )
+    done = len(record.job["chunks"])
+    count = math.ceil(record.size_bytes / record.job["chunk_bytes"])
     share += done / count * (_SHARES[FileState.STORED] - share)
     chunks = f"{done} of {count} chunks"
     return FileView(file.asset.name, file.size_bytes, record.state, share, chunks)

@@ -8,8 +8,8 @@ from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.demo import content
 from deriva_watch.demo.layouts import Asset, Flat, Layout, Tree, Typed
 
-QUIET_S: Final = 2.0  # the daemon's quiet_s
-SILENCE_S: Final = 3 * QUIET_S  # how long the evaluation writes nothing, and is not done
+QUIET_S: Final = 3.0  # the daemon's quiet_s
+SILENCE_S: Final = 2 * QUIET_S  # how long the evaluation writes nothing, and is not done
 MARKER: Final = ".complete"
 
 _IMAGE: Final = TableName("demo", "Image")
@@ -77,7 +77,7 @@ def earlier() -> Script:
         Typed(),
         (
             _one("analysis.ipynb", _ASSET, "Notebook_Output", notebook, 0),
-            _calibration("Execution_Asset", 0),
+            _calibration(0),
             _one("environment.json", _METADATA, "Runtime_Env", {"python": "3.12"}, 0),
         ),
     )
@@ -139,7 +139,7 @@ def _evaluation() -> Script:
         f"evaluation, silent for {SILENCE_S:.0f} s",
         Flat(),
         (
-            _calibration("Execution_Asset", 0.4),
+            _calibration(0.4),
             _growing("predictions.csv", _ASSET, "Output_File", content.metrics, *both),
             _growing("evaluate.log", _METADATA, "Execution_Metadata", content.log, *both),
             _one("report.json", _ASSET, "Output_File", {"accuracy": 0.93}, again_s + 1),
@@ -148,9 +148,11 @@ def _evaluation() -> Script:
     )
 
 
-def _calibration(kind: str, begin_s: float) -> File:
+def _calibration(begin_s: float) -> File:
     """Return a file that two executions have: it is stored and recorded once, linked twice."""
-    return _one("calibration.json", _ASSET, kind, {"gain": 1.25, "offset": -0.5}, begin_s)
+    return _one(
+        "calibration.json", _ASSET, "Execution_Asset", {"gain": 1.25, "offset": -0.5}, begin_s
+    )
 
 
 def _one(name: str, table: TableName, kind: str, value: Mapping[str, Any], begin_s: float) -> File:

@@ -69,9 +69,11 @@ class Server:
         self._ask("PUT", url, json=[{"RID": rid, "Status": status}])
 
     def sha256(self, url: str) -> str:
-        """Return the SHA-256 of what GET gives for an object version."""
+        """Return the SHA-256 of what GET gives for an object version, or why it gives nothing."""
         digest = hashlib.sha256()
-        with self._ask("GET", self.url + url, stream=True) as answer:
+        with self._session.get(self.url + url, timeout=60, stream=True) as answer:
+            if not answer.ok:
+                return f"{answer.status_code} {answer.reason}"
             for block in answer.iter_content(_BLOCK_BYTES):
                 digest.update(block)
         return digest.hexdigest()

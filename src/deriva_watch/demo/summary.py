@@ -67,7 +67,7 @@ def _commands(folder: Folder, outcome: Outcome) -> tuple[tuple[str, str], ...]:
         (f"less {receipt}", ""),
         (f"less {folder.log.name}", "# every step, one JSON object a line"),
         (f"{server} &", ""),
-        (f"{program} run", "# server and daemon once more: write something"),
+        (f"{program} run", "# with the server: go on watching"),
         (f"rm -r {root}", ""),
     )
 
