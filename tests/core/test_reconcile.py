@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from core.given import entry, patient, planned
 from deriva_watch.core.observation import Entry, Kind
-from deriva_watch.core.plan import Plan
+from deriva_watch.core.plan import Plan, Sources
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import FileRecord
+from deriva_watch.core.sources import read_manifest
 from deriva_watch.core.states import FileState, file_after
 
 GOOD = entry("assets/BoundingBox/a.json")  # becomes an asset
@@ -73,6 +74,15 @@ def test_a_new_file_goes_where_the_plan_wants_it(seen: Entry, state: FileState):
     known = learned(planned(seen))
 
     assert known[seen.path].state is state
+
+
+def test_a_registered_file_that_is_not_there_is_known_as_refused():
+    said = Sources(read_manifest('{"assets": {"BoundingBox/a.json": {}}}'))
+
+    known = learned(planned(said=said))[GOOD.path]
+
+    assert known.state is FileState.REFUSED
+    assert learned(planned(GOOD, said=said), known)[GOOD.path].state is FileState.FOUND
 
 
 def test_a_left_over_file_knows_why():
