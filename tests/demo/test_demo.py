@@ -10,12 +10,13 @@ import requests
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.model import read_model
 from deriva_watch.demo import script
-from deriva_watch.demo.check import Inventory
+from deriva_watch.demo.check import Inventory, compare
 from deriva_watch.demo.layouts import Desk
-from deriva_watch.demo.play import Folder, play
+from deriva_watch.demo.play import Folder, Outcome, play
 from deriva_watch.demo.producer import Run, Written
 from deriva_watch.demo.screen import look
 from deriva_watch.demo.server import Server
+from deriva_watch.demo.summary import render
 from running import sandbox
 
 
@@ -108,6 +109,17 @@ def test_files_are_shown_before_the_journal_knows_them(tmp_path):
 
     assert view.state == "filling"
     assert [(f.size_bytes, f.state, f.share) for f in view.files] == [(3, "filling", 0.0)]
+
+
+def test_a_failed_check_is_shown_with_what_it_found(tmp_path):
+    run = Run(script.earlier(), "1-RUN", tmp_path / "data" / "1-RUN", ())
+    check = compare("executions", "links", [("a.png", "1-RUN")], [])
+    figures = {"executions": 1, "files": 1, "bytes": 3, "objects": 1, "rows": 1, "links": 0}
+
+    said = render(Folder(tmp_path), Outcome(figures, (check,), (run,), 1.0, "127.0.0.1:1")).plain
+
+    assert "Not verified!" in said
+    assert "found 0; missing: a.png 1-RUN" in said
 
 
 # ------------------------------------------------------------------ what the check finds

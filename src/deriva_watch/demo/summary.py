@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, Final
 
 from rich.filesize import decimal
 from rich.text import Text
@@ -13,6 +13,14 @@ from rich.text import Text
 from deriva_watch.core.observation import RECEIPT_NAME
 from deriva_watch.demo.check import Check
 from deriva_watch.demo.play import Folder, Outcome
+
+_STORY: Final = """\
+calibration.json, which two executions have,
+is stored and recorded once and linked twice. The evaluation was silent for
+longer than the daemon waits, but its status said Running."""
+_TROUBLE: Final = """\
+What differs is marked above.
+That must not happen: please report it, with what daemon.log says."""
 
 
 def document(folder: Folder, outcome: Outcome) -> dict[str, Any]:
@@ -30,6 +38,7 @@ def render(folder: Folder, outcome: Outcome) -> Text:
     """Return the outcome for people."""
     figures = outcome.figures
     verdict = ("Verified.", "bold green") if outcome.verified else ("Not verified!", "bold red")
+    said = _STORY if outcome.verified else _TROUBLE
     return Text.assemble(
         ("\nThe server was asked for everything\n", "bold"),
         *(_line(check) for check in outcome.checks),
@@ -38,14 +47,9 @@ def render(folder: Folder, outcome: Outcome) -> Text:
         f" {figures['files']} files of {figures['executions']} executions became "
         f"{figures['objects']} objects, {figures['rows']} rows\n"
         f"and {figures['links']} links: {decimal(figures['bytes'])} in {outcome.seconds:.0f} s. "
-        "calibration.json, which two executions have,\n"
-        "is stored and recorded once and linked twice. The evaluation was silent for\n"
-        "longer than the daemon waits, but its status said Running.\n",
+        f"{said}\n",
         ("\nLook around\n", "bold"),
-        *(
-            f"  {command:<34} {about}".rstrip() + "\n"
-            for command, about in _commands(folder, outcome)
-        ),
+        *(f"  {words:<34} {about}".rstrip() + "\n" for words, about in _commands(folder, outcome)),
     )
 
 
