@@ -149,19 +149,21 @@ def test_any_file_name_can_be_a_name(ready, store, space, file_name):
     assert fetch(ready, url)[0] == file_name.encode()
 
 
-def test_only_the_bytes_that_were_hashed_are_sent(ready, store, space):
+@pytest.mark.parametrize("content", [b"content", bytes(3_000_000)])
+def test_only_the_bytes_that_were_hashed_are_sent(ready, store, space, content):
     """The file grew since; its reader stands where its part begins."""
-    body = io.BytesIO(b"before|content|and more")
+    body = io.BytesIO(b"before|" + content + b"|and more")
     body.seek(7)
 
-    url = store.put(head(f"{space}/a", b"content"), body)
+    url = store.put(head(f"{space}/a", content), body)
 
-    assert fetch(ready, url)[0] == b"content"
+    assert fetch(ready, url)[0] == content
 
 
-def test_a_file_that_shrank_is_not_stored(store, space):
+@pytest.mark.parametrize("content", [b"content", bytes(3_000_000)])
+def test_a_file_that_shrank_is_not_stored(store, space, content):
     with pytest.raises(FileChangedError):
-        store.put(head(f"{space}/a", b"content"), io.BytesIO(b"cont"))
+        store.put(head(f"{space}/a", content), io.BytesIO(content[:-3]))
 
     assert store.head(f"{space}/a") is None
 
