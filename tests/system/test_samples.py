@@ -13,11 +13,11 @@ from urllib.parse import quote
 import pytest
 
 from running import Api, daemon, sandbox, write_config
+from system.difference import SYSTEM_COLUMNS, moved, new_rows
 from system.sample import CATALOG, FOLDER, Sample, workspace_says
 
 CASES = ["plain", "images", "names", "created", "startstop"]
 LEASES = "public:ERMrest_RID_Lease"
-SYSTEM_COLUMNS = {"RCT", "RMT", "RCB", "RMB"}
 
 # deriva-ml's pattern for file names passes these by, and its clean-up then deletes them.
 DROPPED = {
@@ -97,28 +97,6 @@ def upload(sample, folder, *, who="owner", write_back=False):
 
 
 # ---------------------------------------------------------------------- what became of rows
-
-
-def inserted(before, after):
-    """Return the new rows, by table."""
-    return {
-        table: new
-        for table, rows in after.rows.items()
-        if (new := [row for rid, row in rows.items() if rid not in before.rows[table]])
-    }
-
-
-def touched(before, after):
-    """Return what else became of rows: {(table, RID): {column: (before, after)}}."""
-    found = {}
-    for table, rows in before.rows.items():
-        for rid, row in rows.items():
-            now = after.rows[table].get(rid, {})
-            moved = {name: (row[name], now.get(name)) for name in row if row[name] != now.get(name)}
-            moved = {name: pair for name, pair in moved.items() if name not in SYSTEM_COLUMNS}
-            if moved:
-                found[table, rid] = moved
-    return found
 
 
 def asset_rids(rows):
@@ -212,7 +190,7 @@ def objects(picture):
 
 def assert_arrived(sample, before, after):
     """What deriva-ml's own upload makes is there, and nothing else."""
-    rows = inserted(before, after)
+    rows = new_rows(before.rows, after.rows)
     assert comparable(rows) == expected_rows(sample)
     assert objects(after) == expected_objects(sample)
     urls = [[row["URL"]] for table in rows for row in rows[table] if "URL" in row]
@@ -232,7 +210,7 @@ def test_a_tree_of_deriva_ml_arrives_whole(tmp_path, name):
     before, after = upload(sample, tmp_path)
 
     assert_arrived(sample, before, after)
-    assert touched(before, after) == {}
+    assert moved(before.rows, after.rows) == {}
     assert after.workspace == before.workspace
 
 
@@ -246,9 +224,9 @@ def test_a_staged_tree_of_deriva_ml_gets_its_leased_rids(tmp_path, name):
 
     assert_arrived(sample, before, after)
     leased = {key: rid for key, (_, rid) in sample.expected["workspace"].items()}
-    assert asset_rids(inserted(before, after)).items() <= leased.items()
-    moved = {("deriva-ml:Execution", sample.rid): {"Status": (old, new)}} if old != new else {}
-    assert touched(before, after) == moved
+    assert asset_rids(new_rows(before.rows, after.rows)).items() <= leased.items()
+    status = {("deriva-ml:Execution", sample.rid): {"Status": (old, new)}}
+    assert moved(before.rows, after.rows) == (status if old != new else {})
     assert after.workspace == ({key: ("uploaded", leased[key]) for key in leased}, (new, 0))
 
 
@@ -261,7 +239,7 @@ def test_a_writer_claims_the_rids_that_it_has_leased(tmp_path, name):
 
     assert_arrived(sample, before, after)
     leased = {key: rid for key, (_, rid) in sample.expected["workspace"].items()}
-    assert asset_rids(inserted(before, after)).items() <= leased.items()
-    assert {table for table, _ in touched(before, after)} == {LEASES}
+    assert asset_rids(new_rows(before.rows, after.rows)).items() <= leased.items()
+    assert {table for table, _ in moved(before.rows, after.rows)} == {LEASES}
     assert after.rows[LEASES] == {}
     assert after.workspace == before.workspace

@@ -1,0 +1,128 @@
+"""The daemon is stopped or killed while it uploads, and started again."""
+
+import json
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from running import Api, daemon, requests_seen, sandbox, wait_until, write_config, write_files
+from system.difference import assert_arrived_once, stored
+
+CHUNK_BYTES = 256 * 1024
+CHUNK = re.compile(r"/hatrac/[^;]+;upload/[^/]+/\d+")
+
+
+def seeded(size, seed):
+    return random.Random(seed).randbytes(size)
+
+
+FILES = {f"small-{n:02}.bin": seeded(5_000, n) for n in range(12)} | {
+    "large.bin": seeded(20 * CHUNK_BYTES - 7, "large")
+}
+# An upload of FILES is some fifty requests; one moment of each of its parts.
+PARTS = ((6, 11), (11, 23), (23, 34), (34, 44), (44, 47), (47, 50))
+MOMENTS = [random.Random(part[0]).randrange(*part) for part in PARTS]
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Run a server that takes 20 ms for every request."""
+    with sandbox(tmp_path / "server", latency_ms=20) as ready:
+        yield ready
+
+
+def execution(folder, api, files=FILES):
+    """Make an execution with *files* below *folder* and return its RID."""
+    rid = api.execution()
+    assets = folder / "deriva-ml" / "execution" / rid / "assets" / "Execution_Asset"
+    write_files(assets, files)
+    return rid
+
+
+def settings(folder, ready):
+    return write_config(folder / "daemon", ready, folder, transfer={"chunk_bytes": CHUNK_BYTES})
+
+
+def test_sigterm_in_the_middle_of_a_large_file_stops_and_a_restart_goes_on(tmp_path, server):
+    """It stops within ten seconds and says so; what was taken is not sent again."""
+    api = Api(server)
+    rid = execution(tmp_path, api)
+    config, before = settings(tmp_path, server), api.tables()
+
+    with daemon(config) as running:
+        wait_until(lambda: len(chunks(requests_seen(server))) >= 5)
+        start_s = time.monotonic()
+        assert running.stop(signal.SIGTERM) == 143
+        assert time.monotonic() - start_s < 10
+        last = running.events()[-1]
+        assert (last["event"], last["signal"]) == ("daemon.stopped", "SIGTERM")
+    stopped_at = len(requests_seen(server))
+    with daemon(config) as running:
+        running.wait_for_state(rid, "uploaded")
+
+    assert_arrived_once(api, before, rid, FILES)
+    first, second = requests_seen(server)[:stopped_at], requests_seen(server)[stopped_at:]
+    assert stored(first)
+    assert stored(second)
+    assert not stored(first).keys() & stored(second).keys()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path, server, moment):
+    """Killed after so many requests, a second run completes the execution.
+
+    What the journal knew to be stored is not sent again. Of what was under way one call may be
+    repeated, and that is all that the server sees twice.
+    """
+    api = Api(server)
+    rid = execution(tmp_path, api)
+    config, before = settings(tmp_path, server), api.tables()
+    asked = len(requests_seen(server))
+
+    with daemon(config) as running:
+        wait_until(lambda: len(requests_seen(server)) >= asked + moment)
+        assert running.stop(signal.SIGKILL) == -signal.SIGKILL
+        known = {event["url"] for event in running.events() if event["event"] == "file.stored"}
+    killed_at = len(requests_seen(server))
+    with daemon(config) as running:
+        running.wait_for_state(rid, "uploaded")
+
+    assert_arrived_once(api, before, rid, FILES)
+    requests = requests_seen(server)
+    sent_again = {path for path in stored(requests[killed_at:]) if not CHUNK.fullmatch(path)}
+    assert not sent_again & {url.rpartition(":")[0] for url in known}
+    assert sum(times - 1 for times in chunks(requests).values()) <= 1
+
+
+def test_a_request_that_never_ends_does_not_hold_the_stop(tmp_path):
+    """The journal knows where it is; the next start goes on."""
+    faults = tmp_path / "faults.json"
+    stall = {"action": "stall", "method": "PUT", "route": ";upload/", "nth": 3, "stall_s": 3600}
+    faults.write_text(json.dumps({"faults": [stall]}))
+    with sandbox(tmp_path / "server", faults=faults) as ready:
+        api = Api(ready)
+        rid = execution(tmp_path, api)
+        config, before = settings(tmp_path, ready), api.tables()
+
+        with daemon(config) as running:
+            wait_until(lambda: len(chunks(requests_seen(ready))) == 2)
+            start_s = time.monotonic()
+            assert running.stop(signal.SIGTERM) == 143
+            assert time.monotonic() - start_s < 10
+        with daemon(config) as running:
+            running.wait_for_state(rid, "uploaded")
+
+        assert_arrived_once(api, before, rid, FILES)
+
+
+def test_ctrl_c_stops_a_daemon_that_has_nothing_to_do(tmp_path, server):
+    with daemon(settings(tmp_path, server)) as running:
+        assert running.stop(signal.SIGINT) == 130
+
+
+def chunks(requests):
+    """Count how often each chunk was taken."""
+    return {path: times for path, times in stored(requests).items() if CHUNK.fullmatch(path)}
