@@ -17,9 +17,11 @@ from deriva_watch.core.errors import (
     RefusedError,
     ServerAwayError,
     TransientError,
+    TroubleError,
 )
 from deriva_watch.core.events import Crashed
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.observation import Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
@@ -73,11 +75,11 @@ class Pipeline:
         except FileChangedError:
             step = _Step(ExecutionTrigger.CHANGED, {"digest": None})
         except RefusedError as error:
-            step = _Step(ExecutionTrigger.REJECTED, _sentence(error))
+            step = _Step(ExecutionTrigger.REJECTED, _sentence(record.rid, error))
         except (ServerAwayError, CredentialError) as error:
             # Not this execution's fault: no attempt is counted.
             stops_all = error
-            step = _Step(ExecutionTrigger.DEFERRED, _waiting(error, PROBE_S))
+            step = _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, PROBE_S))
         except TransientError as error:
             step = self._deferred(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
@@ -102,7 +104,8 @@ class Pipeline:
         upload = self._begin(record, plan, model)
         self.uploader.run(upload)
         digest = self.finisher.leave(upload, seen, plan)
-        return self._end(record, upload, plan, digest)
+        facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
+        return self._end(upload, facts, _refusal(upload, plan, seen))
 
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
         """Bring the journal to where the plan begins."""
@@ -126,17 +129,18 @@ class Pipeline:
             upload.notice(about, why)
         return upload
 
-    def _end(self, record: ExecutionRecord, upload: Upload, plan: Plan, digest: str) -> "_Step":
+    def _end(self, upload: Upload, facts: ExecutionFacts, refusal: RefusedError | None) -> "_Step":
         """Say where the attempt left the execution."""
-        size_bytes = sum(asset.entry.size_bytes for asset in plan.assets)
+        record = upload.execution
+        size_bytes = sum(asset.entry.size_bytes for asset in upload.assets.values())
         report = {"files": upload.tally(), "size_bytes": size_bytes}
-        facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
         if upload.changed:
             return _Step(ExecutionTrigger.CHANGED, {**facts, "digest": None}, report)
         if upload.transient:
             return self._deferred(record, upload.transient)
-        if refusal := _refusal(record.rid, upload, plan):
-            return _Step(ExecutionTrigger.REJECTED, {**facts, **_sentence(refusal)}, report)
+        if refusal:
+            said = _sentence(record.rid, refusal)
+            return _Step(ExecutionTrigger.REJECTED, {**facts, **said}, report)
         return _Step(ExecutionTrigger.FINISHED, facts, report)
 
     def _deferred(self, record: ExecutionRecord, error: TransientError) -> "_Step":
@@ -145,11 +149,13 @@ class Pipeline:
         wait_s = wait_after_s(attempts, policy, random(), error.retry_after_s)  # noqa: S311
         if wait_s is not None:
             return _Step(
-                ExecutionTrigger.DEFERRED, {**_waiting(error, wait_s), "attempts": attempts}
+                ExecutionTrigger.DEFERRED,
+                {**_waiting(record.rid, error, wait_s), "attempts": attempts},
             )
         why = f"gave up after {record.attempts} attempts: {error.why}"
         then = f"When its cause is mended: `deriva-watch retry {record.rid}`."
-        return _Step(ExecutionTrigger.REJECTED, _sentence(RefusedError(error.what, why, then)))
+        refusal = RefusedError(error.what, why, then)
+        return _Step(ExecutionTrigger.REJECTED, _sentence(record.rid, refusal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +167,18 @@ class _Step:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def _sentence(error: RefusedError | TransientError | CredentialError) -> ExecutionFacts:
-    return {"what": error.what, "why": error.why, "next": error.next}
+def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:
+    return {"what": error.what, "why": error.why, "next": error.next_for(rid)}
 
 
-def _waiting(error: TransientError | CredentialError, wait_s: float) -> ExecutionFacts:
+def _waiting(rid: str, error: TroubleError, wait_s: float) -> ExecutionFacts:
     next_at = datetime.now(UTC) + timedelta(seconds=wait_s)
-    return {**_sentence(error), "next_at": next_at}
+    return {**_sentence(rid, error), "next_at": next_at}
 
 
-def _refusal(rid: str, upload: Upload, plan: Plan) -> RefusedError | None:
+def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | None:
     """Return why a person must look at the execution, or None."""
-    files = upload.records.values()
+    rid, files = upload.execution.rid, upload.records.values()
     refused = [record for record in files if record.state is FileState.REFUSED]
     unmatched = [record for record in files if record.state is FileState.UNMATCHED]
     if refused:
@@ -182,10 +188,17 @@ def _refusal(rid: str, upload: Upload, plan: Plan) -> RefusedError | None:
             why=f"{first.path}: {first.why}",
             next=f"{first.next} `deriva-watch show {rid}` lists them all.",
         )
+    what = f"nothing of execution {rid} is uploaded"
     if unmatched and not plan.assets:
         return RefusedError(
-            what=f"nothing of execution {rid} is uploaded",
+            what=what,
             why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
             next=f"`deriva-watch show {rid}` tells for every file why not.",
+        )
+    if all(entry.kind is Kind.IGNORED for entry in seen.entries.values()):
+        return RefusedError(
+            what=what,
+            why=f"there are no files in {seen.root}",
+            next="Write them; they are uploaded once they are complete.",
         )
     return None

@@ -1,6 +1,7 @@
 """The engine without the daemon: bring directories in now, because a person says so."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.plan import Plan
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
@@ -55,20 +56,21 @@ class OneShot:
 
     pipeline: Pipeline
 
-    def upload(self, key: Key) -> ExecutionRecord:
+    def upload(self, key: Key) -> Brought:
         """Bring one directory as far as it goes now; return where it stands.
 
         Raises ServerAwayError or CredentialError: nothing more can be done.
         """
         record = self._ready(key)
         if record.state is not ExecutionState.READY:
-            return record
+            return Brought(record, None)
         journal = self.pipeline.journal
         journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
         outcome = self.pipeline.process(journal.execution(record.id))
         if outcome.error:
             raise outcome.error
-        return outcome.record
+        states = Counter(file.state.value for file in journal.files(record.id))
+        return Brought(outcome.record, states)
 
     def _ready(self, key: Key) -> ExecutionRecord:
         """Bring the journal to `ready`, or to `refused` where the directory is not ours."""

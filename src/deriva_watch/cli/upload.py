@@ -10,7 +10,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
-from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.records import Brought, ExecutionRecord
 
 
 @app.command()
@@ -33,14 +33,15 @@ def upload(
     loaded = settings.load(config)
     keys = directories(paths)
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
-    records: list[ExecutionRecord] = []
+    brought: list[Brought] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
         for key in keys:
-            records.append(one_shot.upload(key))
-            screen.done(records[-1])
+            brought.append(one_shot.upload(key))
+            screen.done(brought[-1].record)
     if as_json:
-        print_json({"executions": [_told(r) for r in records], "files": dict(screen.files)})
-    raise typer.Exit(_exit(records, screen.files))
+        files = sum((each.files for each in brought if each.files), Counter[str]())
+        print_json({"executions": [_told(each.record) for each in brought], "files": files})
+    raise typer.Exit(_exit(brought))
 
 
 def _told(record: ExecutionRecord) -> dict[str, Any]:
@@ -50,14 +51,13 @@ def _told(record: ExecutionRecord) -> dict[str, Any]:
     }
 
 
-def _exit(records: list[ExecutionRecord], files: Counter[str]) -> Exit:
-    if all(record.state == "uploaded" for record in records):
+def _exit(brought: list[Brought]) -> Exit:
+    states = {each.record.state for each in brought}
+    if states == {"uploaded"}:
         return Exit.DONE
-    if set(files) <= {"unmatched", "ignored"} and files:
+    if all(each.nothing_matched for each in brought):
         return Exit.NOTHING_MATCHED
-    if any(record.state == "waiting" for record in records):
-        return Exit.SERVER_AWAY
-    return Exit.REFUSED
+    return Exit.SERVER_AWAY if "waiting" in states else Exit.REFUSED
 
 
 class _Screen:
@@ -74,9 +74,7 @@ class _Screen:
             TransferSpeedColumn,
         )
 
-        self.files: Counter[str] = Counter()  # last known state of every file
         self._quiet = quiet
-        self._states: dict[tuple[str, str], str] = {}
         self._tasks: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._out = Console(stderr=False, soft_wrap=True, highlight=False)
@@ -103,13 +101,6 @@ class _Screen:
     def emit(self, event: Event) -> None:
         """Follow the states of files; tell what a person should know."""
         if isinstance(event, FileChanged):
-            key = (event.execution, event.path)
-            with self._lock:
-                if before := self._states.get(key):
-                    self.files[before] -= 1
-                self._states[key] = event.state
-                self.files[event.state] += 1
-                self.files += Counter()
             if event.size_bytes:
                 self._sizes[event.path] = event.size_bytes
             if event.state in {"refused", "unmatched"} and not self._quiet:

@@ -34,6 +34,10 @@ class TroubleError(WatchError):
     why: str
     next: str
 
+    def next_for(self, rid: str) -> str:
+        """Return what to do now, with the execution in place of "RID" in its command."""
+        return self.next.replace("deriva-watch retry RID", f"deriva-watch retry {rid}")
+
     def __str__(self) -> str:
         """Return the three parts as one line for a log."""
         return f"{self.what}: {self.why}. {self.next}"

@@ -4,6 +4,7 @@ A change of state goes through `states`; it and the line of history that explain
 transaction, and its event follows the commit. A *note* changes facts without moving a state.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -154,6 +155,25 @@ class HistoryRecord:
     before: str | None
     after: str
     detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Where a person's upload left an execution.
+
+    Attributes:
+        record: The execution.
+        files: Its files by state; None where the directory was refused before any was looked at.
+    """
+
+    record: ExecutionRecord
+    files: Counter[str] | None
+
+    @property
+    def nothing_matched(self) -> bool:
+        """Tell whether no file of it fits the bulk spec."""
+        no_match = {FileState.UNMATCHED, FileState.IGNORED}
+        return self.files is not None and self.files.keys() <= no_match
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,9 @@ def update_manifest(
         return None
     entries, changed = document["assets"], False
     for key, fields in news.items():
-        if key in entries and any(entries[key].get(k) != v for k, v in fields.items()):
-            entries[key].update(fields)
+        entry = entries.get(key)
+        if isinstance(entry, dict) and any(entry.get(k) != v for k, v in fields.items()):
+            entry.update(fields)
             changed = True
     if not changed or path.stat().st_mtime_ns != before.st_mtime_ns:
         return None
@@ -59,7 +60,8 @@ def update_manifest(
 
 
 def _text(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="surrogateescape")
+    # A name that is not UTF-8 has surrogates; their Python escape is also JSON's.
+    return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _replace(

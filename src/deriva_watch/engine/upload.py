@@ -82,7 +82,8 @@ class Upload:
 
     def refuse(self, path: str, error: RefusedError) -> None:
         """End one file with a sentence; its neighbours go on."""
-        facts: FileFacts = {"what": error.what, "why": error.why, "next": error.next}
+        then = error.next_for(self.execution.rid)
+        facts: FileFacts = {"what": error.what, "why": error.why, "next": then}
         self.commit([Move(path, FileTrigger.REJECTED, facts)])
 
     def change(self, path: str) -> None:
