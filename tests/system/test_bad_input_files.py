@@ -1,0 +1,347 @@
+"""Bad files in execution directories: each has its sentence, and its neighbours go in.
+
+One daemon sees all of them at once; then each cause is mended, as its sentence says, and the rest
+goes in too.
+"""
+
+import json
+import os
+import shutil
+import stat
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+from running import Api, command, daemon, sandbox, shown, summed_up, write_config, write_files
+
+ASSETS = "asset/deriva-ml/Execution_Asset"
+TYPES = "asset-type/deriva-ml/Execution_Asset.jsonl"
+MANIFEST = "asset-manifest.json"
+LATIN = os.fsdecode(b"caf\xe9.txt")
+NAMES = [
+    "two\nlines.txt",
+    "q\"uo'te.txt",
+    "100%.txt",
+    "%2F.txt",
+    "semi;colon:s.txt",
+    "ümläut 中文 🦊.txt",
+    "{md5}.txt",
+    "$(rm -rf).txt",
+    "-rf",
+    "back\\slash.txt",
+    "\x1b[31mred.txt",
+    " ",
+    ".hidden",
+    "model.v2.pt",
+    "data.tar.gz",
+    "no-extension",
+    "x" * 255,
+    "中" * 85,  # 255 bytes, and three times as many once they are quoted
+]
+# Path below the execution directory: what its sentence says.
+ODD_FILES = {
+    f"{ASSETS}/pipe": "it is a named pipe; only regular files can be uploaded",
+    f"{ASSETS}/socket": "it is a socket; only regular files can be uploaded",
+    f"{ASSETS}/device": "it is a device; only regular files can be uploaded",
+    f"{ASSETS}/loop": "Too many levels of symbolic links",
+    f"{ASSETS}/dangling": "No such file or directory",
+    f"{ASSETS}/outside": "outside the prefix and [files] allowed_link_roots",
+    f"{ASSETS}/again": "it is part of this execution under another name already",
+    f"{ASSETS}/{LATIN}": "its name is not UTF-8, and a catalog stores text",
+    f"{ASSETS}/odd-type.txt": "'Nonsense' is no asset type of this catalog",
+    "asset/demo/Nowhere/file.png": "the catalog has no such table",
+    "asset/demo/Subject/file.png": "demo:Subject is no asset table",
+    "asset/demo/Image/file.png": "wants the metadata directories",
+    "asset/demo/Image/2026-01-01/2026-01-01 10:00:00/__NULL__/__NULL__/no-subject.png": (
+        "column Subject must have a value"
+    ),
+}
+MANIFEST_ENTRIES = {
+    "Image/good.png": {"metadata": {"Subject": "1-S001"}},
+    "Image/no-subject.png": {"metadata": {"Acquisition_Date": "2026-01-01"}},
+    "Image/no-date.png": {"metadata": {"Subject": "1-S001", "Acquisition_Date": "yesterday"}},
+    "Image/no-column.png": {"metadata": {"Subject": "1-S001", "Colour": "red"}},
+    "Image/stranger.png": {"metadata": {"Subject": "9-9999"}},
+    "Image/missing.png": {"metadata": {"Subject": "1-S001"}},
+    "Image/no-entry.png": "not an object",
+    "Image/odd-type.png": {"metadata": {"Subject": "1-S001"}, "asset_types": ["Nonsense"]},
+    "Subject/row.png": {},
+    "Nowhere/file.png": {},
+}
+ODD_ENTRIES = {
+    "assets/Image/no-subject.png": "column Subject must have a value",
+    "assets/Image/no-date.png": "'yesterday' is no date for column Acquisition_Date",
+    "assets/Image/no-column.png": "demo:Image has no metadata column 'Colour'",
+    "assets/Image/stranger.png": "Key (Subject)=(9-9999) is not present",
+    "assets/Image/missing.png": "the manifest names it, but there is no such file",
+    "assets/Image/no-entry.png": "the manifest's entry 'Image/no-entry.png' cannot be used",
+    "assets/Image/odd-type.png": "'Nonsense' is no asset type of this catalog",
+    "assets/Image/unknown.png": "column Subject must have a value",
+    "assets/Subject/row.png": "demo:Subject is no asset table",
+    "assets/Nowhere/file.png": "the catalog has no such table",
+}
+
+
+def make_odd_files(root, outside):
+    """Everything that a file system can hold, beside a file that is just a file."""
+    for number, name in enumerate(NAMES):
+        write_files(root, {f"{ASSETS}/{name}": f"content {number}"})
+    odd = [f"{ASSETS}/{LATIN}", f"{ASSETS}/odd-type.txt"]
+    odd += [path for path in ODD_FILES if path.startswith("asset/demo")]
+    write_files(root, {f"{ASSETS}/good.txt": "good", f"{ASSETS}/empty.txt": ""})
+    write_files(root, dict.fromkeys(odd, "odd"))
+    write_files(root, {TYPES: '{"odd-type.txt": ["Nonsense"]}', "notes/stray.txt": "stray"})
+    folder = root / ASSETS
+    for name, kind in {"pipe": stat.S_IFIFO, "socket": stat.S_IFSOCK}.items():
+        os.mknod(folder / name, kind | 0o600)
+    with suppress(PermissionError):  # only root makes devices
+        os.mknod(folder / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    outside.write_text("not ours to give away")
+    for name, target in {
+        "loop": "loop",
+        "dangling": "nowhere",
+        "outside": outside,
+        "again": "../..",
+    }.items():
+        (folder / name).symlink_to(target)
+
+
+def mend_odd_files(root):
+    for path in ODD_FILES:
+        if not path.startswith("asset/demo"):
+            (root / path).unlink(missing_ok=True)
+    shutil.rmtree(root / "asset/demo")
+    names = ["pipe", "socket", "device", "loop", "dangling", "outside", "café.txt", "odd-type.txt"]
+    write_files(root, {f"{ASSETS}/{name}": f"mended {name}" for name in names})
+    write_files(root, {TYPES: '{"odd-type.txt": ["Image"]}'})
+
+
+def write_manifest(root, entries):
+    write_files(root, {MANIFEST: json.dumps({"version": 1, "assets": entries})})
+
+
+def make_odd_entries(root):
+    write_manifest(root, MANIFEST_ENTRIES)
+    there = [path for path in ODD_ENTRIES if not path.endswith("missing.png")]
+    write_files(root, {path: f"content of {path}" for path in (*there, "assets/Image/good.png")})
+
+
+def mend_odd_entries(root):
+    shutil.rmtree(root / "assets/Subject")
+    shutil.rmtree(root / "assets/Nowhere")
+    write_files(root, {"assets/Image/missing.png": "late"})
+    names = [path.removeprefix("assets/") for path in ODD_ENTRIES if "/Image/" in path]
+    entry = {"metadata": {"Subject": "1-S001"}, "asset_types": ["Image"]}
+    good = {"Image/good.png": MANIFEST_ENTRIES["Image/good.png"]}
+    write_manifest(root, good | dict.fromkeys(names, entry))
+
+
+def make_broken_manifest(root):
+    write_files(root, {MANIFEST: '{"version": 1, "assets": {"Image/a.png": {"metadata"'})
+    write_files(root, {"assets/Image/a.png": "a", f"{ASSETS}/good.txt": "good"})
+
+
+def mend_broken_manifest(root):
+    write_manifest(root, {"Image/a.png": {"metadata": {"Subject": "1-S001"}}})
+
+
+def make_strays(root):
+    write_files(root, {"notes.txt": "stray", "results/table.csv": "stray"})
+
+
+def mend_strays(root):
+    write_files(root, {f"{ASSETS}/good.txt": "good"})
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What was said of four bad directories, and what was in the catalog: before and after."""
+    base = tmp_path_factory.mktemp("files")
+    prefix = base / "data"
+    with sandbox(base / "server") as ready:
+        api = Api(ready)
+        makers = [
+            (lambda root: make_odd_files(root, base / "outside.txt"), mend_odd_files),
+            (make_odd_entries, mend_odd_entries),
+            (make_broken_manifest, mend_broken_manifest),
+            (make_strays, mend_strays),
+        ]
+        rids = [api.execution() for _ in makers]
+        roots = [prefix / "deriva-ml/execution" / rid for rid in rids]
+        for root, (make, _) in zip(roots, makers, strict=True):
+            make(root)
+        config = write_config(base / "settings", ready, prefix)
+        with daemon(config) as running:
+            for rid in rids:
+                running.wait_for_state(rid, "refused")
+            before = look(api, config, rids)
+            before.receipts = [root / "deriva-watch-receipt.json" for root in roots]
+            before.receipts = [r.read_bytes() for r in before.receipts if r.exists()]
+            number = len(running.events())
+            for root, (_, mend) in zip(roots, makers, strict=True):
+                mend(root)
+            for rid in rids:
+                running.wait_for_state(rid, "uploaded", after=number)
+            events = running.events()
+        after = look(api, config, rids)
+    return SimpleNamespace(rids=rids, events=events, before=before, after=after)
+
+
+def look(api, config, rids):
+    """Return what `show` and `status` say, and the contents that the catalog has by execution."""
+    linked = {rid: {} for rid in rids}
+    for name in ("deriva-ml:Execution_Asset", "demo:Image"):
+        rows = {row["RID"]: row for row in api.rows(name)}
+        table = name.partition(":")[2]
+        for link in api.rows(f"{name}_Execution"):
+            row = rows[link[table]]
+            linked[link["Execution"]][row["Filename"]] = api.content(row["URL"])
+    shows = {rid: shown(config, rid) for rid in rids}
+    return SimpleNamespace(shown=shows, status=summed_up(config), linked=linked)
+
+
+def files(show):
+    return {file["path"]: file for file in show["files"]}
+
+
+def in_show(path):
+    return path.encode(errors="backslashreplace").decode()
+
+
+def in_log(path):
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+CASES = [*((0, *case) for case in ODD_FILES.items()), *((1, *case) for case in ODD_ENTRIES.items())]
+
+
+@pytest.mark.parametrize(("number", "path", "why"), CASES, ids=[repr(path) for _, path, _ in CASES])
+def test_a_bad_file_has_its_sentence_in_show_and_log(told, number, path, why):
+    rid = told.rids[number]
+    if path.endswith("device") and os.geteuid() != 0:
+        pytest.skip("only root makes devices")
+
+    file = files(told.before.shown[rid])[in_show(path)]
+    event = next(
+        event
+        for event in told.events
+        if event["event"] == "file.refused"
+        and (event["execution"], event["path"]) == (rid, in_log(path))
+    )
+
+    assert file["state"] == "refused"
+    assert why in file["why"]
+    assert all(file[part] for part in ("what", "why", "next"))
+    assert "retry RID" not in file["next"]
+    assert event["level"] == "error"
+    assert (event["why"], event["next"]) == (file["why"], file["next"])
+
+
+def test_an_execution_with_bad_files_is_refused_with_their_number_and_the_first(told):
+    for number in (0, 1):
+        rid = told.rids[number]
+        refused = [f for f in told.before.shown[rid]["files"] if f["state"] == "refused"]
+        (entry,) = [e for e in told.before.status["refused"] if e["rid"] == rid]
+        event = next(
+            e for e in told.events if (e["event"], e.get("execution")) == ("execution.refused", rid)
+        )
+
+        assert entry["what"].startswith(f"{len(refused)} of ")
+        assert refused[0]["why"] in entry["why"]
+        assert f"`deriva-watch show {rid}` lists them all." in entry["next"]
+        assert (event["what"], event["why"]) == (entry["what"], entry["why"])
+
+
+def test_the_good_neighbours_of_bad_files_are_in(told):
+    images = {"good.png": b"content of assets/Image/good.png"}
+
+    assert told.before.linked[told.rids[0]].items() >= {"good.txt": b"good"}.items()
+    assert told.before.linked[told.rids[1]] == images
+    assert told.before.linked[told.rids[2]] == {"good.txt": b"good"}
+    assert told.before.linked[told.rids[3]] == {}
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=map(repr, NAMES))
+def test_any_name_in_utf_8_goes_in_unchanged(told, number):
+    linked = told.before.linked[told.rids[0]]
+
+    assert linked[NAMES[number]] == f"content {number}".encode()
+
+
+def test_an_empty_file_is_a_file(told):
+    assert told.before.linked[told.rids[0]]["empty.txt"] == b""
+
+
+def test_a_broken_manifest_is_named_and_holds_up_only_what_needs_it(told):
+    show = told.before.shown[told.rids[2]]
+
+    file = files(show)["assets/Image/a.png"]
+
+    assert file["state"] == "refused"
+    assert file["why"].startswith("asset-manifest.json is no valid JSON: ")
+    assert "manifest" in file["next"]
+    assert file["why"] in show["why"]
+
+
+def test_where_nothing_matches_the_execution_is_refused(told):
+    rid = told.rids[3]
+    (entry,) = [e for e in told.before.status["refused"] if e["rid"] == rid]
+
+    assert entry["what"] == f"nothing of execution {rid} is uploaded"
+    assert entry["why"] == "0 of 2 files matched a mapping of the bulk spec"
+    assert f"`deriva-watch show {rid}`" in entry["next"]
+    assert {f["state"] for f in told.before.shown[rid]["files"]} == {"unmatched"}
+
+
+def test_a_receipt_is_json_whatever_the_names_are(told):
+    receipts = [json.loads(receipt) for receipt in told.before.receipts]
+
+    assert [receipt["execution"] for receipt in receipts] == told.rids[:3]
+    assert f"{ASSETS}/{LATIN}" in {left["path"] for left in receipts[0]["left"]}
+
+
+def test_once_the_causes_are_mended_the_rest_goes_in_by_itself(told):
+    odd, entries, manifest, strays = (told.after.linked[rid] for rid in told.rids)
+
+    mended = ["pipe", "socket", "device", "loop", "dangling", "outside", "café.txt", "odd-type.txt"]
+    assert {name: odd.get(name) for name in mended} == {
+        name: f"mended {name}".encode() for name in mended
+    }
+    assert odd.keys() == {*NAMES, *mended, "good.txt", "empty.txt"}
+    assert entries["missing.png"] == b"late"
+    images = [path for path in ODD_ENTRIES if "/Image/" in path]
+    assert entries.keys() == {"good.png", *(path.rpartition("/")[2] for path in images)}
+    assert manifest == {"good.txt": b"good", "a.png": b"a"}
+    assert strays == {"good.txt": b"good"}
+    assert told.after.status["refused"] == []
+
+
+def test_nothing_was_sent_twice_or_lost_on_the_way(told):
+    """A file has one row, however often its directory was tried."""
+    assert not [event for event in told.events if event["event"] == "daemon.crashed"]
+    for rid in told.rids:
+        again = [
+            file["path"]
+            for file in told.after.shown[rid]["files"]
+            if file["state"] not in {"linked", "unmatched", "gone"}
+        ]
+        assert again == []
+
+
+def test_an_upload_in_which_nothing_matches_says_so_by_its_exit_status(tmp_path):
+    with sandbox(tmp_path / "server") as ready:
+        rid = Api(ready).execution()
+        root = tmp_path / "deriva-ml/execution" / rid
+        make_strays(root)
+        config = write_config(tmp_path / "settings", ready, tmp_path)
+
+        answers = [command(config, "upload", root, "--json") for _ in range(2)]
+        plan = command(config, "plan", root, "--json")
+
+    assert [answer.returncode for answer in (*answers, plan)] == [4, 4, 4]
+    for answer in answers:
+        (execution,) = json.loads(answer.stdout)["executions"]
+        assert execution["state"] == "refused"
+        assert execution["why"] == "0 of 2 files matched a mapping of the bulk spec"
+        assert json.loads(answer.stdout)["files"] == {"unmatched": 2}
