@@ -65,6 +65,7 @@ class Written:
     error: RefusedError | None = None
 
 
+_ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch; a 403 is for all
 _CONTENT: Final = ("MD5", "Filename", "Length")
 
 
@@ -149,8 +150,8 @@ class CatalogWriter:
                 f"POST {table}", lambda: self._catalog.insert(table, rows, given_rids=given)
             )
         except RefusedError as error:
-            if len(fresh) == 1:
-                yield fresh[0], Written(None, error=error)
+            if len(fresh) == 1 or error.status not in _ONE_BAD_ROW:
+                yield from ((item, Written(None, error=error)) for item in fresh)
                 return
             middle = len(fresh) // 2
             yield from self._insert(fresh[:middle])
