@@ -1,12 +1,13 @@
 """The daemon as a process: log, signals, server, journal, then the service until told to stop."""
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from os import getpid
 from types import FrameType
+from typing import Final
 
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.completion import CompletionPolicy
@@ -15,12 +16,14 @@ from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hindrances import Hindrances
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.gate import Gate
 from deriva_watch.lookout import Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.service import Service
 from deriva_watch.settings import Settings
+
+LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
 
 def serve(settings: Settings) -> int:
@@ -28,6 +31,7 @@ def serve(settings: Settings) -> int:
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     emit = log.configure(settings.log.level, settings.log.format, source.secrets)
     ending = _Ending()
+    threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
         connect(settings, source, required=False) as (server, missing),
         assemble(settings, server, emit, ending.stop) as pipeline,
@@ -37,7 +41,7 @@ def serve(settings: Settings) -> int:
         emit(
             DaemonStarted(
                 version=version("deriva-watch"),
-                pid=getpid(),
+                pid=os.getpid(),
                 host=settings.server.host,
                 catalog=settings.server.catalog,
                 journal=settings.journal.url,
@@ -49,8 +53,7 @@ def serve(settings: Settings) -> int:
         lookout = Lookout(pipeline, _policy(settings), gate.check)
         hindrances = Hindrances(settings.state_directory)
         Service(pipeline, lookout, gate, Orders.of(settings), ending.stop, hindrances).run()
-    took_s = round(time.monotonic() - ending.at_s, 3)
-    emit(DaemonStopped(signal=signal.Signals(ending.number).name, seconds=took_s))
+    ending.tell(emit)
     return ending.number
 
 
@@ -58,7 +61,7 @@ class _Ending:
     """Waits for SIGTERM or SIGINT; the first one begins the stop."""
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        self.stop, self._untold = threading.Event(), threading.Lock()
         self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._take)
@@ -67,6 +70,19 @@ class _Ending:
         if not self.stop.is_set():
             self.number, self.at_s = number, time.monotonic()
             self.stop.set()
+
+    def tell(self, emit: Emit) -> None:
+        """Report the end, once."""
+        if self._untold.acquire(blocking=False):
+            took_s = round(time.monotonic() - self.at_s, 3)
+            emit(DaemonStopped(signal=signal.Signals(self.number).name, seconds=took_s))
+
+    def at_the_latest(self, emit: Emit) -> None:
+        """End the process if something waits for the network too long: a kill loses nothing."""
+        self.stop.wait()
+        time.sleep(LATEST_S)
+        self.tell(emit)
+        os._exit(128 + self.number)
 
 
 def _probe(server: Server, catalog: Catalog) -> Callable[[], None]:
