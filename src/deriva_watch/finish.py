@@ -39,17 +39,20 @@ class Finisher:
     intake: Intake
     server: str
 
-    def leave(self, upload: Upload, seen: Observation, plan: Plan) -> str:
+    def leave(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
         """Tell everybody who should know how far the upload came.
+
+        Args:
+            upload: The upload, which has come as far as it goes.
+            seen: The look that the plan was made from.
+            plan: The plan.
+            whole: Nothing is left to do, so that the Execution may be called Uploaded.
 
         Returns:
             The digest of what the directory now is: a manifest that we wrote ourselves is no
             change of it.
         """
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
-        whole = not (upload.changed or upload.transient) and not any(
-            record.state is FileState.REFUSED for record in upload.records.values()
-        )
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
         workspace = self.intake.workspace(prefix, rid)
         if workspace is None:

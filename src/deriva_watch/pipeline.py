@@ -103,9 +103,11 @@ class Pipeline:
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog)
         upload = self._begin(record, plan, model)
         self.uploader.run(upload)
-        digest = self.finisher.leave(upload, seen, plan)
+        refusal = _refusal(upload, plan, seen)
+        whole = not (refusal or upload.changed or upload.transient)
+        digest = self.finisher.leave(upload, seen, plan, whole=whole)
         facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
-        return self._end(upload, facts, _refusal(upload, plan, seen))
+        return self._end(upload, facts, refusal)
 
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
         """Bring the journal to where the plan begins."""

@@ -198,7 +198,8 @@ def look(api, config, rids):
             row = rows[link[table]]
             linked[link["Execution"]][row["Filename"]] = api.content(row["URL"])
     shows = {rid: shown(config, rid) for rid in rids}
-    return SimpleNamespace(shown=shows, status=summed_up(config), linked=linked)
+    statuses = {rid: api.status(rid) for rid in rids}
+    return SimpleNamespace(shown=shows, status=summed_up(config), linked=linked, statuses=statuses)
 
 
 def files(show):
@@ -315,6 +316,11 @@ def test_once_the_causes_are_mended_the_rest_goes_in_by_itself(told):
     assert manifest == {"good.txt": b"good", "a.png": b"a"}
     assert strays == {"good.txt": b"good"}
     assert told.after.status["refused"] == []
+
+
+def test_the_catalog_calls_an_execution_uploaded_once_nothing_of_it_is_refused(told):
+    assert set(told.before.statuses.values()) == {"Stopped"}
+    assert set(told.after.statuses.values()) == {"Uploaded"}
 
 
 def test_nothing_was_sent_twice_or_lost_on_the_way(told):
