@@ -70,12 +70,14 @@ class Rows:
         """Adopt a row, if the object that it names is really there."""
         record = upload.records[path]
         facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "job": None}
-        if row["URL"] == record.url:  # our own INSERT, whose answer was lost
+        ours = row["URL"] == record.url
+        if ours and record.state is FileState.STORED:  # our own INSERT, whose answer was lost
             upload.commit([Move(path, FileTrigger.RECORDED, facts)])
             return
         there = self.patience("HEAD object", lambda: self.store.head(row["URL"]))
         if there and (there.md5, there.size_bytes) == (record.md5, record.size_bytes):
-            upload.commit([Move(path, FileTrigger.ADOPTED, facts | {"adopted": True})])
+            facts["adopted"] = record.adopted or not ours  # ours: the file was read again
+            upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
             return
         why = f"row {row['RID']} describes it, but the object {row['URL']} is " + (
             "another content" if there else "gone"
