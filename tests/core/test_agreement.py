@@ -93,6 +93,13 @@ def test_a_contradiction_names_both_sources_and_both_values(
     assert str(refusal.value) == sentence
 
 
+def test_a_contradiction_is_told_with_the_strongest_source():
+    statements = [says("the workspace", rid="1-A"), says("the manifest", rid="1-A")]
+
+    with pytest.raises(Contradiction, match=r"^the workspace says .* but the path says"):
+        merge(IMAGES, [*statements, says("the path", rid="1-B")])
+
+
 def test_types_never_contradict_each_other():
     """They may be changed after the file was written; the strongest source knows."""
     assert merge(IMAGES, [says("a", types=()), says("b", types=("Image",))]).types == ()

@@ -7,6 +7,8 @@ import pytest
 from core.given import ASSET, BOX, IMAGE, MODEL, asset_table, model_of
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import (
+    FILE_COLUMNS,
+    TERM_COLUMNS,
     CatalogModel,
     Column,
     ForeignKey,
@@ -154,6 +156,24 @@ def test_only_the_schema_of_deriva_ml_is_known_by_name():
     assert MODEL.ml_table("Execution") is MODEL.tables[EXECUTION]
     assert MODEL.ml_table("Image") is None
     assert model_of(asset_table()).ml_table("Execution") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "is_asset", "is_vocabulary"),
+    [
+        (FILE_COLUMNS, True, False),
+        (TERM_COLUMNS, False, True),
+        (FILE_COLUMNS - {"MD5"}, False, False),
+    ],
+)
+def test_a_table_of_these_columns_only_is_one(
+    names: frozenset[str], is_asset: bool, is_vocabulary: bool
+):
+    columns = tuple(Column(name, "text", nullable=True, has_default=False) for name in names)
+    table = Table(Schema("s"), "t", columns, (), ())
+
+    assert model_of(table).is_asset("t") is is_asset
+    assert model_of(table).is_vocabulary("t") is is_vocabulary
 
 
 def test_a_catalog_without_tables_has_a_model():
