@@ -237,11 +237,15 @@ class Daemon:
         def first():
             ended = self.process.poll() is not None
             fits = (event for event in self.events()[after:] if predicate(event))
-            if (found := next(fits, None)) is None and ended:
-                raise AssertionError(f"the daemon has ended: {self._events[-5:]}")
+            found = next(fits, None)
+            assert found or not ended, "the daemon has ended"
             return found
 
-        return wait_until(first, timeout_s, "the event was not written")
+        try:
+            return wait_until(first, timeout_s, "the event was not written")
+        except AssertionError as error:
+            last = "\n".join(json.dumps(event)[:500] for event in self._events[-10:])
+            raise AssertionError(f"{error}; it wrote last\n{last}") from None
 
     def wait_for_state(self, rid, state, timeout_s=30, after=0):
         """Wait for an execution to come to *state*."""
