@@ -9,14 +9,14 @@ import json
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, WatchError
 from deriva_watch.core.model import TableName
-from deriva_watch.engine.patience import Patience
+from deriva_watch.engine.patience import InterruptedWorkError, Patience
 from deriva_watch.engine.ports import Catalog, Row
 
 BATCH_ROWS: Final = 1000
@@ -49,6 +49,10 @@ class Insertion:
         """Two rows with one identity must not stand in one request."""
         return _values(self.row, _CONTENT if self.adopt else self.key)
 
+    def size_bytes(self) -> int:
+        """Return about how much of a request it takes."""
+        return len(json.dumps(self.row))
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -65,20 +69,24 @@ class Written:
     error: RefusedError | None = None
 
 
-_ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch; a 403 is for all
+_FORBIDDEN: Final = 403
+_ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch
 _CONTENT: Final = ("MD5", "Filename", "Length")
 
 
 class CatalogWriter:
     """A thread that owns every call that changes the catalog.
 
-    `insert` and `run` may be called from any thread; both wait for the answer.
+    `insert` and `run` may be called from any thread; both wait for the answer. Once the writer is
+    closed they raise InterruptedWorkError.
     """
 
     def __init__(self, catalog: Catalog, patience: Patience) -> None:
         """Start the thread."""
         self._catalog, self._patience = catalog, patience
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._serve, name="catalog-writer", daemon=True)
         self._thread.start()
 
@@ -87,7 +95,10 @@ class CatalogWriter:
 
         A request that waits for the network is left behind after a moment: it bears repeating.
         """
-        self._queue.put(None)
+        with self._closing:
+            if not self._closed:
+                self._queue.put(None)
+            self._closed = True
         self._thread.join(CLOSE_S)
 
     def insert(self, insertions: Sequence[Insertion]) -> list[Written]:
@@ -96,18 +107,25 @@ class CatalogWriter:
         Raises TransientError, ServerAwayError or CredentialError when not all rows are known to be
         there; the call bears repeating.
         """
+        for item in insertions:  # what cannot be sent is the fault of who brings it, not ours
+            hash(item.identity())
+            item.size_bytes()
         job = _Job(list(insertions))
-        self._queue.put(job)
-        job.done.result()
+        self._ask(job)
         return [job.written[item] for item in insertions]
 
     def run(self, call: Callable[[], T]) -> T:
         """Run any other call that changes the catalog, between two batches."""
         answers: list[T] = []
-        job = _Job([], lambda: answers.append(call()))
-        self._queue.put(job)
-        job.done.result()
+        self._ask(_Job([], lambda: answers.append(call())))
         return answers[0]
+
+    def _ask(self, job: "_Job") -> None:
+        with self._closing:
+            if self._closed:
+                raise InterruptedWorkError("the catalog writer is closed")
+            self._queue.put(job)
+        job.done.result()
 
     def _serve(self) -> None:
         ended = False
@@ -125,16 +143,24 @@ class CatalogWriter:
                 job.attempt(job.call)
         owner = {item: job for job in jobs for item in job.insertions}
         for batch in _batches(owner):
-            hit = {owner[item] for item in batch}
-            try:
-                for item, written in self._insert(batch):
-                    owner[item].written[item] = written
-            except Exception as error:  # noqa: BLE001  # the callers raise it; the thread lives on
-                for job in hit:
-                    job.fail(error)
+            self._write(batch, owner)
         for job in jobs:
             if not job.done.done():
                 job.done.set_result(None)
+
+    def _write(self, batch: list[Insertion], owner: Mapping[Insertion, "_Job"]) -> None:
+        """Insert the rows of a batch for those who brought them."""
+        hit = dict.fromkeys(owner[item] for item in batch)
+        try:
+            for item, written in self._insert(batch):
+                owner[item].written[item] = written
+        except BaseException as error:  # noqa: BLE001  # the callers raise it; the thread lives on
+            if len(hit) == 1 or isinstance(error, WatchError):
+                for job in hit:
+                    job.fail(error)
+                return
+            for job in hit:  # a bug in what one of them brought: find whose
+                self._write([item for item in batch if owner[item] is job], owner)
 
     def _insert(self, batch: list[Insertion]) -> Iterator[tuple[Insertion, Written]]:
         """Insert rows of one table, unless they are there; split where one of them is bad."""
@@ -150,7 +176,10 @@ class CatalogWriter:
                 f"POST {table}", lambda: self._catalog.insert(table, rows, given_rids=given)
             )
         except RefusedError as error:
-            if len(fresh) == 1 or error.status not in _ONE_BAD_ROW:
+            if given and self._there(fresh):  # sent twice: the first time has used up the leases
+                yield from self._insert(fresh)
+                return
+            if len(fresh) == 1 or not _is_for_one(error, given=given):
                 yield from ((item, Written(None, error=error)) for item in fresh)
                 return
             middle = len(fresh) // 2
@@ -205,12 +234,17 @@ class _Job:
     def attempt(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001  # the caller raises it; the thread lives on
+        except BaseException as error:  # noqa: BLE001  # the caller raises it; the thread lives on
             self.fail(error)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.done.done():
             self.done.set_exception(error)
+
+
+def _is_for_one(error: RefusedError, *, given: bool) -> bool:
+    """Tell whether a single row can be why its batch is refused; a 403 is for all without RIDs."""
+    return error.status in _ONE_BAD_ROW or (given and error.status == _FORBIDDEN)
 
 
 def _values(row: Row, columns: Iterable[str]) -> _Identity:
@@ -229,7 +263,7 @@ def _batches(insertions: Iterable[Insertion]) -> Iterator[list[Insertion]]:
             seen: set[_Identity] = set()
             later, size_bytes = [], 0
             for item in left:
-                size_bytes += len(json.dumps(item.row))
+                size_bytes += item.size_bytes()
                 full = len(batch) == BATCH_ROWS or (batch and size_bytes > BATCH_BYTES)
                 if full or item.identity() in seen:
                     later.append(item)
