@@ -100,10 +100,11 @@ class Api:
         return {name: {row["RID"]: row for row in self.rows(name)} for name in names}
 
     def insert(self, table, *rows):
-        """Insert rows and return them as the catalog has them."""
+        """Insert rows, with RIDs where they have some; return them as the catalog has them."""
         url = f"{self.catalog}/entity/{_table(table)}"
-        optional = [c for c in ("RID", "RCT", "RMT", "RCB", "RMB") if c not in rows[0]]
-        return self.call("POST", f"{url}?defaults={','.join(optional)}", json=rows).json()
+        kept = "nondefaults=RID&" if "RID" in rows[0] else ""
+        filled = [c for c in ("RID", "RCT", "RMT", "RCB", "RMB") if c not in rows[0]]
+        return self.call("POST", f"{url}?{kept}defaults={','.join(filled)}", json=rows).json()
 
     def execution(self, status="Stopped"):
         """Make an Execution and return its RID."""
