@@ -321,6 +321,23 @@ def test_what_cannot_be_uploaded_is_refused_with_the_reason(path: str, said: Sou
     assert why in left.why
 
 
+@pytest.mark.parametrize(
+    ("path", "then"),
+    [
+        (
+            "assets/Image/a.png",
+            "Write the metadata of the file into asset-manifest.json.",
+        ),
+        (
+            "asset/demo/Image/__NULL__/__NULL__/__NULL__/__NULL__/a.png",
+            f"Its directories are read as {'/'.join(VALUES)}; `asset_file_path` builds them.",
+        ),
+    ],
+)
+def test_a_person_is_told_where_the_missing_value_belongs(path: str, then: str):
+    assert only_leftover(planned(path)).next == then
+
+
 def test_a_contradiction_between_manifest_and_workspace_is_refused_with_both():
     said = Sources(
         manifest(metadata=DESCRIBED).manifest,
@@ -503,6 +520,17 @@ def test_a_mapping_of_other_people_is_followed():
     asset = only_asset(planned("asset/lab/Thing/red/a.bin", rules=by_mapping()))
 
     assert (asset.table, asset.values) == (THING.full_name, {"Colour": "red", "Size": None})
+
+
+@pytest.mark.parametrize("path", ["free/a.bin", "assets/Thing/a.bin"])
+def test_a_mapping_of_other_people_takes_files_from_anywhere(path: str):
+    """The manifest describes a flat file, whichever mapping takes it."""
+    rules = by_mapping(file_pattern="[.]bin$")
+    broken = Sources(read_manifest("{"))
+
+    assert only_asset(planned(path, rules=rules)).table == THING.full_name
+    refused = planned(path, rules=rules, said=broken).assets == ()
+    assert refused is path.startswith("assets/")
 
 
 @pytest.mark.parametrize(
