@@ -216,7 +216,11 @@ class Service:
     def _wake_waiting(self) -> None:
         """Move executions whose next time has come to `ready`."""
         due = self.pipeline.journal.due(datetime.now(UTC)) if self.gate.error is None else []
-        moves = [MoveExecution(record.id, ExecutionTrigger.DUE) for record in due]
+        moves = [
+            MoveExecution(record.id, ExecutionTrigger.DUE)
+            for record in due
+            if record.server == self.pipeline.server
+        ]
         if moves:
             self.pipeline.journal.commit(moves)
             self._ready.set()
@@ -250,7 +254,9 @@ class Service:
             self._hints.put((Path(record.prefix), record.rid))
 
     def _claim(self) -> ExecutionRecord | None:
-        return self.pipeline.journal.claim() if self.gate.error is None else None
+        if self.gate.error is not None:
+            return None
+        return self.pipeline.journal.claim(self.pipeline.server)
 
     def _give_back(self, record: ExecutionRecord) -> None:
         """Let go of an execution whose end could not be written into the journal."""

@@ -69,10 +69,12 @@ class Changes:
         self._tell_execution(new, None, None, {}, {})
         return new
 
-    def claim(self) -> ExecutionRecord | None:
-        """Move the oldest ready execution to UPLOADING."""
+    def claim(self, server: str | None) -> ExecutionRecord | None:
+        """Move the oldest ready execution, of *server* if one is given, to UPLOADING."""
         self.write()
         ready = select(execution.c.id).where(execution.c.state == ExecutionState.READY)
+        if server is not None:
+            ready = ready.where(execution.c.server == server)
         oldest = ready.order_by(execution.c.changed_at, execution.c.id).limit(1)
         number = self._connection.scalar(oldest.with_for_update(skip_locked=True))
         if number is None:

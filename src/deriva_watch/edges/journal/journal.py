@@ -96,9 +96,12 @@ class Journal(Reads):
         """Return the execution of that directory; a new one enters in FILLING."""
         return self._writer.ask(lambda changes: changes.open_execution(server, prefix, rid))
 
-    def claim(self) -> ExecutionRecord | None:
-        """Take the execution that is ready for longest, or None; it is in UPLOADING now."""
-        return self._writer.ask(Changes.claim)
+    def claim(self, server: str | None = None) -> ExecutionRecord | None:
+        """Take the execution that is ready for longest, or None; it is in UPLOADING now.
+
+        With *server*, "host/catalog", one that goes there: settings may have changed since.
+        """
+        return self._writer.ask(lambda unit: unit.claim(server))
 
     def void_claims(self) -> list[int]:
         """Give back what a dead daemon left in UPLOADING; call it before the first claim."""
