@@ -1,11 +1,12 @@
 """The application, its shared options, and how an error reaches a person."""
 
 import json
+import re
 import sys
 import traceback
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -72,6 +73,8 @@ def _common(
     pass
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -88,9 +91,13 @@ JsonOption = Annotated[
 
 
 def print_json(document: Any) -> None:
-    """Print for programs; names that are not UTF-8 are shown with backslashes."""
+    r"""Print for programs; bytes of a name that are not UTF-8 stand as `show` has them: \udcff.
+
+    Half a surrogate pair, which Python has for such a byte, is no JSON for most other programs.
+    """
     text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
-    sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+    text = _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
+    sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.flush()
 
 

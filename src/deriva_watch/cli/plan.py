@@ -7,6 +7,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.plan import AssetPlan, Leftover, Plan
+from deriva_watch.core.prose import printable
 
 
 @app.command()
@@ -78,13 +79,11 @@ def _print(rid: str, found: Plan) -> None:
         said = ", ".join(f"{name} = {value}" for name, value in values.items())
         types = f"types {', '.join(asset.types)}" if asset.types else ""
         row = f"a row of {asset.table}"
-        table.add_row(Text(_shown(asset.path)), row, Text("; ".join(filter(None, (said, types)))))
+        table.add_row(
+            Text(printable(asset.path)), row, Text("; ".join(filter(None, (said, types))))
+        )
     for left in found.leftovers:
-        table.add_row(Text(_shown(left.path)), Text(left.trigger, "red"), Text(left.why))
+        table.add_row(Text(printable(left.path)), Text(left.trigger, "red"), Text(left.why))
     show(table)
     for about, why in found.notices.items():
-        print(f"note: {about}: {why}")
-
-
-def _shown(path: str) -> str:
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        print(f"note: {printable(f'{about}: {why}')}")

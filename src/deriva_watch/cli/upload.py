@@ -10,6 +10,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.prose import printable
 from deriva_watch.core.records import Brought, ExecutionRecord
 
 
@@ -37,7 +38,8 @@ def upload(
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
         for key in keys:
             brought.append(one_shot.upload(key))
-            screen.done(brought[-1].record)
+            if not as_json:
+                screen.done(brought[-1].record)
     if as_json:
         files = sum((each.files for each in brought if each.files), Counter[str]())
         print_json({"executions": [_told(each.record) for each in brought], "files": files})
@@ -115,7 +117,9 @@ class _Screen:
         with self._lock:
             if key not in self._tasks:
                 total = self._sizes.get(path)
-                self._tasks[key] = self._progress.add_task(path, total=total, phase=phase)
+                self._tasks[key] = self._progress.add_task(
+                    printable(path), total=total, phase=phase
+                )
         self._progress.advance(self._tasks[key], count)
         task = self._progress.tasks[self._progress.task_ids.index(self._tasks[key])]
         if task.finished:
@@ -123,14 +127,13 @@ class _Screen:
 
     def done(self, record: ExecutionRecord) -> None:
         """Tell where an execution stands now."""
-        if self._quiet and "--json" in sys.argv:
-            return
-        self._out.print(f"{record.rid}  {record.state}", markup=False)
+        self._out.print(f"{printable(record.rid)}  {record.state}", markup=False)
         if record.why:
-            self._out.print(f"  {record.what}\n  {record.why}\n  {record.next}", markup=False)
+            for part in (record.what, record.why, record.next):
+                self._out.print(f"  {printable(part or '')}", markup=False)
 
     def _say(self, mark: str, text: str) -> None:
         from rich.markup import escape
 
         if not self._quiet:
-            self._progress.console.print(mark + escape(text.encode(errors="replace").decode()))
+            self._progress.console.print(mark + escape(printable(text)))

@@ -9,6 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from deriva_watch.core.prose import printable
+
 _PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
 _FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "url", "path")
 _STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
@@ -70,10 +72,10 @@ def _entry(kind: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text()
     place = f" in {entry['prefix']}" if entry["prefix"] else ""
     again = f", again at {entry['next_at']}" if entry.get("next_at") else ""
-    yield Text(_line(f"{kind} {entry['rid']}{place}{again}"), _STYLES.get(kind, "bold"))
+    yield Text(printable(f"{kind} {entry['rid']}{place}{again}"), _STYLES.get(kind, "bold"))
     for part in ("what", "why", "next"):
         if entry[part]:
-            yield Text(f"    {_line(entry[part])}")
+            yield Text(f"    {printable(entry[part])}")
 
 
 def _title(title: str) -> Text:
@@ -101,9 +103,4 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
 def _cell(value: Any, style: str = "") -> Text:
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False) if value else None
-    return Text("" if value is None else _line(str(value)), style, overflow="fold")
-
-
-def _line(text: str) -> str:
-    """Return *text* so that no name can break the line or command the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return Text("" if value is None else printable(str(value)), style, overflow="fold")

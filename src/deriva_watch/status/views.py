@@ -41,7 +41,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     problems = []
     if pid is None:
         problems.append("No daemon is running.")
-    hindrances = read_hindrances(reader.path.parent, pid)
+    hindrances = _plain(read_hindrances(reader.path.parent, pid))
     problems += [f"{each['what']}: {each['why']}. {each['next']}" for each in hindrances]
     if refused := counts.get(ExecutionState.REFUSED, 0):
         problems.append(f"Refused executions: {refused}. A person must act.")
