@@ -54,7 +54,7 @@ class Finisher:
         """
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
-        workspace = self.intake.workspace(prefix, rid)
+        workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
         if workspace is None:
             if whole:
                 self._move_status(upload)

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO, Final
 
 from deriva_watch.core.errors import RefusedError
@@ -28,6 +29,19 @@ _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalo
 def execution_root(prefix: Path, rid: str) -> Path:
     """Return where an execution directory is; nothing is created."""
     return prefix / ROOT / "execution" / rid
+
+
+def unusable_name(prefix: Path, rid: str) -> RefusedError | None:
+    """Return what to say of a directory whose name no RID can have, or None."""
+    try:
+        rid.encode()
+    except UnicodeEncodeError:
+        return RefusedError(
+            f"cannot upload {execution_root(prefix, rid)}",
+            "its name is not UTF-8, so it is no RID",
+            "Rename it to the RID of its Execution.",
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ class Intake:
         directory = self.directory(prefix, rid)
         return scanner.scan(directory.root, directory.policy)
 
-    def said(self, prefix: Path, rid: str, seen: Observation) -> Sources:
+    def said(self, prefix: Path, rid: str, seen: Observation, *, insisted: bool = False) -> Sources:
         """Read the manifest, the asset types and deriva-ml's workspace.
 
         Raises TransientError where the workspace cannot be read: nothing is uploaded without its
@@ -96,13 +110,20 @@ class Intake:
                 types[table], problems = read_types(text)
                 if problems:
                     notices[path] = "; ".join(problems)
-        ours = self.workspace(prefix, rid)
+        ours = self.workspace(prefix, rid, insisted=insisted)
         return Sources(manifest, ours.assets(rid) if ours else {}, types, notices)
 
-    def plan(
-        self, prefix: Path, rid: str, seen: Observation, model: CatalogModel, catalog: Catalog
+    def plan(  # noqa: PLR0913  # what a plan is made from
+        self,
+        prefix: Path,
+        rid: str,
+        seen: Observation,
+        model: CatalogModel,
+        catalog: Catalog,
+        *,
+        insisted: bool = False,
     ) -> Plan:
-        """Answer for every file of a directory."""
+        """Answer for every file of a directory; *insisted* as in `check_ours`."""
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,
@@ -110,42 +131,47 @@ class Intake:
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
         )
-        return make_plan(seen, self.said(prefix, rid, seen), rules)
+        return make_plan(seen, self.said(prefix, rid, seen, insisted=insisted), rules)
 
-    def workspace(self, prefix: Path, rid: str) -> Workspace | None:
+    def workspace(self, prefix: Path, rid: str, *, insisted: bool = False) -> Workspace | None:
         """Return deriva-ml's workspace that lists the execution, or None.
+
+        With *insisted*, as in `check_ours`, workspaces of other catalogs are passed over.
 
         Raises:
             RefusedError: It belongs to another host or catalog, or two workspaces list it.
             TransientError: A workspace cannot be read at this moment.
         """
         listing = [found for found in workspace.find(prefix) if found.lists(rid)]
-        if not listing:
-            return None
         server = self.settings.server
+        hosts = {server.host, server.host.rpartition(":")[0] or server.host}
+        ours = [each for each in listing if each.host in hosts and each.catalog == server.catalog]
+        if insisted or not listing:
+            return ours[0] if ours else None
         names = ", ".join(f"{found.host} catalog {found.catalog}" for found in listing)
         if len(listing) > 1:
             raise _not_ours(rid, f"several workspaces of deriva-ml list it: {names}")
-        hosts = {server.host, server.host.rpartition(":")[0] or server.host}
-        if listing[0].host not in hosts or listing[0].catalog != server.catalog:
+        if not ours:
             mine = f"{server.host} catalog {server.catalog}"
             raise _not_ours(rid, f"deriva-ml's workspace says it belongs to {names}, not to {mine}")
-        return listing[0]
+        return ours[0]
 
-    def check_ours(self, prefix: Path, rid: str, catalog: Catalog) -> None:
+    def check_ours(
+        self, prefix: Path, rid: str, catalog: Catalog, *, insisted: bool = False
+    ) -> None:
         """Make sure that the directory belongs to this host and catalog: RIDs repeat.
+
+        With *insisted* a person says that it does, whatever the signs say; its Execution must be
+        there all the same, because its files are linked to it.
 
         Raises RefusedError with the reason where it does not.
         """
-        if self.workspace(prefix, rid):
-            return
+        listed = self.workspace(prefix, rid, insisted=insisted)
         row = catalog.execution(rid)
         if row is None:
-            other = catalog.rid_table(rid)
-            why = f"{rid} is a row of {other}" if other else f"no row of it has the RID {rid}"
-            raise _not_ours(
-                rid, f"catalog {self.settings.server.catalog} has no such Execution: {why}"
-            )
+            raise self._no_execution(rid, catalog.rid_table(rid))
+        if listed or insisted:
+            return
         born, made = _birth(execution_root(prefix, rid)), datetime.fromisoformat(row["RCT"])
         if born and born < made - _OLDER_THAN_ITS_ROW:
             raise _not_ours(
@@ -153,6 +179,15 @@ class Intake:
                 f"the directory was made {born:%Y-%m-%d %H:%M} UTC, before the Execution of that "
                 f"RID ({made.astimezone(UTC):%Y-%m-%d %H:%M} UTC): it may be another catalog's",
             )
+
+    def _no_execution(self, rid: str, other: TableName | None) -> RefusedError:
+        why = f"{rid} is a row of {other}" if other else f"no row of it has the RID {rid}"
+        return RefusedError(
+            what=f"execution {rid} is not uploaded",
+            why=f"catalog {self.settings.server.catalog} has no such Execution: {why}",
+            next="Rename the directory to the RID of its Execution; or make one with this RID, "
+            f"then `deriva-watch retry {quote(rid)}`.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

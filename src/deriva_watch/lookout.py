@@ -19,11 +19,12 @@ from deriva_watch.core.completion import (
     judge,
     still,
 )
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.holders import holders
+from deriva_watch.intake import unusable_name
 from deriva_watch.pipeline import Pipeline
 
 _WATCHED: Final = {  # a change of the directory makes these look anew
@@ -68,6 +69,10 @@ class Lookout:
         """
         prefix, rid = key
         seen = self.pipeline.intake.look(prefix, rid)
+        if error := unusable_name(prefix, rid):
+            if seen is None:
+                return None
+            raise TransientError(error.what, error.why, error.next)  # it may be renamed
         record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
         if seen is None:
             self._gone(key, record)
@@ -117,10 +122,10 @@ class Lookout:
         """Return why a directory that is complete is never sent by itself, or None."""
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
-        if record.ours:
-            return None
         try:
-            self.pipeline.intake.check_ours(key[0], record.rid, self.pipeline.catalog)
+            self.pipeline.intake.check_ours(
+                key[0], record.rid, self.pipeline.catalog, insisted=record.ours
+            )
         except RefusedError as error:
             return error
         return None
@@ -129,7 +134,7 @@ class Lookout:
         prefix, rid = key
         memory = self._memories.setdefault(key, _Memory())
         memory.content = still(memory.content, seen.digest(), seen.looked_at)
-        workspace = self._foreign_word(prefix, rid)
+        workspace = self._foreign_word(prefix, record)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
         row = self.pipeline.catalog.execution(rid)
@@ -145,12 +150,12 @@ class Lookout:
             insisted=bool(record.verdict and record.verdict.get("insisted")),
         )
 
-    def _foreign_word(self, prefix: Path, rid: str) -> str | None:
+    def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
         try:
-            found = self.pipeline.intake.workspace(prefix, rid)
+            found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
         except RefusedError:
             return None  # not ours: `check_ours` says so once the directory is complete
-        return found.execution_status(rid) if found else None
+        return found.execution_status(record.rid) if found else None
 
     def _move(
         self,

@@ -100,7 +100,7 @@ class Pipeline:
         if seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
-        plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog)
+        plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
         upload = self._begin(record, plan, model)
         self.uploader.run(upload)
         refusal = _refusal(upload, plan, seen)

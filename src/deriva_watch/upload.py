@@ -5,10 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deriva_watch.assembly import assemble, connect
-from deriva_watch.core.errors import RefusedError, SettingsError
+from deriva_watch.core.errors import (
+    RefusedError,
+    ServerAwayError,
+    SettingsError,
+    TransientError,
+    TroubleError,
+)
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
@@ -17,8 +24,9 @@ from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.scanner import execution_directories
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Emit
-from deriva_watch.intake import Intake
+from deriva_watch.intake import Intake, unusable_name
 from deriva_watch.lookout import Key
+from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
 
@@ -61,7 +69,12 @@ class OneShot:
 
         Raises ServerAwayError or CredentialError: nothing more can be done.
         """
-        record = self._ready(key)
+        try:
+            record = self._ready(key)
+        except ServerAwayError:
+            raise
+        except TransientError as error:  # a workspace that cannot be read now
+            return Brought(self._unrecorded(key, ExecutionState.WAITING, error), None)
         if record.state is not ExecutionState.READY:
             return Brought(record, None)
         journal = self.pipeline.journal
@@ -75,6 +88,8 @@ class OneShot:
     def _ready(self, key: Key) -> ExecutionRecord:
         """Bring the journal to `ready`, or to `refused` where the directory is not ours."""
         prefix, rid = key
+        if error := unusable_name(prefix, rid):
+            return self._unrecorded(key, ExecutionState.REFUSED, error)
         record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
         seen = self.pipeline.intake.look(prefix, rid)
         if seen is None:
@@ -85,12 +100,18 @@ class OneShot:
             record = self._move(record, changed if changed in back else ExecutionTrigger.APPEARED)
         facts: ExecutionFacts = {"digest": seen.digest(), "verdict": _VERDICT, "next_at": None}
         try:
-            if not record.ours:
-                self.pipeline.intake.check_ours(prefix, rid, self.pipeline.catalog)
+            self.pipeline.intake.check_ours(
+                prefix, rid, self.pipeline.catalog, insisted=record.ours
+            )
         except RefusedError as error:
-            said: ExecutionFacts = {"what": error.what, "why": error.why, "next": error.next}
-            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **_sentence(rid, error)})
         return self._move(record, ExecutionTrigger.SETTLED, facts)
+
+    def _unrecorded(self, key: Key, state: ExecutionState, error: TroubleError) -> ExecutionRecord:
+        """Return where a directory stands that the journal has no such state of."""
+        prefix, rid = key
+        said, now = _sentence(rid, error), datetime.now(UTC)
+        return ExecutionRecord(0, str(prefix), rid, self.pipeline.server, state, now, **said)
 
     def _move(
         self,
@@ -100,6 +121,10 @@ class OneShot:
     ) -> ExecutionRecord:
         self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
         return self.pipeline.journal.execution(record.id)
+
+
+def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:
+    return {"what": error.what, "why": error.why, "next": error.next_for(rid)}
 
 
 @contextmanager
@@ -116,6 +141,8 @@ def uploading(
         assemble(settings, server, emit, stop, watch) as pipeline,
     ):
         pipeline.journal.void_claims()
+        for _ in Orders.of(settings).take(pipeline.journal):
+            pass  # what a person said while no daemon ran counts
         server.session()
         yield OneShot(pipeline)
 
