@@ -42,38 +42,38 @@ def adopt(
         held: Tells of an RID whether another file of ours stands for that row: it fits only if
             all is equal.
     """
+    whole = sum(value is not None for value in values.values()), 0
     fits = [
-        (score, row)
+        (fit, row)
         for row in candidates
-        if (score := _fit(table, values, row)) is not None
-        and (not held(row["RID"]) or score == _whole(values, row))
+        if (fit := _fit(table, values, row)) is not None and (not held(row["RID"]) or fit == whole)
     ]
     if not fits:
         return None
     exact = [row for _, row in fits if given_rid is not None and row["RID"] == given_rid]
-    best = max(score for score, _ in fits)
-    equals = exact or [row for score, row in fits if score == best]
+    best = max(fit for fit, _ in fits)
+    equals = exact or [row for fit, row in fits if fit == best]
     return Adoption(min(equals, key=lambda row: rid_order(row["RID"])), len(equals))
 
 
-def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> int | None:
-    """Count the given values that the row has; None where it has another one."""
-    score = 0
+def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Count the given values that the row has and, below zero, those that it adds.
+
+    None where it has another one. The larger, the better; a row that says neither more nor less
+    has all that are given and adds none.
+    """
+    shared = added = 0
     for column, value in values.items():
         known = row.get(column)
-        if value is None or known is None:
+        if known is None:
             continue
-        if not same(table.column[column], value, known):
+        if value is None:
+            added += 1
+        elif same(table.column[column], value, known):
+            shared += 1
+        else:
             return None
-        score += 1
-    return score
-
-
-def _whole(values: Mapping[str, Any], row: Mapping[str, Any]) -> int:
-    """Return the score of a row that says neither more nor less than *values*."""
-    given = {column for column, value in values.items() if value is not None}
-    known = {column for column in values if row.get(column) is not None}
-    return len(given) if given == known else -1
+    return shared, -added
 
 
 def rid_order(rid: str) -> tuple[int, str]:
