@@ -8,7 +8,7 @@ from typing import Any, Final
 from deriva_watch.core.adoption import adopt
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
-from deriva_watch.core.records import FileFacts
+from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.spec import row as spec_row
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.engine.patience import Patience
@@ -55,10 +55,10 @@ class Rows:
                 if row := self._chosen(upload, path, candidates):
                     self._take(upload, path, row)
 
-    def _chosen(self, upload: Upload, path: str, candidates: Iterable[Row]) -> Row | None:
+    def _chosen(self, upload: Upload, path: str, candidates: Sequence[Row]) -> Row | None:
         asset, record = upload.assets[path], upload.records[path]
-        table = upload.model.name_to_table(asset.table)
-        found = adopt(table, asset.values, candidates, asset.given_rid, upload.holding(path))
+        table, held = upload.model.name_to_table(asset.table), upload.held(path, candidates)
+        found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
         if found is None:
             return None
         if found.among > 1 and found.row["URL"] != record.url:
@@ -68,28 +68,34 @@ class Rows:
 
     def _take(self, upload: Upload, path: str, row: Row) -> None:
         """Adopt a row, if the object that it names is really there."""
-        record = upload.records[path]
-        facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "job": None}
-        ours = row["URL"] == record.url
-        if ours and record.state is FileState.STORED:  # our own INSERT, whose answer was lost
-            upload.commit([Move(path, FileTrigger.RECORDED, facts)])
+        record, rid = upload.records[path], row["RID"]
+        facts: FileFacts = {"rid": rid, "url": row["URL"], "job": None}
+        if record.state is FileState.STORED and row["URL"] == record.url:
+            # Our own INSERT, whose answer was lost.
+            upload.commit([Move(path, FileTrigger.RECORDED, facts | {"adopted": False})])
             return
-        there = self.patience("HEAD object", lambda: self.store.head(row["URL"]))
-        if there and (there.md5, there.size_bytes) == (record.md5, record.size_bytes):
-            facts["adopted"] = record.adopted or not ours  # ours: the file was read again
-            upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
+        try:
+            self._verify(record, row["URL"])
+        except RefusedError as error:
+            why = f"row {rid} describes it, but {error.why}"
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, error.next))
             return
-        why = f"row {row['RID']} describes it, but the object {row['URL']} is " + (
-            "another content" if there else "gone"
-        )
-        upload.refuse(
-            path,
-            RefusedError(
-                f"cannot record {path}",
-                why,
-                f"Mend or delete the row, then `deriva-watch retry {upload.execution.rid}`.",
-            ),
-        )
+        facts["adopted"] = record.adopted or row["URL"] != record.url  # ours: it was read again
+        upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
+        _notice_rid(upload, path, rid, "the row was there before")
+
+    def _verify(self, record: FileRecord, url: str | None) -> None:
+        """Ask the object store whether *url* holds the content of a file."""
+        what, then = "cannot adopt a row", "Mend or delete the row, then `deriva-watch retry RID`."
+        if url is None or not url.startswith("/hatrac/"):
+            raise RefusedError(what, f"{url} is no object of this server", then)
+        there = self.patience("HEAD object", lambda: self.store.head(url))
+        if there is None:
+            raise RefusedError(what, f"the object {url} is gone", then)
+        if there.md5 is None:
+            raise RefusedError(what, f"the object {url} does not say what it holds (no MD5)", then)
+        if (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
+            raise RefusedError(what, f"the object {url} is another content", then)
 
     # ------------------------------------------------------------------ insert
 
@@ -101,15 +107,17 @@ class Rows:
             claimable = self.patience("GET leases", lambda: self.catalog.claimable(given))
         rows = [self._insertion(upload, path, claimable) for path in paths]
         told = list(zip(paths, rows, self.writer.insert(rows), strict=True))
+        made = {path: w.row["RID"] for path, _, w in told if w.row and w.inserted}
         upload.commit(
             [
-                Move(path, FileTrigger.RECORDED, {"rid": written.row["RID"]})
-                for path, _, written in told
-                if written.row and written.inserted
+                Move(path, FileTrigger.RECORDED, {"rid": rid, "adopted": False})
+                for path, rid in made.items()
             ]
         )
+        for path, rid in made.items():
+            _notice_rid(upload, path, rid, "that one is not leased to us")
         for path, item, written in told:
-            if not written.inserted:
+            if path not in made:
                 self._not_inserted(upload, path, item, written)
 
     def _insertion(self, upload: Upload, path: str, claimable: Iterable[str]) -> Insertion:
@@ -118,9 +126,8 @@ class Rows:
         if asset.description is not None:
             row["Description"] = asset.description
         keep = asset.given_rid is not None and asset.given_rid in claimable
-        if not keep and row.pop("RID", None):
-            why = f"its RID {asset.given_rid} is not leased to us; the server gives another"
-            upload.notice(path, why)
+        if not keep:
+            row.pop("RID", None)
         return Insertion(
             asset.table,
             row,
@@ -199,6 +206,13 @@ def _by_table(upload: Upload, paths: Iterable[str]) -> dict[TableName, list[str]
     for path in paths:
         groups[upload.assets[path].table].append(path)
     return groups
+
+
+def _notice_rid(upload: Upload, path: str, rid: str, why: str) -> None:
+    """Tell of a row that does not have the RID which its file gives."""
+    given = upload.assets[path].given_rid
+    if given and given != rid:
+        upload.notice(path, f"the RID of its row is {rid}, not {given}: {why}")
 
 
 def _describes(row: Row, upload: Upload, path: str) -> bool:

@@ -1,7 +1,7 @@
 """One execution's upload while it runs: what the plan wants and where each file stands."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, MoveFile
 from deriva_watch.core.states import FileState, FileTrigger, file_after
-from deriva_watch.engine.ports import Disk, Emit, Journal
+from deriva_watch.engine.ports import Disk, Emit, Journal, Row
 
 
 class Move(NamedTuple):
@@ -49,15 +49,29 @@ class Upload:
     changed: set[str] = field(default_factory=set)
     transient: TransientError | None = None
     notices: dict[str, str] = field(default_factory=dict)
-    _holders: dict[str, str] = field(init=False)  # RID of a row → the file that stands for it
+    _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file
 
     def __post_init__(self) -> None:
         """Know which rows the files stand for already."""
-        self._holders = {r.rid: path for path, r in self.records.items() if r.rid}
+        for record in self.records.values():
+            self._hold(record)
 
-    def holding(self, path: str) -> Callable[[str], bool]:
-        """Return a test: does another file than *path* stand for the row of that RID?"""
-        return lambda rid: self._holders.get(rid, path) != path
+    def held(self, path: str, rows: Iterable[Row]) -> frozenset[str]:
+        """Return the RIDs of those of *rows* that another file than *path* stands for.
+
+        Its URL tells as well: a row that was inserted a moment ago, or whose INSERT was never
+        answered, is there before the journal knows its RID.
+        """
+        return frozenset(
+            row["RID"]
+            for row in rows
+            if any(self._holders.get(row[name], path) != path for name in ("RID", "URL"))
+        )
+
+    def _hold(self, record: FileRecord) -> None:
+        for name in (record.rid, record.url):
+            if name:
+                self._holders.setdefault(name, record.path)
 
     def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
         """Return those of *paths* that stand in one of *states* and did not move under us."""
@@ -77,8 +91,7 @@ class Upload:
         record = self.records[move.path]
         state = file_after(record.state, move.trigger)
         self.records[move.path] = replace(record, state=state, **move.facts)
-        if rid := move.facts.get("rid"):
-            self._holders.setdefault(rid, move.path)
+        self._hold(self.records[move.path])
 
     def refuse(self, path: str, error: RefusedError) -> None:
         """End one file with a sentence; its neighbours go on."""
@@ -93,8 +106,11 @@ class Upload:
             self.commit([Move(path, FileTrigger.CHANGED)])
 
     def notice(self, about: str, why: str) -> None:
-        """Tell a person something that stops nothing."""
-        self.notices[about] = why
+        """Tell a person something that stops nothing, once."""
+        known = self.notices.get(about, "")
+        if why in known:
+            return
+        self.notices[about] = f"{known}; {why}" if known else why
         self.emit(Noticed(execution=self.execution.rid, about=about, why=why))
 
     def tally(self) -> dict[str, int]:
