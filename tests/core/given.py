@@ -3,15 +3,16 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from hypothesis import HealthCheck, settings
 
 from deriva_watch.core.model import CatalogModel, Column, Schema, Table, TableName, read_model
 from deriva_watch.core.observation import Entry, Observation
-from deriva_watch.core.plan import Plan, Rules, Sources, make_plan
-from deriva_watch.core.spec import Spec, bulk_upload_configuration
+from deriva_watch.core.plan import AssetPlan, Leftover, Plan, Rules, Sources, make_plan
+from deriva_watch.core.sources import Manifest, Statement
+from deriva_watch.core.spec import Match, Spec, bulk_upload_configuration
 
 _SCHEMA: Final = Path(__file__).parent.parent / "data" / "model" / "schema.json"
 DOCUMENT: Final = json.loads(_SCHEMA.read_text())
@@ -22,7 +23,7 @@ IMAGE: Final = TableName("demo", "Image")  # metadata: date, time, observation, 
 BOX: Final = TableName("demo", "BoundingBox")  # no metadata columns
 ASSET: Final = TableName("deriva-ml", "Execution_Asset")
 
-# What real programs called their files; the original pattern took six of these in thirteen.
+# What real programs called their files; the original pattern took five of these in thirteen.
 NAMES: Final = [
     *("with space.txt", "übergröße_日本.txt", "archive.tar.gz", "v1.2.3-model.bin", "SCAN.PNG"),
     *("noextension", "paren(1).txt", "plus+amp&.txt", "percent%41.txt", ".hidden", "trailingdot."),
@@ -37,6 +38,15 @@ RULES: Final = Rules(
 
 # The first text that Hypothesis draws on a machine costs seconds; disks and neighbours are slow.
 patient: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+TREE: Final = "asset/demo/Image/2026-03-04/__NULL__/__NULL__/4T6"  # the folders of an image
+VALUES: Final = {
+    "Acquisition_Date": "2026-03-04",
+    "Acquisition_Time": None,
+    "Observation": None,
+    "Subject": "4T6",
+}
+DESCRIBED: Final = {"Subject": "4T6", "Acquisition_Date": "2026-03-04"}
 
 
 def asset_table(name: str = "Thing", **types: str) -> Table:
@@ -70,3 +80,39 @@ def planned(*entries: Entry | str, said: Sources | None = None, rules: Rules = R
     """Return the plan for files that have these names."""
     seen = observed(*(one if isinstance(one, Entry) else entry(one) for one in entries))
     return make_plan(seen, said or Sources(), rules)
+
+
+def manifest(key: str = "Image/a.png", *, source: str = "the manifest", **facts: Any) -> Sources:
+    """Return a manifest with one entry; its table is the first part of *key* unless given."""
+    table = facts.pop("table", key.partition("/")[0])
+    return Sources(Manifest({key: Statement(source, table, **facts)}, {}))
+
+
+def workspace(key: str = "Image/a.png", **facts: Any) -> Sources:
+    """Return a workspace with one entry."""
+    statement = Statement("deriva-ml's workspace", key.partition("/")[0], **facts)
+    return Sources(workspace={key: statement})
+
+
+def only_asset(plan: Plan) -> AssetPlan:
+    """Return the asset of a plan that has one answer."""
+    assert plan.leftovers == ()
+    (asset,) = plan.assets
+    return asset
+
+
+def only_leftover(plan: Plan) -> Leftover:
+    """Return what is left over in a plan that has one answer; it says all a person needs."""
+    assert plan.assets == ()
+    (left,) = plan.leftovers
+    assert left.what
+    assert left.why
+    assert left.next
+    return left
+
+
+def taken(path: str, spec: Spec = SPEC) -> Match:
+    """Return what takes *path*."""
+    match = spec.match(path)
+    assert match is not None, path
+    return match
