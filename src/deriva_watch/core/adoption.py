@@ -76,6 +76,17 @@ def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tup
     return shared, -added
 
 
+def differences(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of which *row* has another value than *values* give."""
+    return [
+        column
+        for column, value in values.items()
+        if value is not None
+        and row.get(column) is not None
+        and not same(table.column[column], value, row[column])
+    ]
+
+
 def rid_order(rid: str) -> tuple[int, str]:
     """Sort RIDs by age: the sequence makes them longer, then larger."""
     return len(rid), rid

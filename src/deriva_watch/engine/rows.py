@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deriva_watch.core.adoption import adopt
+from deriva_watch.core.adoption import adopt, differences
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
@@ -31,9 +31,30 @@ class Rows:
 
     # ------------------------------------------------------------------ what is there already
 
+    def refuse_edited(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Refuse files whose metadata is no more what the row that they became says.
+
+        The journal knows that row; nothing here changes rows, and a second one would be wrong.
+        """
+        known = [path for path in paths if upload.records[path].rid]
+        for table, group in _by_table(upload, known).items():
+            rids = [upload.records[path].rid for path in group]
+            rows = {row["RID"]: row for row in self._rows(table, "RID", rids)}
+            for path in group:
+                row, values = rows.get(upload.records[path].rid), upload.assets[path].values
+                if not row or not _describes(row, upload, path):
+                    continue
+                if odd := differences(upload.model.name_to_table(table), values, row):
+                    said = "; ".join(f"{c} = {row[c]!r}, but now {values[c]!r}" for c in odd)
+                    why = f"row {row['RID']}, which it became, says {said}"
+                    then = "Correct the row, or what is said of the file, whichever is wrong."
+                    upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
+
     def settle_foreign(self, upload: Upload, paths: Sequence[str]) -> None:
         """Believe another uploader's word that it recorded a file, once its row says so too."""
         claimed = [path for path in paths if upload.assets[path].recorded]
+        # That it is recorded may be our own word, written back into the manifest.
+        claimed = [p for p in claimed if not upload.records[p].rid or upload.records[p].adopted]
         for table, group in _by_table(upload, claimed).items():
             rids = [upload.assets[path].given_rid for path in group]
             rows = {row["RID"]: row for row in self._rows(table, "RID", rids)}

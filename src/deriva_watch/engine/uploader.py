@@ -35,6 +35,7 @@ class Uploader:
         for start in range(0, len(paths), SLICE_FILES):
             part = paths[start : start + SLICE_FILES]
             self.files.hash(upload, upload.standing(part, FileState.FOUND))
+            self.rows.refuse_edited(upload, upload.standing(part, FileState.HASHED))
             self.rows.settle_foreign(upload, upload.standing(part, FileState.HASHED))
             self._bring(upload, part)
             self.rows.link(upload, part)
