@@ -198,6 +198,39 @@ def test_the_same_file_of_two_subjects_becomes_two_assets(tmp_path, api, config)
     assert name.endswith(".scan.png")
 
 
+def test_metadata_that_is_edited_after_the_upload_is_refused_with_both_values(
+    tmp_path, api, config
+):
+    """Which one is right only a person knows; what the manifest says again is not refused."""
+    rid = api.execution()
+    root = directory(tmp_path, rid)
+    with daemon(config) as running:
+        drop(tmp_path, rid, {"assets/Image/scan.png": "x", MANIFEST: described(rid, "1-S001")})
+        running.wait_for_state(rid, "uploaded")
+        before, versions, told = api.tables(), api.versions(), len(running.events())
+        as_uploaded = (root / MANIFEST).read_text()
+
+        (root / MANIFEST).write_text(as_uploaded.replace("1-S001", "1-S002"))
+        why = running.wait_for_state(rid, "refused", after=told)["why"]
+        (root / MANIFEST).write_text(as_uploaded)
+        running.wait_for_state(rid, "uploaded", after=told)
+
+    assert "scan.png" in why
+    assert "'1-S001'" in why
+    assert "'1-S002'" in why
+    assert (api.tables(), api.versions()) == (before, versions)
+
+
+MANIFEST = "asset-manifest.json"
+
+
+def described(rid, subject):
+    """Return a manifest with an image of *subject*."""
+    image = {"asset_table": "Image", "schema": "demo", "metadata": {"Subject": subject}}
+    entries = {"Image/scan.png": image | {"status": "pending", "rid": None}}
+    return json.dumps({"version": 1, "execution_rid": rid, "assets": entries})
+
+
 WAYS = {"copy": shutil.copyfile, "hard link": os.link, "symbolic link": os.symlink}
 
 
