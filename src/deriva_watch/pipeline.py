@@ -36,7 +36,7 @@ from deriva_watch.finish import Finisher
 from deriva_watch.intake import Intake
 from deriva_watch.settings import Settings
 
-PROBE_S: Final = 10.0  # how long an execution waits for a server that is away
+AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Pipeline:
         except (ServerAwayError, CredentialError) as error:
             # Not this execution's fault: no attempt is counted.
             stops_all = error
-            step = _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, PROBE_S))
+            step = _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, AWAY_S))
         except TransientError as error:
             step = self._deferred(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
