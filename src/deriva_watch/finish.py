@@ -162,7 +162,8 @@ class Finisher:
             kept = receipts.write_receipt(folder, self.server, execution.rid, receipt)
         except OSError as error:
             what = f"cannot write the receipt of execution {execution.rid}"
-            raise TransientError(what, f"{folder}: {error.strerror}") from error
+            then = f"See to {folder} (room, rights); it is tried again by itself."
+            raise TransientError(what, f"{error.strerror}: {error.filename}", then) from error
         try:
             receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Final
 
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -29,6 +29,21 @@ _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalo
 def execution_root(prefix: Path, rid: str) -> Path:
     """Return where an execution directory is; nothing is created."""
     return prefix / ROOT / "execution" / rid
+
+
+def execution_names(prefix: Path) -> set[str]:
+    """Return the names of the execution directories below a prefix.
+
+    Raises SettingsError where they cannot be listed.
+    """
+    try:
+        return set(scanner.execution_directories(prefix))
+    except OSError as error:
+        raise SettingsError(
+            f"cannot look for executions in {prefix}",
+            f"{error.filename} cannot be listed: {error.strerror}",
+            "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
+        ) from error
 
 
 def unusable_name(prefix: Path, rid: str) -> RefusedError | None:

@@ -21,12 +21,13 @@ from deriva_watch.core.errors import (
     CredentialError,
     RefusedError,
     ServerAwayError,
+    SettingsError,
     TransientError,
     TroubleError,
 )
 from deriva_watch.core.events import (
     Crashed,
-    JournalFailed,
+    Hindered,
     Noticed,
     RootMissing,
     RootWatched,
@@ -35,11 +36,11 @@ from deriva_watch.core.events import (
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.edges import scanner, systemd
+from deriva_watch.edges import systemd
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
-from deriva_watch.intake import execution_root
+from deriva_watch.intake import execution_names, execution_root
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
@@ -103,9 +104,13 @@ class Service:
             work()
         except TransientError as error:
             self._journal_failed_s = time.monotonic()
-            if self.hindrances.put("the journal", error):
-                self.pipeline.emit(JournalFailed(what=error.what, why=error.why, next=error.next))
+            self._hinder("the journal", error)
             self.stop.wait(AGAIN_S)
+
+    def _hinder(self, about: str, error: TroubleError | None) -> None:
+        """Say what is in the way, once; None: nothing any more."""
+        if self.hindrances.put(about, error) and error:
+            self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
 
     # ------------------------------------------------------------------ looking
 
@@ -118,8 +123,7 @@ class Service:
         self._ask_server()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
-        for record in self.orders.take(self.pipeline.journal):
-            self._due.hint((Path(record.prefix), record.rid), _in(0))
+        self._take_orders()
         self._wake_waiting()
         ends_s = time.monotonic() + TICK_S
         while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
@@ -141,6 +145,16 @@ class Service:
         if self.gate.is_open() and was_closed:
             self._rescan_at_s.clear()
         self.hindrances.put("the server", self.gate.error)
+
+    def _take_orders(self) -> None:
+        """Do what a person asks for."""
+        try:
+            for record in self.orders.take(self.pipeline.journal):
+                self._due.hint((Path(record.prefix), record.rid), _in(0))
+        except SettingsError as error:
+            self._hinder("the orders", error)
+        else:
+            self._hinder("the orders", None)
 
     def _hint(self, key: Key) -> None:
         self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
@@ -191,14 +205,13 @@ class Service:
                 self._rescan_root(watch.prefix)
 
     def _rescan_root(self, prefix: Path) -> None:
+        about = str(prefix / ROOT / "execution")
         try:
-            found = set(scanner.execution_directories(prefix))
-        except OSError as error:
-            why = f"{error.filename} cannot be listed: {error.strerror}"
-            then = "Let the user of the daemon read it; it is looked at again by itself."
-            if self.hindrances.put(str(prefix), TroubleError(f"cannot watch {prefix}", why, then)):
-                self.pipeline.emit(WatchLost(prefix=str(prefix), why=why))
+            found = execution_names(prefix)
+        except SettingsError as error:
+            self._hinder(about, error)
             return
+        self._hinder(about, None)
         if prefix.is_dir():  # a root that is not mounted has lost nothing
             known = self.pipeline.journal.executions(prefix=str(prefix))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}

@@ -21,10 +21,9 @@ from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, 
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
-from deriva_watch.edges.scanner import execution_directories
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Emit
-from deriva_watch.intake import Intake, unusable_name
+from deriva_watch.intake import Intake, execution_names, unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
@@ -46,7 +45,7 @@ def _directories(path: Path) -> Iterator[Key]:
         yield path.parents[2], path.name
         return
     prefix = path.parent if path.name == "deriva-ml" else path
-    found = execution_directories(prefix)
+    found = execution_names(prefix)
     if not found:
         raise SettingsError(
             f"there is nothing to upload in {path}",

@@ -23,10 +23,12 @@ def retry(
 ) -> None:
     """Try an execution again, once the cause of its refusal is mended.
 
-    A running daemon takes the order within a second; without one it waits for the next start.
+    A running daemon takes the order within a second; without one it waits for the next start of a
+    daemon, or the next `upload`.
     """
     from deriva_watch import settings
     from deriva_watch.orders import Orders, Retry
+    from deriva_watch.status import open_views
 
     if (rid is None) != everything:
         raise SettingsError(
@@ -34,8 +36,15 @@ def retry(
             "either one RID or --all must be given",
             "`deriva-watch status` lists what is refused.",
         )
-    Orders.of(settings.load(config)).leave(Retry(rid, this_catalog))
+    loaded, order = settings.load(config), Retry(rid, this_catalog)
+    reader = open_views(loaded.journal.url)
+    rids = sorted({record.rid for record in order.check(reader)})
+    if rids:
+        Orders.of(loaded).leave(order)
     if as_json:
-        print_json({"ordered": rid or "all", "this_catalog": this_catalog})
+        print_json({"ordered": rid or "all", "this_catalog": this_catalog, "executions": rids})
+    elif not rids:
+        print("nothing is refused or waits")
     else:
-        print(f"{rid or 'everything'} will be tried again; `deriva-watch status` shows how it goes")
+        when = "is" if reader.daemon() else "at the next `deriva-watch run` or `upload` is"
+        print(f"{rid or 'everything'} {when} tried again; `deriva-watch status` shows how it goes")

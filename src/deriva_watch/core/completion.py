@@ -191,9 +191,7 @@ def _holds(
 ) -> Iterator[_Hold]:
     """Yield everything that speaks against completeness."""
     recheck_at = now + timedelta(seconds=policy.recheck_s)
-    if "." in evidence.seen.unreadable:
-        yield _Hold(f"it cannot be listed: {evidence.seen.unreadable['.']}", recheck_at)
-    elif not facts.files:
+    if not (facts.files or evidence.seen.unreadable):  # what cannot be listed, the plan names
         yield _Hold("it has no files yet", recheck_at)
     if evidence.holders.open:
         first, more = min(evidence.holders.open), len(evidence.holders.open) - 1

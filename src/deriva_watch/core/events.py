@@ -208,10 +208,10 @@ class CatalogRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JournalFailed(Event):
-    """The journal cannot be written; what it does not have is done again once it can."""
+class Hindered(Event):
+    """Something that the daemon needs cannot be used; it waits, and tries again by itself."""
 
-    NAME: ClassVar[str] = "journal.failed"
+    NAME: ClassVar[str] = "daemon.hindered"
     LEVEL: ClassVar[str] = "error"
 
     what: str
@@ -290,7 +290,7 @@ ALL_EVENTS: Final = (
     ServerBack,
     CredentialNeeded,
     CatalogRefused,
-    JournalFailed,
+    Hindered,
     CallRetried,
     Noticed,
     StatusMoved,

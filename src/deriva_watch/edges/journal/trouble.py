@@ -1,12 +1,17 @@
 """What is said of a journal that cannot be used."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+
+_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_RIGHTS: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
 @contextmanager
@@ -15,17 +20,26 @@ def explained(verb: str, journal: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(
-            f"cannot {verb} the journal {journal}",
-            f"{error.strerror}: {error.filename}",
-            "Let the user that runs deriva-watch have it, or name another in [journal] url.",
-        ) from error
-    except OperationalError as error:  # full, busy, read-only, input/output error
-        raise unusable(verb, journal, str(error.orig)) from error
+        why = f"{error.strerror}: {error.filename}"
+        made = unusable if error.errno in _DISK else unwritable
+        raise made(verb, journal, why) from error
+    except OperationalError as error:  # full, busy, input/output error; or nobody's to write
+        name = getattr(error.orig, "sqlite_errorname", "")
+        made = unwritable if name.startswith(_RIGHTS) else unusable
+        raise made(verb, journal, str(error.orig)) from error
     except DatabaseError as error:
         if type(error) is not DatabaseError:  # a constraint or a statement: our bug
             raise
         raise damaged(journal, str(error.orig)) from error
+
+
+def unwritable(verb: str, journal: Path, why: str) -> SettingsError:
+    """Return what to say where the place, or who may write there, is wrong."""
+    return SettingsError(
+        f"cannot {verb} the journal {journal}",
+        why,
+        "Let the user that runs deriva-watch have it, or name another in [journal] url.",
+    )
 
 
 def unusable(verb: str, journal: Path, why: str) -> TransientError:
