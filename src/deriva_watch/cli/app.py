@@ -73,6 +73,7 @@ def _common(
     pass
 
 
+_UsageError: Final[Any] = typer.BadParameter.__base__  # typer has no public name for it
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 ConfigOption = Annotated[
@@ -104,17 +105,20 @@ def print_json(document: Any) -> None:
 def main() -> None:
     """Run the command line; every error of ours ends here."""
     try:
-        app()
+        ended = app(standalone_mode=False)
     except TroubleError as error:
         _tell(error)
         raise SystemExit(exit_status(error)) from None
-    except Exception:  # noqa: BLE001  # the last place that can say something
+    except _UsageError as error:
+        error.show()
+        _tell_usage(error)
+        raise SystemExit(Exit.USAGE) from None
+    except Exception as error:  # noqa: BLE001  # the last place that can say something
         traceback.print_exc()
-        print(
-            "\nThis is a bug of deriva-watch. Please report it with the lines above.",
-            file=sys.stderr,
-        )
+        then = "Please report it with the lines above."
+        _tell(TroubleError("this is a bug of deriva-watch", type(error).__name__, then))
         raise SystemExit(Exit.BUG) from None
+    raise SystemExit(ended or Exit.DONE)
 
 
 def exit_status(error: TroubleError) -> Exit:
@@ -123,8 +127,18 @@ def exit_status(error: TroubleError) -> Exit:
 
 
 def _tell(error: TroubleError) -> None:
-    if "--json" in sys.argv:
-        print_json({"error": {"what": error.what, "why": error.why, "next": error.next}})
+    _tell_programs(error.what, error.why, error.next)
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
     sys.stderr.buffer.write(text.encode(errors="backslashreplace"))
     sys.stderr.flush()
+
+
+def _tell_usage(error: Any) -> None:
+    command = error.ctx.command_path if error.ctx else "deriva-watch"
+    why, then = error.format_message(), f"`{command} --help` tells what it takes."
+    _tell_programs(f"cannot read the command line of {command}", why, then)
+
+
+def _tell_programs(what: str, why: str, then: str) -> None:
+    if "--json" in sys.argv:
+        print_json({"error": {"what": what, "why": why, "next": then}})

@@ -2,16 +2,19 @@
 
 import os
 import sys
+from signal import Signals
 from typing import Annotated
 
 import typer
 
-from deriva_watch.cli.app import ConfigOption, Exit, app
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
+from deriva_watch.core.errors import SettingsError
 
 
 @app.command()
 def run(
     config: ConfigOption = None,
+    as_json: JsonOption = False,
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="json or console; default: the settings'.")
     ] = None,
@@ -24,7 +27,17 @@ def run(
     from deriva_watch import settings
     from deriva_watch.daemon import serve
 
-    signal = serve(settings.load(config, {"log": {"format": log_format}}))
+    loaded = settings.load(config, {"log": {"format": log_format}})
+    if not loaded.watch:
+        raise SettingsError(
+            "there is nothing to watch",
+            "the settings have no [[watch]]",
+            "Add one that names the folder which holds deriva-ml/: "
+            '[[watch]] and below it prefix = "/data".',
+        )
+    signal = serve(loaded)
+    if as_json:
+        print_json({"ended_by": Signals(signal).name, "exit_status": Exit.SIGNAL + signal})
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that wait for the network would hold the interpreter back; the journal is closed.

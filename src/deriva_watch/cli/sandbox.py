@@ -23,6 +23,9 @@ def sandbox(
     latency_ms: Annotated[float, typer.Option(help="Wait before each answer.")] = 0,
     faults: Annotated[Path | None, typer.Option(help="File of faults, JSON or TOML.")] = None,
     catalog: Annotated[str, typer.Option(help="Number of a new folder's catalog.")] = "1",
+    _as_json: Annotated[
+        bool, typer.Option("--json", help="What it prints is JSON, with and without this.")
+    ] = False,
 ) -> None:
     """Serve ERMrest, Hatrac and logins on loopback, on SQLite and a folder, until stopped.
 
