@@ -95,7 +95,11 @@ class Finisher:
         """Tell deriva-ml, which refuses to resume what it did not write itself."""
         rid, now = upload.execution.rid, datetime.now(UTC)
         try:
-            rids = {_key(path, record): str(record.rid) for path, record in done.items()}
+            rids = {
+                asset.key: str(done[path].rid)
+                for path, asset in upload.assets.items()
+                if path in done
+            }
             for key, other in workspace.write_back(rid, rids, now).items():
                 upload.notice(key, f"deriva-ml's workspace says that its RID is {other}")
             old = workspace.execution_status(rid)
@@ -118,8 +122,9 @@ class Finisher:
         if entry is None:
             return seen.digest()
         news: dict[str, dict[str, Any]] = {
-            path.removeprefix("assets/"): {"status": "uploaded", "rid": record.rid, "error": None}
-            for path, record in done.items()
+            asset.key: {"status": "uploaded", "rid": done[path].rid, "error": None}
+            for path, asset in upload.assets.items()
+            if path in done
         }
         for path, record in upload.records.items():
             if record.state is FileState.REFUSED:
@@ -169,12 +174,6 @@ class Finisher:
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
         upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))
-
-
-def _key(path: str, record: FileRecord) -> str:
-    """Return the name that deriva-ml's workspace has for a file: "<Table>/<file>"."""
-    table = (record.table or "").partition(":")[2]
-    return f"{table}/{path.rpartition('/')[2]}"
 
 
 def _line(record: FileRecord, also: list[str] | None) -> dict[str, Any]:

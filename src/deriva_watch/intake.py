@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+from deriva_watch.core.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
-from deriva_watch.core.plan import Plan, Rules, Sources, make_plan
+from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
-from deriva_watch.core.spec import Spec, bulk_upload_configuration
+from deriva_watch.core.spec import Spec
 from deriva_watch.edges import scanner, workspace
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
@@ -128,6 +130,10 @@ class Intake:
         ours = self.workspace(prefix, rid, insisted=insisted)
         return Sources(manifest, ours.assets(rid) if ours else {}, types, notices)
 
+    def spec(self, model: CatalogModel) -> dict[str, Any]:
+        """Return the bulk spec in force."""
+        return bulk_upload_configuration(model, self.settings.transfer.chunk_bytes)
+
     def plan(  # noqa: PLR0913  # what a plan is made from
         self,
         prefix: Path,
@@ -142,7 +148,7 @@ class Intake:
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,
-            spec=Spec(bulk_upload_configuration(model, self.settings.transfer.chunk_bytes)),
+            spec=Spec(self.spec(model)),
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
         )

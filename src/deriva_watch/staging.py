@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from deriva_watch.core.bulk_spec import TableLike
 from deriva_watch.core.errors import DerivaMLException
 from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
 from deriva_watch.core.model import ASSET_COLUMNS, SYSTEM_COLUMNS
-from deriva_watch.core.spec import TableLike
 from deriva_watch.core.values import segment_from
 
 _BELOW_EXECUTION: Final = re.compile(

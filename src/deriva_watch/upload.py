@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.errors import (
@@ -162,3 +163,10 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
             return intake.plan(*key, seen, model, catalog)
 
         yield preview
+
+
+def specification(settings: Settings) -> dict[str, Any]:
+    """Return the bulk spec in force."""
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with connect(settings, source, required=True) as (server, _):
+        return Intake(settings).spec(Ermrest(server, settings.server.catalog).model())

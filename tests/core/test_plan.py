@@ -19,8 +19,8 @@ from core.given import (
     planned,
     workspace,
 )
+from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.model import TableName
-from deriva_watch.core.plan import Rules, Sources
 
 # ---------------------------------------------------------------- every layout makes assets
 

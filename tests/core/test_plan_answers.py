@@ -14,11 +14,12 @@ from core.given import (
     observed,
     patient,
 )
+from deriva_watch.core.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.candidates import Sources
 from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.observation import Entry, Kind
-from deriva_watch.core.plan import Sources, make_plan
+from deriva_watch.core.plan import make_plan
 from deriva_watch.core.sources import Manifest, Statement
-from deriva_watch.core.spec import bulk_upload_configuration
 
 _FOLDERS = [
     *("asset/demo/Image/2026-03-04/__NULL__/__NULL__/4T6", f"{TREE}/4-XY", f"{TREE}/4-XY/x"),

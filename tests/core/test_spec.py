@@ -5,16 +5,11 @@ from typing import Any
 import pytest
 
 from core.given import ASSET, BOX, IMAGE, MODEL, NAMES, ROOT, SPEC, asset_table, model_of, taken
+from deriva_watch.core.bulk_spec import asset_table_upload_spec, bulk_upload_configuration
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import TableName
-from deriva_watch.core.spec import (
-    Spec,
-    asset_table_upload_spec,
-    bulk_upload_configuration,
-    environment,
-    object_name,
-    row,
-)
+from deriva_watch.core.spec import Spec
+from deriva_watch.core.templates import environment, object_name, row
 
 
 def image_path(*segments: str) -> str:

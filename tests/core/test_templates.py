@@ -15,14 +15,8 @@ from core.given import (
     taken,
 )
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.spec import (
-    Match,
-    Spec,
-    content_disposition,
-    environment,
-    object_name,
-    row,
-)
+from deriva_watch.core.spec import Match, Spec
+from deriva_watch.core.templates import content_disposition, environment, object_name, row
 
 MD5 = "0123456789abcdef0123456789abcdef"
 

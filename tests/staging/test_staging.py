@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from core.given import DOCUMENT, IMAGE, MODEL, asset_table, model_of, patient
 from deriva_watch import staging
 from deriva_watch.core.agreement import checked_values
+from deriva_watch.core.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.errors import DerivaMLException
-from deriva_watch.core.spec import Spec, bulk_upload_configuration
+from deriva_watch.core.spec import Spec
 from deriva_watch.core.values import NULL_SENTINEL, value_from
 from deriva_watch.staging import asset_file_path, execution_rids, normalize_asset_dir
 

@@ -1,6 +1,6 @@
 """The command line: one file a command; the only place where errors become prose and exit codes."""
 
-from deriva_watch.cli import demo, events, plan, retry, run, sandbox, show, status, upload
+from deriva_watch.cli import demo, events, plan, retry, run, sandbox, show, spec, status, upload
 from deriva_watch.cli.app import app, main
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "run",
     "sandbox",
     "show",
+    "spec",
     "status",
     "upload",
 ]

@@ -105,7 +105,7 @@ def print_json(document: Any) -> None:
 def main() -> None:
     """Run the command line; every error of ours ends here."""
     try:
-        ended = app(standalone_mode=False)
+        ended = app(prog_name="deriva-watch", standalone_mode=False)
     except TroubleError as error:
         _tell(error)
         raise SystemExit(exit_status(error)) from None

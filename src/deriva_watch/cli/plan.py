@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
-from deriva_watch.core.plan import AssetPlan, Leftover, Plan
+from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.prose import printable
 
 

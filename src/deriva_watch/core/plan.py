@@ -8,55 +8,27 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.agreement import Contradiction, checked_values, merge
-from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import (
-    TYPED_TABLES,
-    Place,
-    Shape,
-    metadata_segments,
-    place,
-    unstaged,
+from deriva_watch.core.candidates import (
+    MEND_SPEC,
+    Candidate,
+    Leftover,
+    Rules,
+    Sources,
+    candidate,
+    refused,
 )
-from deriva_watch.core.model import CatalogModel, Table, TableName
+from deriva_watch.core.layout import Shape, place
+from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
-from deriva_watch.core.sources import Manifest, Statement
-from deriva_watch.core.spec import Match, Spec
+from deriva_watch.core.sources import Statement
+from deriva_watch.core.spec import Match
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.core.values import NULL_SENTINEL, value_from
 
-_MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
 _CONTROL: Final = {Shape.ASSET_TYPES, Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.MARKER}
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What was said beside the paths.
-
-    Attributes:
-        manifest: The execution's manifest, or None.
-        workspace: Statements of deriva-ml's workspace database by "<Table>/<file>".
-        types: Asset types by table and file name, from asset-type/.
-        notices: Sentences about sources that could not be read in full, by path.
-    """
-
-    manifest: Manifest | None = None
-    workspace: Mapping[str, Statement] = field(default_factory=dict)
-    types: Mapping[TableName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    notices: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a plan is made by: the model, the bulk spec, the terms and the markers."""
-
-    model: CatalogModel
-    spec: Spec
-    asset_types: frozenset[str] | None
-    markers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +43,7 @@ class AssetPlan:
         types: Its asset types.
         description: For the INSERT, or None.
         given_rid: The RID its row shall have, or None: the server gives one.
+        key: Its name in manifest and workspace, "<Table>/<file>".
         recorded: Another uploader says that the row `given_rid` is in the catalog.
     """
 
@@ -81,6 +54,7 @@ class AssetPlan:
     types: tuple[str, ...]
     description: str | None
     given_rid: str | None
+    key: str
     recorded: bool
 
     @property
@@ -105,47 +79,12 @@ class AssetPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
-    """A file that is not uploaded, and why.
-
-    Attributes:
-        path: Below the execution directory.
-        entry: The file, or None for one that does not exist.
-        trigger: What becomes of it: ignored, unmatched, rejected.
-        what, why, next: The sentence for a person.
-        also: Other paths of the same asset, which is left over as a whole.
-    """
-
-    path: str
-    entry: Entry | None
-    trigger: FileTrigger
-    what: str
-    why: str
-    next: str
-    also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """An answer for every file of an execution directory."""
 
     assets: tuple[AssetPlan, ...]
     leftovers: tuple[Leftover, ...]
     notices: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    entry: Entry
-    table: Table
-    shape: Shape
-    match: Match
-    path_says: Statement | None
-    key: str  # "<Table>/<file>", its name in manifest and workspace
-
-    @property
-    def file_name(self) -> str:
-        return self.entry.path.rpartition("/")[2]
 
 
 class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what to do
@@ -156,7 +95,7 @@ class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what
 
 def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     """Answer for every file that *seen* has, and for every one that *said* names."""
-    groups: dict[tuple[TableName, str, tuple[int, int]], list[_Candidate]] = defaultdict(list)
+    groups: dict[tuple[TableName, str, tuple[int, int]], list[Candidate]] = defaultdict(list)
     assets: list[AssetPlan] = []
     leftovers: list[Leftover] = []
     for path in sorted(seen.entries):
@@ -164,7 +103,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         where = place(path, rules.markers)
         if where and where.shape in _CONTROL and entry.kind is Kind.CONTENT:
             continue
-        answer = _candidate(entry, where, seen.root, said, rules)
+        answer = candidate(entry, where, seen.root, said, rules)
         if isinstance(answer, Leftover):
             leftovers.append(answer)
         else:
@@ -190,124 +129,8 @@ def _unlisted(seen: Observation) -> Iterator[Leftover]:
         )  # fmt: skip
 
 
-def _candidate(
-    entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
-) -> _Candidate | Leftover:
-    if left := _unusable(entry):
-        return left
-    match = rules.spec.match(f"{root}/{unstaged(entry.path)}")
-    try:
-        if match and match.mapping.asset_type == "file":
-            table = rules.model.name_to_table(match.table)
-            shape = where.shape if where else Shape.ASSET_TREE
-            says = _path_statement(entry.path, match)
-            key = f"{table.name}/{entry.path.rpartition('/')[2]}"
-            return _fitting(_Candidate(entry, table, shape, match, says, key), rules)
-        if where and not match:
-            return _by_layout(entry, where, root, said, rules)
-    except RefusedError as error:
-        return _refused(entry, f"{error.what}: {error.why}", error.next)
-    why = (
-        f"it has rows of {match.table}, and only files of asset tables are uploaded"
-        if match
-        else "no mapping of the bulk spec takes it"
-    )
-    return Leftover(
-        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded", why,
-        f"`deriva-watch plan {root}` shows what each mapping wants.",
-    )  # fmt: skip
-
-
-def _unusable(entry: Entry) -> Leftover | None:
-    if entry.kind is Kind.IGNORED:
-        return Leftover(
-            entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
-            "its name matches a pattern of [files] ignore",
-            "Nothing to do; change [files] ignore if it is data.",
-        )  # fmt: skip
-    if entry.problem is not None:
-        return _refused(entry, entry.problem, "Replace it by a regular file, or remove it.")
-    try:
-        entry.path.encode()
-    except UnicodeEncodeError:
-        return _refused(entry, "its name is not UTF-8, and a catalog stores text", "Rename it.")
-    return None
-
-
-def _path_statement(path: str, match: Match) -> Statement:
-    metadata = {
-        column: value_from(match.groups[group])
-        for column, group in match.mapping.groups.items()
-        if group in match.groups
-    }
-    rid, table = match.groups.get("RID"), match.table
-    source = f"the path {path}"
-    return Statement(source, table.table, schema=table.schema, metadata=metadata, rid=rid)
-
-
-def _by_layout(
-    entry: Entry, where: Place, root: str, said: Sources, rules: Rules
-) -> _Candidate | Leftover:
-    """Answer for a file whose path says less than the bulk spec wants to read from it."""
-    part, says = where.part, None
-    key = f"{part.get('table')}/{part.get('file')}"
-    if where.shape is Shape.TYPED:
-        table = rules.model.name_to_table(TableName(*TYPED_TABLES[part["kind"]]))
-        says = Statement(f"the path {entry.path}", table.name, types=(part["type"],))
-        key = f"{table.name}/{part['file']}"
-    elif where.shape is Shape.FLAT:
-        entries = said.manifest.entries if said.manifest else {}
-        speaker = said.workspace.get(key) or entries.get(key)
-        schema, name = (speaker.schema, speaker.table) if speaker else (None, part["table"])
-        table = rules.model.name_to_table(TableName(schema, name) if schema else name)
-    else:
-        return _wrong_tree(entry, where, rules.model)
-    if not rules.model.is_asset(table):
-        return _no_asset_table(entry, table.full_name)
-    # The mapping is found by the path that the file would have in the asset tree.
-    nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
-    virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
-    match = rules.spec.match(virtual)
-    if match is None or match.table != table.full_name:
-        why = f"no mapping of the bulk spec takes files of {table.full_name}"
-        return _refused(entry, why, "Add a mapping for the table, or move the file.")
-    return _fitting(_Candidate(entry, table, where.shape, match, says, key), rules)
-
-
-def _fitting(candidate: _Candidate, rules: Rules) -> _Candidate | Leftover:
-    """Return *candidate* if its mapping makes a row that its table can hold."""
-    entry, table, mapping = candidate.entry, candidate.table, candidate.match.mapping
-    if not rules.model.is_asset(table):
-        return _no_asset_table(entry, table.full_name)
-    if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
-        names = ", ".join(map(repr, odd))
-        why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"
-        return _refused(entry, f"{why} has no such column", _MEND_SPEC)
-    return candidate
-
-
-def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
-    """Say why a path below asset/ fits no mapping."""
-    table = model.name_to_table(TableName(where.part["schema"], where.part["table"]))
-    if not model.is_asset(table):
-        return _no_asset_table(entry, table.full_name)
-    columns, given = sorted(model.asset_metadata(table)), metadata_segments(where.part["rest"])
-    wanted = "/".join(f"<{column}>" for column in columns) or "none"
-    why = f"{table.full_name} wants the metadata directories {wanted}, the path has {len(given)}"
-    return _refused(entry, why, "Move it to the path that `asset_file_path` builds.")
-
-
-def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
-    return _refused(entry, f"{name} is no asset table", "Move it to the folder of an asset table.")
-
-
-def _refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
-    what = f"cannot upload {entry.path}"
-    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then, also)
-
-
 def _asset(
-    group: list[_Candidate], said: Sources, rules: Rules, *, lone: bool
+    group: list[Candidate], said: Sources, rules: Rules, *, lone: bool
 ) -> AssetPlan | Leftover:
     """Make one asset of all the paths that lead to one file."""
     first = min(group, key=lambda c: (c.entry.link, c.shape is not Shape.FLAT, c.entry.path))
@@ -317,7 +140,7 @@ def _asset(
         values = _values(first, one, rules.model)
         types = _types(one, rules.asset_types)
     except _Refusal as error:
-        return _refused(first.entry, error.why, error.then, also)
+        return refused(first.entry, error.why, error.then, also)
     return AssetPlan(
         entry=first.entry,
         also=also,
@@ -326,13 +149,12 @@ def _asset(
         types=types,
         description=one.description,
         given_rid=one.rid,
+        key=next((c.key for c in group if c.shape is Shape.FLAT), first.key),
         recorded=one.recorded,
     )
 
 
-def _agreement(
-    first: _Candidate, group: list[_Candidate], said: Sources, *, lone: bool
-) -> Statement:
+def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone: bool) -> Statement:
     """Return what all who speak of one asset say together, the strongest first."""
     flat = [candidate.key for candidate in group if candidate.shape is Shape.FLAT]
     entries = said.manifest.entries if said.manifest else {}
@@ -351,7 +173,7 @@ def _agreement(
         raise _Refusal(str(error), "Correct the one that is wrong.") from None
 
 
-def _values(first: _Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
+def _values(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
     """Return the value of every metadata column, as the row will have it."""
     try:
         values = checked_values(model, first.table, one.metadata)
@@ -360,7 +182,7 @@ def _values(first: _Candidate, one: Statement, model: CatalogModel) -> dict[str,
     columns = first.match.mapping.column_map
     if lost := [c for c, value in values.items() if value is not None and c not in columns]:
         names = ", ".join(map(repr, lost))
-        raise _Refusal(f"the bulk spec has no place for {names} of {first.match.table}", _MEND_SPEC)
+        raise _Refusal(f"the bulk spec has no place for {names} of {first.match.table}", MEND_SPEC)
     return values
 
 
@@ -372,7 +194,7 @@ def _types(one: Statement, known: frozenset[str] | None) -> tuple[str, ...]:
     return types
 
 
-def _value_hint(candidate: _Candidate) -> str:
+def _value_hint(candidate: Candidate) -> str:
     if candidate.shape is Shape.FLAT:
         return "Write the metadata of the file into asset-manifest.json."
     columns = "/".join(sorted(candidate.match.mapping.groups))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.observation import Entry
-from deriva_watch.core.plan import AssetPlan, Leftover, Plan
+from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
 from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
 

@@ -70,7 +70,7 @@ def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:
         raise TroubleError(
             f"cannot show {rid}",
             f"the journal {reader.path} has no such execution",
-            "`deriva-watch status` tells what it has, `deriva-watch check` what is watched.",
+            "`deriva-watch status` tells what it has.",
         )
     return {"rid": rid, "executions": [_details(reader, execution) for execution in found]}
 

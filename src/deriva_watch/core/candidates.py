@@ -1,0 +1,199 @@
+"""What one file by itself is: a candidate for an asset table, or left over with the reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
+from deriva_watch.core.model import CatalogModel, Table, TableName
+from deriva_watch.core.observation import Entry, Kind
+from deriva_watch.core.sources import Manifest, Statement
+from deriva_watch.core.spec import Match, Spec
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.values import NULL_SENTINEL, value_from
+
+MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was said beside the paths.
+
+    Attributes:
+        manifest: The execution's manifest, or None.
+        workspace: Statements of deriva-ml's workspace database by "<Table>/<file>".
+        types: Asset types by table and file name, from asset-type/.
+        notices: Sentences about sources that could not be read in full, by path.
+    """
+
+    manifest: Manifest | None = None
+    workspace: Mapping[str, Statement] = field(default_factory=dict)
+    types: Mapping[TableName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a plan is made by: the model, the bulk spec, the terms and the markers."""
+
+    model: CatalogModel
+    spec: Spec
+    asset_types: frozenset[str] | None
+    markers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that is not uploaded, and why.
+
+    Attributes:
+        path: Below the execution directory.
+        entry: The file, or None for one that does not exist.
+        trigger: What becomes of it: ignored, unmatched, rejected.
+        what, why, next: The sentence for a person.
+        also: Other paths of the same asset, which is left over as a whole.
+    """
+
+    path: str
+    entry: Entry | None
+    trigger: FileTrigger
+    what: str
+    why: str
+    next: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that some mapping takes, before it is known what others say of it."""
+
+    entry: Entry
+    table: Table
+    shape: Shape
+    match: Match
+    path_says: Statement | None
+    key: str  # "<Table>/<file>", its name in manifest and workspace
+
+    @property
+    def file_name(self) -> str:
+        """Last segment of its path."""
+        return self.entry.path.rpartition("/")[2]
+
+
+def candidate(
+    entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
+) -> Candidate | Leftover:
+    """Say what a file is by its path: *where* it lies, *root* the execution directory."""
+    if left := _unusable(entry):
+        return left
+    match = rules.spec.match(f"{root}/{unstaged(entry.path)}")
+    try:
+        if match and match.mapping.asset_type == "file":
+            table = rules.model.name_to_table(match.table)
+            shape = where.shape if where else Shape.ASSET_TREE
+            says = _path_statement(entry.path, match)
+            key = f"{table.name}/{entry.path.rpartition('/')[2]}"
+            return _fitting(Candidate(entry, table, shape, match, says, key), rules)
+        if where and not match:
+            return _by_layout(entry, where, root, said, rules)
+    except RefusedError as error:
+        return refused(entry, f"{error.what}: {error.why}", error.next)
+    why = (
+        f"it has rows of {match.table}, and only files of asset tables are uploaded"
+        if match
+        else "no mapping of the bulk spec takes it"
+    )
+    return Leftover(
+        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded", why,
+        f"`deriva-watch plan {root}` shows what each mapping wants.",
+    )  # fmt: skip
+
+
+def _unusable(entry: Entry) -> Leftover | None:
+    if entry.kind is Kind.IGNORED:
+        return Leftover(
+            entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
+            "its name matches a pattern of [files] ignore",
+            "Nothing to do; change [files] ignore if it is data.",
+        )  # fmt: skip
+    if entry.problem is not None:
+        return refused(entry, entry.problem, "Replace it by a regular file, or remove it.")
+    try:
+        entry.path.encode()
+    except UnicodeEncodeError:
+        return refused(entry, "its name is not UTF-8, and a catalog stores text", "Rename it.")
+    return None
+
+
+def _path_statement(path: str, match: Match) -> Statement:
+    metadata = {
+        column: value_from(match.groups[group])
+        for column, group in match.mapping.groups.items()
+        if group in match.groups
+    }
+    rid, table = match.groups.get("RID"), match.table
+    source = f"the path {path}"
+    return Statement(source, table.table, schema=table.schema, metadata=metadata, rid=rid)
+
+
+def _by_layout(
+    entry: Entry, where: Place, root: str, said: Sources, rules: Rules
+) -> Candidate | Leftover:
+    """Answer for a file whose path says less than the bulk spec wants to read from it."""
+    part, says = where.part, None
+    key = f"{part.get('table')}/{part.get('file')}"
+    if where.shape is Shape.TYPED:
+        table = rules.model.name_to_table(TableName(*TYPED_TABLES[part["kind"]]))
+        says = Statement(f"the path {entry.path}", table.name, types=(part["type"],))
+        key = f"{table.name}/{part['file']}"
+    elif where.shape is Shape.FLAT:
+        entries = said.manifest.entries if said.manifest else {}
+        speaker = said.workspace.get(key) or entries.get(key)
+        schema, name = (speaker.schema, speaker.table) if speaker else (None, part["table"])
+        table = rules.model.name_to_table(TableName(schema, name) if schema else name)
+    else:
+        return _wrong_tree(entry, where, rules.model)
+    if not rules.model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    # The mapping is found by the path that the file would have in the asset tree.
+    nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
+    virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
+    match = rules.spec.match(virtual)
+    if match is None or match.table != table.full_name:
+        why = f"no mapping of the bulk spec takes files of {table.full_name}"
+        return refused(entry, why, "Add a mapping for the table, or move the file.")
+    return _fitting(Candidate(entry, table, where.shape, match, says, key), rules)
+
+
+def _fitting(candidate: Candidate, rules: Rules) -> Candidate | Leftover:
+    """Return *candidate* if its mapping makes a row that its table can hold."""
+    entry, table, mapping = candidate.entry, candidate.table, candidate.match.mapping
+    if not rules.model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
+        names = ", ".join(map(repr, odd))
+        why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"
+        return refused(entry, f"{why} has no such column", MEND_SPEC)
+    return candidate
+
+
+def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
+    """Say why a path below asset/ fits no mapping."""
+    table = model.name_to_table(TableName(where.part["schema"], where.part["table"]))
+    if not model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    columns, given = sorted(model.asset_metadata(table)), metadata_segments(where.part["rest"])
+    wanted = "/".join(f"<{column}>" for column in columns) or "none"
+    why = f"{table.full_name} wants the metadata directories {wanted}, the path has {len(given)}"
+    return refused(entry, why, "Move it to the path that `asset_file_path` builds.")
+
+
+def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
+    return refused(entry, f"{name} is no asset table", "Move it to the folder of an asset table.")
+
+
+def refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
+    """Return the refusal of a file: *why*, and what *then*."""
+    what = f"cannot upload {entry.path}"
+    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then, also)
