@@ -36,7 +36,7 @@ from deriva_watch.core.events import (
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.edges import systemd
+from deriva_watch.edges import scanner, systemd
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
@@ -44,6 +44,7 @@ from deriva_watch.intake import execution_names, execution_root
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.settings import Watch
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
@@ -66,6 +67,7 @@ class Service:
     _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
     _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
     _costs_s: dict[Key, float] = field(default_factory=dict)
+    _roots: dict[Path, Watch] = field(default_factory=dict)
     _rescan_at_s: dict[Path, float] = field(default_factory=dict)
     _journal_failed_s: float = -math.inf
     _ready: threading.Event = field(default_factory=threading.Event)
@@ -79,8 +81,7 @@ class Service:
         ]
         self.pipeline.journal.void_claims()
         try:
-            for watch in self.pipeline.settings.watch:
-                self._tell_root(watch.prefix, watcher.watch(watch.prefix, watch.observer))
+            self._find_roots(watcher)
             for worker in workers:
                 worker.start()
             self._rescan()
@@ -119,6 +120,7 @@ class Service:
         for prefix, mode in watcher.check().items():
             self._tell_root(prefix, mode)
             self._rescan_at_s.pop(prefix, None)
+        self._find_roots(watcher)
         self._rescan()
         self._ask_server()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
@@ -197,12 +199,34 @@ class Service:
             self.pipeline.emit(RootWatched(prefix=str(prefix), observer=mode))
         self.hindrances.put(str(prefix), missing)
 
+    def _find_roots(self, watcher: Watcher) -> None:
+        """Begin to watch every prefix, and what the patterns among them match by now."""
+        for watch in self.pipeline.settings.watch:
+            if not scanner.is_pattern(watch.prefix):
+                found = [watch.prefix]
+            elif self._is_due(watch.prefix, watch.rescan_s):
+                found = scanner.matching(watch.prefix)
+                why, then = "no folder matches it", "It is watched as soon as one does."
+                nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
+                self._hinder(str(watch.prefix), None if found else nothing)
+            else:
+                continue
+            for prefix in found:
+                if prefix not in self._roots:
+                    self._roots[prefix] = watch
+                    self._tell_root(prefix, watcher.watch(prefix, watch.observer))
+
+    def _is_due(self, path: Path, every_s: float) -> bool:
+        due = time.monotonic() >= self._rescan_at_s.get(path, 0.0)
+        if due:
+            self._rescan_at_s[path] = time.monotonic() + every_s
+        return due
+
     def _rescan(self) -> None:
         """Look at every directory of the roots whose time has come."""
-        for watch in self.pipeline.settings.watch:
-            if time.monotonic() >= self._rescan_at_s.get(watch.prefix, 0.0):
-                self._rescan_at_s[watch.prefix] = time.monotonic() + watch.rescan_s
-                self._rescan_root(watch.prefix)
+        for prefix, watch in self._roots.items():
+            if self._is_due(prefix, watch.rescan_s):
+                self._rescan_root(prefix)
 
     def _rescan_root(self, prefix: Path) -> None:
         about = str(prefix / ROOT / "execution")

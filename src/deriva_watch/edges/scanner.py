@@ -7,6 +7,7 @@ between the look and the opening.
 # ruff: noqa: PTH118,PTH116,PTH115,PTH120,PTH112
 # A Path object for every name would double the time of a look.
 
+import glob
 import os
 import re
 import stat
@@ -62,6 +63,16 @@ def execution_directories(prefix: Path) -> dict[str, Path]:
             return {name.name: Path(name.path) for name in names if name.is_dir()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
+
+
+def is_pattern(prefix: Path) -> bool:
+    """Tell whether a prefix stands for many: "/home/*/work"."""
+    return glob.has_magic(str(prefix))
+
+
+def matching(pattern: Path) -> list[Path]:
+    """Return the folders that *pattern* matches now; what may not be listed matches nothing."""
+    return sorted(path for name in glob.iglob(str(pattern)) if (path := Path(name)).is_dir())
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:

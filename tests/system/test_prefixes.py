@@ -1,0 +1,22 @@
+"""One prefix may stand for many."""
+
+from running import Api, daemon, sandbox, write_config, write_files
+
+
+def test_folders_that_a_pattern_matches_are_watched_as_they_come(tmp_path):
+    with sandbox(tmp_path / "sandbox") as ready:
+        api = Api(ready)
+        pattern = tmp_path / "home/*/work"
+        config = write_config(tmp_path / "daemon", ready, pattern)
+        text = config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 0.2\n")
+        config.write_text(text)
+        rids = [api.execution() for _ in range(2)]
+        with daemon(config, wait=False) as running:
+            running.wait_for(lambda event: event["event"] == "daemon.hindered")
+            for user, rid in zip(("ann", "bob"), rids, strict=True):
+                root = tmp_path / f"home/{user}/work/deriva-ml/execution/{rid}"
+                write_files(root, {"assets/Execution_Asset/a.txt": user.encode()})
+
+                running.wait_for_state(rid, "uploaded")
+
+        assert len(api.rows("deriva-ml:Execution_Asset")) == 2
