@@ -27,8 +27,8 @@ def plan(
     from deriva_watch import settings
     from deriva_watch.upload import directories, previewing
 
-    keys = directories(paths)
-    with previewing(settings.load(config)) as preview:
+    loaded, keys = settings.load(config), directories(paths)
+    with previewing(loaded) as preview:
         plans = {key[1]: found for key in keys if (found := preview(key))}
     if as_json:
         print_json({rid: _document(found) for rid, found in plans.items()})
