@@ -4,7 +4,7 @@ A look decides which names may ever be opened; `open_content` asks the same ques
 descriptor it got, because whoever may write below the prefix can exchange any part of a path
 between the look and the opening.
 """
-# ruff: noqa: PTH118,PTH116,PTH115,PTH120,PTH112
+# ruff: noqa: PTH118,PTH116,PTH115,PTH120,PTH112,PTH207
 # A Path object for every name would double the time of a look.
 
 import glob

@@ -64,7 +64,11 @@ class Files:
         while running:
             done, running = wait(running, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
-            upload.commit([m for f in done if not f.exception() and (m := f.result())])
+            try:
+                upload.commit([m for f in done if not f.exception() and (m := f.result())])
+            except BaseException as failed:  # noqa: BLE001  # raised once nothing runs any more
+                stopping.set()
+                error = error or failed
         if error:
             raise error
 
@@ -125,7 +129,7 @@ class Files:
         with upload.disk.open(asset.entry) as body:
             try:
                 facts = self.depositor.deposit(asset, record, body, moved, verify)
-            except RefusedError:
-                verify()  # bytes that changed on the way do not fit their digest: no refusal
+            except (RefusedError, TransientError):
+                verify()  # bytes that changed on the way do not fit their digest: a change
                 raise
         upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down

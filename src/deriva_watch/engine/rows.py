@@ -9,8 +9,8 @@ from deriva_watch.core.adoption import adopt, differences
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
-from deriva_watch.core.spec import row as spec_row
 from deriva_watch.core.states import FileState, FileTrigger
+from deriva_watch.core.templates import row as spec_row
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, ObjectStore, Row
 from deriva_watch.engine.store import known_names
@@ -101,6 +101,9 @@ class Rows:
             why = f"row {rid} describes it, but {error.why}"
             upload.refuse(path, RefusedError(f"cannot record {path}", why, error.next))
             return
+        if record.job:  # it will not be needed any more, and by itself it would stay for ever
+            job = record.job["url"]
+            self.patience("DELETE job", lambda: self.store.cancel_job(job))
         facts["adopted"] = record.adopted or row["URL"] != record.url  # ours: it was read again
         upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
         _notice_rid(upload, path, rid, "the row was there before")

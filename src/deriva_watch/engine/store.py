@@ -2,22 +2,23 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
-from deriva_watch.core.errors import TransientError
+from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.model import TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
-from deriva_watch.core.spec import content_disposition, environment, object_name
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.templates import content_disposition, environment, object_name
 from deriva_watch.engine.content import Progress, span
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore
 
+_CONFLICT = 409
 _CONTESTS = 5  # how often a name may move under us before we come back later
 _LOCKS = 256  # names share locks by hash: a lock a name would never be given back
 
@@ -72,8 +73,8 @@ class Depositor:
             content_type="",
             content_disposition=content_disposition(asset.match, known),
         )
-        start_s = time.monotonic()
-        self.store.make_namespace(head.name.rpartition("/")[0])
+        start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
+        self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
         with self._names[hash(head.name) % _LOCKS]:
             facts: FileFacts = {
                 "url": self._version(asset, record, head, body, moved),
@@ -93,11 +94,13 @@ class Depositor:
         moved: Progress,
     ) -> str:
         chunk_bytes = min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
-        in_chunks = head.size_bytes > chunk_bytes or head.size_bytes == 0
+        begun = record.job is not None  # goes on in chunks, however long they are by now
+        in_chunks = begun or head.size_bytes > chunk_bytes or head.size_bytes == 0
         # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
         there = self._head(head.name) if in_chunks else None
         for _ in range(_CONTESTS):
             if there and self._is_free(there, head, asset.table, record.id):
+                self._abandon(record.job)
                 return there.url
             if in_chunks:
                 url = self._by_job(record, head, body, chunk_bytes, moved)
@@ -157,18 +160,33 @@ class Depositor:
             )
             done.add(number)
             self.journal.commit([NoteFile(record.id, {"job": job | {"chunks": sorted(done)}})])
-        url = self.patience("finalize job", lambda: self.store.finish_job(job["url"]))
+        url = self._finish(job)
         if url is None:
             self.journal.commit([NoteFile(record.id, {"job": None})])
         return url
+
+    def _finish(self, job: dict[str, Any]) -> str | None:
+        try:
+            return self.patience("finalize job", lambda: self.store.finish_job(job["url"]))
+        except RefusedError as error:
+            if error.status != _CONFLICT:
+                raise
+            # What the server has is not the content, and nobody knows which chunk is wrong.
+            self._abandon(job)
+            raise TransientError(error.what, f"{error.why}; all of it is sent again") from None
+
+    def _abandon(self, job: Mapping[str, Any] | None) -> None:
+        """Cancel a job that is not needed any more: by itself it would stay for ever."""
+        if job:
+            self.patience("DELETE job", lambda: self.store.cancel_job(job["url"]))
 
     def _open_job(self, record: FileRecord, head: ObjectHead, chunk_bytes: int) -> dict[str, Any]:
         old = record.job
         if old and old["md5"] == head.md5 and old["name"] == head.name:
             if self.patience("GET job", lambda: self.store.job_is_open(old["url"])):
                 return dict(old)
-        elif old:
-            self.store.cancel_job(old["url"])
+        else:
+            self._abandon(old)
         url = self.patience("POST job", lambda: self.store.open_job(head, chunk_bytes))
         job = {
             "url": url,

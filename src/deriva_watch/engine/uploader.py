@@ -49,6 +49,8 @@ class Uploader:
         todo = list(paths)
         while todo := upload.standing(todo, FileState.HASHED, FileState.STORED):
             self.files.patience.check()
+            # Of files that say the same, one that has a version already goes first.
+            todo.sort(key=lambda path: upload.records[path].state is FileState.HASHED)
             key = {path: _content_key(upload, path) for path in todo}
             mine = self.contents.claim(key.values())
             if not mine:
