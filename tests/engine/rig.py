@@ -1,0 +1,354 @@
+"""The engine's real parts, put together so that a test sees every call and can cut the power."""
+
+import hashlib
+import threading
+from base64 import b64encode
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from deriva_watch.core.errors import TransientError
+from deriva_watch.core.model import TableName
+from deriva_watch.core.records import MoveExecution
+from deriva_watch.core.retry import RetryPolicy
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.edges.catalog import Ermrest
+from deriva_watch.edges.deriva import Server
+from deriva_watch.edges.hatrac import Hatrac
+from deriva_watch.edges.journal import Journal, open_readonly
+from deriva_watch.engine.files import Files
+from deriva_watch.engine.patience import Patience
+from deriva_watch.engine.rows import Rows
+from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.uploader import Uploader
+from deriva_watch.engine.writer import CatalogWriter
+from deriva_watch.finish import Finisher
+from deriva_watch.intake import Intake
+from deriva_watch.pipeline import Pipeline
+from deriva_watch.settings import Settings
+from running import Api, credential, write_files
+
+IMAGE = TableName("demo", "Image")
+ASSET = TableName("deriva-ml", "Execution_Asset")
+SUBJECT = TableName("demo", "Subject")
+LEASE = TableName("public", "ERMrest_RID_Lease")
+
+BRISK = RetryPolicy(initial_s=0.01, max_s=0.1, max_attempts=8)
+
+
+class Crash(BaseException):
+    """The process has ended: no `except Exception` may hide it."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a port, and what it returned."""
+
+    name: str  # "store.put"
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    result: Any
+
+
+@dataclass
+class Power:
+    """What all ports run on. It fails at a call, before or after its effect, and for good.
+
+    Attributes:
+        name, number: The call that it fails at: so many of that name were made before.
+        after: The call still takes effect, and nobody hears of it.
+        lifetime: Or it fails after so many calls of any name.
+        names: Of all calls, in order.
+        answered: The calls that had an answer.
+    """
+
+    name: str | None = None
+    number: int = 0
+    after: bool = False
+    lifetime: int | None = None
+    names: list[str] = field(default_factory=list)
+    answered: list[Call] = field(default_factory=list)
+    off: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self):
+        """Let nothing pass any more once it has failed."""
+        if self.off:
+            raise Crash
+
+    def through(self, name, function, *arguments, **options):
+        """Make a call, unless the power fails before."""
+        with self._lock:
+            self.check()
+            named = (name, self.names.count(name)) == (self.name, self.number)
+            self.off = named or len(self.names) == self.lifetime
+            self.names.append(name)
+            if self.off and not self.after:
+                raise Crash
+        result = function(*arguments, **options)
+        self.check()  # the answer is lost
+        self.answered.append(Call(name, arguments, options, result))
+        return result
+
+    def calls(self, name):
+        """Return the calls of that name that had an answer."""
+        return [call for call in self.answered if call.name == name]
+
+
+class Wired:
+    """A port on the power supply. Only calls of *counted* methods count, if any are named."""
+
+    def __init__(self, name, port, power, *counted):
+        self._name, self._port, self._power, self._counted = name, port, power, counted
+
+    def __getattr__(self, method):
+        self._power.check()
+        function = getattr(self._port, method)
+        if not callable(function) or (self._counted and method not in self._counted):
+            return function
+        name = f"{self._name}.{method}"
+        return lambda *args, **options: self._power.through(name, function, *args, **options)
+
+
+class Stage:
+    """A port whose next calls become what a test says.
+
+    `then[method]` has an act for each of them: it is given the call as a function, and the
+    arguments, and returns or raises what the call shall.
+    """
+
+    def __init__(self, port):
+        self._port, self.then = port, defaultdict(list)
+
+    def __getattr__(self, method):
+        function = getattr(self._port, method)
+        return lambda *args, **options: self._next(method)(
+            partial(function, *args, **options), *args
+        )
+
+    def _next(self, method):
+        with suppress(IndexError):
+            return self.then[method].pop(0)
+        return lambda call, *_: call()
+
+
+def first(act):
+    """Let *act* happen, with the arguments of a call, before it is made."""
+    return lambda call, *args: (act(*args), call())[1]
+
+
+def instead(error):
+    """Let a call raise *error* and do nothing."""
+
+    def act(*_):
+        raise error
+
+    return act
+
+
+def unheard(error):
+    """Let a call take effect, and raise *error*: its answer is lost."""
+
+    def act(call, *_):
+        call()
+        raise error
+
+    return act
+
+
+BUSY = TransientError("cannot do it", "it is busy")
+
+
+@dataclass
+class Rig:
+    """One process's worth of parts."""
+
+    rid: str
+    settings: Settings
+    pipeline: Pipeline
+    writer: CatalogWriter
+    depositor: Depositor
+    patience: Patience
+    journal: Journal
+    power: Power
+    events: list
+    moved: list  # path, "hash" or "send", bytes
+    stop: threading.Event
+
+    @property
+    def catalog(self):
+        """The catalog, as the engine sees it."""
+        return self.pipeline.catalog
+
+    @property
+    def store(self):
+        """The object store, as the engine sees it."""
+        return self.depositor.store
+
+    def begin(self, rid=None):
+        """Return the record of an execution, ours unless *rid* is given; it is claimed."""
+        prefix, rid = self.settings.watch[0].prefix, rid or self.rid
+        record = self.journal.open_execution(self.pipeline.server, str(prefix), rid)
+        if record.state in {ExecutionState.UPLOADED, ExecutionState.REFUSED}:
+            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CHANGED)])
+        elif record.state is ExecutionState.WAITING:
+            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.DUE)])
+        if self.journal.execution(record.id).state is ExecutionState.FILLING:
+            digest = self.pipeline.intake.look(prefix, rid).digest()
+            facts = {"digest": digest, "verdict": {"why": "a test says so"}}
+            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
+        self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
+        return self.journal.execution(record.id)
+
+    def upload(self, rid=None):
+        """Take it through, once; return where it stands."""
+        return self.pipeline.process(self.begin(rid)).record
+
+    def bring(self):
+        """Take it through as a daemon does that begins and finds it; return where it stands.
+
+        What a dead daemon held is free, and it is taken again when the directory has changed.
+        """
+        self.journal.void_claims()
+        for _ in range(3):
+            if (record := self.upload()).state is not ExecutionState.FILLING:
+                break
+        return record
+
+    def told(self, name):
+        """Return the events of that name."""
+        return [event for event in self.events if event.name == name]
+
+
+def _settings(folder, ready, chunk_bytes):
+    """Return settings for a prefix and a journal below *folder*."""
+    given = {
+        "server": {"host": ready["host"], "catalog": ready["catalog"], "protocol": "http"},
+        "watch": [{"prefix": folder / "data"}],
+        "transfer": {"chunk_bytes": chunk_bytes, "connections": 4},
+        "retry": {"initial_s": 0.01, "max_s": 0.05},
+        "journal": {"url": _journal(folder)},
+    }
+    (folder / "state").mkdir(parents=True, exist_ok=True)
+    return Settings(**given)
+
+
+def _journal(folder):
+    return f"sqlite:///{folder / 'state' / 'journal.db'}"
+
+
+@contextmanager
+def rigged(lab, who="owner", *, power=None, chunk_bytes=1000):
+    """Put the parts together, as the daemon does, on the journal of a lab."""
+    ready, power = lab.ready, power or Power()
+    settings = _settings(lab.folder, ready, chunk_bytes)
+    events, moved, stop = [], [], threading.Event()
+    patience = Patience(events.append, ready["host"], stop, BRISK)
+    with ExitStack() as stack:
+        server = stack.enter_context(
+            Server(ready["host"], credential(ready, who), protocol="http", connections=8)
+        )
+        server.session()
+        catalog = Wired("catalog", Stage(Ermrest(server, ready["catalog"])), power)
+        store = Wired("store", Stage(Hatrac(server)), power)
+        opened = stack.enter_context(Journal.open(settings.journal.url, emit=events.append))
+        journal = Wired("journal", opened, power, "commit")
+        pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
+        writer = CatalogWriter(catalog, patience)
+        stack.callback(writer.close)
+        depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
+        intake = Intake(settings)
+        server_name = f"{settings.server.host}/{settings.server.catalog}"
+        pipeline = Pipeline(
+            settings=settings,
+            journal=journal,
+            catalog=catalog,
+            uploader=Uploader(
+                Files(depositor, pool, patience, lambda *moves: moved.append(moves)),
+                Rows(catalog, store, writer, patience),
+            ),
+            intake=intake,
+            finisher=Finisher(catalog, writer, intake, server_name),
+            emit=events.append,
+        )
+        yield Rig(
+            rid=lab.rid,
+            settings=settings,
+            pipeline=pipeline,
+            writer=writer,
+            depositor=depositor,
+            patience=patience,
+            journal=opened,
+            power=power,
+            events=events,
+            moved=moved,
+            stop=stop,
+        )
+
+
+class Lab:
+    """One execution on disk below *folder*, its journal, and the server it goes to."""
+
+    def __init__(self, folder, ready):
+        self.folder, self.ready, self.api = folder, ready, Api(ready)
+        self.rid = self.api.execution()
+
+    def another(self):
+        """Return another execution, with another journal, of the same server."""
+        return Lab(self.folder / self.rid, self.ready)
+
+    def beside(self):
+        """Return another execution that has the same journal."""
+        return Lab(self.folder, self.ready)
+
+    def lease(self, who="owner"):
+        """Return a RID that is leased to the owner, or to the ordinary writer."""
+        return Api(self.ready, who).insert(str(LEASE), {"ID": f"for {self.rid}"})[0]["RID"]
+
+    def write(self, files):
+        """Write *files*, contents by path; return the execution directory."""
+        return write_files(self.folder / "data" / "deriva-ml" / "execution" / self.rid, files)
+
+    def rigged(self, who="owner", **options):
+        """Put the parts of a process together, to upload it."""
+        return rigged(self, who, **options)
+
+    def upload(self, files, who="owner", **options):
+        """Upload *files*; return where the execution then stands, and the rig."""
+        self.write(files)
+        with self.rigged(who, **options) as rig:
+            return rig.upload(), rig
+
+    def files(self):
+        """Return the journal's files by path."""
+        journal = open_readonly(_journal(self.folder))
+        [record] = journal.executions(rid=self.rid)
+        return {file.path: file for file in journal.files(record.id)}
+
+    def states(self):
+        """Return where the journal's files stand, by path."""
+        return {path: file.state.value for path, file in self.files().items()}
+
+
+def image(name, subject="1-S001", observation="__NULL__", rid=None):
+    """Return the path of an Image."""
+    parts = ["asset/demo/Image/__NULL__/__NULL__", observation, subject, *([rid] if rid else [])]
+    return "/".join([*parts, name])
+
+
+def stored(api, content, file_name, table=IMAGE, **headers):
+    """Store a version as another program would; return its URL."""
+    md5 = hashlib.md5(content)
+    name = f"/hatrac/{table.table}/{md5.hexdigest()}.{file_name}?parents=true"
+    headers = {"Content-MD5": b64encode(md5.digest()).decode(), **headers}
+    return api.call("PUT", api.url + name, data=content, headers=headers).headers["Location"]
+
+
+def earlier(api, content, file_name, table=IMAGE, **values):
+    """Return the row of an asset that another program brought in."""
+    row = {"Filename": file_name, "Length": len(content), "MD5": hashlib.md5(content).hexdigest()}
+    values = {"URL": stored(api, content, file_name, table), **values}
+    return api.insert(str(table), row | values)[0]
