@@ -45,9 +45,10 @@ def _directories(path: Path) -> Iterator[Key]:
     if path.parent.name == "execution" and path.parent.parent.name == "deriva-ml" and path.is_dir():
         yield path.parents[2], path.name
         return
-    prefix = path.parent if path.name == "deriva-ml" else path
-    found = execution_names(prefix)
-    if not found:
+    # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
+    prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)
+    prefix = next((prefix for prefix in prefixes if execution_names(prefix)), None)
+    if prefix is None:
         raise SettingsError(
             f"there is nothing to upload in {path}",
             "it is no directory deriva-ml/execution/<RID>, and has none below it"
@@ -55,7 +56,7 @@ def _directories(path: Path) -> Iterator[Key]:
             else "there is no such directory",
             "Name an execution directory, or the folder that holds deriva-ml/.",
         )
-    yield from ((prefix, rid) for rid in sorted(found))
+    yield from ((prefix, rid) for rid in sorted(execution_names(prefix)))
 
 
 @dataclass(frozen=True, slots=True)
