@@ -162,3 +162,17 @@ def test_a_file_that_is_still_being_written_holds_its_whole_directory(tmp_path, 
 
 def why_not(config, rid):
     return (shown(config, rid)["verdict"] or {}).get("why", "")
+
+
+@pytest.mark.parametrize("below", ["", "deriva-ml", "deriva-ml/execution/{rid}"])
+def test_an_upload_finds_executions_below_a_prefix_called_deriva_ml(tmp_path, server, api, below):
+    """The released deriva-ml makes such a prefix: <user>/deriva-ml/deriva-ml/execution."""
+    rid, prefix = api.execution(), tmp_path / "user" / "deriva-ml"
+    write_files(directory(prefix, rid), FILES)
+    config = write_config(tmp_path / "daemon", server, prefix)
+
+    told = command(config, "upload", prefix / below.format(rid=rid), "--json")
+
+    assert told.returncode == 0, told.stderr
+    (execution,) = json.loads(told.stdout)["executions"]
+    assert (execution["rid"], execution["prefix"]) == (rid, str(prefix))

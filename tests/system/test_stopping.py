@@ -100,7 +100,7 @@ def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(tmp_path, server
 def test_a_request_that_never_ends_does_not_hold_the_stop(tmp_path):
     """The journal knows where it is; the next start goes on."""
     faults = tmp_path / "faults.json"
-    stall = {"action": "stall", "method": "PUT", "route": ";upload/", "nth": 3, "stall_s": 3600}
+    stall = {"action": "stall", "method": "PUT", "route": ";upload/", "nth": 3, "stall_s": 12}
     faults.write_text(json.dumps({"faults": [stall]}))
     with sandbox(tmp_path / "server", faults=faults) as ready:
         api = Api(ready)
