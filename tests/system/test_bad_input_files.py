@@ -16,6 +16,7 @@ import pytest
 from running import Api, command, daemon, sandbox, shown, summed_up, write_config, write_files
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
+OPTIONAL = "defaults=ID,URI,RID,RCT,RMT,RCB,RMB"
 TYPES = "asset-type/deriva-ml/Execution_Asset.jsonl"
 MANIFEST = "asset-manifest.json"
 LATIN = os.fsdecode(b"caf\xe9.txt")
@@ -50,6 +51,7 @@ ODD_FILES = {
     f"{ASSETS}/again": "it is part of this execution under another name already",
     f"{ASSETS}/{LATIN}": "its name is not UTF-8, and a catalog stores text",
     f"{ASSETS}/odd-type.txt": "'Nonsense' is no asset type of this catalog",
+    TYPES: "line 2 is no valid JSON",
     "asset/demo/Nowhere/file.png": "the catalog has no such table",
     "asset/demo/Subject/file.png": "demo:Subject is no asset table",
     "asset/demo/Image/file.png": "wants the metadata directories",
@@ -91,7 +93,7 @@ def make_odd_files(root, outside):
     odd += [path for path in ODD_FILES if path.startswith("asset/demo")]
     write_files(root, {f"{ASSETS}/good.txt": "good", f"{ASSETS}/empty.txt": ""})
     write_files(root, dict.fromkeys(odd, "odd"))
-    write_files(root, {TYPES: '{"odd-type.txt": ["Nonsense"]}', "notes/stray.txt": "stray"})
+    write_files(root, {TYPES: '{"odd-type.txt": ["Nonsense"]}\n{"good', "notes/stray.txt": "stray"})
     folder = root / ASSETS
     for name, kind in {"pipe": stat.S_IFIFO, "socket": stat.S_IFSOCK}.items():
         os.mknod(folder / name, kind | 0o600)
@@ -109,7 +111,7 @@ def make_odd_files(root, outside):
 
 def mend_odd_files(root):
     for path in ODD_FILES:
-        if not path.startswith("asset/demo"):
+        if path.startswith(ASSETS):
             (root / path).unlink(missing_ok=True)
     shutil.rmtree(root / "asset/demo")
     names = ["pipe", "socket", "device", "loop", "dangling", "outside", "café.txt", "odd-type.txt"]
@@ -282,7 +284,7 @@ def test_a_broken_manifest_is_named_and_holds_up_only_what_needs_it(told):
     assert file["state"] == "refused"
     assert file["why"].startswith("asset-manifest.json is no valid JSON: ")
     assert "manifest" in file["next"]
-    assert file["why"] in show["why"]
+    assert files(show)["asset-manifest.json"]["why"] == file["why"]
 
 
 def test_where_nothing_matches_the_execution_is_refused(told):
@@ -333,6 +335,35 @@ def test_nothing_was_sent_twice_or_lost_on_the_way(told):
             if file["state"] not in {"linked", "unmatched", "gone"}
         ]
         assert again == []
+
+
+def test_a_cause_that_is_mended_in_the_catalog_is_tried_again_with_retry(tmp_path):
+    """Nothing changes in the directory, so a person must say when."""
+    stranger = f"asset/demo/Image/{'__NULL__/' * 3}9-9999/stranger.png"
+    with sandbox(tmp_path / "server") as ready:
+        api = Api(ready)
+        rid = api.execution()
+        write_files(
+            tmp_path / "deriva-ml/execution" / rid,
+            {f"{ASSETS}/new.txt": "new", TYPES: '{"new.txt": ["Novelty"]}', stranger: "stranger"},
+        )
+        config = write_config(tmp_path / "settings", ready, tmp_path)
+        with daemon(config) as running:
+            running.wait_for_state(rid, "refused")
+            before = look(api, config, [rid])
+            term = {"Name": "Novelty", "Description": "New.", "Synonyms": []}
+            api.call("POST", f"{api.catalog}/entity/deriva-ml:Asset_Type?{OPTIONAL}", json=[term])
+            subject = [{"RID": "9-9999", "Name": "stranger"}]
+            api.call("POST", f"{api.catalog}/entity/demo:Subject?nondefaults=RID", json=subject)
+            assert command(config, "retry", rid).returncode == 0
+            running.wait_for_state(rid, "uploaded")
+        types = api.rows("deriva-ml:Execution_Asset_Asset_Type")
+        after = look(api, config, [rid])
+
+    assert {file["state"] for file in before.shown[rid]["files"]} == {"refused"}
+    assert before.linked[rid] == {}
+    assert after.linked[rid] == {"new.txt": b"new", "stranger.png": b"stranger"}
+    assert [row["Asset_Type"] for row in types] == ["Novelty"]
 
 
 def test_an_upload_in_which_nothing_matches_says_so_by_its_exit_status(tmp_path):

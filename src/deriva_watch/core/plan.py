@@ -102,6 +102,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         entry = seen.entries[path]
         where = place(path, rules.markers)
         if where and where.shape in _CONTROL and entry.kind is Kind.CONTENT:
+            leftovers.extend(_unread(entry, said))
             continue
         answer = candidate(entry, where, seen.root, said, rules)
         if isinstance(answer, Leftover):
@@ -117,7 +118,18 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         left.path.removeprefix("assets/") for left in leftovers
     }
     leftovers.extend(_missing(said, named))
-    return Plan(tuple(assets), tuple(leftovers), said.notices)
+    refused = {left.path for left in leftovers}
+    notices = {about: why for about, why in said.notices.items() if about not in refused}
+    return Plan(tuple(assets), tuple(leftovers), notices)
+
+
+def _unread(entry: Entry, said: Sources) -> Iterator[Leftover]:
+    """Name a control file of which something could not be read: what it says is missing."""
+    if why := said.notices.get(entry.path):
+        yield Leftover(
+            entry.path, entry, FileTrigger.REJECTED, f"cannot read all of {entry.path}", why,
+            "Mend it: write it anew, as a whole.",
+        )  # fmt: skip
 
 
 def _unlisted(seen: Observation) -> Iterator[Leftover]:
