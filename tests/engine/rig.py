@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from deriva_watch.core.errors import TransientError
@@ -203,6 +204,13 @@ class Rig:
         self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
         return self.journal.execution(record.id)
 
+    def begun(self):
+        """Return the upload of the execution, before anything of it is done."""
+        record, model, intake = self.begin(), self.catalog.model(), self.pipeline.intake
+        directory = Path(record.prefix), record.rid
+        plan = intake.plan(*directory, intake.look(*directory), model, self.catalog)
+        return self.pipeline._begin(record, plan, model)
+
     def upload(self, rid=None):
         """Take it through, once; return where it stands."""
         return self.pipeline.process(self.begin(rid)).record
@@ -325,8 +333,8 @@ class Lab:
     def files(self):
         """Return the journal's files by path."""
         journal = open_readonly(_journal(self.folder))
-        [record] = journal.executions(rid=self.rid)
-        return {file.path: file for file in journal.files(record.id)}
+        records = journal.executions(rid=self.rid)
+        return {file.path: file for record in records for file in journal.files(record.id)}
 
     def states(self):
         """Return where the journal's files stand, by path."""
