@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import requests
+
+from deriva_watch.status import details, open_views, summary
 
 POLL_S = 0.02
 START_S = 30
@@ -199,10 +203,19 @@ def command(
 
 
 def summed_up(config: Path):
-    """Return what `status` says."""
-    told = command(config, "status", "--json")
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout)
+    """Return what `status --json` prints, without the price of a process."""
+    view = summary(_views(config), datetime.now(UTC))
+    return json.loads(json.dumps(view))
+
+
+def detailed(config: Path, rid):
+    """Return the same as `shown`, without the price of a process."""
+    (execution,) = details(_views(config), rid)["executions"]
+    return json.loads(json.dumps(execution))
+
+
+def _views(config: Path):
+    return open_views(tomllib.loads(config.read_text())["journal"]["url"])
 
 
 def shown(config: Path, rid):

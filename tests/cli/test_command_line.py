@@ -7,11 +7,12 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
-from deriva_watch.cli import app
+from deriva_watch.cli import app, main
 from running import Api, daemon, requests_seen, sandbox, wait_until, write_config, write_files
 
 COMMANDS = typer.main.get_command(app).commands
@@ -19,19 +20,29 @@ ASSETS = "asset/deriva-ml/Execution_Asset"
 PARTS = {"what", "why", "next"}
 
 
-def run(*arguments, folder=None, **environment):
+def run(*arguments, **environment):
     """Run `deriva-watch` to its end, in an environment without settings of its own."""
     line = [sys.executable, "-m", "deriva_watch", *map(str, arguments)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("DERIVA_WATCH_")}
-    return subprocess.run(
-        line,
-        cwd=folder,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = clean | environment
+    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def tell(capfd, monkeypatch):
+    """Run `deriva-watch` here, which is faster: for what asks no server."""
+
+    def run_here(*arguments):
+        monkeypatch.setattr(sys, "argv", ["deriva-watch", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=int(ended.value.code), stdout=out, stderr=err)
+
+    for name in [name for name in os.environ if name.startswith("DERIVA_WATCH_")]:
+        monkeypatch.delenv(name)
+    return run_here
 
 
 def error_of(told):
@@ -102,16 +113,16 @@ def test_the_version_is_that_of_the_package():
 # ---------------------------------------------------------------------- JSON
 
 
-def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, api):
+def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, api, tell):
     rid = api.execution()
     root = drop(tmp_path, rid, {f"{ASSETS}/good.txt": "good"})
 
     plan = run("plan", root, "--json", "--config", config)
     upload = run("upload", root, "--json", "--config", config)
-    status = run("status", "--json", "--config", config)
-    show = run("show", rid, "--json", "--config", config)
-    retry = run("retry", rid, "--json", "--config", config)
-    events = run("events", "--json")
+    status = tell("status", "--json", "--config", config)
+    show = tell("show", rid, "--json", "--config", config)
+    retry = tell("retry", rid, "--json", "--config", config)
+    events = tell("events", "--json")
 
     told = (plan, upload, status, show, retry, events)
     assert [each.returncode for each in told] == [0] * 6
@@ -127,7 +138,7 @@ def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, ap
     assert {"event", "about", "fields"} <= documents[5][0].keys()
 
 
-def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api):
+def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api, tell):
     """No name of a file reaches the terminal as a command, or breaks a line."""
     rid = api.execution()
     red = "\x1b[31mred\nline.txt"
@@ -135,9 +146,9 @@ def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api):
 
     plan = run("plan", root, "--config", config)
     upload = run("upload", root, "--config", config)
-    status = run("status", "--config", config)
-    show = run("show", rid, "--config", config)
-    retry = run("retry", rid, "--config", config)
+    status = tell("status", "--config", config)
+    show = tell("show", rid, "--config", config)
+    retry = tell("retry", rid, "--config", config)
 
     assert "a row of deriva-ml:Execution_Asset" in plan.stdout
     assert f"{rid}  refused\n  1 of 2 files of execution {rid} are refused\n" in upload.stdout
@@ -162,8 +173,8 @@ def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api):
         (["nope"], "No such command 'nope'", "`deriva-watch --help`"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_told_like_every_error(arguments, why, then):
-    told = run(arguments[0], "--json", *arguments[1:])
+def test_a_line_that_cannot_be_read_is_told_like_every_error(tell, arguments, why, then):
+    told = tell(arguments[0], "--json", *arguments[1:])
 
     error = error_of(told)
     assert told.returncode == 2
@@ -172,8 +183,11 @@ def test_a_line_that_cannot_be_read_is_told_like_every_error(arguments, why, the
     assert why in told.stderr
 
 
-def test_without_any_settings_it_says_where_they_are_sought(tmp_path):
-    told = run("status", "--json", folder=tmp_path, HOME=str(tmp_path))
+def test_without_any_settings_it_says_where_they_are_sought(tmp_path, tell, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    told = tell("status", "--json")
 
     error = error_of(told)
     assert told.returncode == 2
@@ -183,29 +197,22 @@ def test_without_any_settings_it_says_where_they_are_sought(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
+    ("name", "change", "said"),
     [
-        (
-            "run",
-            "host =",
-            "hots =",
-            "unknown key 'server.hots', nothing reads it; did you mean 'host'?",
-        ),
-        ("upload", "[completion]", "[competion]", "did you mean 'completion'?"),
-        ("plan", '"http"', '"htpp"', "'server.protocol' must be"),
-        ("status", "quiet_s = 0.5", 'quiet_s = "soon"', "'completion.quiet_s' must be a number"),
-        ("show", "[[watch]]\nprefix", "[[watch]]\nprefx", "did you mean 'prefix'?"),
-        ("retry", "[server]", "[server", "is not TOML"),
+        ("run", ("host =", "hots ="), "nothing reads it; did you mean 'host'?"),
+        ("upload", ("[completion]", "[competion]"), "did you mean 'completion'?"),
+        ("plan", ('"http"', '"htpp"'), "'server.protocol' must be"),
+        ("status", ("quiet_s = 0.5", 'quiet_s = "soon"'), "'completion.quiet_s' must be a number"),
+        ("show", ("prefix =", "prefx ="), "did you mean 'prefix'?"),
+        ("retry", ("[server]", "[server"), "is not TOML"),
     ],
 )
-def test_a_typo_in_the_settings_is_told_with_its_line(config, name, old, new, said):
-    text = config.read_text()
-    assert old in text
-    config.write_text(text.replace(old, new))
-    line = text[: text.index(old)].count("\n") + 1 + new.count("\n")
-    arguments = {"run": [], "status": []}.get(name, ["1-AAAA"])
+def test_a_typo_in_the_settings_is_told_with_its_line(config, tell, name, change, said):
+    text, arguments = config.read_text(), {"run": [], "status": []}.get(name, ["1-AAAA"])
+    line = text[: text.index(change[0])].count("\n") + 1
+    config.write_text(text.replace(*change, 1))
 
-    told = run(name, *arguments, "--json", "--config", config)
+    told = tell(name, *arguments, "--json", "--config", config)
 
     error = error_of(told)
     assert told.returncode == 2
@@ -213,65 +220,67 @@ def test_a_typo_in_the_settings_is_told_with_its_line(config, name, old, new, sa
     assert said in error["what"]
 
 
-def test_the_daemon_does_not_start_where_there_is_nothing_to_watch(config):
+def test_the_daemon_does_not_start_where_there_is_nothing_to_watch(config, tell):
     text = config.read_text()
     config.write_text(text[text.index("[server]") :])
 
-    told = run("run", "--json", "--config", config)
+    told = tell("run", "--json", "--config", config)
 
     assert told.returncode == 2
     assert error_of(told)["what"] == "there is nothing to watch"
     assert "[[watch]]" in error_of(told)["next"]
 
 
-def test_an_execution_that_nobody_knows_is_an_error(tmp_path, config, api):
+def test_an_execution_that_nobody_knows_is_an_error(tmp_path, config, api, tell):
     root = drop(tmp_path, api.execution(), {f"{ASSETS}/good.txt": "good"})
     run("upload", root, "--config", config)
 
     for name in ("show", "retry"):
-        told = run(name, "9-ZZZZ", "--json", "--config", config)
+        told = tell(name, "9-ZZZZ", "--json", "--config", config)
 
         error = error_of(told)
         assert told.returncode == 2
         assert "9-ZZZZ" in error["what"]
         assert error["why"].endswith("journal.db has no such execution")
         assert "`deriva-watch status`" in error["next"]
-    nothing = run("retry", "--all", "--config", config)
+    nothing = tell("retry", "--all", "--config", config)
     assert (nothing.returncode, nothing.stdout) == (0, "nothing is refused or waits\n")
 
 
 @pytest.mark.parametrize("line", [["status"], ["show", "1-AAAA"], ["retry", "--all"]])
-def test_before_any_work_there_is_no_journal_to_ask(config, line):
-    told = run(*line, "--json", "--config", config)
+def test_before_any_work_there_is_no_journal_to_ask(config, tell, line):
+    told = tell(*line, "--json", "--config", config)
 
     assert told.returncode == 2
     assert error_of(told)["what"].startswith("there is no journal ")
     assert "`deriva-watch run`" in error_of(told)["next"]
 
 
-def test_retry_wants_one_execution_or_all(config):
+def test_retry_wants_one_execution_or_all(config, tell):
     for line in ([], ["1-AAAA", "--all"]):
-        told = run("retry", *line, "--json", "--config", config)
+        told = tell("retry", *line, "--json", "--config", config)
 
         assert told.returncode == 2
         assert error_of(told)["why"] == "either one RID or --all must be given"
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "why"),
+    ("name", "why"),
     [
-        ("upload", "missing", "there is no such directory"),
-        ("plan", "elsewhere", "it is no directory deriva-ml/execution/<RID>"),
+        ("missing", "there is no such directory"),
+        ("elsewhere", "it is no directory deriva-ml/execution/<RID>"),
     ],
 )
-def test_a_path_that_is_no_execution_directory_is_an_error(tmp_path, config, name, path, why):
+def test_a_path_that_is_no_execution_directory_is_an_error(tmp_path, config, tell, name, why):
     (tmp_path / "data/elsewhere").mkdir(parents=True)
+    path = tmp_path / "data" / name
 
-    told = run(name, tmp_path / "data" / path, "--json", "--config", config)
+    for command in ("upload", "plan"):
+        told = tell(command, path, "--json", "--config", config)
 
-    assert told.returncode == 2
-    assert error_of(told)["what"] == f"there is nothing to upload in {tmp_path}/data/{path}"
-    assert why in error_of(told)["why"]
+        assert told.returncode == 2
+        assert error_of(told)["what"] == f"there is nothing to upload in {path}"
+        assert why in error_of(told)["why"]
 
 
 # ---------------------------------------------------------------------- exit status
@@ -334,10 +343,10 @@ def test_a_signal_is_the_exit_status_of_the_daemon(config, number, status):
 
 
 def test_an_upload_that_is_interrupted_says_so_and_goes_on_the_next_time(tmp_path):
-    with sandbox(tmp_path / "server", latency_ms=200) as ready:
+    with sandbox(tmp_path / "server", latency_ms=100) as ready:
         api = Api(ready)
         rid = api.execution()
-        root = drop(tmp_path, rid, {f"{ASSETS}/{number}.txt": str(number) for number in range(40)})
+        root = drop(tmp_path, rid, {f"{ASSETS}/{number}.txt": str(number) for number in range(20)})
         config = write_config(tmp_path / "settings", ready, tmp_path / "data")
         line = [sys.executable, "-m", "deriva_watch", "upload", root, "--config", config]
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
@@ -349,8 +358,8 @@ def test_an_upload_that_is_interrupted_says_so_and_goes_on_the_next_time(tmp_pat
         assert process.returncode == 130
         assert "Traceback" not in said
         assert again.returncode == 0
-        assert json.loads(again.stdout)["files"] == {"linked": 40}
-        assert len(api.rows("deriva-ml:Execution_Asset")) == 40
+        assert json.loads(again.stdout)["files"] == {"linked": 20}
+        assert len(api.rows("deriva-ml:Execution_Asset")) == 20
 
 
 # ---------------------------------------------------------------------- secrets
@@ -385,7 +394,7 @@ def test_no_secret_is_ever_shown_or_kept(tmp_path, server, api):
         credential.write_text(json.dumps({server["host"]: {"bearer-token": token}}))
         told += [run("upload", prefix, "--config", config)]
         told += [run("plan", prefix, "--json", "--config", config)]
-    told += [run("show", rid, *more, "--config", config) for more in ([], ["--json"])]
+    told += [run("show", rid, "--json", "--config", config)]
     with daemon(config) as running:
         running.wait_for(lambda event: event["event"] == "credential.needed")
         credential.write_text(json.dumps({server["host"]: {"bearer-token": secrets[0]}}))

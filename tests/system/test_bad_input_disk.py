@@ -17,8 +17,8 @@ from running import (
     Api,
     command,
     daemon,
+    detailed,
     sandbox,
-    shown,
     summed_up,
     wait_until,
     write_config,
@@ -120,7 +120,7 @@ def test_what_may_not_be_read_is_named_and_goes_in_once_it_may(tmp_path, server,
     with daemon(config, through=without_privilege()) as running:
         with closed(root / ASSETS / "closed.txt", root / "execution-asset", hidden):
             refused = [running.wait_for_state(rid, "refused") for rid in (some, whole)]
-            files = {file["path"]: file for file in shown(config, some)["files"]}
+            files = {file["path"]: file for file in detailed(config, some)["files"]}
             summary = summed_up(config)
             assert linked(api, some) == ["good.txt"]
         for rid in (some, whole):
@@ -170,15 +170,14 @@ def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, s
 # ---------------------------------------------------------------------- what may not be written
 
 
-@pytest.mark.parametrize("name", ["run", "upload", "status", "retry"])
+@pytest.mark.parametrize("name", ["run", "upload"])
 def test_a_journal_below_a_file_is_an_error_of_the_settings(tmp_path, server, name):
     (tmp_path / "file").touch()
     write_files(directory(tmp_path, "1-AAAA"), {f"{ASSETS}/good.txt": "good"})
     url = f"sqlite:///{tmp_path}/file/state/journal.db"
     config = write_config(tmp_path / "settings", server, tmp_path, journal={"url": url})
-    arguments = {"upload": [tmp_path], "retry": ["1-AAAA"]}.get(name, [])
 
-    told = command(config, name, *arguments)
+    told = command(config, name, *([tmp_path] if name == "upload" else []))
 
     assert told.returncode == 2
     assert f"the journal {tmp_path}/file/state/journal.db" in told.stderr
@@ -199,18 +198,14 @@ def test_a_journal_that_may_not_be_written_is_an_error_of_the_settings(
         assert command(config, "upload", root).returncode == 0
 
     with closed(state, *state.glob("journal.db*"), mode=0o500):
-        told = [
-            command(config, *line, "--json", through=without_privilege())
-            for line in [("run",), ("upload", root)]
-        ]
+        told = command(config, "run", "--json", through=without_privilege())
 
-    for each in told:
-        assert each.returncode == 2
-        error = json.loads(each.stdout)["error"]
-        assert error["what"] == f"cannot open the journal {state}/journal.db"
-        assert "Permission denied" in error["why"] or "readonly" in error["why"]
-        assert "[journal] url" in error["next"]
-        assert "Traceback" not in each.stderr
+    assert told.returncode == 2
+    error = json.loads(told.stdout)["error"]
+    assert error["what"] == f"cannot open the journal {state}/journal.db"
+    assert "Permission denied" in error["why"] or "readonly" in error["why"]
+    assert "[journal] url" in error["next"]
+    assert "Traceback" not in told.stderr
 
 
 def test_an_order_that_cannot_be_left_or_taken_is_said(tmp_path, server, api):

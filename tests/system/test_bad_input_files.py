@@ -13,7 +13,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from running import Api, command, daemon, sandbox, shown, summed_up, write_config, write_files
+from running import (
+    Api,
+    command,
+    daemon,
+    detailed,
+    sandbox,
+    shown,
+    summed_up,
+    write_config,
+    write_files,
+)
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
 OPTIONAL = "defaults=ID,URI,RID,RCT,RMT,RCB,RMB"
@@ -178,6 +188,7 @@ def told(tmp_path_factory):
             for rid in rids:
                 running.wait_for_state(rid, "refused")
             before = look(api, config, rids)
+            before.printed = shown(config, rids[0]), command(config, "status", "--json")
             before.receipts = [root / "deriva-watch-receipt.json" for root in roots]
             before.receipts = [r.read_bytes() for r in before.receipts if r.exists()]
             number = len(running.events())
@@ -199,7 +210,7 @@ def look(api, config, rids):
         for link in api.rows(f"{name}_Execution"):
             row = rows[link[table]]
             linked[link["Execution"]][row["Filename"]] = api.content(row["URL"])
-    shows = {rid: shown(config, rid) for rid in rids}
+    shows = {rid: detailed(config, rid) for rid in rids}
     statuses = {rid: api.status(rid) for rid in rids}
     return SimpleNamespace(shown=shows, status=summed_up(config), linked=linked, statuses=statuses)
 
@@ -254,6 +265,13 @@ def test_an_execution_with_bad_files_is_refused_with_their_number_and_the_first(
         assert refused[0]["why"] in entry["why"]
         assert f"`deriva-watch show {rid}` lists them all." in entry["next"]
         assert (event["what"], event["why"]) == (entry["what"], entry["why"])
+
+
+def test_status_and_show_print_the_sentences(told):
+    show, status = told.before.printed
+
+    assert show == told.before.shown[told.rids[0]]
+    assert json.loads(status.stdout)["refused"] == told.before.status["refused"]
 
 
 def test_the_good_neighbours_of_bad_files_are_in(told):
@@ -374,9 +392,8 @@ def test_an_upload_in_which_nothing_matches_says_so_by_its_exit_status(tmp_path)
         config = write_config(tmp_path / "settings", ready, tmp_path)
 
         answers = [command(config, "upload", root, "--json") for _ in range(2)]
-        plan = command(config, "plan", root, "--json")
 
-    assert [answer.returncode for answer in (*answers, plan)] == [4, 4, 4]
+    assert [answer.returncode for answer in answers] == [4, 4]
     for answer in answers:
         (execution,) = json.loads(answer.stdout)["executions"]
         assert execution["state"] == "refused"
