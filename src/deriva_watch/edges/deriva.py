@@ -208,6 +208,13 @@ class _Adapter(HTTPAdapter):
         """Send one request."""
         return super().send(request, *args, **(options | self._always))
 
+    def close(self) -> None:
+        """Close the idle connections; urllib3 alone leaves them to whoever drops the last pool."""
+        pools = self.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118  # it is no mapping that can be iterated
+            pools[key].close()
+        super().close()
+
 
 class _OnceMore(Retry):
     """Sends once more, at once, what a connection took that the server was closing.
