@@ -55,6 +55,10 @@ class Finisher:
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
         workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
+        if workspace and (left := workspace.pending_features(rid)):
+            why = f"{left} of them are not in the catalog: this version does not upload them"
+            upload.notice("feature records of deriva-ml's workspace", why)
+            whole = False  # whoever calls the Execution Uploaded would forget them
         if workspace is None:
             if whole:
                 self._move_status(upload)

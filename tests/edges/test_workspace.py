@@ -277,3 +277,18 @@ def test_a_status_that_somebody_moved_is_left_alone(path, workspace):
 
     assert not workspace.set_status(RID, "Stopped", "Uploaded", sync_pending=True, now=NOW)
     assert execution(path) == before
+
+
+def test_feature_records_that_wait_are_counted(path, workspace):
+    assert workspace.pending_features(RID) == 0
+
+    change(
+        path,
+        "CREATE TABLE IF NOT EXISTS execution_state__feature_records"
+        " (execution_rid TEXT, status TEXT)",
+        f"INSERT INTO execution_state__feature_records VALUES ('{RID}', 'pending')",
+        f"INSERT INTO execution_state__feature_records VALUES ('{RID}', 'uploaded')",
+        "INSERT INTO execution_state__feature_records VALUES ('other', 'pending')",
+    )
+
+    assert workspace.pending_features(RID) == 1

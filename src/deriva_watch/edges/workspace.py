@@ -37,6 +37,13 @@ _RIDS: Final = """
     SELECT key, rid FROM execution_state__assets
     WHERE execution_rid = ? AND rid IS NOT NULL
 """
+_HAS_FEATURES: Final = """
+    SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'execution_state__feature_records'
+"""
+_PENDING_FEATURES: Final = """
+    SELECT count(*) FROM execution_state__feature_records
+    WHERE execution_rid = ? AND status <> 'uploaded'
+"""
 _UPLOADED: Final = """
     UPDATE execution_state__assets
     SET status = 'uploaded', rid = :rid, uploaded_at = :now, updated_at = :now, error = NULL
@@ -106,6 +113,13 @@ class Workspace:
             return {row["key"]: _statement(row) for row in rows}
         except ValueError as error:
             raise _unknown(self.path, f"a value is not what it should be: {error}") from error
+
+    def pending_features(self, rid: str) -> int:
+        """Return how many feature records of an execution are not in the catalog."""
+        with self._reading() as database:
+            if not database.execute(_HAS_FEATURES).fetchone():
+                return 0
+            return int(database.execute(_PENDING_FEATURES, (rid,)).fetchone()[0])
 
     def write_back(self, rid: str, uploaded: Mapping[str, str], now: datetime) -> dict[str, str]:
         """Say of assets of an execution that they are uploaded, as deriva-ml itself would.
