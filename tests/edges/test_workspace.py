@@ -282,13 +282,20 @@ def test_a_status_that_somebody_moved_is_left_alone(path, workspace):
 def test_feature_records_that_wait_are_counted(path, workspace):
     assert workspace.pending_features(RID) == 0
 
-    change(
-        path,
-        "CREATE TABLE IF NOT EXISTS execution_state__feature_records"
-        " (execution_rid TEXT, status TEXT)",
-        f"INSERT INTO execution_state__feature_records VALUES ('{RID}', 'pending')",
-        f"INSERT INTO execution_state__feature_records VALUES ('{RID}', 'uploaded')",
-        "INSERT INTO execution_state__feature_records VALUES ('other', 'pending')",
-    )
+    for number, (rid, status) in enumerate(
+        [(RID, "pending"), (RID, "uploaded"), ("other", "pending")]
+    ):
+        change(
+            path,
+            "INSERT INTO execution_state__feature_records VALUES"
+            f" ({number}, '{rid}', 'demo.Quality', 'Quality', 'Image', '{{}}', '', '{status}',"
+            " NULL, NULL)",
+        )
 
     assert workspace.pending_features(RID) == 1
+
+
+def test_a_workspace_of_a_version_without_feature_records_has_none_waiting(path, workspace):
+    change(path, "DROP TABLE execution_state__feature_records")
+
+    assert workspace.pending_features(RID) == 0
