@@ -116,8 +116,12 @@ def _connect(journal: Path, query: str, *pragmas: str) -> _Connection:
         check_same_thread=False,  # the pool hands it from thread to thread
         factory=_Connection,
     )
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
