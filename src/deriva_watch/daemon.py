@@ -87,9 +87,10 @@ class _Ending:
 
 def _probe(server: Server, catalog: Catalog) -> Callable[[], None]:
     def probe() -> None:
-        """Ask who we are, and whether we may look at the catalog."""
+        """Ask who we are, and what every look at a directory asks."""
         server.session()
         catalog.model()
+        catalog.execution("0")
 
     return probe
 

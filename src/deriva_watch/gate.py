@@ -62,6 +62,10 @@ class Gate:
             self._probe_at_s = time.monotonic() + self._pause_s
         self.emit(self._event(error))
 
+    def doubt(self) -> None:
+        """Ask the server at the next occasion: it refused what may concern more than one."""
+        self._asked = False
+
     def check(self) -> None:
         """Raise what closed the gate, while it is closed."""
         if self.error is not None:
@@ -97,7 +101,7 @@ class Gate:
             at = datetime.now(UTC) + timedelta(seconds=FIRST_PROBE_S)
             return ServerAway(host=self.host, why=error.why, next_at=at.isoformat())
         kind = CredentialNeeded if isinstance(error, CredentialError) else CatalogRefused
-        return kind(host=self.host, what=error.what, why=error.why, next=error.next)
+        return kind(host=self.host, what=error.what, why=error.why, next=error.next_for(None))
 
 
 def _reason(error: Closed) -> object:

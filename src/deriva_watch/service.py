@@ -163,14 +163,18 @@ class Service:
 
     def _look(self, key: Key) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""
-        start_s, trouble = time.monotonic(), None
+        start_s = time.monotonic()
+        trouble: TroubleError | None = None
         try:
             again_at = self.lookout.look(key)
-        except (ServerAwayError, CredentialError, RefusedError) as error:
-            self.gate.close(error)  # what is refused for one would be refused for all
+        except (ServerAwayError, CredentialError) as error:
+            self.gate.close(error)
             again_at = _in(AGAIN_S)
-        except TransientError as error:
-            trouble = error if error is not self.gate.error else None
+        except (TransientError, RefusedError) as error:
+            if error is not self.gate.error:
+                trouble = error
+            if isinstance(trouble, RefusedError):
+                self.gate.doubt()
             again_at = _in(AGAIN_S)
         except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others
             self._crashed(f"look at {key[1]}")

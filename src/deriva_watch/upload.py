@@ -17,13 +17,14 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
+from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.engine.files import Watch
-from deriva_watch.engine.ports import Emit
+from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.intake import Intake, execution_names, unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
@@ -145,18 +146,24 @@ def uploading(
         for _ in Orders.of(settings).take(pipeline.journal):
             pass  # what a person said while no daemon ran counts
         server.session()
+        _model(pipeline.catalog)
         yield OneShot(pipeline)
 
 
 @contextmanager
 def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
-    """Yield what tells the plan of a directory; nothing is written, here or on the server."""
+    """Yield what tells the plan of a directory; nothing is written, here or on the server.
+
+    It raises RefusedError for a directory that belongs elsewhere.
+    """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with connect(settings, source, required=True) as (server, _):
         catalog, intake = Ermrest(server, settings.server.catalog), Intake(settings)
-        model = catalog.model()
+        model = _model(catalog)
 
         def preview(key: Key) -> Plan | None:
+            if error := unusable_name(*key):
+                raise error
             seen = intake.look(*key)
             if seen is None:
                 return None
@@ -170,4 +177,15 @@ def specification(settings: Settings) -> dict[str, Any]:
     """Return the bulk spec in force."""
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with connect(settings, source, required=True) as (server, _):
-        return Intake(settings).spec(Ermrest(server, settings.server.catalog).model())
+        return Intake(settings).spec(_model(Ermrest(server, settings.server.catalog)))
+
+
+def _model(catalog: Catalog) -> CatalogModel:
+    """Return the model of the catalog that the settings name.
+
+    Raises SettingsError where it is not there, or may not be read.
+    """
+    try:
+        return catalog.model()
+    except RefusedError as error:
+        raise SettingsError(error.what, error.why, error.next_for(None)) from error

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from running import Api, command, daemon, sandbox, summed_up, wait_until, write_config, write_files
+from running import (
+    Api,
+    command,
+    daemon,
+    requests_seen,
+    sandbox,
+    summed_up,
+    wait_until,
+    write_config,
+    write_files,
+)
 
 ASSET = "asset/deriva-ml/Execution_Asset/good.txt"
 
@@ -148,20 +158,49 @@ def test_a_catalog_that_does_not_exist_is_said_once_and_refuses_no_execution(tmp
     config = write_config(tmp_path / "settings", server, tmp_path, server={"catalog": "99"})
     write_files(directory(tmp_path, rid), {ASSET: "good"})
 
+    at_once = command(config, "upload", tmp_path, "--json")
     with daemon(config) as running:
         told = running.wait_for(lambda event: event["event"] == "catalog.refused")
         waits = hindrance(config, "the server")
         assert running.stop() == 143
         assert named(running, "catalog.refused", "daemon.crashed") == ["catalog.refused"]
-    assert "catalog 99" in told["what"]
-    assert "server.catalog" in told["next"]
-    assert waits["what"] == told["what"]
+    error = json.loads(at_once.stdout)["error"]
+    assert at_once.returncode == 2
+    assert "catalog 99" in error["what"]
+    assert "server.catalog" in error["next"]
+    assert "retry" not in error["next"]
+    for each in (told, waits):
+        assert [each[part] for part in error] == list(error.values())
     assert summed_up(config)["executions"]["refused"] == 0
 
     corrected = write_config(tmp_path / "settings", server, tmp_path)
     with daemon(corrected) as running:
         running.wait_for_state(rid, "uploaded")
     assert is_in(api, rid)
+
+
+def test_a_catalog_whose_executions_may_not_be_read_is_said_once(tmp_path):
+    """It is asked again and again, and never taken for open in between."""
+    faults = tmp_path / "faults.json"
+    rule = {"action": "status", "status": 403, "route": "/entity/deriva-ml:Execution/RID="}
+    faults.write_text(json.dumps({"faults": [rule]}))
+    with sandbox(tmp_path / "server", faults=faults) as ready:
+        rid = drop(tmp_path, Api(ready))
+        config = write_config(tmp_path / "settings", ready, tmp_path)
+        with daemon(config) as running:
+            running.wait_for_state(rid, "filling")
+            waits = hindrance(config, "the server")
+            asked = len(executions_asked(ready))
+            wait_until(lambda: len(executions_asked(ready)) > asked + 1, what="it was not asked")
+            names = named(running, "catalog.refused", "server.back", "execution.noticed")
+
+    assert "(403" in waits["why"]
+    assert "administrator" in waits["next"]
+    assert names == ["catalog.refused"]
+
+
+def executions_asked(ready):
+    return [seen for seen in requests_seen(ready) if ":Execution/RID=" in seen["path"]]
 
 
 # ---------------------------------------------------------------------- the credential

@@ -34,8 +34,13 @@ class TroubleError(WatchError):
     why: str
     next: str
 
-    def next_for(self, rid: str) -> str:
-        """Return what to do now, with the execution in place of "RID" in its command."""
+    def next_for(self, rid: str | None) -> str:
+        """Return what to do now, with the execution in place of "RID" in its command.
+
+        None: it is about no execution, so that there is none to try again.
+        """
+        if rid is None:
+            return self.next.replace(", then run `deriva-watch retry RID`", "")
         return self.next.replace("deriva-watch retry RID", f"deriva-watch retry {rid}")
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ class Hindrances:
             if error is None:
                 self._known.pop(about, None)
             elif before is None or before["why"] != error.why:
-                said = {"what": error.what, "why": error.why, "next": error.next}
+                said = {"what": error.what, "why": error.why, "next": error.next_for(None)}
                 self._known[about] = {"about": about, **said, "since": _now()}
             if self._known.get(about) == before:
                 return False
