@@ -211,13 +211,17 @@ def test_an_upload_of_several_directories_refuses_only_those_that_are_not_ours(t
             drop(tmp_path, rid)
         config = write_config(tmp_path / "settings", ready, tmp_path)
 
+        plan = command(config, "plan", tmp_path, "--json")
         first = command(config, "upload", tmp_path, "--json")
         in_first = linked(api)
         command(config, "retry", ELSEWHERE, "--this-catalog")
         second = command(config, "upload", tmp_path, "--json")
 
         states = {e["rid"]: e["state"] for e in json.loads(first.stdout)["executions"]}
-        assert first.returncode == second.returncode == 3
+        assert plan.returncode == first.returncode == second.returncode == 3
+        answers = {rid: sorted(answer) for rid, answer in json.loads(plan.stdout).items()}
+        assert answers.pop(OURS) == ["assets", "left", "notices"]
+        assert answers == {rid: ["error"] for rid in (ELSEWHERE, "1-E00\\udce9", UNKNOWN)}
         assert sorted(states.items()) == [
             (ELSEWHERE, "refused"),
             (OURS, "uploaded"),
@@ -226,6 +230,36 @@ def test_an_upload_of_several_directories_refuses_only_those_that_are_not_ours(t
         ]
         assert in_first == {OURS}
         assert linked(api) == {OURS, ELSEWHERE}
+
+
+def test_a_workspace_that_cannot_be_read_holds_up_its_directory_and_is_said_once(tmp_path):
+    """Nothing is uploaded without the metadata that stand in it."""
+    rows = write_rows(tmp_path / "rows.json", executions(OURS, RCT=in_days(-3)))
+    with sandbox(tmp_path / "server", rows=rows) as ready:
+        api = Api(ready)
+        host = ready["host"].partition(":")[0]
+        write_workspace(tmp_path, host, "1", OURS)
+        database = tmp_path / f"catalogs/{host}__1/working/main.db"
+        whole = database.read_bytes()
+        database.write_bytes(b"no database" * 1000)
+        drop(tmp_path, OURS)
+        config = write_config(tmp_path / "settings", ready, tmp_path)
+        at_once = command(config, "upload", tmp_path, "--json")
+
+        with daemon(config) as running:
+            said = running.wait_for(lambda event: event["event"] == "execution.noticed")
+            (waits,) = summed_up(config)["hindrances"]
+            assert linked(api) == set()
+            database.write_bytes(whole)
+            running.wait_for_state(OURS, "uploaded")
+            names = [event["event"] for event in running.events()]
+
+    assert at_once.returncode == 10
+    (execution,) = json.loads(at_once.stdout)["executions"]
+    assert execution["what"] == waits["what"] == f"cannot use deriva-ml's workspace {database}"
+    assert "not a database" in waits["why"]
+    assert waits["why"] in said["why"]
+    assert names.count("execution.noticed") == 1
 
 
 def test_what_waits_for_one_catalog_is_never_sent_to_another(tmp_path):

@@ -126,8 +126,14 @@ def exit_status(error: TroubleError) -> Exit:
     return next(status for kind, status in _EXITS if isinstance(error, kind))
 
 
+def as_document(error: TroubleError) -> dict[str, str]:
+    """Return the three parts of an error as programs get them."""
+    return {"what": error.what, "why": error.why, "next": error.next}
+
+
 def _tell(error: TroubleError) -> None:
-    _tell_programs(error.what, error.why, error.next)
+    if "--json" in sys.argv:
+        print_json({"error": as_document(error)})
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
     sys.stderr.buffer.write(text.encode(errors="backslashreplace"))
     sys.stderr.flush()
@@ -135,10 +141,7 @@ def _tell(error: TroubleError) -> None:
 
 def _tell_usage(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "deriva-watch"
-    why, then = error.format_message(), f"`{command} --help` tells what it takes."
-    _tell_programs(f"cannot read the command line of {command}", why, then)
-
-
-def _tell_programs(what: str, why: str, then: str) -> None:
+    what = f"cannot read the command line of {command}"
+    then = f"`{command} --help` tells what it takes."
     if "--json" in sys.argv:
-        print_json({"error": {"what": what, "why": why, "next": then}})
+        print_json({"error": as_document(SettingsError(what, error.format_message(), then))})

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
 from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.prose import printable
 
@@ -22,19 +23,32 @@ def plan(
 ) -> None:
     """Show what would become of every file: its table and row, or the reason why not.
 
-    Asks the server for its model; writes nothing. Exit status 4 if no file matches.
+    Asks the server for its model; writes nothing. Exit status 3 if a directory belongs to another
+    catalog, 4 if no file matches.
     """
     from deriva_watch import settings
     from deriva_watch.upload import directories, previewing
 
     loaded, keys = settings.load(config), directories(paths)
+    plans: dict[str, Plan] = {}
+    refused: dict[str, RefusedError] = {}
     with previewing(loaded) as preview:
-        plans = {key[1]: found for key in keys if (found := preview(key))}
+        for key in keys:
+            try:
+                if found := preview(key):
+                    plans[key[1]] = found
+            except RefusedError as error:
+                refused[key[1]] = error
     if as_json:
-        print_json({rid: _document(found) for rid, found in plans.items()})
+        told = {rid: {"error": as_document(trouble)} for rid, trouble in refused.items()}
+        print_json({rid: _document(found) for rid, found in plans.items()} | told)
     else:
         for rid, found in plans.items():
             _print(rid, found)
+        for trouble in refused.values():
+            print(*map(printable, (trouble.what, trouble.why, trouble.next)), sep="\n  ")
+    if refused:
+        raise typer.Exit(Exit.REFUSED)
     matched = any(found.assets for found in plans.values())
     raise typer.Exit(Exit.DONE if matched else Exit.NOTHING_MATCHED)
 
@@ -79,12 +93,11 @@ def _print(rid: str, found: Plan) -> None:
         values = {name: value for name, value in asset.values.items() if value is not None}
         said = ", ".join(f"{name} = {value}" for name, value in values.items())
         types = f"types {', '.join(asset.types)}" if asset.types else ""
-        row = f"a row of {asset.table}"
-        table.add_row(
-            Text(printable(asset.path)), row, Text("; ".join(filter(None, (said, types))))
-        )
+        cells = (asset.path, f"a row of {asset.table}", "; ".join(filter(None, (said, types))))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     for left in found.leftovers:
-        table.add_row(Text(printable(left.path)), Text(left.trigger, "red"), Text(left.why))
+        cells = (left.path, left.trigger, left.why)
+        table.add_row(*(Text(printable(cell)) for cell in cells), style="red")
     show(table)
     for about, why in found.notices.items():
         print(f"note: {printable(f'{about}: {why}')}")
