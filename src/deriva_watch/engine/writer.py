@@ -164,34 +164,41 @@ class CatalogWriter:
 
     def _insert(self, batch: list[Insertion]) -> Iterator[tuple[Insertion, Written]]:
         """Insert rows of one table, unless they are there; split where one of them is bad."""
-        there = self._there(batch)
-        yield from ((item, Written(there[item])) for item in batch if item in there)
-        fresh = [item for item in batch if item not in there]
-        if not fresh:
-            return
-        table, given = fresh[0].table, fresh[0].given_rid
-        rows = [item.row for item in fresh]
         try:
-            made = self._patience(
-                f"POST {table}", lambda: self._catalog.insert(table, rows, given_rids=given)
-            )
+            there, made = self._patience(f"POST {batch[0].table}", lambda: self._post(batch))
         except RefusedError as error:
-            if given and self._there(fresh):  # sent twice: the first time has used up the leases
-                yield from self._insert(fresh)
+            if len(batch) > 1 and _is_for_one(error, given=batch[0].given_rid):
+                middle = len(batch) // 2
+                yield from self._insert(batch[:middle])
+                yield from self._insert(batch[middle:])
                 return
-            if len(fresh) == 1 or not _is_for_one(error, given=given):
-                yield from ((item, Written(None, error=error)) for item in fresh)
-                return
-            middle = len(fresh) // 2
-            yield from self._insert(fresh[:middle])
-            yield from self._insert(fresh[middle:])
+            there = self._patience(f"GET {batch[0].table}", lambda: self._there(batch))
+            yield from (
+                (item, Written(there[item]) if item in there else Written(None, error=error))
+                for item in batch
+            )
             return
-        by_key = {_values(row, fresh[0].key): row for row in made}
+        yield from ((item, Written(row)) for item, row in there.items())
+        fresh = [item for item in batch if item not in there]
+        by_key = {_values(row, batch[0].key): row for row in made}
         skipped = [item for item in fresh if _values(item.row, item.key) not in by_key]
-        found = self._find(skipped, fresh[0].key) if skipped else {}
+        found = self._find(skipped) if skipped else {}
         for item in fresh:
             key = _values(item.row, item.key)
             yield item, Written(by_key.get(key) or found.get(key), inserted=key in by_key)
+
+    def _post(self, batch: list[Insertion]) -> tuple[dict[Insertion, Row], list[Row]]:
+        """Look, then send what is not there. Return what is, and what was inserted.
+
+        Whoever comes back looks again: another writer may have aborted us with the same rows; or
+        the first POST took effect in spite of its error, and used up the leases of the second.
+        """
+        there = self._there(batch)
+        fresh = [item for item in batch if item not in there]
+        if not fresh:
+            return there, []
+        rows, given = [item.row for item in fresh], fresh[0].given_rid
+        return there, self._catalog.insert(fresh[0].table, rows, given_rids=given)
 
     def _there(self, batch: list[Insertion]) -> dict[Insertion, Row]:
         """Return the rows that are in the catalog already and must not be sent.
@@ -214,14 +221,14 @@ class CatalogWriter:
             there |= {i: by_rid[i.row["RID"]] for i in given if i.row["RID"] in by_rid}
         return there
 
-    def _find(self, items: list[Insertion], key: tuple[str, ...]) -> dict[_Identity, Row]:
-        return {_values(row, key): row for row in self._rows(items, key[0])}
+    def _find(self, items: list[Insertion]) -> dict[_Identity, Row]:
+        key = items[0].key
+        rows = self._patience(f"GET {items[0].table}", lambda: self._rows(items, key[0]))
+        return {_values(row, key): row for row in rows}
 
     def _rows(self, items: list[Insertion], column: str) -> list[Row]:
-        table, wanted = items[0].table, {item.row[column] for item in items}
-        return self._patience(
-            f"GET {table}", lambda: self._catalog.rows_with(table, column, sorted(wanted))
-        )
+        wanted = {item.row[column] for item in items}
+        return self._catalog.rows_with(items[0].table, column, sorted(wanted))
 
 
 @dataclass(slots=True, eq=False)
