@@ -17,7 +17,7 @@ from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.content import Progress, digests
 from deriva_watch.engine.patience import Patience, elapsed_since
-from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.store import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.upload import Move, Upload
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
@@ -80,6 +80,8 @@ class Files:
             upload.change(path)
         except FileNotFoundError:
             return Move(path, FileTrigger.VANISHED)
+        except RecordedMeanwhileError:
+            upload.again.add(path)
         except RefusedError as error:
             upload.refuse(path, error)
         except ServerAwayError:
@@ -121,14 +123,15 @@ class Files:
 
     def _store(self, upload: Upload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]
-        moved = self._moved(path, "send")
 
         def verify() -> None:
             upload.disk.verify(asset.entry)
 
         with upload.disk.open(asset.entry) as body:
+            moved = self._moved(path, "send")
+            source = Source(body, moved, verify, lambda rows: bool(upload.chosen(path, rows)))
             try:
-                facts = self.depositor.deposit(asset, record, body, moved, verify)
+                facts = self.depositor.deposit(asset, record, source)
             except (RefusedError, TransientError):
                 verify()  # bytes that changed on the way do not fit their digest: a change
                 raise

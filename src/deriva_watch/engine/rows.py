@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deriva_watch.core.adoption import adopt, differences
+from deriva_watch.core.adoption import differences
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
@@ -42,7 +42,7 @@ class Rows:
             rows = {row["RID"]: row for row in self._rows(table, "RID", rids)}
             for path in group:
                 row, values = rows.get(upload.records[path].rid), upload.assets[path].values
-                if not row or not _describes(row, upload, path):
+                if not row or not upload.is_about(path, row):
                     continue
                 if odd := differences(upload.model.name_to_table(table), values, row):
                     said = "; ".join(f"{c} = {row[c]!r}, but now {values[c]!r}" for c in odd)
@@ -61,7 +61,7 @@ class Rows:
             moves: list[Move] = []
             for path in group:
                 row = rows.get(upload.assets[path].given_rid)
-                if row and _describes(row, upload, path):
+                if row and upload.is_about(path, row):
                     facts: FileFacts = {"rid": row["RID"], "url": row["URL"], "adopted": True}
                     moves.append(Move(path, FileTrigger.FOREIGN, facts))
             upload.commit(moves)
@@ -72,20 +72,8 @@ class Rows:
             md5s = {upload.records[path].md5 for path in group}
             rows = self._rows(table, "MD5", sorted(md5s, key=str))
             for path in group:
-                candidates = [row for row in rows if _describes(row, upload, path)]
-                if row := self._chosen(upload, path, candidates):
+                if row := upload.chosen(path, rows):
                     self._take(upload, path, row)
-
-    def _chosen(self, upload: Upload, path: str, candidates: Sequence[Row]) -> Row | None:
-        asset, record = upload.assets[path], upload.records[path]
-        table, held = upload.model.name_to_table(asset.table), upload.held(path, candidates)
-        found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
-        if found is None:
-            return None
-        if found.among > 1 and found.row["URL"] != record.url:
-            why = f"{found.among} rows say the same of it; the oldest, {found.row['RID']}, is taken"
-            upload.notice(path, why)
-        return dict(found.row)
 
     def _take(self, upload: Upload, path: str, row: Row) -> None:
         """Adopt a row, if the object that it names is really there."""
@@ -157,7 +145,7 @@ class Rows:
             row,
             ("URL",),
             given_rid=keep,
-            adopt=lambda rows: self._chosen(upload, path, rows),
+            adopt=lambda rows: upload.chosen(path, rows),
         )
 
     def _not_inserted(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
@@ -170,7 +158,7 @@ class Rows:
             why = f"a row with its {item.key[0]} exists but is not visible to this identity"
             then = "Ask the catalog's administrator for the right to see it."
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
-        elif _describes(row, upload, path) and self._chosen(upload, path, [row]):
+        elif upload.chosen(path, [row]):
             self._take(upload, path, row)
         elif row["URL"] == item.row["URL"]:  # our version was taken by another: store one anew
             upload.change(path)
@@ -237,10 +225,3 @@ def _notice_rid(upload: Upload, path: str, rid: str, why: str) -> None:
     given = upload.assets[path].given_rid
     if given and given != rid:
         upload.notice(path, f"the RID of its row is {rid}, not {given}: {why}")
-
-
-def _describes(row: Row, upload: Upload, path: str) -> bool:
-    """Tell whether a row is about the content and the name of a file."""
-    record = upload.records[path]
-    about = (row["MD5"], row["Length"], row["Filename"])
-    return about == (record.md5, record.size_bytes, upload.assets[path].file_name)

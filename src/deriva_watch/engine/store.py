@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
-from deriva_watch.core.errors import RefusedError, TransientError
-from deriva_watch.core.model import TableName
+from deriva_watch.core.errors import RefusedError, TransientError, WatchError
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
@@ -16,11 +15,32 @@ from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.templates import content_disposition, environment, object_name
 from deriva_watch.engine.content import Progress, span
 from deriva_watch.engine.patience import Patience, elapsed_since
-from deriva_watch.engine.ports import Catalog, Journal, ObjectStore
+from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
 _CONFLICT = 409
 _CONTESTS = 5  # how often a name may move under us before we come back later
 _LOCKS = 256  # names share locks by hash: a lock a name would never be given back
+
+
+class RecordedMeanwhileError(WatchError):
+    """A row that says the same came into the catalog since we looked; it is to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that is sent.
+
+    Attributes:
+        body: Its bytes.
+        moved: Is told how many of them were sent.
+        verify: Looks at the file once more; what it raises leaves the version unclaimed.
+        says: Tells of rows with its version's URL whether one of them says what the file says.
+    """
+
+    body: BinaryIO
+    moved: Progress
+    verify: Callable[[], None]
+    says: Callable[[list[Row]], bool]
 
 
 def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
@@ -47,22 +67,17 @@ class Depositor:
         default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
     )
 
-    def deposit(
-        self,
-        asset: AssetPlan,
-        record: FileRecord,
-        body: BinaryIO,
-        moved: Progress,
-        verify: Callable[[], None],
-    ) -> FileFacts:
+    def deposit(self, asset: AssetPlan, record: FileRecord, source: Source) -> FileFacts:
         """Make sure that an object version holds the content, and write that down.
 
         The move to `stored` is committed here, while the name is locked: a second file with the
-        same content must see that the version is taken. *verify* looks at the file once more
-        before; what it raises leaves the version unclaimed.
+        same content must see that the version is taken.
 
         Returns:
             The facts that the journal now has.
+
+        Raises:
+            RecordedMeanwhileError: Another uploader has brought it in.
         """
         known = known_names(asset, record)
         head = ObjectHead(
@@ -76,22 +91,14 @@ class Depositor:
         start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
         self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
         with self._names[hash(head.name) % _LOCKS]:
-            facts: FileFacts = {
-                "url": self._version(asset, record, head, body, moved),
-                "job": None,
-            }
-            verify()
+            facts: FileFacts = {"url": self._version(asset, record, head, source), "job": None}
+            source.verify()
             move = MoveFile(record.id, FileTrigger.STORED, facts, elapsed_since(start_s))
             self.journal.commit([move])
         return facts
 
     def _version(
-        self,
-        asset: AssetPlan,
-        record: FileRecord,
-        head: ObjectHead,
-        body: BinaryIO,
-        moved: Progress,
+        self, asset: AssetPlan, record: FileRecord, head: ObjectHead, source: Source
     ) -> str:
         chunk_bytes = min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
         begun = record.job is not None  # goes on in chunks, however long they are by now
@@ -99,18 +106,20 @@ class Depositor:
         # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
         there = self._head(head.name) if in_chunks else None
         for _ in range(_CONTESTS):
-            if there and self._is_free(there, head, asset.table, record.id):
+            if there and self._is_free(there, head, asset, record, source):
                 self._abandon(record.job)
                 return there.url
             if in_chunks:
-                url = self._by_job(record, head, body, chunk_bytes, moved)
+                url = self._by_job(record, head, source, chunk_bytes)
                 record = replace(record, job=None)
             else:
                 etag = there.etag if there else None
                 url = self.patience(
                     "PUT object",
                     lambda etag=etag: self.store.put(  # type: ignore[misc]
-                        head, span(body, 0, head.size_bytes, moved), replaces=etag
+                        head,
+                        span(source.body, 0, head.size_bytes, source.moved),
+                        replaces=etag,
                     ),
                 )
             if url:
@@ -124,25 +133,27 @@ class Depositor:
         return self.patience("HEAD object", lambda: self.store.head(name))
 
     def _is_free(
-        self, there: ObjectVersion, head: ObjectHead, table: TableName, file_id: int
+        self,
+        there: ObjectVersion,
+        head: ObjectHead,
+        asset: AssetPlan,
+        record: FileRecord,
+        source: Source,
     ) -> bool:
         """Tell whether a version has our content and stands for no other asset."""
         if (there.md5, there.size_bytes) != (head.md5, head.size_bytes):
             return False
-        if self.journal.holders([there.url]).get(there.url, file_id) != file_id:
+        if self.journal.holders([there.url]).get(there.url, record.id) != record.id:
             return False
         rows = self.patience(
-            "GET rows by URL", lambda: self.catalog.rows_with(table, "URL", [there.url])
+            "GET rows by URL", lambda: self.catalog.rows_with(asset.table, "URL", [there.url])
         )
+        if source.says(rows):
+            raise RecordedMeanwhileError(asset.path)
         return not rows
 
     def _by_job(
-        self,
-        record: FileRecord,
-        head: ObjectHead,
-        body: BinaryIO,
-        chunk_bytes: int,
-        moved: Progress,
+        self, record: FileRecord, head: ObjectHead, source: Source, chunk_bytes: int
     ) -> str | None:
         """Send in chunks, from the first that is not acknowledged; None: the job is gone."""
         job = self._open_job(record, head, chunk_bytes)
@@ -150,12 +161,15 @@ class Depositor:
         for number in range(chunk_count(length, head.size_bytes)):
             offset, size_bytes = chunk_span(number, length, head.size_bytes)
             if number in done:
-                moved(size_bytes)
+                source.moved(size_bytes)
                 continue
             self.patience(
                 f"PUT chunk {number}",
                 lambda number=number, offset=offset, size_bytes=size_bytes: self.store.put_chunk(  # type: ignore[misc]
-                    job["url"], number, span(body, offset, size_bytes, moved), size_bytes
+                    job["url"],
+                    number,
+                    span(source.body, offset, size_bytes, source.moved),
+                    size_bytes,
                 ),
             )
             done.add(number)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from deriva_watch.core.adoption import adopt
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
 from deriva_watch.core.model import CatalogModel
@@ -35,6 +36,7 @@ class Upload:
         assets: What the plan wants, by path.
         records: Where each file stands, by path; kept up to date by `commit`.
         changed: Paths that moved under us: the execution must be looked at again.
+        again: Paths that another uploader has recorded since we looked for their rows.
         transient: The last error that may pass, if any.
         notices: Sentences for the receipt, by what they are about.
     """
@@ -47,6 +49,7 @@ class Upload:
     assets: dict[str, AssetPlan]
     records: dict[str, FileRecord]
     changed: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
     transient: TransientError | None = None
     notices: dict[str, str] = field(default_factory=dict)
     _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file
@@ -56,7 +59,24 @@ class Upload:
         for record in self.records.values():
             self._hold(record)
 
-    def held(self, path: str, rows: Iterable[Row]) -> frozenset[str]:
+    def is_about(self, path: str, row: Row) -> bool:
+        """Tell whether a row is about the content and the name of a file."""
+        record, about = self.records[path], (row["MD5"], row["Length"], row["Filename"])
+        return about == (record.md5, record.size_bytes, self.assets[path].file_name)
+
+    def chosen(self, path: str, rows: Iterable[Row]) -> Row | None:
+        """Return the one of *rows* that says what a file says, or None: it needs its own."""
+        asset, candidates = self.assets[path], [row for row in rows if self.is_about(path, row)]
+        table, held = self.model.name_to_table(asset.table), self._held(path, candidates)
+        found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
+        if found is None:
+            return None
+        if found.among > 1 and found.row["URL"] != self.records[path].url:
+            why = f"{found.among} rows say the same of it; the oldest, {found.row['RID']}, is taken"
+            self.notice(path, why)
+        return dict(found.row)
+
+    def _held(self, path: str, rows: Iterable[Row]) -> frozenset[str]:
         """Return the RIDs of those of *rows* that another file than *path* stands for.
 
         Its URL tells as well: a row that was inserted a moment ago, or whose INSERT was never

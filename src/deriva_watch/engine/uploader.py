@@ -64,7 +64,8 @@ class Uploader:
             finally:
                 self.contents.release(mine)
             # What a passing error left where it was is for the next attempt.
-            tried = set(batch)
+            tried = set(batch) - upload.again
+            upload.again.clear()
             todo = [path for path in todo if path not in tried]
 
 
