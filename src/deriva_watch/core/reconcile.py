@@ -43,7 +43,8 @@ def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
         made += _for_leftover(left, known[left.path])
     for path, record in known.items():
         if path not in planned and record.state in _LOSABLE:
-            made.append(MoveFile(record.id, FileTrigger.VANISHED))
+            # No row has its version: another file with the same content may take that.
+            made.append(MoveFile(record.id, FileTrigger.VANISHED, {"url": None}))
     return made
 
 
