@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.rig import ASSET, IMAGE, earlier, first, image, stored
+from engine.rig import ASSET, BUSY, IMAGE, earlier, first, image, stored
 
 S1, S2 = "1-S001", "1-S002"
 PATH = image("a.bin")
@@ -280,18 +281,69 @@ def into_images(act):
     return first(lambda table, rows: act(rows) if table == IMAGE else None)
 
 
-def test_a_row_that_somebody_made_while_we_were_sending_is_taken(lab, content):
-    made = []
+@pytest.mark.parametrize("size_bytes", [50, 3000])
+def test_a_row_that_somebody_made_since_we_looked_is_taken(lab, size_bytes):
+    """No second version comes beside the one that it has."""
+    content, made = f"{lab.rid:*<{size_bytes}}".encode(), []
     lab.write({PATH: content})
 
     with lab.rigged() as rig:
-        rig.store.then["put"] = [
-            first(lambda *_: made.append(earlier(lab.api, content, "a.bin", Subject=S1)))
+        rig.store.then["make_namespace"] = [
+            first(lambda _: made.append(earlier(lab.api, content, "a.bin", Subject=S1)))
         ]
         assert rig.upload().state == "uploaded"
 
     assert rows_of(lab, content) == made
+    assert versions_of(lab, made[0]) == [made[0]["URL"]]
     assert (lab.files()[PATH].url, lab.files()[PATH].adopted) == (made[0]["URL"], True)
+
+
+def test_a_row_that_somebody_made_after_we_had_sent_is_taken(lab, content):
+    """Ours is not made; only the version that was sent for it stays."""
+    made = []
+    lab.write({PATH: content})
+
+    def come_first():
+        theirs = {"URL": stored(lab.api, content, "theirs.bin"), "Filename": "a.bin"}
+        known = {"Length": len(content), "MD5": hashlib.md5(content).hexdigest(), "Subject": S1}
+        made.extend(lab.api.insert(str(IMAGE), theirs | known))
+
+    with lab.rigged() as rig:
+        rig.store.then["put"] = [lambda call, *_: (call(), come_first())[0]]
+        assert rig.upload().state == "uploaded"
+
+    assert rows_of(lab, content) == made
+    assert lab.files()[PATH].url == made[0]["URL"]
+
+
+def test_a_row_that_came_with_what_aborted_ours_is_taken(lab, content):
+    """Of two writers at once one is aborted, and has to look again before it comes back."""
+    made = []
+    lab.write({PATH: content})
+
+    def abort(_, table, rows):
+        made.extend(lab.api.insert(str(table), rows[0] | {"URL": stored(lab.api, content, "b")}))
+        raise BUSY
+
+    with lab.rigged() as rig:
+        rig.catalog.then["insert"] = [abort]
+        assert rig.upload().state == "uploaded"
+
+    assert rows_of(lab, content) == made
+    assert linked(lab) == [made[0]["RID"]]
+
+
+def test_two_daemons_with_the_same_files_both_get_there(lab, fresh):
+    """Nodes of a cluster often have them; what one refuses the other comes back to."""
+    other, files = lab.another(), {f"execution-asset/Model_File/{n}": fresh() for n in range(20)}
+    lab.write(files)
+    other.write(files)
+
+    with lab.rigged() as one, other.rigged() as two, ThreadPoolExecutor(2) as daemons:
+        records = list(daemons.map(lambda rig: rig.bring(), [one, two]))
+
+    assert [record.state for record in records] == ["uploaded"] * 2
+    assert len(linked(lab, ASSET)) == len(linked(other, ASSET)) == len(files)
 
 
 def test_a_version_that_somebody_elses_row_took_is_left_to_it(lab, content):

@@ -55,6 +55,37 @@ def test_a_version_comes_after_one_that_somebodys_row_stands_for(lab):
     assert versions(lab, ours) == [ours, row["URL"]]
 
 
+def test_a_version_of_another_content_is_not_ours_whatever_its_name_says(lab):
+    content = lab.rid.encode()
+    name = f"/hatrac/Image/{hashlib.md5(content).hexdigest()}.a.bin"
+    wrong = lab.api.call("PUT", f"{lab.api.url}{name}?parents=true", data=b"wrong")
+    lab.write({image("a.bin"): content})
+
+    with lab.rigged() as rig:
+        assert rig.upload().state == "uploaded"
+
+    ours = lab.files()[image("a.bin")].url
+    assert versions(lab, ours) == [ours, wrong.headers["Location"]]
+    assert lab.api.content(ours) == content
+
+
+def test_the_version_of_a_file_that_is_no_more_is_taken_by_one_that_says_the_same(lab):
+    """It was moved after it was stored and before it had a row."""
+    one, other = "execution-asset/Output_File/a.bin", NAME
+    root = lab.write({one: lab.rid})
+    with lab.rigged(power=Power("catalog.insert")) as rig, suppress(Crash):
+        rig.upload()
+    url = lab.files()[one].url
+    (root / one).unlink()
+    lab.write({other: lab.rid})
+
+    with lab.rigged() as rig:
+        assert rig.bring().state == "uploaded"
+
+    assert lab.states() == {one: "gone", other: "linked"}
+    assert versions(lab, url) == [url] == [lab.files()[other].url]
+
+
 def test_a_race_for_a_name_ends_with_a_version_for_everybody(lab):
     content = lab.rid.encode()
     lab.write({image("a.bin"): content})
