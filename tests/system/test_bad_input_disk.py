@@ -223,11 +223,9 @@ def test_an_order_that_cannot_be_left_or_taken_is_said(tmp_path, server, api):
         running.wait_for_state(rid, "refused")
         with closed(orders, mode=0o500):
             not_left = command(config, "retry", rid, "--json", through=without_privilege())
-        command(config, "retry", rid)
-        running.wait_for_state(rid, "refused", after=len(running.events()))
+        number = len(running.events())
         with closed(orders):
             said = running.wait_for(lambda event: event["event"] == "daemon.hindered")
-            number = len(running.events())
         command(config, "retry", rid)
         running.wait_for_state(rid, "refused", after=number)
 
