@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
-from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import FileRecord
@@ -54,13 +54,15 @@ class Finisher:
         """
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
-        workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
+        workspace = None
+        if is_execution(rid):
+            workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
         if workspace and (left := workspace.pending_features(rid)):
             why = f"{left} of them are not in the catalog: this version does not upload them"
             upload.notice("feature records of deriva-ml's workspace", why)
             whole = False  # whoever calls the Execution Uploaded would forget them
         if workspace is None:
-            if whole:
+            if whole and is_execution(rid):
                 self._move_status(upload)
         elif self.intake.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
@@ -174,7 +176,8 @@ class Finisher:
             then = f"See to {folder} (room, rights); it is tried again by itself."
             raise TransientError(what, f"{error.strerror}: {error.filename}", then) from error
         try:
-            receipts.copy_receipt(upload.disk.root, receipt)
+            if execution.rid != LOOSE:
+                receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
         upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 from deriva_watch.core.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.errors import RefusedError, SettingsError
-from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
+from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, is_execution, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.plan import Plan, make_plan
@@ -29,17 +29,18 @@ _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalo
 
 
 def execution_root(prefix: Path, rid: str) -> Path:
-    """Return where an execution directory is; nothing is created."""
-    return prefix / ROOT / "execution" / rid
+    """Return where an execution directory, or one that is none, is; nothing is created."""
+    return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
 
 
 def execution_names(prefix: Path) -> set[str]:
-    """Return the names of the execution directories below a prefix.
+    """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 
     Raises SettingsError where they cannot be listed.
     """
     try:
-        return set(scanner.execution_directories(prefix))
+        tables = {TABLES} if (prefix / TABLES).is_dir() else set()
+        return tables | scanner.execution_directories(prefix).keys()
     except OSError as error:
         raise SettingsError(
             f"cannot look for executions in {prefix}",
@@ -104,6 +105,8 @@ class Intake:
         Raises TransientError where the workspace cannot be read: nothing is uploaded without its
         metadata.
         """
+        if not is_execution(rid):
+            return Sources()
         directory = self.directory(prefix, rid)
         types: dict[TableName, dict[str, tuple[str, ...]]] = {}
         notices: dict[str, str] = {}
@@ -149,6 +152,7 @@ class Intake:
         rules = Rules(
             model=model,
             spec=Spec(self.spec(model)),
+            execution=rid if is_execution(rid) else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
         )
@@ -164,16 +168,14 @@ class Intake:
             TransientError: A workspace cannot be read at this moment.
         """
         listing = [found for found in workspace.find(prefix) if found.lists(rid)]
-        server = self.settings.server
-        hosts = {server.host, server.host.rpartition(":")[0] or server.host}
-        ours = [each for each in listing if each.host in hosts and each.catalog == server.catalog]
+        ours = [each for each in listing if self._is_ours(each)]
         if insisted or not listing:
             return ours[0] if ours else None
         names = ", ".join(f"{found.host} catalog {found.catalog}" for found in listing)
         if len(listing) > 1:
             raise _not_ours(rid, f"several workspaces of deriva-ml list it: {names}")
         if not ours:
-            mine = f"{server.host} catalog {server.catalog}"
+            mine = f"{self.settings.server.host} catalog {self.settings.server.catalog}"
             raise _not_ours(rid, f"deriva-ml's workspace says it belongs to {names}, not to {mine}")
         return ours[0]
 
@@ -187,6 +189,9 @@ class Intake:
 
         Raises RefusedError with the reason where it does not.
         """
+        if not is_execution(rid):
+            self._check_tables(prefix, rid, insisted=insisted)
+            return
         listed = self.workspace(prefix, rid, insisted=insisted)
         row = catalog.execution(rid)
         if row is None:
@@ -200,6 +205,18 @@ class Intake:
                 f"the directory was made {born:%Y-%m-%d %H:%M} UTC, before the Execution of that "
                 f"RID ({made.astimezone(UTC):%Y-%m-%d %H:%M} UTC): it may be another catalog's",
             )
+
+    def _check_tables(self, prefix: Path, rid: str, *, insisted: bool) -> None:
+        """Refuse tables that lie where deriva-ml works for other catalogs alone."""
+        found = workspace.find(prefix) if rid == TABLES and not insisted else []
+        if found and not any(map(self._is_ours, found)):
+            names = ", ".join(f"{each.host} catalog {each.catalog}" for each in found)
+            raise _not_ours(rid, f"deriva-ml's workspaces beside it belong to {names}")
+
+    def _is_ours(self, found: Workspace) -> bool:
+        server = self.settings.server
+        hosts = {server.host, server.host.rpartition(":")[0] or server.host}
+        return found.host in hosts and found.catalog == server.catalog
 
     def _no_execution(self, rid: str, other: TableName | None) -> RefusedError:
         why = f"{rid} is a row of {other}" if other else f"no row of it has the RID {rid}"
@@ -230,7 +247,7 @@ def _text(directory: Directory, entry: Entry) -> str | _Unreadable:
 
 def _not_ours(rid: str, why: str) -> RefusedError:
     return RefusedError(
-        what=f"execution {rid} is not uploaded",
+        what=f"execution {rid} is not uploaded" if is_execution(rid) else f"{rid} is not uploaded",
         why=why,
         next=f"If it does belong here: `deriva-watch retry {rid} --this-catalog`.",
     )

@@ -20,6 +20,7 @@ from deriva_watch.core.completion import (
     still,
 )
 from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.layout import is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
@@ -137,7 +138,7 @@ class Lookout:
         workspace = self._foreign_word(prefix, record)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
-        row = self.pipeline.catalog.execution(rid)
+        row = self.pipeline.catalog.execution(rid) if is_execution(rid) else None
         status = row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         return Evidence(
@@ -151,6 +152,8 @@ class Lookout:
         )
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
+        if not is_execution(record.rid):
+            return None
         try:
             found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
         except RefusedError:

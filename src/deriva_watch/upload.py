@@ -17,6 +17,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
+from deriva_watch.core.layout import ROOT, TABLES
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
@@ -43,8 +44,11 @@ def directories(paths: list[Path]) -> list[Key]:
 
 
 def _directories(path: Path) -> Iterator[Key]:
-    if path.parent.name == "execution" and path.parent.parent.name == "deriva-ml" and path.is_dir():
+    if path.parent.name == "execution" and path.parent.parent.name == ROOT and path.is_dir():
         yield path.parents[2], path.name
+        return
+    if path.name == "table" and path.parent.name == ROOT and path.is_dir():
+        yield path.parents[1], TABLES
         return
     # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
     prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)

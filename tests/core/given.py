@@ -35,7 +35,7 @@ NAMES: Final = [
 RID: Final = "4-AB2C"
 ROOT: Final = f"/data/deriva-ml/execution/{RID}"
 RULES: Final = Rules(
-    MODEL, SPEC, frozenset({"Image", "Model_File", "Thumb Nail"}), frozenset({".complete"})
+    MODEL, SPEC, RID, frozenset({"Image", "Model_File", "Thumb Nail"}), frozenset({".complete"})
 )
 
 # The first text that Hypothesis draws on a machine costs seconds; disks and neighbours are slow.

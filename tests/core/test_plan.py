@@ -10,6 +10,7 @@ from core.given import (
     DESCRIBED,
     IMAGE,
     MODEL,
+    RID,
     RULES,
     TREE,
     VALUES,
@@ -127,7 +128,7 @@ def test_an_asset_that_another_uploader_recorded_says_so():
 
 
 def test_without_terms_any_type_passes():
-    rules = Rules(MODEL, RULES.spec, None)
+    rules = Rules(MODEL, RULES.spec, RID, None)
 
     assert only_asset(planned("execution-asset/Any/m.pt", rules=rules)).types == ("Any",)
 

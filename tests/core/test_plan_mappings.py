@@ -6,6 +6,7 @@ import pytest
 
 from core.given import (
     MODEL,
+    RID,
     asset_table,
     manifest,
     model_of,
@@ -28,7 +29,7 @@ def by_mapping(**changes: Any) -> Rules:
         "column_map": {"URL": "{URI}", "MD5": "{md5}", "Colour": "{Colour}"},
     }
     model = model_of(THING, *MODEL.tables.values())
-    return Rules(model, Spec({"asset_mappings": [mapping | changes]}), None)
+    return Rules(model, Spec({"asset_mappings": [mapping | changes]}), RID, None)
 
 
 def test_a_mapping_of_other_people_is_followed():

@@ -35,10 +35,18 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a plan is made by: the model, the bulk spec, the terms and the markers."""
+    """What a plan is made by.
+
+    Attributes:
+        model, spec: Of the catalog.
+        execution: The execution whose directory it is; None: only the bulk spec counts.
+        asset_types: The terms that may be asset types, None where there is no such vocabulary.
+        markers: Names of files by which a writer says that it is done.
+    """
 
     model: CatalogModel
     spec: Spec
+    execution: str | None
     asset_types: frozenset[str] | None
     markers: frozenset[str] = frozenset()
 

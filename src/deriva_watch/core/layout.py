@@ -13,7 +13,14 @@ from typing import Final
 from deriva_watch.core.model import ML_SCHEMA
 
 ROOT: Final = "deriva-ml"  # the folder below the prefix
+TABLES: Final = f"{ROOT}/table"  # rows of tables outside any execution
+LOOSE: Final = "."  # a folder that is uploaded by the bulk spec alone
 MANIFEST: Final = "asset-manifest.json"
+
+
+def is_execution(rid: str) -> bool:
+    """Tell whether a journal's *rid* names an execution; `TABLES` and `LOOSE` name none."""
+    return rid not in {TABLES, LOOSE}
 
 
 class Shape(StrEnum):

@@ -100,7 +100,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     leftovers: list[Leftover] = []
     for path in sorted(seen.entries):
         entry = seen.entries[path]
-        where = place(path, rules.markers)
+        where = place(path, rules.markers) if rules.execution else None
         if where and where.shape in _CONTROL and entry.kind is Kind.CONTENT:
             leftovers.extend(_unread(entry, said))
             continue

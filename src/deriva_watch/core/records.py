@@ -82,6 +82,8 @@ class FileRecord:
         rid: RID of its row.
         adopted: The row was there before; it was not made by us.
         job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged.
+        names: What the templates of its mapping took from elsewhere when it was hashed (answers of
+            queries, the time), so that another attempt makes the same object and row of it.
         what, why, next: The sentence for a person, where it was refused.
     """
 
@@ -102,6 +104,7 @@ class FileRecord:
     rid: str | None = None
     adopted: bool = False
     job: Mapping[str, Any] | None = None
+    names: Mapping[str, Any] | None = None
     what: str | None = None
     why: str | None = None
     next: str | None = None
@@ -127,6 +130,7 @@ class FileFacts(TypedDict, total=False):
     rid: str | None
     adopted: bool
     job: Mapping[str, Any] | None
+    names: Mapping[str, Any] | None
     what: str | None
     why: str | None
     next: str | None

@@ -119,6 +119,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
     },
     _F.HASHED: {
         _FT.STORED: _F.STORED,
+        _FT.RECORDED: _F.RECORDED,  # its rows are all of it: no object holds its bytes
         _FT.ADOPTED: _F.RECORDED,
         _FT.FOREIGN: _F.ELSEWHERE,
         _FT.CHANGED: _F.FOUND,

@@ -22,7 +22,7 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
     """
     folder = state_directory / "receipts" / server.replace("/", "_").replace(":", "_")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{rid}.json"
+    path = folder / f"{rid.replace('/', '_')}.json"
     _replace(path, _text(receipt), mode=0o600)
     return path
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from deriva_watch.core.adoption import differences
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import is_execution
 from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.states import FileState, FileTrigger
@@ -186,6 +187,8 @@ class Rows:
 
     def _links(self, upload: Upload, path: str) -> list[Insertion]:
         """Return the association rows of one file: its execution, then its types."""
+        if not is_execution(upload.execution.rid):
+            return []
         model, asset, rid = upload.model, upload.assets[path], upload.records[path].rid
         links = []
         for target, values in (

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -145,12 +145,26 @@ file = Table(
     Column("rid", Text),
     Column("adopted", Boolean, nullable=False),
     Column("job", JSON(none_as_null=True)),
+    Column("names", JSON(none_as_null=True)),
     Column("what", Prose),
     Column("why", Prose),
     Column("next", Prose),
     UniqueConstraint("execution_id", "path", name="file_is_one"),
     Index("file_by_url", "url"),
     Index("file_by_state", "state"),  # counted at every scrape of the metrics
+)
+
+# Rows of a table file, in the order in which they stand there; so many of them are one request.
+batch = Table(
+    "batch",
+    metadata,
+    _id(),
+    Column("file_id", BigInteger, ForeignKey("file.id"), nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
+    Column("rids", JSON(none_as_null=True)),
+    Column("recorded", Boolean, nullable=False),
+    UniqueConstraint("file_id", "first", name="batch_is_one"),
 )
 
 history = Table(
