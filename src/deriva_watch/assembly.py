@@ -76,7 +76,7 @@ def assemble(
     catalog, store = Ermrest(server, settings.server.catalog), Hatrac(server)
     pool = ThreadPoolExecutor(settings.transfer.connections, thread_name_prefix="transfer")
     writer = CatalogWriter(catalog, patience)
-    intake = Intake(settings)
+    intake = Intake.of(settings)
     name = f"{settings.server.host}/{settings.server.catalog}"
     with Journal.open(settings.journal.url, emit=emit) as journal:
         depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from deriva_watch.core.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, is_execution, place
@@ -21,6 +20,7 @@ from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
 from deriva_watch.core.spec import Spec
 from deriva_watch.edges import scanner, workspace
+from deriva_watch.edges.spec_source import SpecSource
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.settings import Settings
@@ -83,6 +83,21 @@ class Intake:
     """Reads execution directories, by the settings."""
 
     settings: Settings
+    specs: SpecSource
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Intake":
+        """Return the one that *settings* describe."""
+        said = settings.spec
+        return cls(
+            settings,
+            SpecSource(
+                said.source,
+                said.file,
+                frozenset(said.allowed_processors),
+                settings.transfer.chunk_bytes,
+            ),
+        )
 
     def directory(self, prefix: Path, rid: str) -> Directory:
         """Return an execution directory."""
@@ -133,9 +148,9 @@ class Intake:
         ours = self.workspace(prefix, rid, insisted=insisted)
         return Sources(manifest, ours.assets(rid) if ours else {}, types, notices)
 
-    def spec(self, model: CatalogModel) -> dict[str, Any]:
-        """Return the bulk spec in force."""
-        return bulk_upload_configuration(model, self.settings.transfer.chunk_bytes)
+    def spec(self, model: CatalogModel) -> Spec:
+        """Return the bulk spec in force; UnusableSpecError where there is none to use."""
+        return self.specs.spec(model)
 
     def plan(  # noqa: PLR0913  # what a plan is made from
         self,
@@ -151,7 +166,7 @@ class Intake:
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,
-            spec=Spec(self.spec(model)),
+            spec=self.spec(model),
             execution=rid if is_execution(rid) else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),

@@ -20,6 +20,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
+from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Kind, Observation
 from deriva_watch.core.plan import Plan
@@ -36,6 +37,7 @@ from deriva_watch.finish import Finisher
 from deriva_watch.intake import Intake
 from deriva_watch.settings import Settings
 
+SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
 AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer
 
 
@@ -74,6 +76,9 @@ class Pipeline:
             step = _Step(ExecutionTrigger.INTERRUPTED)
         except FileChangedError:
             step = _Step(ExecutionTrigger.CHANGED, {"digest": None})
+        except UnusableSpecError as error:
+            # No fault of this execution either; once it is mended, work goes on by itself.
+            step = _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, SPEC_S))
         except RefusedError as error:
             step = _Step(ExecutionTrigger.REJECTED, _sentence(record.rid, error))
         except (ServerAwayError, CredentialError) as error:

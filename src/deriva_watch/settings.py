@@ -164,11 +164,23 @@ class Completion(_Section):
 
 
 class Spec(_Section):
-    """Where the bulk specification comes from: the catalog's model, so far."""
+    """Where the bulk specification comes from, and which code it may name."""
 
-    source: Annotated[Literal["model"], LATER] = "model"
-    file: Annotated[None, LATER] = None
-    allowed_processors: Annotated[tuple[()], LATER] = ()
+    source: Literal["model", "catalog", "file"] = "model"
+    file: AbsolutePath | None = None
+    allowed_processors: tuple[str, ...] = ()
+
+    @field_validator("file")
+    @classmethod
+    def _read(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        wanted = info.data.get("source") == "file"
+        if file and not wanted:
+            raise ValueError('is only read with source = "file"; set that, or take it out')
+        if wanted and file is None:
+            raise ValueError('must name the JSON file, because source is "file"')
+        if file and not file.is_file():
+            raise ValueError("names no file; write the specification there, or correct the path")
+        return file
 
 
 class Files(_Section):

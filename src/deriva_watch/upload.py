@@ -18,6 +18,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.layout import ROOT, TABLES
+from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
@@ -139,7 +140,8 @@ def uploading(
 ) -> Iterator[OneShot]:
     """Open the journal and the connection for a one-shot upload.
 
-    Raises CredentialError without a credential, JournalHeldError while a daemon runs.
+    Raises CredentialError without a credential, JournalHeldError while a daemon runs,
+    UnusableSpecError where nothing can be uploaded by the bulk spec.
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with (
@@ -150,7 +152,7 @@ def uploading(
         for _ in Orders.of(settings).take(pipeline.journal):
             pass  # what a person said while no daemon ran counts
         server.session()
-        _model(pipeline.catalog)
+        pipeline.intake.spec(_model(pipeline.catalog))
         yield OneShot(pipeline)
 
 
@@ -162,8 +164,9 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with connect(settings, source, required=True) as (server, _):
-        catalog, intake = Ermrest(server, settings.server.catalog), Intake(settings)
+        catalog, intake = Ermrest(server, settings.server.catalog), Intake.of(settings)
         model = _model(catalog)
+        intake.spec(model)
 
         def preview(key: Key) -> Plan | None:
             if error := unusable_name(*key):
@@ -177,11 +180,17 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
         yield preview
 
 
-def specification(settings: Settings) -> dict[str, Any]:
-    """Return the bulk spec in force."""
+def specification(settings: Settings) -> tuple[Any, RefusedError | None]:
+    """Return the bulk spec in force, as it is written, and why it cannot be used."""
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with connect(settings, source, required=True) as (server, _):
-        return Intake(settings).spec(_model(Ermrest(server, settings.server.catalog)))
+        model = _model(Ermrest(server, settings.server.catalog))
+    specs = Intake.of(settings).specs
+    try:
+        specs.spec(model)
+    except UnusableSpecError as error:
+        return specs.document(model), error
+    return specs.document(model), None
 
 
 def _model(catalog: Catalog) -> CatalogModel:

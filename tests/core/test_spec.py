@@ -216,23 +216,32 @@ MAPPING: dict[str, Any] = {"target_table": ["s", "t"], "file_pattern": "x"}
         ({"asset_mappings": None}, "asset_mappings"),
         ({"asset_mappings": {}}, "asset_mappings"),
         ([], "asset_mappings"),
-        ({"asset_mappings": ["x"]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING, {}]}, "mapping 1"),
-        ({"asset_mappings": [MAPPING | {"file_pattern": "("}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"file_pattern": 5}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"target_table": ["t"]}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"target_table": [1, 2]}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"target_table": ["{0}", "t"]}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"target_table": ["{", "t"]}]}, "mapping 0"),
+        ({"asset_mappings": ["x"]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING, {}]}, "asset_mappings[1]"),
+        ({"asset_mappings": [MAPPING | {"file_pattern": "("}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"file_pattern": 5}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["t"]}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"target_table": [1, 2]}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["{0}", "t"]}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"target_table": ["{", "t"]}]}, "asset_mappings[0]"),
         ({"asset_mappings": [MAPPING | {"target_table": ["{nobody}", "t"]}]}, "nobody"),
-        ({"asset_mappings": [MAPPING | {"column_map": []}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"column_map": {"C": 5}}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{a"}}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{md5:d}"}}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"hatrac_templates": None}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"hatrac_templates": {"hatrac_uri": "{"}}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": "25MiB"}}]}, "mapping 0"),
-        ({"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": 0}}]}, "mapping 0"),
+        ({"asset_mappings": [MAPPING | {"column_map": []}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": 5}}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{a"}}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"column_map": {"C": "{md5:d}"}}]}, "asset_mappings[0]"),
+        ({"asset_mappings": [MAPPING | {"hatrac_templates": None}]}, "asset_mappings[0]"),
+        (
+            {"asset_mappings": [MAPPING | {"hatrac_templates": {"hatrac_uri": "{"}}]},
+            "asset_mappings[0]",
+        ),
+        (
+            {"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": "25MiB"}}]},
+            "asset_mappings[0]",
+        ),
+        (
+            {"asset_mappings": [MAPPING | {"hatrac_options": {"chunk_size": 0}}]},
+            "asset_mappings[0]",
+        ),
     ],
 )
 def test_a_spec_that_cannot_be_used_is_refused_with_the_place(document: Any, why: str):
@@ -243,7 +252,9 @@ def test_a_spec_that_cannot_be_used_is_refused_with_the_place(document: Any, why
     assert "deriva-watch spec" in refusal.value.next
 
 
-def test_a_table_whose_name_the_path_does_not_give_has_no_name():
+def test_a_path_that_does_not_say_its_table_is_refused():
     mapping = {"target_table": ["s", "{t}"], "file_pattern": "x(?P<t>y)?"}
+    match = taken("x", Spec({"asset_mappings": [mapping]}))
 
-    assert taken("x", Spec({"asset_mappings": [mapping]})).table == TableName("s", "")
+    with pytest.raises(RefusedError, match="neither its target_table nor a group"):
+        _ = match.table

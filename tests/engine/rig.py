@@ -268,7 +268,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000):
         writer = CatalogWriter(catalog, patience)
         stack.callback(writer.close)
         depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
-        intake = Intake(settings)
+        intake = Intake.of(settings)
         server_name = f"{settings.server.host}/{settings.server.catalog}"
         pipeline = Pipeline(
             settings=settings,

@@ -286,10 +286,30 @@ def test_a_ca_bundle_must_be_there(write, tmp_path):
     assert "'server.ca_bundle' names no file" in problem
 
 
+def test_a_bulk_spec_may_come_from_a_file(write):
+    file = write("{}", "bulk-spec.json")
+
+    spec = load(write(HOST + f'[spec]\nsource = "file"\nfile = "{file}"')).spec
+
+    assert (spec.source, spec.file) == ("file", file)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('source = "elsewhere"', "'model', 'catalog' or 'file'"),
+        ('source = "file"', 'must name the JSON file, because source is "file"'),
+        ('source = "file"\nfile = "/nowhere/x.json"', "names no file"),
+        ('file = "/nowhere/x.json"', 'is only read with source = "file"'),
+    ],
+)
+def test_a_bulk_spec_that_cannot_be_found_is_an_error(write, text, why):
+    (problem,) = problems(write(HOST + f"[spec]\n{text}"))
+
+    assert why in problem
+
+
 DEFAULTS_OF_LATER_KEYS = """
-[spec]
-source = "model"
-allowed_processors = []
 [transfer]
 bandwidth_bytes_per_s = 0
 [status]
@@ -304,9 +324,6 @@ def test_the_default_of_a_key_that_does_nothing_yet_is_accepted(write):
 @pytest.mark.parametrize(
     "text",
     [
-        '[spec]\nsource = "catalog"',
-        '[spec]\nfile = "/x.json"',
-        '[spec]\nallowed_processors = ["x.Y"]',
         "[transfer]\nbandwidth_bytes_per_s = 1",
         '[status]\nlisten = "0.0.0.0:9464"',
         '[[watch]]\nprefix = "/x"\nnewer_than = 2026-01-01',

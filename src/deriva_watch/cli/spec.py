@@ -7,9 +7,13 @@ from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
 def spec(config: ConfigOption = None, as_json: JsonOption = False) -> None:  # noqa: ARG001 - it is
     """Print the bulk-upload specification that files are matched with, as JSON.
 
-    It is made from the catalog's model: one mapping for each asset table.
+    It comes from where `[spec] source` says: the catalog's model, the catalog's annotation, a file.
+    Exit status 3 if it cannot be used; it is printed all the same.
     """
     from deriva_watch import settings
     from deriva_watch.upload import specification
 
-    print_json(specification(settings.load(config)))
+    document, problem = specification(settings.load(config))
+    print_json(document)
+    if problem:
+        raise problem

@@ -95,7 +95,7 @@ def candidate(
     """Say what a file is by its path: *where* it lies, *root* the execution directory."""
     if left := _unusable(entry):
         return left
-    match = rules.spec.match(f"{root}/{unstaged(entry.path)}")
+    match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
     try:
         if match and match.mapping.asset_type == "file":
             table = rules.model.name_to_table(match.table)
@@ -135,8 +135,10 @@ def _unusable(entry: Entry) -> Leftover | None:
 
 
 def _path_statement(path: str, match: Match) -> Statement:
+    # Without the sentinel's processor a path of other people is taken to the letter.
+    read = value_from if match.mapping.decodes else str
     metadata = {
-        column: value_from(match.groups[group])
+        column: read(match.groups[group])
         for column, group in match.mapping.groups.items()
         if group in match.groups
     }
@@ -167,7 +169,7 @@ def _by_layout(
     # The mapping is found by the path that the file would have in the asset tree.
     nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
     virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
-    match = rules.spec.match(virtual)
+    match = rules.spec.match(virtual, root)
     if match is None or match.table != table.full_name:
         why = f"no mapping of the bulk spec takes files of {table.full_name}"
         return refused(entry, why, "Add a mapping for the table, or move the file.")

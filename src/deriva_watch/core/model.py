@@ -6,7 +6,7 @@ convention is the schema of deriva-ml itself, which also stands in every path.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -116,6 +116,7 @@ class CatalogModel:
     """
 
     tables: Mapping[TableName, Table]
+    annotations: Mapping[str, Any] = field(default_factory=dict)  # of the catalog itself
 
     def name_to_table(self, table: "str | TableName | Table") -> Table:
         """Return the table of that name; a bare name must be unique. RefusedError otherwise."""
@@ -183,7 +184,7 @@ class CatalogModel:
 def read_model(document: Mapping[str, Any]) -> CatalogModel:
     """Return the model that a `/schema` document describes."""
     tables = {table.full_name: table for table in _tables(document)}
-    return CatalogModel(tables)
+    return CatalogModel(tables, document.get("annotations", {}))
 
 
 def _tables(document: Mapping[str, Any]) -> Iterator[Table]:

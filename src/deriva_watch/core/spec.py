@@ -1,117 +1,49 @@
 """A bulk-upload specification, read and applied: which file goes to which table."""
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.model import FILE_COLUMNS, TableName
+from deriva_watch.core.mapping import SINGLE, AssetMapping, Match, UnusableSpecError, unusable
+from deriva_watch.core.spec_reading import read
 
-SINGLE: Final = re.compile(r"\{(\w+)\}")  # a template that is one name keeps its value's type
-
-
-@dataclass(frozen=True, slots=True)
-class AssetMapping:
-    """One entry of `asset_mappings`, ready to use."""
-
-    number: int
-    asset_type: str
-    file_pattern: re.Pattern[str]
-    target: tuple[str, str]
-    column_map: Mapping[str, str]
-    object_name: str | None
-    disposition: str | None
-    chunk_bytes: int | None
-
-    @property
-    def groups(self) -> dict[str, str]:
-        """The metadata columns that are filled from one named group each: column → group."""
-        singles = {c: SINGLE.fullmatch(t) for c, t in self.column_map.items()}
-        named, own = self.file_pattern.groupindex, FILE_COLUMNS | {"RID"}
-        return {
-            c: found[1]
-            for c, found in singles.items()
-            if found and found[1] in named and c not in own
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A path that a mapping took, with the named groups that say something."""
-
-    mapping: AssetMapping
-    groups: Mapping[str, str]
-
-    @property
-    def table(self) -> TableName:
-        """The table that the file goes to."""
-        schema, table = self.mapping.target
-        said = dict.fromkeys(self.mapping.file_pattern.groupindex, "") | dict(self.groups)
-        return TableName(schema.format_map(said), table.format_map(said))
+__all__ = ["SINGLE", "AssetMapping", "Match", "Spec", "UnusableSpecError", "unusable"]
 
 
 class Spec:
-    """A bulk spec. The first mapping whose pattern is found in a path takes the file."""
+    """A bulk spec. The first mapping whose patterns are all found in a path takes the file."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        """Read *document*; RefusedError names the mapping that cannot be used."""
+    def __init__(self, document: Any) -> None:
+        """Read *document*; UnusableSpecError names everything in it that cannot be understood."""
         self.document = document
-        entries = document.get("asset_mappings") if isinstance(document, Mapping) else None
-        if not isinstance(entries, list):
-            raise unusable("the bulk spec", 'it has no list "asset_mappings"')
-        self.mappings = [_read_mapping(number, entry) for number, entry in enumerate(entries)]
+        self.general, self.mappings, problems = read(document)
+        if problems:
+            raise unusable("the bulk spec", "; ".join(problems))
 
-    def match(self, path: str) -> Match | None:
-        """Return what takes *path*, absolute with "/" between segments, or None."""
-        for mapping in self.mappings:
-            if found := mapping.file_pattern.search(path):
-                groups = {k: v for k, v in found.groupdict().items() if v is not None}
-                return Match(mapping, groups)
-        return None
+    @classmethod
+    def read(cls, document: Any) -> tuple["Spec", list[str]]:
+        """Return what can be understood of *document*, and all that cannot."""
+        spec = cls.__new__(cls)
+        spec.document = document
+        spec.general, spec.mappings, problems = read(document)
+        return spec, problems
 
+    def match(self, path: str, root: str = "") -> Match | None:
+        """Return what takes *path*, absolute with "/" between segments, or None.
 
-def _read_mapping(number: int, entry: Mapping[str, Any]) -> AssetMapping:
-    try:
-        templates = entry.get("hatrac_templates", {})
-        pattern = re.compile(entry["file_pattern"])
-        schema, table = entry["target_table"]
-        f"{schema}{table}".format_map(dict.fromkeys(pattern.groupindex, ""))
-        return AssetMapping(
-            number=number,
-            asset_type=entry.get("asset_type", "file"),
-            file_pattern=pattern,
-            target=(_template(schema), _template(table)),
-            column_map={c: _template(t) for c, t in entry.get("column_map", {}).items()},
-            object_name=_template(templates.get("hatrac_uri")),
-            disposition=_template(templates.get("content-disposition")),
-            chunk_bytes=_chunk_bytes(entry.get("hatrac_options", {}).get("chunk_size")),
-        )
-    except (LookupError, ValueError, TypeError, AttributeError, re.error) as error:
-        what = f"mapping {number} of the bulk spec"
-        raise unusable(what, f"{type(error).__name__}: {error}") from None
+        *root* is the directory that is uploaded; a spec may want to see only what lies below.
+        """
+        seen = path.removeprefix(f"{root}/") if self.general.relative_paths and root else path
+        found = (match for mapping in self.mappings if (match := _matched(mapping, seen)))
+        return next(found, None)
 
 
-T = TypeVar("T", str, str | None)
-
-
-def _template(text: T) -> T:
-    """Return *text* if it is a template whose names can be filled with text."""
-    if not isinstance(text, str | None):
-        raise TypeError(f"{text!r} is no template")
-    if text:
-        text.format_map(defaultdict(str))
-    return text
-
-
-def _chunk_bytes(value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and value > 0):
-        return value
-    raise ValueError(f"chunk_size {value!r} is no number of bytes")
-
-
-def unusable(what: str, why: str) -> RefusedError:
-    """Return the refusal of a specification that cannot be used."""
-    then = "Mend the specification; `deriva-watch spec` prints the one in force."
-    return RefusedError(f"{what} cannot be used", why, then)
+def _matched(mapping: AssetMapping, path: str) -> Match | None:
+    groups: dict[str, str] = {}
+    for _, pattern in mapping.patterns:
+        found = pattern.search(path)
+        if not found:
+            return None
+        # A later pattern's group of the same name counts, also where it took no part.
+        named = found.groupdict()
+        groups = {k: v for k, v in groups.items() if k not in named}
+        groups |= {k: v for k, v in named.items() if v is not None}
+    return Match(mapping, groups)

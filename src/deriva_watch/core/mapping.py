@@ -1,0 +1,244 @@
+"""One mapping of a bulk spec, ready to use, and what it makes of a path.
+
+The meaning of every key is that of deriva-py's uploader, version 1.7.12.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import FILE_COLUMNS, TableName
+
+SINGLE: Final = re.compile(r"\{(\w+)\}")  # a template that is one name keeps its value's type
+NULL_SENTINEL_PROCESSOR: Final = "NullSentinelProcessor"
+BAG_PROCESSOR: Final = "BagArchiveProcessor"
+_SENTINELS: Final = frozenset(
+    {
+        "deriva_watch.NullSentinelProcessor",
+        "deriva_ml.asset.null_sentinel_processor.NullSentinelProcessor",
+    }
+)
+_UPLOADERS_OWN: Final = {
+    f"deriva.transfer.upload.processors.{module}": name
+    for module, name in (
+        ("archive_processor.BagArchiveProcessor", BAG_PROCESSOR),
+        ("rename_processor.FileRenameProcessor", "FileRenameProcessor"),
+        ("logging_processor.LoggingProcessor", "LoggingProcessor"),
+        ("metadata_update_processor.MetadataUpdateProcessor", "MetadataProcessor"),
+    )
+}
+# How the rows that our own road finds are looked for; the same query in other words counts.
+_OUR_QUERIES: Final = frozenset(
+    f"/entity/{{target_table}}/{filters}"
+    for name in ("{file_name}", "{file_name_urlencoded}")
+    for filters in (f"MD5={{md5}}&Filename={name}", f"Filename={name}&MD5={{md5}}")
+)
+_OUR_COLUMNS: Final = {
+    "MD5": "{md5}",
+    "URL": "{URI}",
+    "Length": "{file_size}",
+    "Filename": "{file_name}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """A processor that runs before or after a file is brought in.
+
+    Attributes:
+        name: What the spec calls it.
+        type: Path of its class, or None for one of the uploader's own.
+        params: As the spec gives them.
+    """
+
+    name: str
+    type: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def built_in(self) -> str | None:
+        """The name of the built-in processor that it is, or None: a class of somebody else's."""
+        if self.type is None:
+            return self.name
+        return NULL_SENTINEL_PROCESSOR if self.type in _SENTINELS else _UPLOADERS_OWN.get(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """`hatrac_options`: how an object is stored, and how its row names it."""
+
+    chunk_bytes: int | None = None
+    create_parents: bool = True
+    allow_versioning: bool = True
+    force: bool = False
+    versioned: bool = True  # the row's URL names the version
+    sanitize: bool = True
+    sanitize_pattern: str = "[^a-zA-Z0-9_.-]"
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """What a spec says for all of its mappings.
+
+    Attributes:
+        strict_update: A row may only be replaced where a unique key finds it.
+        relative_paths: Patterns see the path below the directory that is uploaded.
+        by_extension: Further names, by the file's extension.
+        mime_types: Extensions with their dot, by content type.
+        versions: Each inner list is an alternative; all of its comparisons must hold.
+    """
+
+    strict_update: bool = True
+    relative_paths: bool = False
+    by_extension: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mime_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    versions: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetMapping:
+    """One entry of `asset_mappings`; every attribute is the key of that name, or nearly.
+
+    Attributes:
+        number: Its place in the list, from 0.
+        asset_type: "file" or "table".
+        target: Templates for schema and table; None: groups of these names tell.
+        object_name, disposition: The two `hatrac_templates`.
+        empty_on_update: Columns that an update may leave NULL.
+        archive: The whole directory becomes one asset, a bag.
+    """
+
+    number: int
+    asset_type: str
+    dir_pattern: re.Pattern[str] | None
+    ext_pattern: re.Pattern[str] | None
+    file_pattern: re.Pattern[str] | None
+    target: tuple[str, str] | None
+    column_map: Mapping[str, str]
+    object_name: str | None
+    disposition: str | None
+    options: ObjectOptions = ObjectOptions()
+    column_value_templates: Mapping[str, str] = field(default_factory=dict)
+    metadata_queries: tuple[str, ...] = ()
+    record_query: str | None = None
+    record_update: str | None = None
+    require_record_update: bool = False
+    empty_on_update: frozenset[str] = frozenset()
+    create_record_first: bool = False
+    checksums: tuple[str, ...] = ("md5", "sha256")
+    safe_overrides: Mapping[str, str] = field(default_factory=dict)
+    default_columns: tuple[str, ...] = ()
+    pre_processors: tuple[Processor, ...] = ()
+    post_processors: tuple[Processor, ...] = ()
+    archive: bool = False
+    general: General = General()
+
+    @property
+    def chunk_bytes(self) -> int | None:
+        """Length of the chunks of large files, or None: the uploader's own."""
+        return self.options.chunk_bytes
+
+    @property
+    def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        """The patterns that a path must fit, by key, in the order in which they are tried."""
+        each = {
+            "dir_pattern": self.dir_pattern,
+            "ext_pattern": self.ext_pattern,
+            "file_pattern": self.file_pattern,
+        }
+        return tuple((key, pattern) for key, pattern in each.items() if pattern is not None)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """All named groups, each with an empty text."""
+        return dict.fromkeys((g for _, p in self.patterns for g in p.groupindex), "")
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The metadata columns that are filled from one named group each: column → group."""
+        singles = {c: SINGLE.fullmatch(t) for c, t in self.column_map.items()}
+        named, own = self.names, FILE_COLUMNS | {"RID"}
+        return {
+            c: found[1]
+            for c, found in singles.items()
+            if found and found[1] in named and c not in own
+        }
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the sentinel and percent-encoding of path segments have their meaning."""
+        return any(p.built_in == NULL_SENTINEL_PROCESSOR for p in self.pre_processors)
+
+    @property
+    def processors(self) -> tuple[Processor, ...]:
+        """The processors that have to be run; the sentinel's work is done with the path."""
+        return tuple(
+            p
+            for p in self.pre_processors + self.post_processors
+            if p.built_in not in {NULL_SENTINEL_PROCESSOR, BAG_PROCESSOR}
+        )
+
+    def by_content(self) -> bool:
+        """Tell whether rows of this mapping are found by content, name and metadata alone.
+
+        Such files go in batches, and a row that says the same is adopted. All else that a mapping
+        can say is followed to the letter, file by file.
+        """
+        rest = {c: t for c, t in self.column_map.items() if c not in _OUR_COLUMNS and c != "RID"}
+        return (
+            all(self.column_map.get(c) == t for c, t in _OUR_COLUMNS.items())
+            and self.column_map.get("RID") in {None, "{RID}"}
+            and rest.keys() == self.groups.keys()
+            and self.record_query in _OUR_QUERIES | {None}
+            and (self.object_name is None or "{md5}" in self.object_name)
+            and self.options == ObjectOptions(chunk_bytes=self.options.chunk_bytes)
+            and {"md5", "sha256"} == set(self.checksums)
+            and not (self.metadata_queries or self.column_value_templates or self.processors)
+            and not (self.record_update or self.require_record_update or self.create_record_first)
+            and not (self.empty_on_update or self.archive or self.general.by_extension)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A path that a mapping took, with the named groups that say something."""
+
+    mapping: AssetMapping
+    groups: Mapping[str, str]
+
+    @property
+    def table(self) -> TableName:
+        """The table that the file goes to; RefusedError where the path does not say."""
+        schema = table = ""
+        if self.mapping.target:
+            said = self.mapping.names | dict(self.groups)
+            schema, table = (part.format_map(said) for part in self.mapping.target)
+        if not (schema and table):
+            lower = {name.lower(): value for name, value in self.groups.items()}
+            schema, table = lower.get("schema", schema), lower.get("table", table)
+        if not (schema and table):
+            raise RefusedError(
+                f"mapping {self.mapping.number} of the bulk spec cannot say where it goes",
+                "neither its target_table nor a group of its patterns names schema and table",
+                "Move the file, or mend the specification.",
+            )
+        return TableName(schema, table)
+
+    @property
+    def target_table(self) -> str:
+        """The table as templates name it, ready for a URL."""
+        schema, table = self.table
+        return f"{quote(schema, safe='')}:{quote(table, safe='')}"
+
+
+class UnusableSpecError(RefusedError):
+    """The bulk spec cannot be used: nothing is uploaded until it is mended."""
+
+
+def unusable(what: str, why: str) -> UnusableSpecError:
+    """Return the refusal of a specification that cannot be used."""
+    then = "Mend the specification; `deriva-watch spec` prints the one in force."
+    return UnusableSpecError(f"{what} cannot be used", why, then)
