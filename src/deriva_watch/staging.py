@@ -109,8 +109,8 @@ def asset_file_path(
     """Return the path at which a file becomes an asset with that metadata; create its directory.
 
     There is a directory for every metadata column of the table, in the order of their names, as
-    the bulk spec reads them. A value that is not given is NULL; characters that cannot stand in a
-    path are percent-encoded.
+    the bulk spec reads them. A value that is not given is NULL; what cannot stand in a path is
+    percent-encoded, so that every text arrives as it is.
 
     Args:
         prefix: The folder that holds `deriva-ml/`.
@@ -120,8 +120,8 @@ def asset_file_path(
         metadata: Values by column.
 
     Raises:
-        DerivaMLException: The table has no such column, or a value or a name cannot stand in a
-            path.
+        DerivaMLException: The table has no such column; a value that no catalog can store, or
+            that is too long for a path; a file name that is none.
     """
     given = metadata or {}
     columns = {column.name for column in asset_table.columns} - ASSET_COLUMNS - SYSTEM_COLUMNS

@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from deriva_watch.core.layout import ROOT
 from deriva_watch.core.model import Column
 
 NULL_SENTINEL: Final = "__NULL__"
@@ -21,6 +22,16 @@ NULL_SENTINEL: Final = "__NULL__"
 # What may stand in a segment as it is: the characters of the original patterns, so that ordinary
 # values read as themselves. "%" always goes, so that decoding has one meaning.
 _PLAIN: Final = " :"
+# Texts that would mean something else in a path: a directory, NULL, or the beginning of another
+# tree (every pattern of a bulk spec looks for that one). NUL is in no text, so it is free to stand
+# for the empty one.
+_CODED: Final = {
+    "": "%00",
+    ".": "%2E",
+    "..": "%2E%2E",
+    NULL_SENTINEL: f"%5F{NULL_SENTINEL[1:]}",
+    ROOT: ROOT.replace("-", "%2D"),
+}
 _JSON_TYPES: Final = (bool, int, float, list, dict)
 _TEXTS: Final = ("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie")
 _WRONG: Final = (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError)
@@ -31,18 +42,19 @@ def segment_from(value: Any) -> str:
     """Return the path segment that stands for *value*; None becomes the NULL sentinel.
 
     Texts stand for themselves, numbers, truth values, lists and objects as JSON, anything else
-    (dates, decimals, paths) as `str` writes it.
+    (dates, decimals, paths) as `str` writes it. What cannot stand in a path is percent-encoded.
 
     Raises:
-        ValueError: "", "." and ".." cannot be a directory, nor can more than 255 bytes; the
-            sentinel itself would come back as NULL; NUL and lone surrogates are no text.
+        ValueError: NUL and lone surrogates are in no text of PostgreSQL; more than 255 bytes are
+            no name of a directory.
     """
     if value is None:
         return NULL_SENTINEL
     text = _written(value)
-    if text in {"", ".", "..", NULL_SENTINEL} or not is_text(text):
-        raise ValueError(f"{text!r} cannot stand in a path")
-    segment = "".join(c if c.isalnum() else quote(c, safe=_PLAIN) for c in text)
+    if not is_text(text):
+        raise ValueError(f"{text!r} is no text that a catalog can store")
+    plain = "".join(c if c.isalnum() else quote(c, safe=_PLAIN) for c in text)
+    segment = _CODED.get(text, plain)
     if len(segment.encode()) > 255:  # noqa: PLR2004  # NAME_MAX of Linux
         raise ValueError(f"a value of {len(text)} characters is too long for a path segment")
     return segment
@@ -50,7 +62,9 @@ def segment_from(value: Any) -> str:
 
 def value_from(segment: str) -> str | None:
     """Return what a path segment says: None for the NULL sentinel, else the decoded text."""
-    return None if segment == NULL_SENTINEL else unquote(segment, errors="surrogateescape")
+    if segment == NULL_SENTINEL:
+        return None
+    return "" if segment == _CODED[""] else unquote(segment, errors="surrogateescape")
 
 
 def check(column: Column, value: Any) -> Any:
