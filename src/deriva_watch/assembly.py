@@ -12,7 +12,10 @@ from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal
+from deriva_watch.edges.processors import SpecProcessors
 from deriva_watch.engine.files import Files, Watch
+from deriva_watch.engine.letter import Letter
+from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Emit
 from deriva_watch.engine.rows import Rows
@@ -78,15 +81,21 @@ def assemble(
     writer = CatalogWriter(catalog, patience)
     intake = Intake.of(settings)
     name = f"{settings.server.host}/{settings.server.catalog}"
+    processors = SpecProcessors(
+        frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
+    )
+    naming = Naming(catalog, processors, patience)
     with Journal.open(settings.journal.url, emit=emit) as journal:
         depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
+        files = Files(depositor, naming, pool, patience, watch)
+        rows = Rows(catalog, store, writer, patience)
         pipeline = Pipeline(
             settings=settings,
             journal=journal,
             catalog=catalog,
             intake=intake,
             uploader=Uploader(
-                Files(depositor, pool, patience, watch), Rows(catalog, store, writer, patience)
+                files, rows, Letter(catalog, writer, files, naming, patience), processors
             ),
             finisher=Finisher(catalog, writer, intake, name),
             emit=emit,

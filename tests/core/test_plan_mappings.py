@@ -35,7 +35,7 @@ def by_mapping(**changes: Any) -> Rules:
 def test_a_mapping_of_other_people_is_followed():
     asset = only_asset(planned("asset/lab/Thing/red/a.bin", rules=by_mapping()))
 
-    assert (asset.table, asset.values) == (THING.full_name, {"Colour": "red", "Size": None})
+    assert (asset.table, asset.values) == (THING.full_name, {"Colour": "red"})
 
 
 @pytest.mark.parametrize("path", ["free/a.bin", "assets/Thing/a.bin"])
@@ -52,7 +52,10 @@ def test_a_mapping_of_other_people_takes_files_from_anywhere(path: str):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"target_table": ["demo", "Subject"]}, "demo:Subject is no asset table"),
+        (
+            {"target_table": ["demo", "Subject"]},
+            "mapping 0 of the bulk spec fills 'Colour', 'MD5', 'URL' of demo:Subject, which",
+        ),
         ({"target_table": ["demo", "Nowhere"]}, "no table to call 'demo:Nowhere'"),
         (
             {"column_map": {"Colour": "{Colour}", "Taste": "sweet"}},

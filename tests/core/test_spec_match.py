@@ -70,9 +70,9 @@ def road(**changes: Any) -> AssetMapping:
 
 
 def test_generated_mappings_go_by_content():
-    assert all(m.by_content() for m in SPEC.mappings if m.asset_type == "file")
-    assert road().by_content()
-    assert road(hatrac_options={"chunk_size": 5}).by_content()
+    assert all(m.by_content for m in SPEC.mappings if m.asset_type == "file")
+    assert road().by_content
+    assert road(hatrac_options={"chunk_size": 5}).by_content
 
 
 COLUMNS = {"MD5": "{md5}", "URL": "{URI}", "Length": "{file_size}", "Filename": "{file_name}"}
@@ -97,4 +97,4 @@ COLUMNS = {"MD5": "{md5}", "URL": "{URI}", "Length": "{file_size}", "Filename": 
     ],
 )
 def test_all_that_a_mapping_says_beyond_that_is_followed_to_the_letter(changes: dict[str, Any]):
-    assert not road(**changes).by_content()
+    assert not road(**changes).by_content

@@ -20,7 +20,10 @@ from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal, open_readonly
+from deriva_watch.edges.processors import SpecProcessors
 from deriva_watch.engine.files import Files
+from deriva_watch.engine.letter import Letter
+from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.rows import Rows
 from deriva_watch.engine.store import Depositor
@@ -231,13 +234,14 @@ class Rig:
         return [event for event in self.events if event.name == name]
 
 
-def _settings(folder, ready, chunk_bytes):
+def _settings(folder, ready, chunk_bytes, spec):
     """Return settings for a prefix and a journal below *folder*."""
     given = {
         "server": {"host": ready["host"], "catalog": ready["catalog"], "protocol": "http"},
         "watch": [{"prefix": folder / "data"}],
         "transfer": {"chunk_bytes": chunk_bytes, "connections": 4},
         "retry": {"initial_s": 0.01, "max_s": 0.05},
+        "spec": spec or {},
         "journal": {"url": _journal(folder)},
     }
     (folder / "state").mkdir(parents=True, exist_ok=True)
@@ -249,10 +253,10 @@ def _journal(folder):
 
 
 @contextmanager
-def rigged(lab, who="owner", *, power=None, chunk_bytes=1000):
-    """Put the parts together, as the daemon does, on the journal of a lab."""
+def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, spec=None):
+    """Put the parts together, as the daemon does, on the journal of a lab; *spec* is `[spec]`."""
     ready, power = lab.ready, power or Power()
-    settings = _settings(lab.folder, ready, chunk_bytes)
+    settings = _settings(lab.folder, ready, chunk_bytes, spec)
     events, moved, stop = [], [], threading.Event()
     patience = Patience(events.append, ready["host"], stop, BRISK)
     with ExitStack() as stack:
@@ -270,13 +274,19 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000):
         depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
         intake = Intake.of(settings)
         server_name = f"{settings.server.host}/{settings.server.catalog}"
+        allowed = frozenset(settings.spec.allowed_processors)
+        processors = SpecProcessors(allowed, settings.state_directory / "bags")
+        naming = Naming(catalog, processors, patience)
+        files = Files(depositor, naming, pool, patience, lambda *moves: moved.append(moves))
         pipeline = Pipeline(
             settings=settings,
             journal=journal,
             catalog=catalog,
             uploader=Uploader(
-                Files(depositor, pool, patience, lambda *moves: moved.append(moves)),
+                files,
                 Rows(catalog, store, writer, patience),
+                Letter(catalog, writer, files, naming, patience),
+                processors,
             ),
             intake=intake,
             finisher=Finisher(catalog, writer, intake, server_name),

@@ -102,7 +102,7 @@ def candidate(
             shape = where.shape if where else Shape.ASSET_TREE
             says = _path_statement(entry.path, match)
             key = f"{table.name}/{entry.path.rpartition('/')[2]}"
-            return _fitting(Candidate(entry, table, shape, match, says, key), rules)
+            return _fitting(Candidate(entry, table, shape, match, says, key))
         if where and not match:
             return _by_layout(entry, where, root, said, rules)
     except RefusedError as error:
@@ -173,14 +173,12 @@ def _by_layout(
     if match is None or match.table != table.full_name:
         why = f"no mapping of the bulk spec takes files of {table.full_name}"
         return refused(entry, why, "Add a mapping for the table, or move the file.")
-    return _fitting(Candidate(entry, table, where.shape, match, says, key), rules)
+    return _fitting(Candidate(entry, table, where.shape, match, says, key))
 
 
-def _fitting(candidate: Candidate, rules: Rules) -> Candidate | Leftover:
+def _fitting(candidate: Candidate) -> Candidate | Leftover:
     """Return *candidate* if its mapping makes a row that its table can hold."""
     entry, table, mapping = candidate.entry, candidate.table, candidate.match.mapping
-    if not rules.model.is_asset(table):
-        return _no_asset_table(entry, table.full_name)
     if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
         names = ", ".join(map(repr, odd))
         why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"

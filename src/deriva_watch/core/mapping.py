@@ -6,6 +6,7 @@ The meaning of every key is that of deriva-py's uploader, version 1.7.12.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -98,7 +99,7 @@ class General:
     versions: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AssetMapping:
     """One entry of `asset_mappings`; every attribute is the key of that name, or nearly.
 
@@ -135,13 +136,14 @@ class AssetMapping:
     post_processors: tuple[Processor, ...] = ()
     archive: bool = False
     general: General = General()
+    entry: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as it is written
 
     @property
     def chunk_bytes(self) -> int | None:
         """Length of the chunks of large files, or None: the uploader's own."""
         return self.options.chunk_bytes
 
-    @property
+    @cached_property
     def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         """The patterns that a path must fit, by key, in the order in which they are tried."""
         each = {
@@ -151,12 +153,12 @@ class AssetMapping:
         }
         return tuple((key, pattern) for key, pattern in each.items() if pattern is not None)
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """All named groups, each with an empty text."""
         return dict.fromkeys((g for _, p in self.patterns for g in p.groupindex), "")
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, str]:
         """The metadata columns that are filled from one named group each: column → group."""
         singles = {c: SINGLE.fullmatch(t) for c, t in self.column_map.items()}
@@ -167,7 +169,7 @@ class AssetMapping:
             if found and found[1] in named and c not in own
         }
 
-    @property
+    @cached_property
     def decodes(self) -> bool:
         """Whether the sentinel and percent-encoding of path segments have their meaning."""
         return any(p.built_in == NULL_SENTINEL_PROCESSOR for p in self.pre_processors)
@@ -181,8 +183,17 @@ class AssetMapping:
             if p.built_in not in {NULL_SENTINEL_PROCESSOR, BAG_PROCESSOR}
         )
 
+    @cached_property
+    def outside(self) -> bool:
+        """Whether its templates use what neither the path nor the content of a file gives."""
+        said = f"{self.object_name} {self.disposition}"
+        return not self.by_content or any(
+            name in said for name in ("{_upload_", "{_identity_", "{base_path")
+        )
+
+    @cached_property
     def by_content(self) -> bool:
-        """Tell whether rows of this mapping are found by content, name and metadata alone.
+        """Whether rows of this mapping are found by content, name and metadata alone.
 
         Such files go in batches, and a row that says the same is adopted. All else that a mapping
         can say is followed to the letter, file by file.

@@ -1,6 +1,7 @@
 """Stored objects, as the engine and the object store speak of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class ObjectHead:
     name: str  # "/hatrac/…", percent-encoded as it goes on the wire
     size_bytes: int
     md5: str
-    sha256: str
-    content_type: str  # "": guessed from the name
+    sha256: str  # "": not said
+    content_type: str  # "": guessed from the name of the file, or of the object
     content_disposition: str | None
+    file_name: str = ""
+    mime_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # beside the usual

@@ -4,14 +4,14 @@ Assets become uploads; everything else is left over with the reason: ignored, un
 Control files (manifest, type files, markers) speak about files and are none themselves.
 """
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.agreement import Contradiction, checked_values, merge
+from deriva_watch.core.asset_plan import AssetPlan
+from deriva_watch.core.bags import bag_of, bagged
 from deriva_watch.core.candidates import (
     MEND_SPEC,
     Candidate,
@@ -25,57 +25,12 @@ from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.sources import Statement
-from deriva_watch.core.spec import Match
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.values import check
 
 _CONTROL: Final = {Shape.ASSET_TYPES, Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.MARKER}
 
-
-@dataclass(frozen=True, slots=True)
-class AssetPlan:
-    """One asset to bring in.
-
-    Attributes:
-        entry: The file to send.
-        also: Other paths of the same asset: links that lead to the same file.
-        match: The mapping that takes it.
-        values: Every metadata column of its table.
-        types: Its asset types.
-        description: For the INSERT, or None.
-        given_rid: The RID its row shall have, or None: the server gives one.
-        key: Its name in manifest and workspace, "<Table>/<file>".
-        recorded: Another uploader says that the row `given_rid` is in the catalog.
-    """
-
-    entry: Entry
-    also: tuple[str, ...]
-    match: Match
-    values: Mapping[str, Any]
-    types: tuple[str, ...]
-    description: str | None
-    given_rid: str | None
-    key: str
-    recorded: bool
-
-    @property
-    def path(self) -> str:
-        """Below the execution directory."""
-        return self.entry.path
-
-    @property
-    def file_name(self) -> str:
-        """Last segment of the path: the row's Filename."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def table(self) -> TableName:
-        """Its asset table."""
-        return self.match.table
-
-    def statement(self) -> str:
-        """Return a digest of all that is said of the file: a change makes it another asset."""
-        said = [self.table, self.file_name, self.values, self.types, self.description]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+__all__ = ["AssetPlan", "Plan", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +51,7 @@ class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what
 def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     """Answer for every file that *seen* has, and for every one that *said* names."""
     groups: dict[tuple[TableName, str, tuple[int, int]], list[Candidate]] = defaultdict(list)
+    bags: dict[str | None, list[Candidate]] = defaultdict(list)
     assets: list[AssetPlan] = []
     leftovers: list[Leftover] = []
     for path in sorted(seen.entries):
@@ -107,12 +63,17 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         answer = candidate(entry, where, seen.root, said, rules)
         if isinstance(answer, Leftover):
             leftovers.append(answer)
+        elif answer.match.mapping.archive:
+            bags[bag_of(answer.match, seen.root, path)].append(answer)
         else:
             groups[answer.table.full_name, answer.file_name, entry.identity].append(answer)
     flat = {c.key for group in groups.values() for c in group if c.shape is Shape.FLAT}
     for group in groups.values():
         result = _asset(group, said, rules, lone=group[0].key not in flat)
         (assets if isinstance(result, AssetPlan) else leftovers).append(result)  # type: ignore[arg-type]
+    for folder, members in bags.items():
+        for answered in _bag(folder, members, seen, said, rules):
+            (assets if isinstance(answered, AssetPlan) else leftovers).append(answered)  # type: ignore[arg-type]
     leftovers.extend(_unlisted(seen))
     named = {candidate.key for group in groups.values() for candidate in group} | {
         left.path.removeprefix("assets/") for left in leftovers
@@ -121,6 +82,20 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
     return Plan(tuple(assets), tuple(leftovers), notices)
+
+
+def _bag(
+    folder: str | None, members: list[Candidate], seen: Observation, said: Sources, rules: Rules
+) -> Iterator[AssetPlan | Leftover]:
+    """Make one asset of a directory, or say of each file in it why that cannot be."""
+    made = _asset(members[:1], said, rules, lone=False)
+    if folder and isinstance(made, AssetPlan):
+        yield bagged(made, folder, [each.entry.path for each in members], seen)
+        return
+    why, then = "the bag would be the whole directory, or lie outside of it", MEND_SPEC
+    if isinstance(made, Leftover):
+        why, then = made.why, made.next
+    yield from (refused(each.entry, why, then) for each in members)
 
 
 def _unread(entry: Entry, said: Sources) -> Iterator[Leftover]:
@@ -188,7 +163,7 @@ def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone:
 def _values(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
     """Return the value of every metadata column, as the row will have it."""
     try:
-        values = checked_values(model, first.table, one.metadata)
+        values = _checked(first, one, model)
     except ValueError as error:
         raise _Refusal(str(error), _value_hint(first)) from None
     columns = first.match.mapping.column_map
@@ -196,6 +171,21 @@ def _values(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, 
         names = ", ".join(map(repr, lost))
         raise _Refusal(f"the bulk spec has no place for {names} of {first.match.table}", MEND_SPEC)
     return values
+
+
+def _checked(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
+    """Return the values, ready for a row; ValueError where one cannot stand in it.
+
+    A mapping that is followed to the letter says itself which columns the row has.
+    """
+    if first.match.mapping.by_content:
+        return checked_values(model, first.table, one.metadata)
+    columns = first.table.column
+    if unknown := sorted(one.metadata.keys() - columns.keys()):
+        names = ", ".join(map(repr, unknown))
+        raise ValueError(f"{first.table.full_name} has no column {names}")
+    said = sorted(one.metadata.items())
+    return {name: None if value is None else check(columns[name], value) for name, value in said}
 
 
 def _types(one: Statement, known: frozenset[str] | None) -> tuple[str, ...]:

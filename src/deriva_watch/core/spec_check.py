@@ -102,7 +102,7 @@ class _Checked:
             yield f"{place}.hatrac_templates.hatrac_uri: must begin with /hatrac/"
         if not mapping.column_map:
             yield f"{place}: has no column_map"
-        if mapping.record_query is None and not mapping.by_content():
+        if mapping.record_query is None and not mapping.by_content:
             yield f"{place}: has no record_query_template"
         for key, template in (
             *(

@@ -112,6 +112,7 @@ def _mapping(
         archive=own.get("archive_preprocessing_enabled", False)
         or any(processor.built_in == BAG_PROCESSOR for processor in pre),
         general=_general(said),
+        entry=entry,
     )
     problems += _contradictions(mapping)
     return mapping

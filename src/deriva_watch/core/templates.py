@@ -40,6 +40,14 @@ def query(template: str, known: Mapping[str, Any]) -> str:
     return _filled(template, {name: _in_url(name, value) for name, value in known.items()})
 
 
+def fill(template: str, known: Mapping[str, Any]) -> str | None:
+    """Return *template* filled, or None where it names something unknown."""
+    try:
+        return template.format_map(known)
+    except KeyError:
+        return None
+
+
 def _in_url(name: str, value: Any) -> str:
     done = name.endswith(ENCODED) or name == "target_table"
     return str(value) if done else quote(str(value), safe="")
@@ -57,7 +65,7 @@ def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
         single = SINGLE.fullmatch(template)
         try:
             made[column] = there[single[1]] if single else template.format_map(there)
-        except KeyError:
+        except (KeyError, ValueError):  # a value that cannot be written as the template wants it
             continue
     return made
 

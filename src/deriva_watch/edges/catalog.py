@@ -83,6 +83,36 @@ class Ermrest:
         filters = "&".join(_filter(column, value) for column, value in values.items())
         return self._rows(table, f"/entity/{_path(table)}/{filters}")
 
+    def query(self, path: str) -> list[Row]:
+        """Return what a GET of *path*, below the catalog, answers with."""
+        with self._asking(f"read {path}"):
+            rows: list[Row] = self._catalog.get(path).json()
+        return rows
+
+    def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
+        """PUT rows to *path*, below the catalog; return those that were updated."""
+        with self._asking(f"update {path}"):
+            updated: list[Row] = self._catalog.put(path, json=rows).json()
+        return updated
+
+    def replace(
+        self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> list[Row]:
+        """Give the rows whose columns are *old* the values *new*; return what was updated.
+
+        ERMrest finds NULL by NULL.
+        """
+        path = f"/attributegroup/{_path(table)}/{_aliased('o', old)};{_aliased('n', new)}"
+        values = {f"o{n}": value for n, value in enumerate(old.values())}
+        values |= {f"n{n}": value for n, value in enumerate(new.values())}
+        with self._asking(f"update a row of {table}"):
+            updated: list[Row] = self._catalog.put(path, json=[values]).json()
+        return updated
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return whom the server takes us for: id, display_name, full_name, email."""
+        return self._server.session().client
+
     def insert(
         self, table: TableName, rows: Sequence[Row], *, given_rids: bool = False
     ) -> list[Row]:
@@ -189,6 +219,11 @@ def pages(texts: Iterable[str], room_bytes: int) -> Iterator[str]:
 
 def _path(table: TableName) -> str:
     return f"{quote(table.schema, safe='')}:{quote(table.table, safe='')}"
+
+
+def _aliased(letter: str, columns: Iterable[str]) -> str:
+    """Return columns under names that an old and a new value of one column can both have."""
+    return ",".join(f"{letter}{n}:={quote(column, safe='')}" for n, column in enumerate(columns))
 
 
 def _filter(column: str, value: Any) -> str:

@@ -15,7 +15,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Self
@@ -56,6 +56,7 @@ class Session:
     client_id: str
     display_name: str
     remaining_s: float | None
+    client: Mapping[str, Any] = field(default_factory=dict)  # all that it says of us
 
 
 class Server:
@@ -148,7 +149,7 @@ class Server:
             found = answer.json()
         client = found["client"]
         self._name = client.get("display_name") or client["id"]
-        return Session(client["id"], self._name, found.get("seconds_remaining"))
+        return Session(client["id"], self._name, found.get("seconds_remaining"), client)
 
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:

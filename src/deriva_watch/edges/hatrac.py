@@ -1,8 +1,12 @@
 """Hatrac: objects and their versions, whole or in chunks."""
 
+import mimetypes
+import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cache
+from mimetypes import MimeTypes
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
@@ -71,7 +75,7 @@ class Hatrac:
         disposition = head.content_disposition
         headers = {
             "Content-MD5": _base64(head.md5),
-            "Content-SHA256": _base64(head.sha256),
+            **({"Content-SHA256": _base64(head.sha256)} if head.sha256 else {}),
             "Content-Type": _content_type(head),
             **({"Content-Disposition": disposition} if disposition else {}),
             **condition,
@@ -98,7 +102,7 @@ class Hatrac:
             "chunk-length": chunk_bytes,
             "content-length": head.size_bytes,
             "content-md5": _base64(head.md5),
-            "content-sha256": _base64(head.sha256),
+            **({"content-sha256": _base64(head.sha256)} if head.sha256 else {}),
             "content-type": _content_type(head),
             **({"content-disposition": disposition} if disposition else {}),
         }
@@ -204,10 +208,24 @@ def _base64(hexadecimal: str) -> str:
 
 
 def _content_type(head: ObjectHead) -> str:
-    from deriva.core.utils.mime_utils import guess_content_type
+    if head.content_type:
+        return head.content_type
+    named = tuple((kind, tuple(extensions)) for kind, extensions in head.mime_types.items())
+    name = head.file_name or unquote(head.name.rpartition("/")[2])
+    kind, encoding = _types(named).guess_type(f"/{name}", strict=False)
+    # As deriva's own guess: a compressed file is of both types.
+    return "+".join(part for part in (kind, encoding) if part) or "application/octet-stream"
 
-    name = unquote(head.name.rpartition("/")[2])
-    return head.content_type or str(guess_content_type(name))
+
+@cache
+def _types(named: tuple[tuple[str, tuple[str, ...]], ...]) -> MimeTypes:
+    """Return what knows the types of files: of this system, and those that a bulk spec names."""
+    mimetypes.init()
+    types = MimeTypes(filter(os.path.isfile, mimetypes.knownfiles))
+    for kind, extensions in named:
+        for extension in extensions:
+            types.add_type(kind, extension)
+    return types
 
 
 def _path(headers: Mapping[str, str], field: str, name: str) -> str:

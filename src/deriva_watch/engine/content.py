@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
@@ -18,19 +18,24 @@ class Digests:
     md5: str
     sha256: str
     size_bytes: int
+    more: tuple[tuple[str, str], ...] = ()  # others that were asked for, by name
 
 
-def digests(body: BinaryIO, moved: Progress) -> Digests:
-    """Hash what is left of *body*, both digests in one pass (hashlib frees the GIL)."""
+def digests(body: BinaryIO, moved: Progress, more: Sequence[str] = ()) -> Digests:
+    """Hash what is left of *body*, all digests in one pass (hashlib frees the GIL)."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    others = {name: hashlib.new(name, usedforsecurity=False) for name in more}
     buffer, size_bytes = bytearray(BLOCK_BYTES), 0
     view = memoryview(buffer)
     while count := body.readinto(buffer):  # type: ignore[attr-defined]  # every raw file has it
         md5.update(view[:count])
         sha256.update(view[:count])
+        for other in others.values():
+            other.update(view[:count])
         size_bytes += count
         moved(count)
-    return Digests(md5.hexdigest(), sha256.hexdigest(), size_bytes)
+    told = tuple((name, other.hexdigest()) for name, other in others.items())
+    return Digests(md5.hexdigest(), sha256.hexdigest(), size_bytes, told)
 
 
 def span(body: BinaryIO, offset: int, size_bytes: int, moved: Progress) -> BinaryIO:

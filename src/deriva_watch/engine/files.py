@@ -13,9 +13,11 @@ from deriva_watch.core.errors import (
     ServerAwayError,
     TransientError,
 )
+from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.content import Progress, digests
+from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.store import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.upload import Move, Upload
@@ -30,6 +32,7 @@ class Files:
     """Hashes and stores files on a pool of threads."""
 
     depositor: Depositor
+    naming: Naming
     pool: Executor
     patience: Patience
     watch: Watch = lambda _path, _phase, _count: None
@@ -104,10 +107,11 @@ class Files:
     def _hash(self, upload: Upload, path: str) -> Move:
         asset, start_s = upload.assets[path], time.monotonic()
         entry = asset.entry
-        with upload.disk.open(entry) as body:
-            found = digests(body, self._moved(path, "hash"))
-        upload.disk.verify(entry)
-        if found.size_bytes != entry.size_bytes:
+        known = self.naming.begin(upload, asset)
+        with self.naming.content(upload, asset, known) as body:
+            found = digests(body, self._moved(path, "hash"), self.naming.more_digests(asset))
+        self.naming.verify(upload, asset)
+        if found.size_bytes != entry.size_bytes and CONTENT_PATH not in known:
             raise FileChangedError(path)
         facts: FileFacts = {
             "md5": found.md5,
@@ -118,6 +122,7 @@ class Files:
             "mtime_ns": entry.mtime_ns,
             "device": entry.device,
             "inode": entry.inode,
+            "names": self.naming.complete(asset, known, found),
         }
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
@@ -125,9 +130,9 @@ class Files:
         asset, record = upload.assets[path], upload.records[path]
 
         def verify() -> None:
-            upload.disk.verify(asset.entry)
+            self.naming.verify(upload, asset)
 
-        with upload.disk.open(asset.entry) as body:
+        with self.naming.content(upload, asset, record.names) as body:
             moved = self._moved(path, "send")
             source = Source(body, moved, verify, lambda rows: bool(upload.chosen(path, rows)))
             try:

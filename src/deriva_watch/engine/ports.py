@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from deriva_watch.core.events import Event
+from deriva_watch.core.mapping import Match, Processor
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.observation import Entry
+from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import Change, ExecutionRecord, FileRecord
 
 Row = dict[str, Any]
@@ -40,6 +42,24 @@ class Catalog(Protocol):
 
     def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
         """Return the rows whose columns have all of *values*; None finds NULL."""
+        ...
+
+    def query(self, path: str) -> list[Row]:
+        """Return what a GET of *path*, below the catalog, answers with."""
+        ...
+
+    def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
+        """PUT rows to *path*, below the catalog; return those that were updated."""
+        ...
+
+    def replace(
+        self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> list[Row]:
+        """Give the rows whose columns are *old* the values *new*; return what was updated."""
+        ...
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return whom the server takes us for: id, display_name, full_name, email."""
         ...
 
     def insert(
@@ -148,4 +168,22 @@ class Disk(Protocol):
 
     def verify(self, entry: Entry) -> None:
         """Look again; FileChangedError or FileNotFoundError when the stamp moved."""
+        ...
+
+
+class Processors(Protocol):
+    """What a bulk spec has done with a file before or after it is brought in."""
+
+    def run(
+        self, processor: Processor, path: Path, match: Match, names: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return *names* as the processor leaves them; RefusedError where it fails."""
+        ...
+
+    def bag(self, processor: Processor, disk: Disk, asset: AssetPlan) -> Path:
+        """Return a bag made of a directory; the same files make the same bytes."""
+        ...
+
+    def discard(self, names: Mapping[str, Any]) -> None:
+        """Remove what `bag` made for a file."""
         ...

@@ -12,9 +12,9 @@ from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.core.templates import row as spec_row
+from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, ObjectStore, Row
-from deriva_watch.engine.store import known_names
 from deriva_watch.engine.upload import Move, Upload
 from deriva_watch.engine.writer import CatalogWriter, Insertion, Written
 
@@ -187,9 +187,9 @@ class Rows:
 
     def _links(self, upload: Upload, path: str) -> list[Insertion]:
         """Return the association rows of one file: its execution, then its types."""
-        if not is_execution(upload.execution.rid):
-            return []
         model, asset, rid = upload.model, upload.assets[path], upload.records[path].rid
+        if not is_execution(upload.execution.rid) or not rid or not model.is_asset(asset.table):
+            return []
         links = []
         for target, values in (
             ("Execution", (upload.execution.rid,)),

@@ -8,12 +8,14 @@ from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
 from deriva_watch.core.errors import RefusedError, TransientError, WatchError
+from deriva_watch.core.names import BEFORE
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.core.templates import content_disposition, environment, object_name
+from deriva_watch.core.templates import content_disposition, object_name
 from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
@@ -41,13 +43,6 @@ class Source:
     moved: Progress
     verify: Callable[[], None]
     says: Callable[[list[Row]], bool]
-
-
-def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
-    """Return the names that the templates of the bulk spec may use of a hashed file."""
-    known = environment(asset.match, asset.file_name, asset.values)
-    known |= {"md5": record.md5, "sha256": record.sha256, "file_size": record.size_bytes}
-    return known | {"RID": asset.given_rid, "URI": record.url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +74,20 @@ class Depositor:
         Raises:
             RecordedMeanwhileError: Another uploader has brought it in.
         """
-        known = known_names(asset, record)
+        known, mapping = known_names(asset, record), asset.match.mapping
         head = ObjectHead(
             name=object_name(asset.match, known),
-            size_bytes=record.size_bytes,
+            size_bytes=content_bytes(record),
             md5=record.md5 or "",
-            sha256=record.sha256 or "",
+            sha256=record.sha256 or "" if "sha256" in mapping.checksums else "",
             content_type="",
+            file_name=str(known["file_name"]),
+            mime_types=mapping.general.mime_types,
             content_disposition=content_disposition(asset.match, known),
         )
         start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
-        self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
+        if mapping.options.create_parents:
+            self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
         with self._names[hash(head.name) % _LOCKS]:
             facts: FileFacts = {"url": self._version(asset, record, head, source), "job": None}
             source.verify()
@@ -103,8 +101,11 @@ class Depositor:
         chunk_bytes = min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
         begun = record.job is not None  # goes on in chunks, however long they are by now
         in_chunks = begun or head.size_bytes > chunk_bytes or head.size_bytes == 0
+        forced = asset.match.mapping.options.force
         # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
-        there = self._head(head.name) if in_chunks else None
+        there = self._head(head.name) if in_chunks or forced else None
+        if forced:
+            record = self._noted(record, there)
         for _ in range(_CONTESTS):
             if there and self._is_free(there, head, asset, record, source):
                 self._abandon(record.job)
@@ -141,7 +142,10 @@ class Depositor:
         source: Source,
     ) -> bool:
         """Tell whether a version has our content and stands for no other asset."""
-        if (there.md5, there.size_bytes) != (head.md5, head.size_bytes):
+        same = (there.md5, there.size_bytes) == (head.md5, head.size_bytes)
+        if asset.to_the_letter:
+            return self._may_serve(there, asset, record, same=same)
+        if not same:
             return False
         if self.journal.holders([there.url]).get(there.url, record.id) != record.id:
             return False
@@ -151,6 +155,30 @@ class Depositor:
         if source.says(rows):
             raise RecordedMeanwhileError(asset.path)
         return not rows
+
+    def _may_serve(
+        self, there: ObjectVersion, asset: AssetPlan, record: FileRecord, *, same: bool
+    ) -> bool:
+        """Tell whether a version is taken for a file by what `hatrac_options` say."""
+        options = asset.match.mapping.options
+        if options.force:
+            return same and there.url != (record.names or {}).get(BEFORE)  # ours, of a crash
+        if not same and not options.allow_versioning:
+            raise RefusedError(
+                f"cannot store {asset.path}",
+                f"{there.url} has another content, and the bulk spec allows one version only",
+                "Rename the file, or allow versions in the specification.",
+            )
+        return same
+
+    def _noted(self, record: FileRecord, there: ObjectVersion | None) -> FileRecord:
+        """Write down which version a forced one comes after: a crash must not force two."""
+        names = record.names or {}
+        if BEFORE in names:
+            return record
+        names = {**names, BEFORE: there.url if there else ""}
+        self.journal.commit([NoteFile(record.id, {"names": names})])
+        return replace(record, names=names)
 
     def _by_job(
         self, record: FileRecord, head: ObjectHead, source: Source, chunk_bytes: int

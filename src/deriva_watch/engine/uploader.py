@@ -12,6 +12,8 @@ from typing import Final
 from deriva_watch.core.states import FileState
 from deriva_watch.engine.contents import Contents
 from deriva_watch.engine.files import Files
+from deriva_watch.engine.letter import Letter
+from deriva_watch.engine.ports import Processors
 from deriva_watch.engine.rows import Rows
 from deriva_watch.engine.upload import Upload
 
@@ -24,6 +26,8 @@ class Uploader:
 
     files: Files
     rows: Rows
+    letter: Letter
+    processors: Processors
     contents: Contents = field(default_factory=Contents)
 
     def run(self, upload: Upload) -> None:
@@ -35,10 +39,16 @@ class Uploader:
         for start in range(0, len(paths), SLICE_FILES):
             part = paths[start : start + SLICE_FILES]
             self.files.hash(upload, upload.standing(part, FileState.FOUND))
-            self.rows.refuse_edited(upload, upload.standing(part, FileState.HASHED))
-            self.rows.settle_foreign(upload, upload.standing(part, FileState.HASHED))
-            self._bring(upload, part)
+            by_letter = [path for path in part if upload.assets[path].to_the_letter]
+            by_content = [path for path in part if not upload.assets[path].to_the_letter]
+            self.rows.refuse_edited(upload, upload.standing(by_content, FileState.HASHED))
+            self.rows.settle_foreign(upload, upload.standing(by_content, FileState.HASHED))
+            self._bring(upload, by_content)
+            self.letter.bring(upload, by_letter)
             self.rows.link(upload, part)
+            for path in by_letter:  # what was made to be sent is not needed any more
+                if upload.records[path].state not in (FileState.HASHED, FileState.STORED):
+                    self.processors.discard(upload.records[path].names or {})
 
     def _bring(self, upload: Upload, paths: Sequence[str]) -> None:
         """Make one object version and one row for every distinct content; adopt what is there.
