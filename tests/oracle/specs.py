@@ -1,0 +1,65 @@
+"""Bulk specs in short: two mappings of the lab's tables, to be changed by what a test is about."""
+
+from typing import Any, Final
+
+Mapping = dict[str, Any]
+
+_DISPOSITION: Final = "filename*=UTF-8''{file_name}"
+SAME_CONTENT: Final = "/entity/{target_table}/MD5={md5}&Filename={file_name_urlencoded}"
+
+
+def scan(columns: dict[str, str] | None = None, **changes: Any) -> Mapping:
+    """Return a mapping of `scans/<subject>/<file>` to deriva-ml's kind of table; None removes."""
+    return _changed(
+        {
+            "file_pattern": r"/scans/(?P<subject>[^/]+)/(?P<file>[^/]+)$",
+            "target_table": ["lab", "Scan"],
+            "column_map": {
+                "URL": "{URI}",
+                "Filename": "{file_name}",
+                "Length": "{file_size}",
+                "MD5": "{md5}",
+                "Subject": "{subject}",
+            },
+            "hatrac_templates": {
+                "hatrac_uri": "/hatrac/Scan/{md5}.{file_name_urlencoded}",
+                "content-disposition": _DISPOSITION,
+            },
+            "record_query_template": SAME_CONTENT,
+        },
+        columns,
+        changes,
+    )
+
+
+def document(columns: dict[str, str] | None = None, **changes: Any) -> Mapping:
+    """Return a mapping of `docs/<subject>/<file>` to a table that has a file's facts otherwise."""
+    return _changed(
+        {
+            "file_pattern": r"/docs/(?P<subject>[^/]+)/(?P<file>[^/]+)$",
+            "target_table": ["lab", "document"],
+            "column_map": {
+                "url": "{URI}",
+                "name": "{file_name}",
+                "bytes": "{file_size}",
+                "md5": "{md5}",
+                "sha256": "{sha256}",
+                "subject": "{subject}",
+            },
+            "hatrac_templates": {"hatrac_uri": "/hatrac/docs/{subject}/{file_name_urlencoded}"},
+            "record_query_template": "/entity/{target_table}/name={file_name_urlencoded}",
+        },
+        columns,
+        changes,
+    )
+
+
+def _changed(mapping: Mapping, columns: dict[str, str] | None, changes: dict[str, Any]) -> Mapping:
+    mapping["column_map"] = mapping["column_map"] | (columns or {})
+    merged = mapping | changes
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def spec(*mappings: Mapping, **general: Any) -> dict[str, Any]:
+    """Return the document of a spec."""
+    return {"asset_mappings": list(mappings), **general}
