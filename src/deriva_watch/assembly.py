@@ -59,12 +59,13 @@ def connect(
 
 
 @contextmanager
-def assemble(
+def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     settings: Settings,
     server: Server,
     emit: Emit,
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
+    intake: Intake | None = None,
 ) -> Iterator[Pipeline]:
     """Open the journal and put the parts together.
 
@@ -74,12 +75,13 @@ def assemble(
         emit: Where events go.
         stop: Once set, running work ends as soon as it can.
         watch: Told of every block of bytes that is hashed or sent.
+        intake: Reads the directories; None: as the settings say.
     """
     patience = Patience(emit, settings.server.host, stop)
     catalog, store = Ermrest(server, settings.server.catalog), Hatrac(server)
     pool = ThreadPoolExecutor(settings.transfer.connections, thread_name_prefix="transfer")
     writer = CatalogWriter(catalog, patience)
-    intake = Intake.of(settings)
+    intake = intake or Intake.of(settings)
     name = f"{settings.server.host}/{settings.server.catalog}"
     processors = SpecProcessors(
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"

@@ -54,6 +54,7 @@ class Finisher:
         """
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
+        whole = whole and not plan.partial
         workspace = None
         if is_execution(rid):
             workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
@@ -176,7 +177,7 @@ class Finisher:
             then = f"See to {folder} (room, rights); it is tried again by itself."
             raise TransientError(what, f"{error.strerror}: {error.filename}", then) from error
         try:
-            if execution.rid != LOOSE:
+            if execution.rid != LOOSE and not plan.partial:
                 receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")

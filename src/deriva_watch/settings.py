@@ -224,10 +224,14 @@ class Retry(_Section):
 def _journal_url() -> str:
     """Return the journal below systemd's StateDirectory, else below the user's own state."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    state = os.environ.get("XDG_STATE_HOME", "")
-    user = Path(state if state.startswith("/") else _home("~/.local/state"))
-    directory = Path(service) if service else user / "deriva-watch"
+    directory = Path(service) if service else user_state()
     return f"sqlite:///{directory / 'journal.db'}"
+
+
+def user_state() -> Path:
+    """Return our folder in the user's own state: `$XDG_STATE_HOME`, else `~/.local/state`."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    return Path(state if state.startswith("/") else _home("~/.local/state")) / "deriva-watch"
 
 
 class Journal(_Section):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from deriva_watch.core.model import ML_SCHEMA
 
@@ -21,6 +21,36 @@ MANIFEST: Final = "asset-manifest.json"
 def is_execution(rid: str) -> bool:
     """Tell whether a journal's *rid* names an execution; `TABLES` and `LOOSE` name none."""
     return rid not in {TABLES, LOOSE}
+
+
+class Home(NamedTuple):
+    """What a path belongs to.
+
+    Attributes:
+        prefix: The folder that holds `deriva-ml/`.
+        rid: The execution, or `TABLES`.
+        below: The rest of the path; "" for the directory itself.
+    """
+
+    prefix: str
+    rid: str
+    below: str
+
+
+_HOME: Final = re.compile(
+    # A folder of links that an uploader made for itself is no prefix.
+    rf"(?P<prefix>.*)(?<!/upload-staging)/{re.escape(ROOT)}/(?:execution/(?P<rid>[^/]+)|table)"
+    r"(?:/(?P<below>.*))?",
+    re.DOTALL,
+)
+
+
+def home(path: str) -> Home | None:
+    """Return which execution directory, or tables, an absolute path leads into; None: neither."""
+    found = _HOME.fullmatch(path)
+    if found is None:
+        return None
+    return Home(found["prefix"] or "/", found["rid"] or TABLES, found["below"] or "")
 
 
 class Shape(StrEnum):

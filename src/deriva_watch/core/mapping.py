@@ -4,7 +4,7 @@ The meaning of every key is that of deriva-py's uploader, version 1.7.12.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -161,13 +161,7 @@ class AssetMapping:
     @cached_property
     def groups(self) -> dict[str, str]:
         """The metadata columns that are filled from one named group each: column → group."""
-        singles = {c: SINGLE.fullmatch(t) for c, t in self.column_map.items()}
-        named, own = self.names, FILE_COLUMNS | {"RID"}
-        return {
-            c: found[1]
-            for c, found in singles.items()
-            if found and found[1] in named and c not in own
-        }
+        return metadata_groups(self.column_map, self.names)
 
     @cached_property
     def decodes(self) -> bool:
@@ -243,6 +237,15 @@ class Match:
         """The table as templates name it, ready for a URL."""
         schema, table = self.table
         return f"{quote(schema, safe='')}:{quote(table, safe='')}"
+
+
+def metadata_groups(column_map: Mapping[str, str], groups: Container[str]) -> dict[str, str]:
+    """Return the metadata columns of a `column_map` that are filled from one of *groups* each."""
+    singles = {c: SINGLE.fullmatch(t) for c, t in column_map.items()}
+    own = FILE_COLUMNS | {"RID"}
+    return {
+        c: found[1] for c, found in singles.items() if found and found[1] in groups and c not in own
+    }
 
 
 class UnusableSpecError(RefusedError):

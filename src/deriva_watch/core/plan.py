@@ -5,8 +5,8 @@ Control files (manifest, type files, markers) speak about files and are none the
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from deriva_watch.core.agreement import Contradiction, checked_values, merge
@@ -35,11 +35,27 @@ __all__ = ["AssetPlan", "Plan", "make_plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An answer for every file of an execution directory."""
+    """An answer for every file of an execution directory.
+
+    Attributes:
+        assets, leftovers: What becomes of the files.
+        notices: Sentences by what they are about.
+        partial: Only some of the files are in it; the directory is not whole once they are in.
+    """
 
     assets: tuple[AssetPlan, ...]
     leftovers: tuple[Leftover, ...]
     notices: Mapping[str, str]
+    partial: bool = False
+
+    def of(self, wanted: Callable[[str], bool]) -> "Plan":
+        """Return the plan for the files whose path is *wanted*, or one of their paths."""
+        return replace(
+            self,
+            assets=tuple(a for a in self.assets if any(map(wanted, (a.path, *a.also)))),
+            leftovers=tuple(a for a in self.leftovers if any(map(wanted, (a.path, *a.also)))),
+            partial=True,
+        )
 
 
 class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what to do

@@ -97,6 +97,20 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     return Observation(str(root), look.entries, looked_at, look.unreadable)
 
 
+def glance(file: Path, policy: ScanPolicy) -> Observation:
+    """Look at one file alone; it has no entry where it is neither a file nor a link to one.
+
+    Raises OSError when it is not there.
+    """
+    look = _Look(os.path.realpath(file.parent), _Limits.of(policy), lambda _name: None)
+    looked_at, name = datetime.now(UTC), _Name(os.path.join(look.base, file.name))
+    if file.is_symlink():
+        look.take_link(name, file.name)
+    elif not file.is_dir():
+        look.take_file(name, file.name, None)
+    return Observation(str(file.parent), look.entries, looked_at, {})
+
+
 def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
     """Open the file of *entry*; hash and send it from this descriptor only.
 
@@ -161,6 +175,16 @@ class _Directory(NamedTuple):
     ignored: bool = False
 
 
+class _Name(NamedTuple):
+    """One name of a directory, as `os.DirEntry` has it."""
+
+    path: str
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        """Look at it."""
+        return os.stat(self.path, follow_symlinks=follow_symlinks)
+
+
 class _Look:
     """One look in the making."""
 
@@ -168,7 +192,7 @@ class _Look:
         """Begin a look at *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
-        self._base = base
+        self.base = base
         self._limits = limits
         self._ignores = ignores
         self._parents: dict[str, str] = {}  # folders as links name them → without links
@@ -209,7 +233,7 @@ class _Look:
         return None if place.link_owner is None else self._limits.objection(place.path)
 
     def _is_above(self, place: _Directory) -> bool:
-        return self._base != place.path and _below(self._base, place.path)
+        return self.base != place.path and _below(self.base, place.path)
 
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
         if not place.shown and (name.name == RECEIPT_NAME or name.name.startswith(OWN_PREFIX)):
@@ -222,19 +246,23 @@ class _Look:
             elif ignored:
                 self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED)
             elif name.is_symlink():
-                self._take_link(name, shown)
+                self.take_link(name, shown)
             else:
-                self._take_file(name, shown, place.link_owner)
+                self.take_file(name, shown, place.link_owner)
         except FileNotFoundError:
             return  # it vanished
 
-    def _take_file(self, name: os.DirEntry[str], shown: str, link_owner: int | None) -> None:
+    def take_file(
+        self, name: "os.DirEntry[str] | _Name", shown: str, link_owner: int | None
+    ) -> None:
+        """Note what is no directory and no link."""
         found = name.stat(follow_symlinks=False)
         why = _objection(name.path, found, link_owner, self._limits)
         target = None if link_owner is None else name.path
         self._add(shown, found, problem=why, target=target)
 
-    def _take_link(self, name: os.DirEntry[str], shown: str) -> None:
+    def take_link(self, name: "os.DirEntry[str] | _Name", shown: str) -> None:
+        """Note a link: the file it leads to, or why it is not followed."""
         link = name.stat(follow_symlinks=False)
         try:
             target, found = self._resolve(name.path)

@@ -1,5 +1,6 @@
 """Which revision a journal has, and the way to ours."""
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,8 @@ from deriva_watch.edges.journal import trouble
 from deriva_watch.edges.journal.schema import REVISION
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
+# It keeps what it works on in modules; two threads may open journals of their own.
+_ALEMBIC: Final = threading.Lock()
 
 
 def migrate(connection: Connection, journal: Path) -> None:
@@ -23,7 +26,8 @@ def migrate(connection: Connection, journal: Path) -> None:
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    command.upgrade(config, REVISION)
+    with _ALEMBIC:
+        command.upgrade(config, REVISION)
 
 
 def require(connection: Connection, journal: Path) -> None:

@@ -1,0 +1,138 @@
+"""`upload_asset`: one file into an asset table."""
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deriva_watch.core.agreement import checked_values
+from deriva_watch.core.candidates import Leftover, refused
+from deriva_watch.core.errors import DerivaMLException
+from deriva_watch.core.layout import LOOSE, ROOT
+from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.observation import Kind, Observation
+from deriva_watch.core.plan import AssetPlan, Plan
+from deriva_watch.core.values import NULL_SENTINEL
+from deriva_watch.edges import scanner
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.intake import Intake
+from deriva_watch.library.connection import Model, Target, explained
+from deriva_watch.library.courier import Courier
+from deriva_watch.library.parts import Part
+
+
+def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> dict[str, Any]:
+    """Upload a file as an asset, and return its row.
+
+    Content, name and metadata make the asset: where a row says the same already, that is
+    returned, and nothing is sent; where it says something else, another version and row are made.
+    A large file that was half sent by an earlier call with the same arguments goes on from there.
+
+    Args:
+        model: `DerivaModel`, or deriva-ml's own; its `catalog` says scheme, host and credentials.
+        file: The file.
+        table: The asset table, or its name.
+        kwargs: Values of further columns: metadata, Description, RID.
+
+    Raises:
+        DerivaMLException: It is not in, and why.
+    """
+    path = Path(os.path.abspath(file))  # noqa: PTH100  # resolving would change its name
+    found = model.name_to_table(table)
+    if not model.is_asset(found):
+        raise DerivaMLException(f"table {found.name} is no asset table")
+    if not path.is_file():
+        raise DerivaMLException(f"cannot upload {path}: there is no such file")
+    name = TableName(found.schema.name, found.name)
+    further = {column.name for column in found.columns} & {"Description", "RID"}
+    columns = set(model.asset_metadata(found)) | further
+    if not kwargs.keys() <= columns:
+        given, known = (", ".join(map(repr, sorted(each))) for each in (kwargs, columns))
+        raise DerivaMLException(f"{given} does not fit {name}: its columns are {known}")
+    said = sorted((column, repr(value)) for column, value in kwargs.items())
+    target = Target.of(model, ["asset", path, name, said])
+    return _upload(target, path, name, kwargs)
+
+
+def _upload(
+    target: Target, path: Path, table: TableName, said: Mapping[str, Any]
+) -> dict[str, Any]:
+    base, part, stop = Intake.of(target.settings), Part(path.parent, LOOSE), threading.Event()
+    intake = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
+    with (
+        explained(str(path)),
+        target.opened(intake, lambda _event: None, stop, lambda *_: None) as (server, one_shot),
+    ):
+        server.session()
+        account = Courier(one_shot, lambda _part: intake.plans.get(path.name)).bring(part)
+    if account.failures:
+        raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
+    # The catalog knows it: what the journal says can be found out again.
+    shutil.rmtree(target.settings.state_directory, ignore_errors=True)
+    row: dict[str, Any] = account.results[str(path)].result
+    return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OneFile(Intake):
+    """A folder in which there is one file, of which all is said by the caller."""
+
+    name: str
+    table: TableName
+    columns: Mapping[str, Any]
+    plans: dict[str, Plan] = field(default_factory=dict)
+
+    def look(self, prefix: Path, rid: str) -> Observation | None:
+        """Look at the file."""
+        try:
+            return scanner.glance(prefix / self.name, self.directory(prefix, rid).policy)
+        except FileNotFoundError:
+            return None
+
+    def plan(  # noqa: PLR0913  # what a plan is made from
+        self,
+        prefix: Path,  # noqa: ARG002
+        rid: str,  # noqa: ARG002
+        seen: Observation,
+        model: CatalogModel,
+        catalog: Catalog,  # noqa: ARG002
+        *,
+        insisted: bool = False,  # noqa: ARG002
+    ) -> Plan:
+        """Answer for the file."""
+        answer = self._answer(seen, model)
+        plan = Plan((), (answer,), {}) if isinstance(answer, Leftover) else Plan((answer,), (), {})
+        self.plans[self.name] = plan
+        return plan
+
+    def _answer(self, seen: Observation, model: CatalogModel) -> AssetPlan | Leftover:
+        entry = seen.entries[self.name]
+        if entry.kind is not Kind.CONTENT:
+            return refused(entry, str(entry.problem), "Name a regular file.")
+        metadata = {c: v for c, v in self.columns.items() if c not in {"Description", "RID"}}
+        table = model.name_to_table(self.table)
+        try:
+            values = checked_values(model, table, metadata)
+        except ValueError as error:
+            return refused(entry, str(error), "Correct the value.")
+        nulls = f"{NULL_SENTINEL}/" * len(values)
+        virtual = f"/{ROOT}/execution/0/asset/{self.table.schema}/{self.table.table}/{nulls}"
+        match = self.spec(model).match(virtual + self.name)
+        if match is None:
+            return refused(
+                entry, f"no mapping takes files of {self.table}", "Choose another table."
+            )
+        return AssetPlan(
+            entry=entry,
+            also=(),
+            match=match,
+            values=values,
+            types=(),
+            description=self.columns.get("Description"),
+            given_rid=self.columns.get("RID"),
+            key=f"{self.table.table}/{self.name}",
+            recorded=False,
+        )

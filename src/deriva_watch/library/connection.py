@@ -1,0 +1,159 @@
+"""The engine on the server, catalog and credentials of a model, with a memory of its own."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+from pydantic import ValidationError
+
+from deriva_watch.assembly import assemble
+from deriva_watch.core.errors import DerivaMLException, JournalHeldError, TroubleError
+from deriva_watch.edges.deriva import TIMEOUT_S, Server
+from deriva_watch.engine.files import Watch
+from deriva_watch.engine.ports import Emit
+from deriva_watch.intake import Intake
+from deriva_watch.settings import Settings, user_state
+from deriva_watch.upload import OneShot
+
+
+class Model(Protocol):
+    """What of a model is used: `DerivaModel` has it, and so has deriva-ml's own."""
+
+    @property
+    def catalog(self) -> Any:
+        """The bindings' catalog."""
+        ...
+
+    def name_to_table(self, table: Any, /) -> Any:
+        """Return the table of that name."""
+        ...
+
+    def is_asset(self, table: Any, /) -> bool:
+        """Tell whether rows of a table describe stored files."""
+        ...
+
+    def asset_metadata(self, table: Any, /) -> set[str]:
+        """Return the metadata columns of an asset table."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where files go, and where it is remembered how far they came.
+
+    Attributes:
+        settings: Of the engine.
+        credential: `{"bearer-token": …}` or `{"cookie": …}`; it is never written down.
+        timeout_s: For a connection and a block of a body, and for an answer.
+    """
+
+    settings: Settings
+    credential: dict[str, str]
+    timeout_s: tuple[float, float]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        work: list[Any],
+        timeout: tuple[float, float] | None = None,
+        chunk_bytes: int | None = None,
+    ) -> "Target":
+        """Return the target that a model's catalog is.
+
+        Args:
+            model: The model.
+            work: Says which work it is, so that it finds its own journal again.
+            timeout: In seconds.
+            chunk_bytes: Length of the chunks of large files; None: the default.
+
+        Raises:
+            DerivaMLException: There is no credential, or something cannot be used.
+        """
+        catalog = model.catalog
+        server, number = catalog.deriva_server, str(catalog.catalog_id)
+        if not any((server.credentials or {}).get(kind) for kind in ("bearer-token", "cookie")):
+            raise DerivaMLException(
+                f"the catalog of the model has no credential for {server.server}"
+            )
+        named = json.dumps([server.server, number, *work], default=str).encode()
+        folder = user_state() / "uploads" / hashlib.sha256(named).hexdigest()[:32]
+        given = {"chunk_bytes": chunk_bytes} if chunk_bytes is not None else {}
+        try:
+            settings = Settings.model_validate(
+                {
+                    "server": {
+                        "host": server.server,
+                        "catalog": number,
+                        "protocol": server.scheme,
+                        "ca_bundle": _authorities(f"{server.scheme}://{server.server}"),
+                    },
+                    # Whoever calls a function may read what they link to; the other rules for
+                    # links hold.
+                    "files": {"allowed_link_roots": ["/"]},
+                    "transfer": given,
+                    "retry": {"max_attempts": 10**9},  # the caller says how often
+                    "journal": {"url": f"sqlite:///{folder / 'journal.db'}"},
+                }
+            )
+        except ValidationError as error:
+            wrong = "; ".join(f"{_named(e['loc'])} {e['msg']}" for e in error.errors())
+            raise DerivaMLException(f"cannot upload: {wrong}") from error
+        return cls(settings, dict(server.credentials), timeout or TIMEOUT_S)
+
+    @contextmanager
+    def opened(
+        self, intake: Intake, emit: Emit, stop: threading.Event, watch: Watch
+    ) -> Iterator[tuple[Server, OneShot]]:
+        """Take the journal and put the parts together; nothing is sent yet."""
+        said = self.settings.server
+        with (
+            Server(
+                said.host,
+                self.credential,
+                protocol=said.protocol,
+                ca_bundle=said.ca_bundle,
+                connections=self.settings.transfer.connections,
+                timeout_s=self.timeout_s,
+                trust_env=True,  # a program's own environment counts, as with the bindings
+            ) as server,
+            assemble(self.settings, server, emit, stop, watch, intake) as pipeline,
+        ):
+            pipeline.journal.void_claims()
+            yield server, OneShot(pipeline)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Raise DerivaMLException for every trouble that keeps *what* from being uploaded at all."""
+    try:
+        yield
+    except JournalHeldError as error:
+        raise DerivaMLException(
+            f"cannot upload {what}: it is being uploaded, {error.why}"
+        ) from error
+    except TroubleError as error:
+        raise DerivaMLException(f"cannot upload {what}: {sentence(error)}") from error
+
+
+def sentence(error: TroubleError) -> str:
+    """Return what went wrong in one line, without what a daemon would do next."""
+    then = "" if "deriva-watch" in error.next or "by itself" in error.next else f". {error.next}"
+    return f"{error.what}: {error.why}{then}"
+
+
+def _authorities(url: str) -> str | None:
+    """Return the file of authorities that the environment names for requests, as bindings do."""
+    with requests.Session() as session:
+        said = session.merge_environment_settings(url, {}, None, None, None)["verify"]
+    return os.path.abspath(said) if isinstance(said, str) else None  # noqa: PTH100
+
+
+def _named(place: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, place))

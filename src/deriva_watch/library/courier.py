@@ -1,0 +1,186 @@
+"""One attempt at the files of a part: what is in then, and what is not."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.errors import ServerAwayError, TransientError, TroubleError
+from deriva_watch.core.model import TableName
+from deriva_watch.core.plan import AssetPlan, Plan
+from deriva_watch.core.progress import FileUploadState, UploadState
+from deriva_watch.core.records import Brought, ExecutionRecord, FileRecord, MoveFile
+from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
+from deriva_watch.engine.ports import Row
+from deriva_watch.library.connection import sentence
+from deriva_watch.library.parts import Part
+from deriva_watch.library.tracking import IN
+from deriva_watch.upload import OneShot
+
+_CHANGED: Final = "it changed while it was uploaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file, or a whole part, that is not in.
+
+    Attributes:
+        file: Absolute path.
+        why: The reason.
+        may_pass: Trying again may help.
+    """
+
+    file: str
+    why: str
+    may_pass: bool
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of the files of one part.
+
+    Attributes:
+        results: Of those that are in, by absolute path.
+        failures: The others.
+        unmatched, ignored: Files that were left out, by absolute path.
+        stops: Nothing else can be uploaded either.
+    """
+
+    results: dict[str, FileUploadState] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    stops: bool = False
+
+
+@dataclass(slots=True)
+class Courier:
+    """Brings parts in, and tells what became of each file.
+
+    Attributes:
+        one_shot: The engine.
+        plans: Tells the plan that was made last of a part, or None.
+    """
+
+    one_shot: OneShot
+    plans: Callable[[Part], Plan | None]
+    _rows: dict[tuple[str, str], Row] = field(default_factory=dict)
+    _looked: set[Part] = field(default_factory=set)
+
+    def bring(self, part: Part) -> Account:
+        """Upload what can be uploaded now."""
+        account, error, brought = Account(), None, None
+        try:
+            if part not in self._looked:
+                self._forget_deleted(part)
+                self._looked.add(part)
+            brought = self.one_shot.upload((part.prefix, part.rid))
+            files = self._files(part)
+            self._fetch(files.values())
+        except TroubleError as trouble:
+            error, files = trouble, self._files(part)
+            passing = isinstance(trouble, TransientError)
+            account.stops = isinstance(trouble, ServerAwayError) or not passing
+        reason = _reason(brought, error)
+        self._tell(account, part, files, reason)
+        if reason and not account.failures and not _is_only_empty(brought, self.plans(part)):
+            account.failures.append(Failure(str(part.root), *reason))
+        return account
+
+    def _tell(
+        self,
+        account: Account,
+        part: Part,
+        files: Mapping[str, FileRecord],
+        reason: tuple[str, bool] | None,
+    ) -> None:
+        plan, root = self.plans(part), part.root
+        for asset in plan.assets if plan else ():
+            record = files.get(asset.path)
+            if record and record.state in IN and record.rid:
+                row = self._rows.get((str(record.table), record.rid))
+                done = FileUploadState(UploadState.success, "Complete", row)
+                account.results |= {str(root / p): done for p in _paths(asset) if part.has(p)}
+            else:
+                account.failures.append(_failure(root / asset.path, record, reason))
+        for left in plan.leftovers if plan else ():
+            _leave(account, left, root)
+
+    def _forget_deleted(self, part: Part) -> None:
+        """Begin anew with files whose row somebody has taken out of the catalog."""
+        files = [file for file in self._files(part).values() if file.state in IN and file.rid]
+        self._fetch(files)
+        lost = [f for f in files if (str(f.table), str(f.rid)) not in self._rows]
+        if lost:
+            self.one_shot.pipeline.journal.commit(
+                [MoveFile(f.id, FileTrigger.RECONSIDERED, {"rid": None, "url": None}) for f in lost]
+            )
+
+    def _fetch(self, files: Iterable[FileRecord]) -> None:
+        """Know the rows of files that are in."""
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for file in files:
+            if file.state in IN and file.rid and (str(file.table), file.rid) not in self._rows:
+                wanted[str(file.table)].add(file.rid)
+        pipeline = self.one_shot.pipeline
+        for table, rids in wanted.items():
+            rows = pipeline.uploader.files.patience(
+                f"GET {table}",
+                lambda table=table, rids=rids: pipeline.catalog.rows_with(  # type: ignore[misc]
+                    TableName.parse(table), "RID", sorted(rids)
+                ),
+            )
+            self._rows |= {(table, row["RID"]): row for row in rows}
+
+    def _files(self, part: Part) -> dict[str, FileRecord]:
+        """Return what the journal knows of a part's files."""
+        pipeline = self.one_shot.pipeline
+        record = pipeline.journal.find(pipeline.server, str(part.prefix), part.rid)
+        return {f.path: f for f in pipeline.journal.files(record.id)} if record else {}
+
+
+def _paths(asset: AssetPlan) -> Iterator[str]:
+    yield asset.path
+    yield from asset.also
+
+
+def _reason(brought: Brought | None, error: TroubleError | None) -> tuple[str, bool] | None:
+    """Return why a part is not whole, and whether that may pass."""
+    if error:
+        return sentence(error), isinstance(error, TransientError)
+    record = brought.record if brought else None
+    if record is None or record.state is ExecutionState.UPLOADED:
+        return None
+    return _said(record), record.state not in {ExecutionState.REFUSED, ExecutionState.GONE}
+
+
+def _said(record: ExecutionRecord) -> str:
+    if record.state is ExecutionState.GONE:
+        return "it is not there any more"
+    return f"{record.what}: {record.why}" if record.why else _CHANGED
+
+
+def _failure(file: Path, record: FileRecord | None, reason: tuple[str, bool] | None) -> Failure:
+    if record and record.state is FileState.REFUSED:
+        return Failure(str(file), str(record.why), may_pass=False)
+    if record and record.state is FileState.GONE:
+        return Failure(str(file), "it is not there any more", may_pass=False)
+    why, may_pass = reason or (_CHANGED, True)
+    return Failure(str(file), why, may_pass)
+
+
+def _leave(account: Account, left: Leftover, root: Path) -> None:
+    file = str(root / left.path)
+    if left.trigger is FileTrigger.REJECTED:
+        account.failures.append(Failure(file, left.why, may_pass=False))
+    elif left.trigger is FileTrigger.UNMATCHED:
+        account.unmatched.append(file)
+    else:
+        account.ignored.append(file)
+
+
+def _is_only_empty(brought: Brought | None, plan: Plan | None) -> bool:
+    """Tell whether a part is refused only because no file of it is taken."""
+    return plan is not None and brought is not None and brought.nothing_matched

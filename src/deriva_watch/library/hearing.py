@@ -1,0 +1,68 @@
+"""Work in one thread that is heard in another: the caller's."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+from deriva_watch.core.progress import UploadProgress
+
+T = TypeVar("T")
+Say = Callable[[Any], None]
+LOG: Final = logging.getLogger("deriva_watch")
+_END: Final = object()
+
+
+def heard(work: Callable[[Say], T], hear: Callable[[Any], None], stop: threading.Event) -> T:
+    """Do *work* in a thread of its own; *hear* what it says in this one; return its result.
+
+    What is raised here, such as KeyboardInterrupt, sets *stop*, and goes on once the work ended.
+    """
+    said: SimpleQueue[Any] = SimpleQueue()
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work(said.put))
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+            result.set_exception(error)
+        finally:
+            said.put(_END)
+
+    thread = threading.Thread(target=run, name="deriva-watch upload")
+    thread.start()
+    try:
+        while (each := said.get()) is not _END:
+            hear(each)
+    finally:
+        stop.set()
+        thread.join()
+    return result.result()
+
+
+class Callback:
+    """A caller's function for progress. What it raises stops nothing, and is said once a kind."""
+
+    def __init__(self, function: Callable[[UploadProgress], None] | None) -> None:
+        self._function = function
+        self._raised: dict[str, int] = {}
+
+    def __call__(self, progress: UploadProgress) -> None:
+        """Call it."""
+        if self._function is None:
+            return
+        try:
+            self._function(progress)
+        except Exception as error:
+            kind = type(error).__name__
+            if kind not in self._raised:
+                LOG.exception("the progress callback raised %s; the upload goes on", kind)
+            self._raised[kind] = self._raised.get(kind, 0) + 1
+
+    def close(self) -> None:
+        """Say in the end how often it failed."""
+        if self._raised:
+            counts = ", ".join(f"{kind} {count} times" for kind, count in self._raised.items())
+            LOG.warning("the progress callback raised %s; the upload was not stopped", counts)

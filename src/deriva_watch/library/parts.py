@@ -1,0 +1,69 @@
+"""What a directory that somebody wants to upload is made of."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_watch.core.layout import LOOSE, Home, home
+from deriva_watch.intake import execution_root
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Files that go up together.
+
+    Attributes:
+        prefix, rid: The execution, or the tables outside any; or a folder that is neither.
+        below: Only the files below this folder of it; "": all of them.
+    """
+
+    prefix: Path
+    rid: str
+    below: str = ""
+
+    @property
+    def root(self) -> Path:
+        """The directory that its paths begin at."""
+        return execution_root(self.prefix, self.rid)
+
+    def has(self, path: str) -> bool:
+        """Tell whether a file belongs to it, by its path below its root."""
+        if self.rid == LOOSE:  # what lies in an execution goes the way of that execution
+            return home(f"{self.prefix}/{path}") is None
+        return not self.below or path.startswith(f"{self.below}/")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files below its root belong to it."""
+        return self.rid != LOOSE and not self.below
+
+
+def parts_of(directory: Path) -> list[Part]:
+    """Return the parts of a directory: an execution, or several, tables, and whatever else.
+
+    Args:
+        directory: Absolute.
+    """
+    if whole := home(str(directory)):
+        return [_part(whole)]
+    homes: dict[Home, None] = {}
+    return [*_homes(directory, homes), *map(_part, homes)]
+
+
+def _homes(directory: Path, homes: dict[Home, None]) -> Iterator[Part]:
+    """Collect the executions and tables below a directory; yield a part for all other files."""
+    others = False
+    for folder, names, files in os.walk(directory):
+        if found := home(folder):
+            homes[found] = None
+            names.clear()
+        else:
+            names.sort()
+            others = others or bool(files)
+    if others:
+        yield Part(directory, LOOSE)
+
+
+def _part(found: Home) -> Part:
+    return Part(Path(found.prefix), found.rid, found.below)

@@ -1,0 +1,176 @@
+"""One call of `upload_directory`: all parts of a directory, as often as it takes."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.errors import DerivaMLException, RefusedError, TransientError
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.observation import Observation
+from deriva_watch.core.plan import Plan
+from deriva_watch.core.progress import FileUploadState, UploadProgress
+from deriva_watch.edges.deriva import Server
+from deriva_watch.engine.patience import InterruptedWorkError
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.intake import Intake
+from deriva_watch.library.connection import Target, explained, sentence
+from deriva_watch.library.courier import Account, Courier, Failure
+from deriva_watch.library.hearing import LOG, Say
+from deriva_watch.library.parts import Part
+from deriva_watch.library.tracking import Begun, Meter, Planned
+from deriva_watch.upload import OneShot
+
+_NAMED: Final = 50  # files that a line of the log lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedIntake(Intake):
+    """Plans only for the files of a part, and remembers what it planned."""
+
+    parts: dict[tuple[Path, str], Part]
+    plans: dict[Part, Plan] = field(default_factory=dict)
+
+    def plan(  # noqa: PLR0913  # what a plan is made from
+        self,
+        prefix: Path,
+        rid: str,
+        seen: Observation,
+        model: CatalogModel,
+        catalog: Catalog,
+        *,
+        insisted: bool = False,
+    ) -> Plan:
+        """Answer for every file of the part."""
+        whole = Intake.plan(self, prefix, rid, seen, model, catalog, insisted=insisted)
+        part = self.parts[prefix, rid]
+        self.plans[part] = whole if part.is_whole else whole.of(part.has)
+        return self.plans[part]
+
+
+@dataclass(slots=True)
+class Run:
+    """The work of one call.
+
+    Attributes:
+        directory: What is uploaded.
+        target: Where it goes.
+        parts: What it is made of.
+        max_retries: How often it is tried again.
+        retry_delay_s: Before the first time, in seconds; doubles.
+        stop: Once set, it ends as soon as it can.
+        accounts: How far each part came.
+    """
+
+    directory: Path
+    target: Target
+    parts: list[Part]
+    max_retries: int
+    retry_delay_s: float
+    stop: threading.Event = field(default_factory=threading.Event)
+    accounts: dict[Part, Account] = field(default_factory=dict)
+    _planned: bool = False
+
+    def work(self, say: Say) -> dict[Any, FileUploadState]:
+        """Upload all parts; return what became of each file that is in.
+
+        Raises DerivaMLException where one is not.
+        """
+        if not self.parts:
+            return {}
+        base = Intake.of(self.target.settings)
+        parts = {(part.prefix, part.rid): part for part in self.parts}
+        intake = ScopedIntake(base.settings, base.specs, parts=parts)
+        meter = Meter(say, self.target.settings.transfer.chunk_bytes)
+        with (
+            explained(str(self.directory)),
+            self.target.opened(intake, say, self.stop, meter) as (server, one_shot),
+        ):
+            courier = Courier(one_shot, intake.plans.get)
+            failures, retries = self._attempts(server, courier, meter, say)
+        self._name_the_left()
+        if failures:
+            named = "; ".join(f"{failure.file}: {failure.why}" for failure in failures)
+            raise DerivaMLException(
+                f"Failed to upload {len(failures)} file(s) after {retries} retries: {named}"
+            )
+        accounts = self.accounts.values()
+        return {file: state for each in accounts for file, state in each.results.items()}
+
+    def _attempts(
+        self, server: Server, courier: Courier, meter: Meter, say: Say
+    ) -> tuple[list[Failure], int]:
+        """Return what failed in the end, and how often it was tried again."""
+        wait_s, retries = self.retry_delay_s, 0
+        while True:
+            failures = self._attempt(server, courier, meter, say)
+            failed = sum(failure.may_pass for failure in failures)
+            if not failed or retries >= self.max_retries:
+                return failures, retries
+            retries += 1
+            text = f"Retrying {failed} failed upload(s) in {wait_s:.1f}s"
+            text += f" (attempt {retries}/{self.max_retries})"
+            say(UploadProgress(phase="retrying", message=text))
+            self.stop.wait(wait_s)
+            wait_s *= 2
+
+    def _attempt(self, server: Server, courier: Courier, meter: Meter, say: Say) -> list[Failure]:
+        """Try once what is not in; return what is not in then."""
+        try:
+            if not self._planned:
+                server.session()
+                self._plan(courier.one_shot, say)
+                self._planned = True
+        except TransientError as error:
+            return [Failure(str(self.directory), sentence(error), may_pass=True)]
+        failures: list[Failure] = []
+        for number, part in enumerate(self.parts):
+            if self._is_due(part):
+                meter.root = part.root
+                say(Begun(part.root))
+                self.accounts[part] = courier.bring(part)
+            if self.stop.is_set():
+                raise InterruptedWorkError("the caller does not wait for it any more")
+            failures += self.accounts[part].failures
+            if self.accounts[part].stops:
+                why = self.accounts[part].failures[-1]
+                later = [each for each in self.parts[number + 1 :] if self._is_due(each)]
+                failures += [Failure(str(p.root), why.why, why.may_pass) for p in later]
+                break
+        return failures
+
+    def _is_due(self, part: Part) -> bool:
+        account = self.accounts.get(part)
+        return account is None or any(failure.may_pass for failure in account.failures)
+
+    def _plan(self, one_shot: OneShot, say: Say) -> None:
+        """Say which files there are, before the first of them goes."""
+        pipeline = one_shot.pipeline
+        model = pipeline.catalog.model()
+        pipeline.intake.spec(model)
+        for part in self.parts:
+            key = part.prefix, part.rid
+            record = pipeline.journal.find(pipeline.server, str(part.prefix), part.rid)
+            known = pipeline.journal.files(record.id) if record else []
+            seen = pipeline.intake.look(*key)
+            try:
+                if seen:
+                    plan = pipeline.intake.plan(*key, seen, model, pipeline.catalog)
+                    say(Planned.of(part.root, plan, known))
+            except RefusedError:
+                continue  # the upload itself will say why
+
+    def _name_the_left(self) -> None:
+        """Say once which files were left out."""
+        for what, level in (("unmatched", "warning"), ("ignored", "info")):
+            files = [file for each in self.accounts.values() for file in getattr(each, what)]
+            if files:
+                more = f", and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+                why = {
+                    "unmatched": "no mapping of the bulk spec takes them",
+                    "ignored": "their names are those of temporary files",
+                }[what]
+                text = "%d files of %s are not uploaded, %s: %s%s"
+                getattr(LOG, level)(
+                    text, len(files), self.directory, why, ", ".join(files[:_NAMED]), more
+                )

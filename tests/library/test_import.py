@@ -1,0 +1,54 @@
+"""`import deriva_watch` gives every name, and costs nothing until one is used."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import deriva_watch
+
+_HEAVY = ("deriva", "starlette", "uvicorn", "sqlalchemy", "pydantic", "requests", "watchdog")
+
+
+def loaded_after(statement):
+    """Return the modules that *statement* loads in a new process."""
+    code = f"import sys\n{statement}\nimport json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_imports_no_heavy_library():
+    assert loaded_after("import deriva_watch") & set(_HEAVY) == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["asset_file_path", "bulk_upload_configuration", "UploadProgress", "DerivaMLException"]
+)
+def test_what_is_pure_stays_light(name):
+    assert loaded_after(f"from deriva_watch import {name}") & set(_HEAVY) == set()
+
+
+@pytest.mark.filterwarnings("ignore:distutils:DeprecationWarning")  # deriva.transfer's own
+def test_every_name_is_there_and_listed():
+    for name in deriva_watch.__all__:
+        assert getattr(deriva_watch, name) is not None
+        assert name in dir(deriva_watch)
+    assert len(deriva_watch.__all__) == 22
+
+
+def test_the_names_are_all_of_the_design():
+    wanted = """
+        NULL_SENTINEL upload_root execution_rids execution_root asset_root flat_asset_dir
+        upload_staging_root manifest_path table_path asset_file_path asset_type_path
+        normalize_asset_dir asset_table_upload_spec bulk_upload_configuration upload_asset
+        upload_directory DerivaModel UploadProgress UploadState FileUploadState
+        NullSentinelProcessor DerivaMLException
+    """
+
+    assert set(wanted.split()) == set(deriva_watch.__all__)
+
+
+def test_another_name_is_no_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'upload_everything'"):
+        _ = deriva_watch.upload_everything
