@@ -171,11 +171,4 @@ QUERIES: Final = {
     "a subject that does not exist fails its file and no other": case(
         spec(scan()), TWO | {"scans/S9/c.png": b"3"}, fails=("scans/S9/c.png",)
     ),
-    "a value that its column cannot hold fails its file and no other": case(
-        spec(
-            scan(file_pattern=r"/scans/(?P<subject>S\d)/(?P<c>[^/]+)/", columns={"Channel": "{c}"})
-        ),
-        {"scans/S1/7/a.png": b"1", "scans/S1/seven/b.png": b"2"},
-        fails=("scans/S1/seven/b.png",),
-    ),
 }

@@ -9,16 +9,6 @@ OBJECTS: Final = {
     "one digest alone: MD5": case(
         spec(scan(checksum_types=["md5"])), TWO
     ),
-    "one digest alone: SHA-256": case(
-        spec(
-            document(
-                checksum_types=["sha256"],
-                columns={"md5": "{sha256}"},
-                hatrac_templates={"hatrac_uri": "/hatrac/docs/{sha256}"},
-            )
-        ),
-        DOCS,
-    ),
     "the URL names no version": case(spec(scan(hatrac_options={"versioned_urls": False})), TWO),
     "the older word for it": case(spec(scan(hatrac_options={"versioned_uris": "no"})), TWO),
     "the newer word counts": case(

@@ -38,6 +38,9 @@ class EndState:
     objects: dict[str, list[dict[str, Any]]]
 
 
+NOTHING: Final = EndState({}, {})
+
+
 def end_state(ready: dict[str, Any]) -> EndState:
     """Ask a server for all that it holds."""
     api = Api(ready)

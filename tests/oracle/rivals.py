@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from deriva_watch.core.layout import LOOSE
 from deriva_watch.settings import Settings
 from deriva_watch.upload import uploading
 from oracle.case import Case
-from oracle.end_state import EndState, differences, end_state
+from oracle.end_state import NOTHING, EndState, differences, end_state
 from oracle.forks import Forks
 from oracle.lab import write_lab
 from running import Api, write_files
 
 _HERE = Path(__file__).parent
+Sections = Mapping[str, Mapping[str, Any]]  # of the settings
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Outcome:
         states: What became of every file that it took or refused, by path: deriva-py's words
             ("Success", "Failed", ...) or the journal's ("linked", "refused", ...).
         says: What it says of them.
-        end: What the server holds.
         detail: All that it told.
+        end: What the server then holds.
     """
 
     states: dict[str, str]
     says: dict[str, str]
-    end: EndState
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any]
+    end: EndState = NOTHING
 
     @property
     def brought(self) -> set[str]:
@@ -79,22 +80,23 @@ class Rivals:
         states = {path: each["state"] for path, each in told["files"].items()}
         says = {path: each["says"] for path, each in told["files"].items()}
         states |= dict.fromkeys(told["skipped"], "Skipped")
-        return Outcome(states, says, end_state(ready), told)
+        return Outcome(states, says, told)
 
     def ours(
-        self, ready: Mapping[str, Any], tree: Path, spec: Path, folder: Path, **sections: Any
+        self, ready: Mapping[str, Any], tree: Path, spec: Path, folder: Path, sections: Sections
     ) -> Outcome:
         """Upload a tree with our engine, by the journal in *folder*."""
         events: list[Any] = []
-        settings = _settings(ready, tree, spec, folder, **sections)
+        settings = _settings(ready, tree, spec, folder, sections)
         stop = threading.Event()
         with uploading(settings, events.append, stop, lambda *_: None) as one_shot:
             brought = one_shot.upload((tree, LOOSE))
             files = one_shot.pipeline.journal.files(brought.record.id)
+        files = [file for file in files if (tree / file.path).exists()]  # not of earlier stages
         states = {file.path: file.state.value for file in files}
         says = {file.path: f"{file.what}: {file.why}" for file in files if file.why}
         detail = {"record": brought.record, "events": events}
-        return Outcome(states, says, end_state(ready), detail)
+        return Outcome(states, says, detail)
 
     def both(self, case: Case, *, one_journal: bool = False) -> tuple[Outcome, Outcome]:
         """Let each upload the same trees, from the same place on disk.
@@ -118,14 +120,14 @@ class Rivals:
                     outcome = self.theirs(ready, root, file, **more)
                 else:
                     state = folder / f"state-{0 if one_journal else number}"
-                    outcome = self.ours(ready, root, file, state, **case.sections)
+                    outcome = self.ours(ready, root, file, state, case.sections)
                 shutil.rmtree(root)
-            made.append(outcome)
+            made.append(replace(outcome, end=end_state(ready)))
         return made[0], made[1]
 
 
 def _settings(
-    ready: Mapping[str, Any], tree: Path, spec: Path, folder: Path, **sections: Any
+    ready: Mapping[str, Any], tree: Path, spec: Path, folder: Path, sections: Sections
 ) -> Settings:
     folder.mkdir(exist_ok=True)
     given = {

@@ -6,11 +6,8 @@ from oracle.cases import CASES
 from oracle.rivals import explained
 
 STAGED = [name for name, case in CASES.items() if len(case.stages) > 1]
-# Not strict: each case passes as soon as the engine can do it.
-unfinished = pytest.mark.xfail(reason="files of most specs are not brought in yet", strict=False)
 
 
-@unfinished
 @pytest.mark.parametrize("name", CASES)
 def test_both_leave_the_same(rivals, name):
     case = CASES[name]
@@ -21,7 +18,6 @@ def test_both_leave_the_same(rivals, name):
     assert case.brings == ours.brought
 
 
-@unfinished
 @pytest.mark.parametrize("name", STAGED)
 def test_what_we_remember_makes_no_difference(rivals, name):
     case = CASES[name]

@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
 from deriva_watch.core.errors import RefusedError, TransientError, WatchError
-from deriva_watch.core.names import BEFORE
+from deriva_watch.core.names import BEFORE, CONTENT_PATH
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
@@ -81,7 +82,7 @@ class Depositor:
             md5=record.md5 or "",
             sha256=record.sha256 or "" if "sha256" in mapping.checksums else "",
             content_type="",
-            file_name=str(known["file_name"]),
+            file_name=PurePosixPath(str(known.get(CONTENT_PATH) or asset.path)).name,
             mime_types=mapping.general.mime_types,
             content_disposition=content_disposition(asset.match, known),
         )
