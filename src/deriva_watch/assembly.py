@@ -20,6 +20,7 @@ from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Emit
 from deriva_watch.engine.rows import Rows
 from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.tables import Tables
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.finish import Finisher
@@ -97,7 +98,11 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             catalog=catalog,
             intake=intake,
             uploader=Uploader(
-                files, rows, Letter(catalog, writer, files, naming, patience), processors
+                files,
+                rows,
+                Letter(catalog, writer, files, naming, patience),
+                processors,
+                Tables(catalog, writer, patience, watch),
             ),
             finisher=Finisher(catalog, writer, intake, name),
             emit=emit,

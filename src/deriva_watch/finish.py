@@ -58,10 +58,6 @@ class Finisher:
         workspace = None
         if is_execution(rid):
             workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
-        if workspace and (left := workspace.pending_features(rid)):
-            why = f"{left} of them are not in the catalog: this version does not upload them"
-            upload.notice("feature records of deriva-ml's workspace", why)
-            whole = False  # whoever calls the Execution Uploaded would forget them
         if workspace is None:
             if whole and is_execution(rid):
                 self._move_status(upload)
@@ -107,7 +103,8 @@ class Finisher:
                 for path, asset in upload.assets.items()
                 if path in done
             }
-            for key, other in workspace.write_back(rid, rids, now).items():
+            stages = [s for path, p in upload.rows.items() if path in done for s in p.stages]
+            for key, other in workspace.write_back(rid, rids, now, stages).items():
                 upload.notice(key, f"deriva-ml's workspace says that its RID is {other}")
             old = workspace.execution_status(rid)
             if (
@@ -197,4 +194,6 @@ def _line(record: FileRecord, also: list[str] | None) -> dict[str, Any]:
         "adopted": record.adopted,
         "recorded_at": record.changed_at.isoformat(),
     }
+    if record.rows is not None:
+        line["rows"] = record.rows
     return line | ({"links": also} if also else {})

@@ -146,7 +146,12 @@ class Intake:
                 if problems:
                     notices[path] = "; ".join(problems)
         ours = self.workspace(prefix, rid, insisted=insisted)
-        return Sources(manifest, ours.assets(rid) if ours else {}, types, notices)
+        assets = ours.assets(rid) if ours else {}
+        features = ours.features(rid) if ours else {}
+        if ours and (left := ours.pending_rows(rid)):
+            why = f"{left} are not in the catalog; only assets and features of it are uploaded"
+            notices["pending rows of deriva-ml's workspace"] = why
+        return Sources(manifest, assets, types, notices, features)
 
     def spec(self, model: CatalogModel) -> Spec:
         """Return the bulk spec in force; UnusableSpecError where there is none to use."""
@@ -213,7 +218,7 @@ class Intake:
             raise self._no_execution(rid, catalog.rid_table(rid))
         if listed or insisted:
             return
-        born, made = _birth(execution_root(prefix, rid)), datetime.fromisoformat(row["RCT"])
+        born, made = birth(execution_root(prefix, rid)), datetime.fromisoformat(row["RCT"])
         if born and born < made - _OLDER_THAN_ITS_ROW:
             raise _not_ours(
                 rid,
@@ -268,7 +273,7 @@ def _not_ours(rid: str, why: str) -> RefusedError:
     )
 
 
-def _birth(path: Path) -> datetime | None:
+def birth(path: Path) -> datetime | None:
     """Return when a directory was made, or None where its file system does not know."""
     told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
         ["/usr/bin/stat", "--format=%W", "--", path], capture_output=True, text=True, check=False

@@ -5,6 +5,7 @@ The daemon and the one-shot upload differ in when they call `process`, in nothin
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +21,10 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
+from deriva_watch.core.layout import TABLES
 from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
-from deriva_watch.core.observation import Kind, Observation
+from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
@@ -34,7 +36,7 @@ from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.finish import Finisher
-from deriva_watch.intake import Intake
+from deriva_watch.intake import Intake, birth
 from deriva_watch.settings import Settings
 
 SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
@@ -131,15 +133,28 @@ class Pipeline:
             emit=self.emit,
             assets={asset.path: asset for asset in plan.assets},
             records=known,
+            rows={each.path: each for each in plan.rows},
+            vouched=self._vouched(record),
         )
         for about, why in plan.notices.items():
             upload.notice(about, why)
         return upload
 
+    def _vouched(self, record: ExecutionRecord) -> Callable[[Entry], bool]:
+        """Return what tells of a file whether nobody else can have loaded its rows.
+
+        A table outside of executions may have been loaded by hand before there was a journal.
+        """
+        insisted = bool(record.verdict and record.verdict.get("insisted"))
+        if record.rid != TABLES or insisted:
+            return lambda _entry: True
+        began = birth(self.journal.path) or self.journal.began()
+        return lambda entry: entry.mtime_ns >= began.timestamp() * 1e9
+
     def _end(self, upload: Upload, facts: ExecutionFacts, refusal: RefusedError | None) -> "_Step":
         """Say where the attempt left the execution."""
         record = upload.execution
-        size_bytes = sum(asset.entry.size_bytes for asset in upload.assets.values())
+        size_bytes = sum(each.entry.size_bytes for each in upload.planned())
         report = {"files": upload.tally(), "size_bytes": size_bytes}
         if upload.changed:
             return _Step(ExecutionTrigger.CHANGED, {**facts, "digest": None}, report)
@@ -196,13 +211,13 @@ def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | No
             next=f"{first.next} `deriva-watch show {rid}` lists them all.",
         )
     what = f"nothing of execution {rid} is uploaded"
-    if unmatched and not plan.assets:
+    if unmatched and not plan.work:
         return RefusedError(
             what=what,
             why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
             next=f"`deriva-watch show {rid}` tells for every file why not.",
         )
-    if all(entry.kind is Kind.IGNORED for entry in seen.entries.values()):
+    if not plan.work and all(entry.kind is Kind.IGNORED for entry in seen.entries.values()):
         return RefusedError(
             what=what,
             why=f"there are no files in {seen.root}",

@@ -83,7 +83,7 @@ def test_every_file_has_exactly_one_answer(entries: list[Entry], said: Sources):
 
     controls = [one.path for one in entries if _is_control(one)]
     there = [left for left in plan.leftovers if left.entry is not None]
-    answers = [path for one in (*plan.assets, *there) for path in (one.path, *one.also)]
+    answers = [path for one in (*plan.work, *there) for path in (one.path, *one.also)]
     assert sorted(answers + controls) == sorted(seen.entries)
     missing = [left.path for left in plan.leftovers if left.entry is None]
     assert set(missing).isdisjoint(seen.entries)

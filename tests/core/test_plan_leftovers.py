@@ -219,13 +219,6 @@ def test_what_no_mapping_takes_is_unmatched_and_says_so(path: str):
     assert ROOT in left.next
 
 
-def test_rows_of_a_table_are_left_over_with_the_table():
-    left = only_leftover(planned("table/demo/Subject/Subject.csv"))
-
-    assert left.trigger is FileTrigger.UNMATCHED
-    assert "rows of demo:Subject" in left.why
-
-
 def test_an_ignored_file_is_ignored_wherever_it_lies():
     left = only_leftover(planned(entry(f"{TREE}/a.png.part", kind=Kind.IGNORED)))
 

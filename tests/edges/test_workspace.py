@@ -279,23 +279,62 @@ def test_a_status_that_somebody_moved_is_left_alone(path, workspace):
     assert execution(path) == before
 
 
-def test_feature_records_that_wait_are_counted(path, workspace):
-    assert workspace.pending_features(RID) == 0
-
-    for number, (rid, status) in enumerate(
-        [(RID, "pending"), (RID, "uploaded"), ("other", "pending")]
-    ):
+def put(path, *records):
+    """Put feature records of (execution, table, values, status) into the workspace."""
+    for rid, table, values, status in records:
         change(
             path,
-            "INSERT INTO execution_state__feature_records VALUES"
-            f" ({number}, '{rid}', 'demo.Quality', 'Quality', 'Image', '{{}}', '', '{status}',"
-            " NULL, NULL)",
+            "INSERT INTO execution_state__feature_records"
+            " (execution_rid, feature_table, feature_name, target_table, record_json, created_at,"
+            f" status) VALUES ('{rid}', '{table}', 'Quality', 'Image', '{values}', '', '{status}')",
         )
 
-    assert workspace.pending_features(RID) == 1
+
+def test_feature_records_come_in_their_order_by_table(path, workspace):
+    put(
+        path,
+        (RID, "demo.A", '{"Image": "1"}', "uploaded"),
+        (RID, "demo.B", "{}", "pending"),
+        ("other", "demo.A", "{}", "pending"),
+        (RID, "demo.A", '{"Image": "2", "RCT": null}', "failed"),
+    )
+
+    found = workspace.features(RID)
+
+    assert {table: [(r.values, r.recorded) for r in found[table]] for table in found} == {
+        "demo.A": [({"Image": "1"}, True), ({"Image": "2", "RCT": None}, False)],
+        "demo.B": [({}, False)],
+    }
+    assert {record.feature for record in found["demo.A"]} == {"Quality"}
 
 
-def test_a_workspace_of_a_version_without_feature_records_has_none_waiting(path, workspace):
+def test_a_feature_record_that_is_no_object_is_a_database_we_do_not_know(path, workspace):
+    put(path, (RID, "demo.A", "[]", "pending"))
+
+    with pytest.raises(RefusedError, match="feature record"):
+        workspace.features(RID)
+
+
+def test_feature_records_that_are_in_are_marked_once(path, workspace):
+    put(path, *[(RID, "demo.A", "{}", status) for status in ("pending", "failed", "uploaded")])
+    first, second, third = (record.stage for record in workspace.features(RID)["demo.A"])
+
+    workspace.write_back(RID, {}, NOW, [first, third])
+
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT stage_id, status, uploaded_at FROM execution_state__feature_records"
+        ).fetchall()
+    assert rows == [
+        (first, "uploaded", NOW.isoformat()),
+        (second, "failed", None),
+        (third, "uploaded", None),
+    ]
+
+
+def test_a_workspace_of_a_version_without_rows_has_none(path, workspace):
     change(path, "DROP TABLE execution_state__feature_records")
+    change(path, "DROP TABLE IF EXISTS execution_state__pending_rows")
 
-    assert workspace.pending_features(RID) == 0
+    assert workspace.features(RID) == {}
+    assert workspace.pending_rows(RID) == 0

@@ -27,6 +27,7 @@ from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.rows import Rows
 from deriva_watch.engine.store import Depositor
+from deriva_watch.engine.tables import Tables
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.finish import Finisher
@@ -287,6 +288,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, spec=None):
                 Rows(catalog, store, writer, patience),
                 Letter(catalog, writer, files, naming, patience),
                 processors,
+                Tables(catalog, writer, patience, lambda *moves: moved.append(moves)),
             ),
             intake=intake,
             finisher=Finisher(catalog, writer, intake, server_name),

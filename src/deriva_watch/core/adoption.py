@@ -4,11 +4,11 @@ The rule: same MD5, Filename and Length make a candidate; the metadata that the 
 NULL is no statement, on either side. Description, types and links never decide.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deriva_watch.core.model import Table
+from deriva_watch.core.model import SYSTEM_COLUMNS, Table
 from deriva_watch.core.values import same
 
 
@@ -87,6 +87,18 @@ def differences(table: Table, values: Mapping[str, Any], row: Mapping[str, Any])
     ]
 
 
+def contradictions(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Return the given columns of which *row* does not have the value; NULL says nothing.
+
+    Unlike `differences` a value that *row* lacks counts: nobody would ever put it there.
+    """
+    return [
+        column
+        for column, value in values.items()
+        if value is not None and not same(table.column[column], value, row.get(column))
+    ]
+
+
 def rid_order(rid: str) -> tuple[int, str]:
     """Sort RIDs by age: the sequence makes them longer, then larger."""
     return len(rid), rid
@@ -96,12 +108,9 @@ def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
     """Return a unique key that the row itself gives, or None: it needs a leased RID.
 
     All its columns are given, none is NULL (UNIQUE with NULL never conflicts), none is filled by
-    the system or by a default.
+    the system.
     """
     for key in table.keys:
-        columns: Sequence[str] = sorted(key)
-        if all(
-            row.get(name) is not None and not table.column[name].has_default for name in columns
-        ):
+        if all(row.get(name) is not None and name not in SYSTEM_COLUMNS for name in key):
             return key
     return None

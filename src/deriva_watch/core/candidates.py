@@ -8,7 +8,7 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
 from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.observation import Entry, Kind
-from deriva_watch.core.sources import Manifest, Statement
+from deriva_watch.core.sources import FeatureRecord, Manifest, Statement
 from deriva_watch.core.spec import Match, Spec
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import NULL_SENTINEL, value_from
@@ -25,12 +25,14 @@ class Sources:
         workspace: Statements of deriva-ml's workspace database by "<Table>/<file>".
         types: Asset types by table and file name, from asset-type/.
         notices: Sentences about sources that could not be read in full, by path.
+        features: Feature records of deriva-ml's workspace by the table that it names.
     """
 
     manifest: Manifest | None = None
     workspace: Mapping[str, Statement] = field(default_factory=dict)
     types: Mapping[TableName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, tuple[FeatureRecord, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,32 +95,29 @@ def candidate(
     entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
 ) -> Candidate | Leftover:
     """Say what a file is by its path: *where* it lies, *root* the execution directory."""
-    if left := _unusable(entry):
+    if left := unusable(entry):
         return left
     match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
     try:
-        if match and match.mapping.asset_type == "file":
+        if match:
             table = rules.model.name_to_table(match.table)
             shape = where.shape if where else Shape.ASSET_TREE
             says = _path_statement(entry.path, match)
             key = f"{table.name}/{entry.path.rpartition('/')[2]}"
             return _fitting(Candidate(entry, table, shape, match, says, key))
-        if where and not match:
+        if where:
             return _by_layout(entry, where, root, said, rules)
     except RefusedError as error:
         return refused(entry, f"{error.what}: {error.why}", error.next)
-    why = (
-        f"it has rows of {match.table}, and only files of asset tables are uploaded"
-        if match
-        else "no mapping of the bulk spec takes it"
-    )
     return Leftover(
-        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded", why,
+        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
+        "no mapping of the bulk spec takes it",
         f"`deriva-watch plan {root}` shows what each mapping wants.",
     )  # fmt: skip
 
 
-def _unusable(entry: Entry) -> Leftover | None:
+def unusable(entry: Entry) -> Leftover | None:
+    """Answer for a file that is none for any mapping, or return None."""
     if entry.kind is Kind.IGNORED:
         return Leftover(
             entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
@@ -156,6 +155,11 @@ def _by_layout(
     if where.shape is Shape.TYPED:
         table = rules.model.name_to_table(TableName(*TYPED_TABLES[part["kind"]]))
         says = Statement(f"the path {entry.path}", table.name, types=(part["type"],))
+        key = f"{table.name}/{part['file']}"
+    elif where.shape is Shape.FEATURE_ASSET:
+        own = TableName(part["schema"], part["asset_table"])
+        known = own in rules.model.tables
+        table = rules.model.name_to_table(own if known else part["asset_table"])
         key = f"{table.name}/{part['file']}"
     elif where.shape is Shape.FLAT:
         entries = said.manifest.entries if said.manifest else {}

@@ -86,6 +86,7 @@ class FileChanged(Event):
     sha256: str | None = None
     url: str | None = None  # the object version
     rid: str | None = None
+    rows: int | None = None  # of a file of rows: how many are in the catalog
     seconds: float | None = None
     what: str | None = None
     why: str | None = None

@@ -58,6 +58,8 @@ class Shape(StrEnum):
 
     ASSET_TREE = "asset tree"  # asset/<schema>/<table>/<metadata…>/[<RID>/]<file>
     FLAT = "flat asset"  # assets/<Table>/<file>, described elsewhere
+    FEATURE_ASSET = "feature asset"  # feature/<schema>/<table>/<feature>/asset/<Table>/<file>
+    FEATURE = "feature values"  # feature/<schema>/<table>/<feature>/<feature>.jsonl
     TYPED = "typed asset"  # execution-asset/<type>/<file>, execution-metadata/<type>/<file>
     ASSET_TYPES = "asset types"  # asset-type/<schema>/<table>.jsonl
     MANIFEST = "manifest"
@@ -79,6 +81,7 @@ class Place:
 
 
 _TREE: Final = r"(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<rest>(?:[^/]+/)*)(?P<file>[^/]+)"
+_FEATURE: Final = r"feature/(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P<feature>[^/]+)"
 _STAGED: Final = r"upload-staging/(?:deriva-ml/execution/[^/]+/)?"
 
 _SHAPES: Final = tuple(
@@ -86,6 +89,11 @@ _SHAPES: Final = tuple(
     for shape, pattern in (
         (Shape.ASSET_TREE, f"(?:{_STAGED})?asset/{_TREE}"),
         (Shape.FLAT, r"assets/(?P<table>[^/]+)/(?P<file>[^/]+)"),
+        (
+            Shape.FEATURE_ASSET,
+            f"{_FEATURE}/asset/(?P<asset_table>[^/]+)/(?P<file>[^/]+)",
+        ),
+        (Shape.FEATURE, rf"{_FEATURE}/(?P=feature)\.(?P<format>jsonl|csv)"),
         (Shape.TYPED, r"execution-(?P<kind>asset|metadata)/(?P<type>[^/]+)/(?P<file>[^/]+)"),
         (Shape.ASSET_TYPES, r"asset-type/(?P<schema>[^/]+)/(?P<table>[^/]+)\.jsonl"),
         (Shape.MANIFEST, re.escape(MANIFEST)),
@@ -113,6 +121,14 @@ def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
 def unstaged(path: str) -> str:
     """Return where *path* lies once an uploader's own folder of links is taken away."""
     return re.sub(rf"\A{_STAGED}", "", path)
+
+
+def records_path(table: str) -> str:
+    """Return what stands for the path of a feature's records in deriva-ml's workspace.
+
+    No file can have it: "//" stands in no path that a scanner makes.
+    """
+    return f"workspace://{table}"
 
 
 def metadata_segments(rest: str) -> list[str]:

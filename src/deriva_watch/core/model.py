@@ -38,12 +38,13 @@ class TableName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `type` is ERMrest's typename."""
+    """A column; `type` is ERMrest's typename, `default` what ERMrest says of it."""
 
     name: str
     type: str
     nullable: bool
     has_default: bool
+    default: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,7 @@ def _column(document: Mapping[str, Any]) -> Column:
         type=document["type"]["typename"],
         nullable=document["nullok"],
         has_default=document.get("default") is not None,
+        default=document.get("default"),
     )
 
 

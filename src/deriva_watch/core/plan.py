@@ -24,6 +24,8 @@ from deriva_watch.core.candidates import (
 from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.row_candidates import recorded_features, rows_of
+from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.sources import Statement
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check
@@ -46,6 +48,7 @@ class Plan:
     assets: tuple[AssetPlan, ...]
     leftovers: tuple[Leftover, ...]
     notices: Mapping[str, str]
+    rows: tuple[RowsPlan, ...] = ()
     partial: bool = False
 
     def of(self, wanted: Callable[[str], bool]) -> "Plan":
@@ -54,8 +57,14 @@ class Plan:
             self,
             assets=tuple(a for a in self.assets if any(map(wanted, (a.path, *a.also)))),
             leftovers=tuple(a for a in self.leftovers if any(map(wanted, (a.path, *a.also)))),
+            rows=tuple(each for each in self.rows if wanted(each.path)),
             partial=True,
         )
+
+    @property
+    def work(self) -> list[AssetPlan | RowsPlan]:
+        """All that is uploaded."""
+        return [*self.assets, *self.rows]
 
 
 class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what to do
@@ -70,15 +79,20 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     bags: dict[str | None, list[Candidate]] = defaultdict(list)
     assets: list[AssetPlan] = []
     leftovers: list[Leftover] = []
+    rows: list[RowsPlan] = []
     for path in sorted(seen.entries):
         entry = seen.entries[path]
         where = place(path, rules.markers) if rules.execution else None
         if where and where.shape in _CONTROL and entry.kind is Kind.CONTENT:
             leftovers.extend(_unread(entry, said))
             continue
-        answer = candidate(entry, where, seen.root, said, rules)
+        answer = rows_of(entry, where, seen.root, rules) or candidate(
+            entry, where, seen.root, said, rules
+        )
         if isinstance(answer, Leftover):
             leftovers.append(answer)
+        elif isinstance(answer, RowsPlan):
+            rows.append(answer)
         elif answer.match.mapping.archive:
             bags[bag_of(answer.match, seen.root, path)].append(answer)
         else:
@@ -95,9 +109,11 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         left.path.removeprefix("assets/") for left in leftovers
     }
     leftovers.extend(_missing(said, named))
+    for records in recorded_features(said, rules):
+        (rows if isinstance(records, RowsPlan) else leftovers).append(records)  # type: ignore[arg-type]
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
-    return Plan(tuple(assets), tuple(leftovers), notices)
+    return Plan(tuple(assets), tuple(leftovers), notices, tuple(rows))
 
 
 def _bag(

@@ -7,6 +7,7 @@ from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
 
 _LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
@@ -16,7 +17,7 @@ _LOSABLE: Final = _LEFT | {FileState.FOUND, FileState.HASHED, FileState.STORED}
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:
     """Return the files of *plan* that the journal sees for the first time."""
     wanted: list[tuple[str, Entry | None, str | None]] = [
-        *((asset.path, asset.entry, str(asset.table)) for asset in plan.assets),
+        *((each.path, each.entry, str(each.table)) for each in plan.work),
         *((left.path, left.entry, None) for left in plan.leftovers),
     ]
     return [
@@ -35,9 +36,9 @@ def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
     """
     made: list[MoveFile] = []
     planned = set()
-    for asset in plan.assets:
-        planned.add(asset.path)
-        made += _for_asset(asset, known[asset.path])
+    for each in plan.work:
+        planned.add(each.path)
+        made += _for_planned(each, known[each.path])
     for left in plan.leftovers:
         planned.add(left.path)
         made += _for_leftover(left, known[left.path])
@@ -48,12 +49,12 @@ def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
     return made
 
 
-def _for_asset(asset: AssetPlan, record: FileRecord) -> Iterator[MoveFile]:
+def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord) -> Iterator[MoveFile]:
     if record.state is FileState.FOUND:
         return
-    same = record.stamp == asset.entry.stamp and record.statement == asset.statement()
+    same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
     if record.state in _LEFT or record.state is FileState.GONE or not same:
-        facts: FileFacts = {**_stamp(asset.entry), "table": str(asset.table)}
+        facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table)}
         yield MoveFile(record.id, _back(record.state), facts)
 
 

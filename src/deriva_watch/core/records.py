@@ -5,7 +5,7 @@ transaction, and its event follows the commit. A *note* changes facts without mo
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
@@ -82,6 +82,7 @@ class FileRecord:
         rid: RID of its row.
         adopted: The row was there before; it was not made by us.
         job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged.
+        rows: How many of its rows are in the catalog, where it is a file of rows.
         names: What the templates of its mapping took from elsewhere when it was hashed (answers of
             queries, the time), so that another attempt makes the same object and row of it.
         what, why, next: The sentence for a person, where it was refused.
@@ -105,6 +106,7 @@ class FileRecord:
     adopted: bool = False
     job: Mapping[str, Any] | None = None
     names: Mapping[str, Any] | None = None
+    rows: int | None = None
     what: str | None = None
     why: str | None = None
     next: str | None = None
@@ -131,9 +133,29 @@ class FileFacts(TypedDict, total=False):
     adopted: bool
     job: Mapping[str, Any] | None
     names: Mapping[str, Any] | None
+    rows: int | None
     what: str | None
     why: str | None
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """Rows of a file of rows that were one request; see `core.ledger.Batch`.
+
+    Attributes:
+        file_id: The file's number.
+        first: Place of the first row in the sequence of the file's rows.
+        digests: Of the rows, one after the other.
+        rids: The RIDs that the rows are given, None for those that have a key.
+        recorded: What became of them is known.
+    """
+
+    file_id: int
+    first: int
+    digests: bytes
+    rids: Sequence[str | None] | None
+    recorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +250,11 @@ class NoteFile:
     facts: FileFacts
 
 
-Change = MoveExecution | NoteExecution | AddFile | MoveFile | NoteFile
+@dataclass(frozen=True, slots=True)
+class KeepBatch:
+    """Write down where a batch of rows stands, in place of what was known of it; no event."""
+
+    batch: BatchRecord
+
+
+Change = MoveExecution | NoteExecution | AddFile | MoveFile | NoteFile | KeepBatch

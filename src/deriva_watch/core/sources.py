@@ -39,6 +39,23 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureRecord:
+    """A value of a feature that deriva-ml keeps in its workspace.
+
+    Attributes:
+        stage: Its number there.
+        feature: Name of the feature.
+        values: By column; columns that the server fills among them.
+        recorded: It is in the catalog, deriva-ml says.
+    """
+
+    stage: int
+    feature: str
+    values: Mapping[str, Any]
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A parsed asset-manifest.json: statements by "<Table>/<file>", and what is wrong with it."""
 

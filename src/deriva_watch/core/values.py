@@ -8,8 +8,8 @@ import json
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
-from datetime import date, datetime, time
+from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -35,6 +35,10 @@ _CODED: Final = {
 _JSON_TYPES: Final = (bool, int, float, list, dict)
 _TEXTS: Final = ("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie")
 _WRONG: Final = (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError)
+_TRUTHS: Final = {  # as PostgreSQL reads them
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
 _SHOWN_LENGTH: Final = 80  # of a value in a sentence
 
 
@@ -90,6 +94,20 @@ def same(column: Column, one: Any, other: Any) -> bool:
         return bool(meaning(one) == meaning(other))
     except _WRONG:
         return bool(one == other)
+
+
+def meaning(column: Column, value: Any) -> Hashable:
+    """Return what all ways to write a *value* of *column* have in common."""
+    if value is None:
+        return None
+    try:
+        if column.type == "timestamptz":  # without a zone: in that of the server, UTC
+            moment = datetime.fromisoformat(value)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        found = _MEANINGS.get(column.type, _sendable)(value)
+    except _WRONG:
+        found = value
+    return json.dumps(found, sort_keys=True) if isinstance(found, (list, dict)) else found
 
 
 def is_text(text: str) -> bool:
@@ -160,7 +178,7 @@ def _number(meaning: Callable[[Any], float]) -> Callable[[Any], float | str]:
 def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    return {"true": True, "t": True, "false": False, "f": False}[str(value).lower()]
+    return _TRUTHS[str(value).strip().lower()]
 
 
 def _date(value: Any) -> str:

@@ -138,6 +138,24 @@ class Ermrest:
             ).json()
         return inserted
 
+    def lease(self, names: Sequence[str]) -> dict[str, str]:
+        """Return RIDs that are leased to us, by *names*.
+
+        A name is unique to a client, so the same one gives the same RID again, until a row has it:
+        then the lease of an ordinary writer is gone, and there would be another.
+        """
+        if not names:
+            return {}
+        with self._asking(f"lease {len(names)} RIDs"):
+            path = f"/entity/{_path(_LEASE)}?onconflict=skip"
+            made = self._catalog.post(path, json=[{"ID": name} for name in names]).json()
+        leased = {row["ID"]: row["RID"] for row in made}
+        if known := [name for name in names if name not in leased]:
+            us = self._server.session().client_id
+            rows = self.rows_with(_LEASE, "ID", known)
+            leased |= {row["ID"]: row["RID"] for row in rows if row["RCB"] == us}
+        return leased
+
     def terms(self, table: TableName) -> frozenset[str]:
         """Return the names of the terms of a vocabulary."""
         rows = self._rows(table, f"/attribute/{_path(table)}/Name")

@@ -12,7 +12,8 @@ import sqlite3
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError, TransientError
-from deriva_watch.core.sources import Statement
+from deriva_watch.core.sources import FeatureRecord, Statement
 
 _BUSY_S: Final = 1.0  # deriva-ml goes first
 _COPY_TRIES: Final = 5
@@ -37,11 +38,18 @@ _RIDS: Final = """
     SELECT key, rid FROM execution_state__assets
     WHERE execution_rid = ? AND rid IS NOT NULL
 """
-_HAS_FEATURES: Final = """
-    SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'execution_state__feature_records'
+_HAS: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+_FEATURES: Final = """
+    SELECT stage_id, feature_table, feature_name, record_json, status
+    FROM execution_state__feature_records WHERE execution_rid = ? ORDER BY stage_id
 """
-_PENDING_FEATURES: Final = """
-    SELECT count(*) FROM execution_state__feature_records
+_FEATURE_UPLOADED: Final = """
+    UPDATE execution_state__feature_records
+    SET status = 'uploaded', uploaded_at = :now, error = NULL
+    WHERE execution_rid = :execution AND stage_id = :stage AND status <> 'uploaded'
+"""
+_PENDING_ROWS: Final = """
+    SELECT count(*) FROM execution_state__pending_rows
     WHERE execution_rid = ? AND status <> 'uploaded'
 """
 _UPLOADED: Final = """
@@ -114,20 +122,40 @@ class Workspace:
         except ValueError as error:
             raise _unknown(self.path, f"a value is not what it should be: {error}") from error
 
-    def pending_features(self, rid: str) -> int:
-        """Return how many feature records of an execution are not in the catalog."""
+    def features(self, rid: str) -> dict[str, tuple[FeatureRecord, ...]]:
+        """Return the feature records of an execution, in their order, by "<schema>.<table>"."""
         with self._reading() as database:
-            if not database.execute(_HAS_FEATURES).fetchone():
-                return 0
-            return int(database.execute(_PENDING_FEATURES, (rid,)).fetchone()[0])
+            if not database.execute(_HAS, ("execution_state__feature_records",)).fetchone():
+                return {}
+            rows = database.execute(_FEATURES, (rid,)).fetchall()
+        found: dict[str, list[FeatureRecord]] = defaultdict(list)
+        try:
+            for row in rows:
+                values = _json(row["record_json"], dict)
+                is_in = row["status"] == "uploaded"
+                record = FeatureRecord(row["stage_id"], row["feature_name"], values, is_in)
+                found[row["feature_table"]].append(record)
+        except ValueError as error:
+            raise _unknown(self.path, f"a feature record is not JSON: {error}") from error
+        return {table: tuple(records) for table, records in found.items()}
 
-    def write_back(self, rid: str, uploaded: Mapping[str, str], now: datetime) -> dict[str, str]:
+    def pending_rows(self, rid: str) -> int:
+        """Return how many rows of tables deriva-ml keeps that it has not uploaded."""
+        with self._reading() as database:
+            if not database.execute(_HAS, ("execution_state__pending_rows",)).fetchone():
+                return 0
+            return int(database.execute(_PENDING_ROWS, (rid,)).fetchone()[0])
+
+    def write_back(
+        self, rid: str, uploaded: Mapping[str, str], now: datetime, stages: Iterable[int] = ()
+    ) -> dict[str, str]:
         """Say of assets of an execution that they are uploaded, as deriva-ml itself would.
 
         Args:
             rid: The execution.
             uploaded: RIDs of the rows by "<Table>/<file>".
             now: When; stands in `uploaded_at`.
+            stages: Feature records that are in the catalog, by their numbers.
 
         Returns:
             The RIDs of assets that have another one already; these were left alone.
@@ -145,6 +173,10 @@ class Workspace:
                     if key not in conflicts
                 ],
             )
+            if staged := [
+                {"execution": rid, "stage": stage, "now": now.isoformat()} for stage in stages
+            ]:
+                database.executemany(_FEATURE_UPLOADED, staged)
         return conflicts
 
     def set_status(

@@ -23,7 +23,7 @@ from deriva_watch.engine.store import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.upload import Move, Upload
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
-_Step = Callable[[Upload, str], Move | None]
+Step = Callable[[Upload, str], Move | None]
 _TOGETHER_S: Final = 0.2  # results of so long a time are one transaction
 
 
@@ -39,13 +39,13 @@ class Files:
 
     def hash(self, upload: Upload, paths: Sequence[str]) -> None:
         """Find the digests of *paths*."""
-        self._each(upload, self._hash, paths)
+        self.each(upload, self._hash, paths)
 
     def store(self, upload: Upload, paths: Sequence[str]) -> None:
         """See that an object version holds each of *paths*."""
-        self._each(upload, self._store, paths)
+        self.each(upload, self._store, paths)
 
-    def _each(self, upload: Upload, step: _Step, paths: Sequence[str]) -> None:
+    def each(self, upload: Upload, step: Step, paths: Sequence[str]) -> None:
         """Do one step for many files; one that fails does not stop its neighbours.
 
         The moves that steps return are written down together, as they come. What stops everything
@@ -75,7 +75,7 @@ class Files:
         if error:
             raise error
 
-    def _one(self, upload: Upload, step: _Step, path: str) -> Move | None:
+    def _one(self, upload: Upload, step: Step, path: str) -> Move | None:
         self.patience.check()
         try:
             return step(upload, path)

@@ -15,7 +15,7 @@ from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan
-from deriva_watch.core.records import Change, ExecutionRecord, FileRecord
+from deriva_watch.core.records import BatchRecord, Change, ExecutionRecord, FileRecord
 
 Row = dict[str, Any]
 Emit = Callable[[Event], None]
@@ -69,6 +69,13 @@ class Catalog(Protocol):
 
         Columns that no row gives take their defaults. With *given_rids* every row carries its RID
         and keeps it. All rows or none (one transaction); a bad row refuses the whole batch.
+        """
+        ...
+
+    def lease(self, names: Sequence[str]) -> dict[str, str]:
+        """Return RIDs that are leased to us, by *names*.
+
+        The same name gives the same RID again, until a row has it.
         """
         ...
 
@@ -143,6 +150,10 @@ class Journal(Protocol):
 
     def files(self, execution_id: int) -> list[FileRecord]:
         """Return the files of an execution by path."""
+        ...
+
+    def batches(self, file_id: int, first: int, limit: int) -> list[BatchRecord]:
+        """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
         ...
 
     def holders(self, urls: Iterable[str]) -> Mapping[str, int]:

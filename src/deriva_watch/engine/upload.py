@@ -1,7 +1,7 @@
 """One execution's upload while it runs: what the plan wants and where each file stands."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -9,8 +9,10 @@ from deriva_watch.core.adoption import adopt
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.engine.ports import Disk, Emit, Journal, Row
 
@@ -35,6 +37,8 @@ class Upload:
         journal, emit: Where moves are written and reported.
         assets: What the plan wants, by path.
         records: Where each file stands, by path; kept up to date by `commit`.
+        rows: The files of rows that the plan wants, by path.
+        vouched: Tells of a file whether nobody else can have loaded its rows.
         changed: Paths that moved under us: the execution must be looked at again.
         again: Paths that another uploader has recorded since we looked for their rows.
         transient: The last error that may pass, if any.
@@ -48,6 +52,8 @@ class Upload:
     emit: Emit
     assets: dict[str, AssetPlan]
     records: dict[str, FileRecord]
+    rows: dict[str, RowsPlan] = field(default_factory=dict)
+    vouched: Callable[[Entry], bool] = lambda _entry: True
     changed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     transient: TransientError | None = None
@@ -58,6 +64,10 @@ class Upload:
         """Know which rows the files stand for already."""
         for record in self.records.values():
             self._hold(record)
+
+    def planned(self) -> list[AssetPlan | RowsPlan]:
+        """Return all that the plan wants."""
+        return [*self.assets.values(), *self.rows.values()]
 
     def is_about(self, path: str, row: Row) -> bool:
         """Tell whether a row is about the content and the name of a file."""

@@ -9,13 +9,15 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from deriva_watch.core.states import FileState
+from deriva_watch.core.order import levels
+from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.engine.contents import Contents
 from deriva_watch.engine.files import Files
 from deriva_watch.engine.letter import Letter
 from deriva_watch.engine.ports import Processors
 from deriva_watch.engine.rows import Rows
-from deriva_watch.engine.upload import Upload
+from deriva_watch.engine.tables import Tables
+from deriva_watch.engine.upload import Move, Upload
 
 SLICE_FILES: Final = 500  # files whose rows go together; bounds what a failed request repeats
 
@@ -28,6 +30,7 @@ class Uploader:
     rows: Rows
     letter: Letter
     processors: Processors
+    tables: Tables
     contents: Contents = field(default_factory=Contents)
 
     def run(self, upload: Upload) -> None:
@@ -35,7 +38,12 @@ class Uploader:
 
         Raises ServerAwayError, CredentialError or InterruptedWorkError: the work stops where it is.
         """
-        paths = list(upload.assets)
+        for level in levels(upload.model, [each.table for each in upload.planned()]):
+            self._assets(upload, [p for p, asset in upload.assets.items() if asset.table in level])
+            self._rows(upload, [path for path, plan in upload.rows.items() if plan.table in level])
+
+    def _assets(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Bring files of asset tables in, and link them."""
         for start in range(0, len(paths), SLICE_FILES):
             part = paths[start : start + SLICE_FILES]
             self.files.hash(upload, upload.standing(part, FileState.FOUND))
@@ -49,6 +57,13 @@ class Uploader:
             for path in by_letter:  # what was made to be sent is not needed any more
                 if upload.records[path].state not in (FileState.HASHED, FileState.STORED):
                     self.processors.discard(upload.records[path].names or {})
+
+    def _rows(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Bring the rows of files in."""
+        self.files.each(upload, self.tables.hash, upload.standing(paths, FileState.FOUND))
+        self.files.each(upload, self.tables.bring, upload.standing(paths, FileState.HASHED))
+        there = upload.standing(paths, FileState.RECORDED)  # rows have no links of their own
+        upload.commit([Move(path, FileTrigger.LINKED) for path in there])
 
     def _bring(self, upload: Upload, paths: Sequence[str]) -> None:
         """Make one object version and one row for every distinct content; adopt what is there.

@@ -9,7 +9,7 @@ import json
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -35,6 +35,8 @@ class Insertion:
         row: Its columns.
         key: Columns of a unique key that the row gives: how it is recognised afterwards.
         given_rid: The row carries the RID that it must keep.
+        apart: Rows with another value go in another request.
+        named: What *key* says of a row, where equal values may be written differently.
         adopt: For an asset row: chooses among the rows with the same MD5, Filename and Length,
             read right before the INSERT, one to take instead; None inserts.
     """
@@ -44,10 +46,16 @@ class Insertion:
     key: tuple[str, ...]
     given_rid: bool = False
     adopt: Callable[[list[Row]], Row | None] | None = None
+    apart: Hashable = None
+    named: Callable[[Row], _Identity] | None = None
 
     def identity(self) -> _Identity:
         """Two rows with one identity must not stand in one request."""
-        return _values(self.row, _CONTENT if self.adopt else self.key)
+        return _values(self.row, _CONTENT) if self.adopt else self.name(self.row)
+
+    def name(self, row: Row) -> _Identity:
+        """Return what tells *row* from others, this one or one of the catalog."""
+        return self.named(row) if self.named else _values(row, self.key)
 
     def size_bytes(self) -> int:
         """Return about how much of a request it takes."""
@@ -180,11 +188,11 @@ class CatalogWriter:
             return
         yield from ((item, Written(row)) for item, row in there.items())
         fresh = [item for item in batch if item not in there]
-        by_key = {_values(row, batch[0].key): row for row in made}
-        skipped = [item for item in fresh if _values(item.row, item.key) not in by_key]
+        by_key = {batch[0].name(row): row for row in made}
+        skipped = [item for item in fresh if item.name(item.row) not in by_key]
         found = self._find(skipped) if skipped else {}
         for item in fresh:
-            key = _values(item.row, item.key)
+            key = item.name(item.row)
             yield item, Written(by_key.get(key) or found.get(key), inserted=key in by_key)
 
     def _post(self, batch: list[Insertion]) -> tuple[dict[Insertion, Row], list[Row]]:
@@ -222,13 +230,13 @@ class CatalogWriter:
         return there
 
     def _find(self, items: list[Insertion]) -> dict[_Identity, Row]:
-        key = items[0].key
-        rows = self._patience(f"GET {items[0].table}", lambda: self._rows(items, key[0]))
-        return {_values(row, key): row for row in rows}
+        one = items[0]
+        rows = self._patience(f"GET {one.table}", lambda: self._rows(items, one.key[0]))
+        return {one.name(row): row for row in rows}
 
     def _rows(self, items: list[Insertion], column: str) -> list[Row]:
         wanted = {item.row[column] for item in items}
-        return self._catalog.rows_with(items[0].table, column, sorted(wanted))
+        return self._catalog.rows_with(items[0].table, column, sorted(wanted, key=str))
 
 
 @dataclass(slots=True, eq=False)
@@ -260,9 +268,9 @@ def _values(row: Row, columns: Iterable[str]) -> _Identity:
 
 def _batches(insertions: Iterable[Insertion]) -> Iterator[list[Insertion]]:
     """Cut rows into requests: one table, bounded rows and bytes, no identity twice."""
-    waiting: dict[tuple[TableName, bool], list[Insertion]] = defaultdict(list)
+    waiting: dict[Hashable, list[Insertion]] = defaultdict(list)
     for item in insertions:
-        waiting[item.table, item.given_rid].append(item)
+        waiting[item.table, item.given_rid, item.key, item.apart].append(item)
     for rest in waiting.values():
         left = rest
         while left:

@@ -12,6 +12,7 @@ from deriva_watch.core.model import TableName
 from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.progress import FileUploadState, UploadState
 from deriva_watch.core.records import Brought, ExecutionRecord, FileRecord, MoveFile
+from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
 from deriva_watch.engine.ports import Row
 from deriva_watch.library.connection import sentence
@@ -97,10 +98,10 @@ class Courier:
         reason: tuple[str, bool] | None,
     ) -> None:
         plan, root = self.plans(part), part.root
-        for asset in plan.assets if plan else ():
+        for asset in plan.work if plan else ():
             record = files.get(asset.path)
-            if record and record.state in IN and record.rid:
-                row = self._rows.get((str(record.table), record.rid))
+            if record and record.state in IN and (record.rid or record.rows is not None):
+                row = self._rows.get((str(record.table), record.rid or ""))
                 done = FileUploadState(UploadState.success, "Complete", row)
                 account.results |= {str(root / p): done for p in _paths(asset) if part.has(p)}
             else:
@@ -141,7 +142,9 @@ class Courier:
         return {f.path: f for f in pipeline.journal.files(record.id)} if record else {}
 
 
-def _paths(asset: AssetPlan) -> Iterator[str]:
+def _paths(asset: AssetPlan | RowsPlan) -> Iterator[str]:
+    if isinstance(asset, RowsPlan) and not asset.is_file:
+        return  # records of the workspace
     yield asset.path
     yield from asset.also
 

@@ -31,8 +31,8 @@ class Planned:
     def of(cls, root: Path, plan: Plan, known: Iterable[FileRecord]) -> "Planned":
         """Return what a plan takes, of which the journal knows some."""
         there = {r.path: (r.stamp, r.statement) for r in known if r.state in IN}
-        done = [a.path for a in plan.assets if there.get(a.path) == (a.entry.stamp, a.statement())]
-        sizes = {asset.path: asset.entry.size_bytes for asset in plan.assets}
+        done = [a.path for a in plan.work if there.get(a.path) == (a.entry.stamp, a.statement())]
+        sizes = {asset.path: asset.entry.size_bytes for asset in plan.work}
         return cls(root, sizes, frozenset(done))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from deriva_watch.core.prose import printable
 
 _PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
-_FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "url", "path")
+_FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "rows", "url", "path")
 _STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
 
 
@@ -95,7 +95,7 @@ def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(
-            *(_cell(row[column]) for column in columns), style=_STYLES.get(row.get("state", ""))
+            *(_cell(row.get(column)) for column in columns), style=_STYLES.get(row.get("state", ""))
         )
     return table
 

@@ -1,18 +1,21 @@
 """One transaction: states move by `core.states` alone, and each move leaves a line of history."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from deriva_watch.core.events import Event
 from deriva_watch.core.records import (
     AddFile,
+    BatchRecord,
     Change,
     ExecutionRecord,
     FileRecord,
+    KeepBatch,
     MoveExecution,
     MoveFile,
     NoteExecution,
@@ -28,7 +31,7 @@ from deriva_watch.core.states import (
 )
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
-from deriva_watch.edges.journal.schema import execution, file, history
+from deriva_watch.edges.journal.schema import batch, execution, file, history
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _UNSAID: Final = {"what": None, "why": None, "next": None}
@@ -48,7 +51,8 @@ class Changes:
     def load(self, changes: Sequence[Change]) -> None:
         """Read the rows that *changes* speak of; KeyError where a file is none."""
         files = {change.file_id for change in changes if isinstance(change, MoveFile | NoteFile)}
-        named = {c.execution_id for c in changes if not isinstance(c, MoveFile | NoteFile)}
+        whole = AddFile | MoveExecution | NoteExecution
+        named = {change.execution_id for change in changes if isinstance(change, whole)}
         self._files.load(files)
         self._executions.load(named | {self._files[number].execution_id for number in files})
 
@@ -120,8 +124,16 @@ class Changes:
                 return self._move_execution(change)
             case NoteFile():
                 return self._files.change(change.file_id, change.facts).id
+            case KeepBatch(kept):
+                return self._keep(kept)
             case NoteExecution():
                 return self._executions.change(change.execution_id, change.facts).id
+
+    def _keep(self, kept: BatchRecord) -> int:
+        place = (batch.c.file_id == kept.file_id) & (batch.c.first == kept.first)
+        self._connection.execute(delete(batch).where(place))
+        self._connection.execute(insert(batch), asdict(kept))
+        return kept.file_id
 
     def _move_file(self, change: MoveFile) -> int:
         before = self._files[change.file_id].state

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, Select, func, select
 
-from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
-from deriva_watch.edges.journal.schema import execution, file, history
+from deriva_watch.edges.journal.schema import batch, execution, file, history
 from deriva_watch.edges.journal.trouble import explained
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
+_BATCH: Final = select_records(batch, BatchRecord)
 _HISTORY: Final = select_records(history, HistoryRecord)
 
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
@@ -77,10 +78,21 @@ class Reads:
             found.update(dict(self._rows(query.group_by(file.c.url))))
         return found
 
+    def batches(self, file_id: int, first: int, limit: int) -> list[BatchRecord]:
+        """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
+        query = _BATCH.where(batch.c.file_id == file_id, batch.c.first >= first)
+        rows = self._rows(query.order_by(batch.c.first).limit(limit))
+        return [BatchRecord(*row) for row in rows]
+
     def history(self, execution_id: int) -> list[HistoryRecord]:
         """Return what happened to an execution and its files, in order."""
         query = _HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
         return [HistoryRecord(*row) for row in self._rows(query)]
+
+    def began(self) -> datetime:
+        """Return when the journal learned of its first execution; it must have one."""
+        at: datetime = self._rows(select(func.min(history.c.at)))[0][0]
+        return at
 
     def servers(self) -> list[str]:
         """Return every "host/catalog" that an execution goes to."""

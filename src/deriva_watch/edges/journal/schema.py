@@ -146,6 +146,7 @@ file = Table(
     Column("adopted", Boolean, nullable=False),
     Column("job", JSON(none_as_null=True)),
     Column("names", JSON(none_as_null=True)),
+    Column("rows", BigInteger),
     Column("what", Prose),
     Column("why", Prose),
     Column("next", Prose),

@@ -52,6 +52,7 @@ def file_event(
         sha256=record.sha256,
         url=record.url,
         rid=record.rid,
+        rows=record.rows,
         seconds=seconds,
         what=record.what,
         why=record.why,

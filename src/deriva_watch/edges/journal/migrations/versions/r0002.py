@@ -10,6 +10,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Add them."""
     op.add_column("file", sa.Column("names", sa.JSON))
+    op.add_column("file", sa.Column("rows", sa.BigInteger))
     op.create_table(
         "batch",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),

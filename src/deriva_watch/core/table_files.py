@@ -1,0 +1,160 @@
+"""Rows out of table files: CSV as PostgreSQL reads it, JSON lines, a JSON list.
+
+An unquoted empty field is NULL and a quoted one the empty text, which Python's own reader cannot
+tell apart. Nothing is held but the record at hand, except for JSON lists, which have no lines.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+RECORD_BYTES: Final = 16 * 1024 * 1024  # of one record: an unclosed quote would take the whole file
+LIST_BYTES: Final = 64 * 1024 * 1024  # of a JSON list, which is read as a whole
+_BOM: Final = b"\xef\xbb\xbf"
+_FIELD: Final = re.compile(r'(?:"((?:[^"]+|"")*)"|([^",]*))(,|\Z)')
+
+
+class Format(StrEnum):
+    """How the rows of a file are written."""
+
+    CSV = "csv"
+    JSON = "json"  # one list of objects
+    JSONL = "jsonl"  # an object a line
+    RECORDS = "records"  # no file: feature records of deriva-ml's workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as it is written.
+
+    Attributes:
+        place: Where, for a person: "line 7".
+        cells: Texts or JSON values by column; None is NULL.
+        recorded: Another uploader says that it is in the catalog.
+    """
+
+    place: str
+    cells: Mapping[str, Any]
+    recorded: bool = False
+
+
+class TableFileError(ValueError):
+    """From some place on a file cannot be read as rows."""
+
+    def __init__(self, place: str, why: str) -> None:
+        super().__init__(f"{place}: {why}")
+        self.place, self.why = place, why
+
+
+def csv_header(lines: Iterable[bytes]) -> list[str]:
+    """Return the columns of a CSV file; none where it is empty."""
+    return _header(_records(lines))
+
+
+def csv_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
+    """Return the rows of a CSV file with a header (RFC 4180), as its lines bring them.
+
+    An empty line holds no data and is no row, unless the table has one column: there it is NULL.
+
+    Raises:
+        TableFileError: A record has another number of fields than the header, or cannot be read.
+    """
+    records = _records(lines)
+    header = _header(records)
+    for number, fields in records:
+        if len(fields) != len(header):
+            if fields == [None]:
+                continue
+            why = f"it has {len(fields)} fields, the header {len(header)}"
+            raise TableFileError(f"line {number}", why)
+        yield RawRow(f"line {number}", dict(zip(header, fields, strict=True)))
+
+
+def _header(records: Iterator[tuple[int, list[str | None]]]) -> list[str]:
+    _, names = next(records, (1, []))
+    if None in names or "" in names:
+        raise TableFileError("line 1", "the header has a column without a name")
+    header = [name for name in names if name is not None]
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise TableFileError("line 1", f"the header names {', '.join(twice)} twice")
+    return header
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[tuple[int, list[str | None]]]:
+    """Yield the fields of each record, with the number of the line where it begins."""
+    begun, text, is_open = 0, "", False
+    for number, line in enumerate(lines, 1):
+        part = _decoded(number, line)
+        if not text:
+            begun = number
+        text += part
+        is_open ^= part.count('"') % 2 == 1
+        if is_open:
+            if len(text) > RECORD_BYTES:
+                raise TableFileError(f"line {begun}", "a quoted field does not end")
+            continue
+        yield begun, _fields(begun, text)
+        text = ""
+    if text:
+        raise TableFileError(f"line {begun}", "a quoted field does not end")
+
+
+def _decoded(number: int, line: bytes) -> str:
+    try:
+        return (line.removeprefix(_BOM) if number == 1 else line).decode()
+    except UnicodeDecodeError:
+        raise TableFileError(f"line {number}", "it is not UTF-8") from None
+
+
+def _fields(number: int, text: str) -> list[str | None]:
+    record = text.removesuffix("\n").removesuffix("\r")
+    if '"' not in record:
+        if "\r" in record:
+            why = "a carriage return stands alone; end lines with LF or CRLF"
+            raise TableFileError(f"line {number}", why)
+        return [field or None for field in record.split(",")]
+    fields: list[str | None] = []
+    at, more = 0, ","
+    while more:
+        if (match := _FIELD.match(record, at)) is None:
+            why = "a quote stands inside of an unquoted field, or text behind a quoted one"
+            raise TableFileError(f"line {number}", why)
+        quoted, plain, more = match.groups()
+        fields.append(plain or None if quoted is None else quoted.replace('""', '"'))
+        at = match.end()
+    return fields
+
+
+def jsonl_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
+    """Return the rows of a file with a JSON object a line; empty lines are none."""
+    for number, line in enumerate(lines, 1):
+        text = _decoded(number, line)
+        if text.strip():
+            yield RawRow(f"line {number}", _object(f"line {number}", text))
+
+
+def json_rows(content: bytes) -> Iterator[RawRow]:
+    """Return the rows of a file that is one JSON list of objects."""
+    try:
+        rows = json.loads(content.removeprefix(_BOM) or b"[]")
+    except (ValueError, RecursionError) as error:
+        raise TableFileError("the file", f"it is no valid JSON: {error}") from None
+    if not isinstance(rows, list):
+        raise TableFileError("the file", "it is no list of objects")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise TableFileError(f"row {number}", "it is no object")
+        yield RawRow(f"row {number}", row)
+
+
+def _object(place: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TableFileError(place, f"it is no valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise TableFileError(place, "it is no object")
+    return found
