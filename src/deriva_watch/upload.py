@@ -22,6 +22,7 @@ from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.spec import Spec
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
@@ -156,8 +157,17 @@ def uploading(
         yield OneShot(pipeline)
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The plan of a directory, *root*, and the bulk spec that it was made by."""
+
+    plan: Plan
+    spec: Spec
+    root: str
+
+
 @contextmanager
-def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
+def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
     """Yield what tells the plan of a directory; nothing is written, here or on the server.
 
     It raises RefusedError for a directory that belongs elsewhere.
@@ -166,16 +176,16 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Plan | None]]:
     with connect(settings, source, required=True) as (server, _):
         catalog, intake = Ermrest(server, settings.server.catalog), Intake.of(settings)
         model = _model(catalog)
-        intake.spec(model)
+        spec = intake.spec(model)
 
-        def preview(key: Key) -> Plan | None:
+        def preview(key: Key) -> Preview | None:
             if error := unusable_name(*key):
                 raise error
             seen = intake.look(*key)
             if seen is None:
                 return None
             intake.check_ours(*key, catalog)
-            return intake.plan(*key, seen, model, catalog)
+            return Preview(intake.plan(*key, seen, model, catalog), spec, seen.root)
 
         yield preview
 

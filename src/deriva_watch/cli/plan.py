@@ -1,5 +1,6 @@
 """`deriva-watch plan PATH…`: what would go where, and why not."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,11 @@ import typer
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
 from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.plan import AssetPlan, Plan
+from deriva_watch.core.explain import Miss, misses, outlook
+from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.prose import printable
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.upload import Preview
 
 
 @app.command()
@@ -30,7 +34,7 @@ def plan(
     from deriva_watch.upload import directories, previewing
 
     loaded, keys = settings.load(config), directories(paths)
-    plans: dict[str, Plan] = {}
+    plans: dict[str, Preview] = {}
     refused: dict[str, RefusedError] = {}
     with previewing(loaded) as preview:
         for key in keys:
@@ -49,25 +53,29 @@ def plan(
             print(*map(printable, (trouble.what, trouble.why, trouble.next)), sep="\n  ")
     if refused:
         raise typer.Exit(Exit.REFUSED)
-    matched = any(found.assets for found in plans.values())
+    matched = any(found.plan.assets for found in plans.values())
     raise typer.Exit(Exit.DONE if matched else Exit.NOTHING_MATCHED)
 
 
-def _document(found: Plan) -> dict[str, Any]:
+def _document(found: Preview) -> dict[str, Any]:
     return {
-        "assets": [_asset(asset) for asset in found.assets],
-        "left": [_leftover(left) for left in found.leftovers],
-        "notices": found.notices,
+        "assets": [_asset(asset, found) for asset in found.plan.assets],
+        "left": [_leftover(left, found) for left in found.plan.leftovers],
+        "notices": found.plan.notices,
     }
 
 
-def _asset(asset: AssetPlan) -> dict[str, Any]:
+def _asset(asset: AssetPlan, found: Preview) -> dict[str, Any]:
+    coming = outlook(asset, found.root)
     return {
         "path": asset.path,
         "links": list(asset.also),
         "size_bytes": asset.entry.size_bytes,
         "table": str(asset.table),
         "mapping": asset.match.mapping.number,
+        "groups": asset.match.groups,
+        "object": coming.object_name,
+        "row": coming.row,
         "values": asset.values,
         "types": list(asset.types),
         "description": asset.description,
@@ -75,11 +83,18 @@ def _asset(asset: AssetPlan) -> dict[str, Any]:
     }
 
 
-def _leftover(left: Leftover) -> dict[str, Any]:
-    return {"path": left.path, "because": left.trigger, "why": left.why, "next": left.next}
+def _leftover(left: Leftover, found: Preview) -> dict[str, Any]:
+    told = {"path": left.path, "because": left.trigger, "why": left.why, "next": left.next}
+    return told | {"mappings": [asdict(miss) for miss in _misses(left, found)]}
 
 
-def _print(rid: str, found: Plan) -> None:
+def _misses(left: Leftover, found: Preview) -> list[Miss]:
+    """Return why no mapping took a file, where that is why it is left over."""
+    unmatched = left.trigger is FileTrigger.UNMATCHED
+    return misses(found.spec, f"{found.root}/{left.path}", found.root) if unmatched else []
+
+
+def _print(rid: str, found: Preview) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -89,15 +104,33 @@ def _print(rid: str, found: Plan) -> None:
     table = Table(title=f"execution {rid}", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("file", "becomes", "with"):
         table.add_column(column, overflow="fold")
-    for asset in found.assets:
-        values = {name: value for name, value in asset.values.items() if value is not None}
-        said = ", ".join(f"{name} = {value}" for name, value in values.items())
-        types = f"types {', '.join(asset.types)}" if asset.types else ""
-        cells = (asset.path, f"a row of {asset.table}", "; ".join(filter(None, (said, types))))
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    for left in found.leftovers:
-        cells = (left.path, left.trigger, left.why)
-        table.add_row(*(Text(printable(cell)) for cell in cells), style="red")
+    for asset in found.plan.assets:
+        cells = asset.path, f"a row of {asset.table} (mapping {asset.match.mapping.number})"
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, _said(asset, found))))
+    for left in found.plan.leftovers:
+        cells = left.path, str(left.trigger)
+        said = _nearest(left, found)
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, said)), style="red")
     show(table)
-    for about, why in found.notices.items():
+    for about, why in found.plan.notices.items():
         print(f"note: {printable(f'{about}: {why}')}")
+
+
+def _said(asset: AssetPlan, found: Preview) -> str:
+    """Return what of a file is not the same for all: its object, its metadata, its types."""
+    coming = outlook(asset, found.root)
+    row = coming.row if asset.to_the_letter else asset.values
+    values = ", ".join(f"{name} = {value}" for name, value in row.items() if value is not None)
+    types = f"types {', '.join(asset.types)}" if asset.types else ""
+    stored = f"object {coming.object_name}" if coming.object_name else ""
+    return "; ".join(filter(None, (values, types, stored)))
+
+
+def _nearest(left: Leftover, found: Preview) -> str:
+    """Return why a file is left over; of the mappings that missed it, the one that came nearest."""
+    nearest = next(iter(_misses(left, found)), None)
+    if nearest is None or not nearest.matched:
+        return left.why
+    upto = nearest.matched.removeprefix(found.root) or nearest.matched
+    more = f"mapping {nearest.mapping} ({nearest.target}) comes nearest: its {nearest.key} fits up"
+    return f"{left.why}; {more} to {upto} and then wants {nearest.wants}"
