@@ -91,7 +91,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     with Journal.open(settings.journal.url, emit=emit) as journal:
         depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
         files = Files(depositor, naming, pool, patience, watch)
-        rows = Rows(catalog, store, writer, patience)
+        rows = Rows(catalog, store, journal, writer, patience)
         pipeline = Pipeline(
             settings=settings,
             journal=journal,

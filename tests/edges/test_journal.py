@@ -278,7 +278,9 @@ def test_holders_are_found_among_more_urls_than_one_statement_takes(journal, exe
     journal.commit([NoteFile(number, {"url": f"/hatrac/{number}:1"}) for number in numbers])
     urls = [f"/hatrac/{number}:1" for number in (*numbers, -1)]
 
-    assert journal.holders(urls) == dict(zip(urls, numbers, strict=False))
+    assert journal.holders(urls) == {
+        url: {number} for url, number in zip(urls, numbers, strict=False)
+    }
     assert journal.holders([]) == {}
 
 

@@ -285,7 +285,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, spec=None):
             catalog=catalog,
             uploader=Uploader(
                 files,
-                Rows(catalog, store, writer, patience),
+                Rows(catalog, store, journal, writer, patience),
                 Letter(catalog, writer, files, naming, patience),
                 processors,
                 Tables(catalog, writer, patience, lambda *moves: moved.append(moves)),

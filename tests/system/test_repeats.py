@@ -198,10 +198,8 @@ def test_the_same_file_of_two_subjects_becomes_two_assets(tmp_path, api, config)
     assert name.endswith(".scan.png")
 
 
-def test_metadata_that_is_edited_after_the_upload_is_refused_with_both_values(
-    tmp_path, api, config
-):
-    """Which one is right only a person knows; what the manifest says again is not refused."""
+def test_metadata_that_is_edited_after_the_upload_is_followed(tmp_path, api, config):
+    """The row that we made says it; there is no second one, and no second object."""
     rid = api.execution()
     root = directory(tmp_path, rid)
     with daemon(config) as running:
@@ -211,14 +209,14 @@ def test_metadata_that_is_edited_after_the_upload_is_refused_with_both_values(
         as_uploaded = (root / MANIFEST).read_text()
 
         (root / MANIFEST).write_text(as_uploaded.replace("1-S001", "1-S002"))
-        why = running.wait_for_state(rid, "refused", after=told)["why"]
-        (root / MANIFEST).write_text(as_uploaded)
         running.wait_for_state(rid, "uploaded", after=told)
+        (noticed,) = (e for e in running.events()[told:] if e["event"] == "execution.noticed")
 
-    assert "scan.png" in why
-    assert "'1-S001'" in why
-    assert "'1-S002'" in why
-    assert (api.tables(), api.versions()) == (before, versions)
+    assert "Subject = '1-S001', but now '1-S002'" in noticed["why"]
+    after = api.tables()
+    assert list(moved(before, after).values()) == [{"Subject": ("1-S001", "1-S002")}]
+    assert new_rows(before, after) == {}
+    assert api.versions() == versions
 
 
 MANIFEST = "asset-manifest.json"

@@ -76,15 +76,13 @@ def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tup
     return shared, -added
 
 
-def differences(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    """Return the columns of which *row* has another value than *values* give."""
-    return [
-        column
+def edits(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the *values* given that *row*, which was made of earlier ones, lacks."""
+    return {
+        column: value
         for column, value in values.items()
-        if value is not None
-        and row.get(column) is not None
-        and not same(table.column[column], value, row[column])
-    ]
+        if value is not None and not same(table.column[column], value, row.get(column))
+    }
 
 
 def contradictions(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:

@@ -156,8 +156,8 @@ class Journal(Protocol):
         """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
         ...
 
-    def holders(self, urls: Iterable[str]) -> Mapping[str, int]:
-        """Return which of the object versions a file of this journal holds: URL → file id."""
+    def holders(self, urls: Iterable[str]) -> Mapping[str, frozenset[int]]:
+        """Return which files of this journal hold one of the object versions: URL → file ids."""
         ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deriva_watch.core.adoption import differences
+from deriva_watch.core.adoption import edits
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.model import ML_SCHEMA, TableName
@@ -14,7 +14,7 @@ from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.core.templates import row as spec_row
 from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.patience import Patience
-from deriva_watch.engine.ports import Catalog, ObjectStore, Row
+from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 from deriva_watch.engine.upload import Move, Upload
 from deriva_watch.engine.writer import CatalogWriter, Insertion, Written
 
@@ -27,29 +27,55 @@ class Rows:
 
     catalog: Catalog
     store: ObjectStore
+    journal: Journal
     writer: CatalogWriter
     patience: Patience
 
     # ------------------------------------------------------------------ what is there already
 
-    def refuse_edited(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Refuse files whose metadata is no more what the row that they became says.
+    def follow_edits(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Let the rows that files became say what is said of the files by now.
 
-        The journal knows that row; nothing here changes rows, and a second one would be wrong.
+        The journal knows those rows: a second one would be wrong. A row that we did not make, or
+        that stands for another file as well, is not ours to change.
         """
         known = [path for path in paths if upload.records[path].rid]
         for table, group in _by_table(upload, known).items():
             rids = [upload.records[path].rid for path in group]
             rows = {row["RID"]: row for row in self._rows(table, "RID", rids)}
+            urls = [row["URL"] for row in rows.values()]
+            holders = self.journal.holders(urls)
             for path in group:
-                row, values = rows.get(upload.records[path].rid), upload.assets[path].values
+                row = rows.get(upload.records[path].rid)
                 if not row or not upload.is_about(path, row):
                     continue
-                if odd := differences(upload.model.name_to_table(table), values, row):
-                    said = "; ".join(f"{c} = {row[c]!r}, but now {values[c]!r}" for c in odd)
-                    why = f"row {row['RID']}, which it became, says {said}"
-                    then = "Correct the row, or what is said of the file, whichever is wrong."
-                    upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
+                others = holders.get(row["URL"], frozenset()) - {upload.records[path].id}
+                self._follow(upload, path, row, shared=bool(others))
+
+    def _follow(self, upload: Upload, path: str, row: Row, *, shared: bool) -> None:
+        asset, adopted = upload.assets[path], upload.records[path].adopted
+        new = edits(upload.model.name_to_table(asset.table), asset.values, row)
+        if adopted or shared:  # its NULL is no statement about this file
+            new = {column: value for column, value in new.items() if row[column] is not None}
+        if not new:
+            return
+        said = "; ".join(f"{c} = {row[c]!r}, but now {value!r}" for c, value in new.items())
+        why = f"row {row['RID']}, which it became, says {said}"
+        try:
+            if adopted or shared:
+                whose = "another file as well" if shared else "what another uploader brought in"
+                raise RefusedError(path, f"the row stands for {whose}", "")  # noqa: TRY301
+            old = {"RID": row["RID"]} | {column: row[column] for column in new}
+            self.patience(
+                f"PUT {asset.table}",
+                lambda: self.writer.run(lambda: self.catalog.replace(asset.table, old, new)),
+            )
+        except RefusedError as error:
+            then = "Correct the row, or what is said of the file, whichever is wrong."
+            why = f"{why}; {error.why}"
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
+        else:
+            upload.notice(path, f"{why}: the row was updated")
 
     def settle_foreign(self, upload: Upload, paths: Sequence[str]) -> None:
         """Believe another uploader's word that it recorded a file, once its row says so too."""

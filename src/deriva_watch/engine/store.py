@@ -148,7 +148,7 @@ class Depositor:
             return self._may_serve(there, asset, record, same=same)
         if not same:
             return False
-        if self.journal.holders([there.url]).get(there.url, record.id) != record.id:
+        if min(self.journal.holders([there.url]).get(there.url, {record.id})) != record.id:
             return False
         rows = self.patience(
             "GET rows by URL", lambda: self.catalog.rows_with(asset.table, "URL", [there.url])

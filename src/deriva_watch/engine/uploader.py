@@ -49,7 +49,7 @@ class Uploader:
             self.files.hash(upload, upload.standing(part, FileState.FOUND))
             by_letter = [path for path in part if upload.assets[path].to_the_letter]
             by_content = [path for path in part if not upload.assets[path].to_the_letter]
-            self.rows.refuse_edited(upload, upload.standing(by_content, FileState.HASHED))
+            self.rows.follow_edits(upload, upload.standing(by_content, FileState.HASHED))
             self.rows.settle_foreign(upload, upload.standing(by_content, FileState.HASHED))
             self._bring(upload, by_content)
             self.letter.bring(upload, by_letter)

@@ -1,5 +1,6 @@
 """Every question that is asked of the journal; the answers are values of `core.records`."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -68,15 +69,17 @@ class Reads:
         query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
         return [FileRecord(*row) for row in self._rows(query)]
 
-    def holders(self, urls: Iterable[str]) -> dict[str, int]:
-        """Return which of the object versions a file of this journal holds: URL → file id."""
+    def holders(self, urls: Iterable[str]) -> dict[str, frozenset[int]]:
+        """Return which files of this journal hold one of the object versions: URL → file ids."""
         asked = list(urls)
-        found: dict[str, int] = {}
+        found: defaultdict[str, set[int]] = defaultdict(set)
         for start in range(0, len(asked), LIST_LENGTH):
             part = asked[start : start + LIST_LENGTH]
-            query = select(file.c.url, func.min(file.c.id)).where(file.c.url.in_(part))
-            found.update(dict(self._rows(query.group_by(file.c.url))))
-        return found
+            for url, number in self._rows(
+                select(file.c.url, file.c.id).where(file.c.url.in_(part))
+            ):
+                found[url].add(number)
+        return {url: frozenset(numbers) for url, numbers in found.items()}
 
     def batches(self, file_id: int, first: int, limit: int) -> list[BatchRecord]:
         """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
