@@ -1,8 +1,11 @@
 """`import deriva_watch` gives every name, and costs nothing until one is used."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +55,43 @@ def test_the_names_are_all_of_the_design():
 def test_another_name_is_no_attribute():
     with pytest.raises(AttributeError, match="no attribute 'upload_everything'"):
         _ = deriva_watch.upload_everything
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        (
+            "upload_directory",
+            {
+                "progress_callback": None,
+                "max_retries": 3,
+                "retry_delay": 5.0,
+                "timeout": None,
+                "chunk_size": None,
+            },
+        ),
+        ("asset_table_upload_spec", {"chunk_size": None}),
+        ("bulk_upload_configuration", {"chunk_size": None}),
+        ("upload_asset", {}),
+    ],
+)
+def test_the_defaults_are_those_of_the_original_utilities(name, parameters):
+    first = {
+        "upload_directory": ["model", "directory"],
+        "asset_table_upload_spec": ["model", "asset_table"],
+        "bulk_upload_configuration": ["model"],
+        "upload_asset": ["model", "file", "table", "kwargs"],
+    }
+    found = inspect.signature(getattr(deriva_watch, name)).parameters
+
+    assert list(found) == [*first[name], *parameters]
+    assert {key: found[key].default for key in parameters} == parameters
+
+
+def test_the_readme_has_a_line_on_every_name():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    table = readme.partition("## As a library")[2].partition("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    named = {name for line in lines for name in re.findall(r"`(\w+)", line.split(" | ")[0])}
+
+    assert named == set(deriva_watch.__all__)
