@@ -25,7 +25,7 @@ class FileUploadState:
     Attributes:
         state: `UploadState.success`; a file that failed raises instead.
         status: The same for a person.
-        result: The catalog's row of an asset.
+        result: The catalog's row of an asset; of a file of rows `{"table": …, "rows": <number>}`.
     """
 
     state: UploadState

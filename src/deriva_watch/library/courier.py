@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.errors import ServerAwayError, TransientError, TroubleError
@@ -101,13 +101,18 @@ class Courier:
         for asset in plan.work if plan else ():
             record = files.get(asset.path)
             if record and record.state in IN and (record.rid or record.rows is not None):
-                row = self._rows.get((str(record.table), record.rid or ""))
-                done = FileUploadState(UploadState.success, "Complete", row)
+                done = FileUploadState(UploadState.success, "Complete", self._result(record))
                 account.results |= {str(root / p): done for p in _paths(asset) if part.has(p)}
             else:
                 account.failures.append(_failure(root / asset.path, record, reason))
         for left in plan.leftovers if plan else ():
             _leave(account, left, root)
+
+    def _result(self, record: FileRecord) -> dict[str, Any] | None:
+        """Return the row of an asset; of a file of rows, where they went and how many they are."""
+        if record.rid:
+            return self._rows.get((str(record.table), record.rid))
+        return {"table": record.table, "rows": record.rows}
 
     def _forget_deleted(self, part: Part) -> None:
         """Begin anew with files whose row somebody has taken out of the catalog."""

@@ -54,7 +54,7 @@ def upload_directory(  # noqa: PLR0913, PLR0917  # the parameters of the origina
 
     Returns:
         What became of every file that was taken, by absolute path; `result` of an asset is its
-        row in the catalog.
+        row in the catalog, of a file of rows `{"table": …, "rows": <number>}`.
 
     Raises:
         DerivaMLException: Something is not in; it names every such file and why. The others are
