@@ -1,6 +1,11 @@
 """`deriva-watch spec`: the bulk specification in force."""
 
-from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
+import sys
+
+import typer
+
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
+from deriva_watch.core.prose import printable
 
 
 @app.command()
@@ -15,5 +20,8 @@ def spec(config: ConfigOption = None, as_json: JsonOption = False) -> None:  # n
 
     document, problem = specification(settings.load(config))
     print_json(document)
-    if problem:
-        raise problem
+    if problem:  # beside the document, which programs read
+        print(
+            *map(printable, (problem.what, problem.why, problem.next)), sep="\n  ", file=sys.stderr
+        )
+        raise typer.Exit(Exit.REFUSED)
