@@ -77,6 +77,14 @@ def test_it_runs_in_another_thread(model, images, file):
     assert found[0]["Filename"] == file.name
 
 
+def test_a_file_in_an_execution_directory_is_a_file_like_others(model, images, file, tmp_path):
+    folder = tmp_path / "deriva-ml/execution/4-A/asset/demo/Image"
+    folder.mkdir(parents=True)
+    moved = file.rename(folder / file.name)
+
+    assert upload_asset(model, moved, images, Subject="1-S001")["Filename"] == file.name
+
+
 def test_a_link_goes_by_its_own_name(model, images, file, tmp_path):
     link = tmp_path / "linked.png"
     link.symlink_to(file)

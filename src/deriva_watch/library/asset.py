@@ -60,7 +60,8 @@ def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> d
 def _upload(
     target: Target, path: Path, table: TableName, said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    base, part, stop = Intake.of(target.settings), Part(path.parent, LOOSE), threading.Event()
+    base, stop = Intake.of(target.settings), threading.Event()
+    part = Part(path.parent, LOOSE, named=True)
     intake = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
     with (
         explained(str(path)),

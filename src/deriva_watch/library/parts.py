@@ -16,11 +16,13 @@ class Part:
     Attributes:
         prefix, rid: The execution, or the tables outside any; or a folder that is neither.
         below: Only the files below this folder of it; "": all of them.
+        named: Its files were named one by one: they belong to it wherever they lie.
     """
 
     prefix: Path
     rid: str
     below: str = ""
+    named: bool = False
 
     @property
     def root(self) -> Path:
@@ -29,6 +31,8 @@ class Part:
 
     def has(self, path: str) -> bool:
         """Tell whether a file belongs to it, by its path below its root."""
+        if self.named:
+            return True
         if self.rid == LOOSE:  # what lies in an execution goes the way of that execution
             return home(f"{self.prefix}/{path}") is None
         return not self.below or path.startswith(f"{self.below}/")
