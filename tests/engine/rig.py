@@ -235,18 +235,17 @@ class Rig:
         return [event for event in self.events if event.name == name]
 
 
-def _settings(folder, ready, chunk_bytes, spec):
+def _settings(folder, ready, chunk_bytes, sections):
     """Return settings for a prefix and a journal below *folder*."""
     given = {
         "server": {"host": ready["host"], "catalog": ready["catalog"], "protocol": "http"},
         "watch": [{"prefix": folder / "data"}],
         "transfer": {"chunk_bytes": chunk_bytes, "connections": 4},
         "retry": {"initial_s": 0.01, "max_s": 0.05},
-        "spec": spec or {},
         "journal": {"url": _journal(folder)},
     }
     (folder / "state").mkdir(parents=True, exist_ok=True)
-    return Settings(**given)
+    return Settings(**given, **{name: value or {} for name, value in sections.items()})
 
 
 def _journal(folder):
@@ -254,10 +253,10 @@ def _journal(folder):
 
 
 @contextmanager
-def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, spec=None):
-    """Put the parts together, as the daemon does, on the journal of a lab; *spec* is `[spec]`."""
+def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
+    """Put the parts together, as the daemon does; *sections* are further settings."""
     ready, power = lab.ready, power or Power()
-    settings = _settings(lab.folder, ready, chunk_bytes, spec)
+    settings = _settings(lab.folder, ready, chunk_bytes, sections)
     events, moved, stop = [], [], threading.Event()
     patience = Patience(events.append, ready["host"], stop, BRISK)
     with ExitStack() as stack:

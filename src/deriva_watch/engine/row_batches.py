@@ -86,6 +86,8 @@ class Sender:
             return None
 
     def _values(self, row: RawRow) -> Row:
+        if row.recorded:
+            return {}  # nothing of it is sent
         values = self.plan.values(row)
         for column, table in self.plan.assets.items():
             if (value := values.get(column)) is not None:

@@ -3,8 +3,10 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
+from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.table_files import (
     LIST_BYTES,
@@ -66,3 +68,39 @@ def _lines(body: BinaryIO) -> Iterator[bytes]:
         if len(line) > RECORD_BYTES:
             raise TableFileError(f"line {number}", f"it is longer than {RECORD_BYTES >> 20} MiB")
         yield line
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What lies in a file of rows, before anything is sent.
+
+    Attributes:
+        rows: How many rows can be sent, as far as their values tell.
+        bad: How many cannot.
+        problem: The first of these, or why the file cannot be read on; None where all is well.
+    """
+
+    rows: int
+    bad: int = 0
+    problem: str | None = None
+
+
+def count(disk: Disk, plan: RowsPlan) -> Count:
+    """Read a file of rows to its end, and look at every value."""
+    rows, bad, problem = 0, 0, None
+    try:
+        with opened(disk, plan) as body:
+            plan.check_columns(columns_in(plan, body))
+            for row in rows_in(plan, body):
+                try:
+                    plan.values(row)
+                    rows += 1
+                except ValueError as error:
+                    bad, problem = bad + 1, problem or f"{row.place}: {error}"
+    except TableFileError as error:
+        bad, problem = bad + 1, problem or str(error)
+    except RefusedError as error:
+        problem = error.why
+    except (OSError, FileChangedError):
+        problem = "it cannot be read, or it changed meanwhile"
+    return Count(rows, bad, problem)
