@@ -26,7 +26,9 @@ def test_tables_arrive_whether_they_belong_to_an_execution_or_to_none(tmp_path, 
     write_files(prefix / "deriva-ml/execution" / rid, {f"table/{SUBJECT}": f"Name\nin {rid}\n"})
     with daemon(config) as running:
         running.wait_for_state(rid, "uploaded")
-        write_files(prefix / TABLES, {SUBJECT: f"Name\nout {rid}\n", VISITS: visit()})
+        assert running.stop() == 143
+    write_files(prefix / TABLES, {SUBJECT: f"Name\nout {rid}\n", VISITS: visit()})
+    with daemon(config) as running:  # a running one looks for new folders now and then
         running.wait_for_state(TABLES, "uploaded")
         assert running.stop() == 143
 
