@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Catalog, Emit
+from deriva_watch.engine.row_source import Count, count
 from deriva_watch.intake import Intake, execution_names, unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
@@ -159,11 +160,15 @@ def uploading(
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The plan of a directory, *root*, and the bulk spec that it was made by."""
+    """The plan of a directory, *root*, and the bulk spec that it was made by.
+
+    *rows* says what lies in its files of rows, by path.
+    """
 
     plan: Plan
     spec: Spec
     root: str
+    rows: Mapping[str, Count]
 
 
 @contextmanager
@@ -185,7 +190,9 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
             if seen is None:
                 return None
             intake.check_ours(*key, catalog)
-            return Preview(intake.plan(*key, seen, model, catalog), spec, seen.root)
+            plan, disk = intake.plan(*key, seen, model, catalog), intake.directory(*key)
+            rows = {each.path: count(disk, each) for each in plan.rows}
+            return Preview(plan, spec, seen.root, rows)
 
         yield preview
 

@@ -138,6 +138,29 @@ def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, ap
     assert {"event", "about", "fields"} <= documents[5][0].keys()
 
 
+def test_plan_tells_how_many_rows_go_where_and_the_first_that_cannot(tmp_path, config, api):
+    rid = api.execution()
+    visits = "Subject,Observation_Date\n1-S001,2026-02-02\n1-S001,soon\n1-S001,2026-02-03\n"
+    folder = "table/demo/Observation"
+    root = drop(tmp_path, rid, {f"{folder}/Observation.csv": visits})
+
+    told = run("plan", root, "--json", "--config", config)
+    text = run("plan", root, "--config", config)
+
+    assert told.returncode == text.returncode == 0
+    assert json.loads(told.stdout)[rid]["rows"] == [
+        {
+            "path": f"{folder}/Observation.csv",
+            "table": "demo:Observation",
+            "rows": 2,
+            "bad": 1,
+            "problem": "line 3: 'soon' is no date for column Observation_Date",
+        }
+    ]
+    assert "2 rows of demo:Observation" in text.stdout
+    assert "line 3" in text.stdout
+
+
 def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api, tell):
     """No name of a file reaches the terminal as a command, or breaks a line."""
     rid = api.execution()

@@ -53,13 +53,17 @@ def plan(
             print(*map(printable, (trouble.what, trouble.why, trouble.next)), sep="\n  ")
     if refused:
         raise typer.Exit(Exit.REFUSED)
-    matched = any(found.plan.assets for found in plans.values())
+    matched = any(found.plan.work for found in plans.values())
     raise typer.Exit(Exit.DONE if matched else Exit.NOTHING_MATCHED)
 
 
 def _document(found: Preview) -> dict[str, Any]:
     return {
         "assets": [_asset(asset, found) for asset in found.plan.assets],
+        "rows": [
+            {"path": each.path, "table": str(each.table), **asdict(found.rows[each.path])}
+            for each in found.plan.rows
+        ],
         "left": [_leftover(left, found) for left in found.plan.leftovers],
         "notices": found.plan.notices,
     }
@@ -107,6 +111,12 @@ def _print(rid: str, found: Preview) -> None:
     for asset in found.plan.assets:
         cells = asset.path, f"a row of {asset.table} (mapping {asset.match.mapping.number})"
         table.add_row(*(Text(printable(cell)) for cell in (*cells, _said(asset, found))))
+    for each in found.plan.rows:
+        told = found.rows[each.path]
+        cells = each.path, f"{told.rows} rows of {each.table}"
+        style = "red" if told.problem else None
+        why = f"{told.bad} cannot be: {told.problem}" if told.bad else told.problem or ""
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, why)), style=style)
     for left in found.plan.leftovers:
         cells = left.path, str(left.trigger)
         said = _nearest(left, found)
