@@ -21,6 +21,21 @@ def bag_of(match: Match, root: str, path: str) -> str | None:
     return given.removeprefix(f"{root}/") if given.startswith(f"{root}/") else None
 
 
+def spoilt(folder: str, seen: Observation) -> str | None:
+    """Return what below *folder* cannot be put into a bag, which would be without it, or None."""
+    problems = (
+        f"{path}: {entry.problem}"
+        for path, entry in seen.entries.items()
+        if path.startswith(f"{folder}/") and entry.kind is Kind.UNUSABLE
+    )
+    unlisted = (
+        f"{path}: {why}"
+        for path, why in seen.unreadable.items()
+        if f"{path}/".startswith(f"{folder}/")
+    )
+    return next(problems, None) or next(unlisted, None)
+
+
 def bagged(asset: AssetPlan, folder: str, paths: Sequence[str], seen: Observation) -> AssetPlan:
     """Return *asset*, of one file, as that of the whole directory *folder*.
 
@@ -39,7 +54,7 @@ def _stamped(folder: str, members: Sequence[Entry]) -> Entry:
     """Return an entry for a directory, whose stamp moves whenever that of one of *members* does."""
     state = hashlib.sha256()
     for entry in members:
-        state.update(f"{entry.path}\0{entry.stamp}\n".encode())
+        state.update(f"{entry.path}\0{entry.stamp}\n".encode(errors="surrogateescape"))
     return Entry(
         path=folder,
         size_bytes=sum(entry.size_bytes for entry in members),

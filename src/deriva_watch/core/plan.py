@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from deriva_watch.core.agreement import Contradiction, checked_values, merge
 from deriva_watch.core.asset_plan import AssetPlan
-from deriva_watch.core.bags import bag_of, bagged
+from deriva_watch.core.bags import bag_of, bagged, spoilt
 from deriva_watch.core.candidates import (
     MEND_SPEC,
     Candidate,
@@ -121,12 +121,15 @@ def _bag(
 ) -> Iterator[AssetPlan | Leftover]:
     """Make one asset of a directory, or say of each file in it why that cannot be."""
     made = _asset(members[:1], said, rules, lone=False)
-    if folder and isinstance(made, AssetPlan):
+    spoil = spoilt(folder, seen) if folder else None
+    if folder and isinstance(made, AssetPlan) and not spoil:
         yield bagged(made, folder, [each.entry.path for each in members], seen)
         return
     why, then = "the bag would be the whole directory, or lie outside of it", MEND_SPEC
     if isinstance(made, Leftover):
         why, then = made.why, made.next
+    elif spoil:
+        why, then = f"its bag would not be whole: {spoil}", "Replace or remove that, then retry."
     yield from (refused(each.entry, why, then) for each in members)
 
 
