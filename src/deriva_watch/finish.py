@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
-from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
+from deriva_watch.core.layout import LOOSE, MANIFEST, called, is_execution
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import FileRecord
@@ -170,7 +170,7 @@ class Finisher:
         try:
             kept = receipts.write_receipt(folder, self.server, execution.rid, receipt)
         except OSError as error:
-            what = f"cannot write the receipt of execution {execution.rid}"
+            what = f"cannot write the receipt of {called(execution.rid)}"
             then = f"See to {folder} (room, rights); it is tried again by itself."
             raise TransientError(what, f"{error.strerror}: {error.filename}", then) from error
         try:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.errors import RefusedError, SettingsError
-from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, is_execution, place
+from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, called, is_execution, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.plan import Plan, make_plan
@@ -267,7 +267,7 @@ def _text(directory: Directory, entry: Entry) -> str | _Unreadable:
 
 def _not_ours(rid: str, why: str) -> RefusedError:
     return RefusedError(
-        what=f"execution {rid} is not uploaded" if is_execution(rid) else f"{rid} is not uploaded",
+        what=f"{called(rid)} is not uploaded",
         why=why,
         next=f"If it does belong here: `deriva-watch retry {rid} --this-catalog`.",
     )

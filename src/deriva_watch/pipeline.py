@@ -21,7 +21,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
-from deriva_watch.core.layout import TABLES
+from deriva_watch.core.layout import TABLES, called
 from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -91,7 +91,7 @@ class Pipeline:
             step = self._deferred(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
             text = traceback.format_exc()
-            where = f"upload of execution {record.rid}"
+            where = f"upload of {called(record.rid)}"
             self.emit(Crashed(where=where, why=repr(error), traceback=text))
             why = f"a bug of deriva-watch: {error!r}"
             step = self._deferred(record, TransientError(f"the {where} failed", why))
@@ -206,11 +206,11 @@ def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | No
     if refused:
         first = min(refused, key=lambda record: record.path)
         return RefusedError(
-            what=f"{len(refused)} of {len(files)} files of execution {rid} are refused",
+            what=f"{len(refused)} of {len(files)} files of {called(rid)} are refused",
             why=f"{first.path}: {first.why}",
             next=f"{first.next} `deriva-watch show {rid}` lists them all.",
         )
-    what = f"nothing of execution {rid} is uploaded"
+    what = f"nothing of {called(rid)} is uploaded"
     if unmatched and not plan.work:
         return RefusedError(
             what=what,

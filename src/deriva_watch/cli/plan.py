@@ -10,6 +10,7 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_documen
 from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.explain import Miss, misses, outlook
+from deriva_watch.core.layout import called
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.prose import printable
 from deriva_watch.core.states import FileTrigger
@@ -105,7 +106,7 @@ def _print(rid: str, found: Preview) -> None:
 
     from deriva_watch.status import show
 
-    table = Table(title=f"execution {rid}", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=called(rid), title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("file", "becomes", "with"):
         table.add_column(column, overflow="fold")
     for asset in found.plan.assets:

@@ -53,6 +53,11 @@ def home(path: str) -> Home | None:
     return Home(found["prefix"] or "/", found["rid"] or TABLES, found["below"] or "")
 
 
+def called(rid: str) -> str:
+    """Return what a sentence calls the directory that a journal's *rid* names."""
+    return f"execution {rid}" if is_execution(rid) else {LOOSE: "the folder"}.get(rid, rid)
+
+
 class Shape(StrEnum):
     """The role a file plays because of where it lies."""
 
