@@ -11,7 +11,7 @@ from deriva_watch.core.mapping import AssetMapping, Match
 from deriva_watch.core.names import RESERVED
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.spec import Spec
-from deriva_watch.core.spec_reading import fields
+from deriva_watch.core.spec_keys import fields
 from deriva_watch.core.templates import environment, object_name, row
 
 _OPEN: Final = "open0{}0open"  # stands for a name whose value is not known yet; always plain

@@ -15,7 +15,7 @@ from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.names import ENCODED, RESERVED
 from deriva_watch.core.queries import Answer, answer
 from deriva_watch.core.spec import Spec, unusable
-from deriva_watch.core.spec_reading import fields, near
+from deriva_watch.core.spec_keys import fields, near
 
 SPEAKS: Final = "1.7.12"  # the version of deriva-py whose specs we follow
 # These can neither read nor change what the path and the spec do not say already.
