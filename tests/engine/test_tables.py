@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from deriva_watch.core.errors import RefusedError
 from deriva_watch.engine import tables
+from engine.rig import instead
 
 SUBJECTS = "table/demo/Subject/Subject.csv"  # rows have a key, Name
 VISITS = "table/demo/Observation/Observation.csv"  # rows have none
@@ -233,3 +235,29 @@ def test_tables_that_others_refer_to_go_first(lab, fresh):
 
     tables_sent = [str(call.arguments[0]) for call in rig.power.calls("catalog.insert")]
     assert tables_sent == ["demo:Subject", "demo:Observation"]
+
+
+def test_a_large_file_goes_in_batches_and_tells_how_far_it_is(lab):
+    """Ten thousand rows; `make bench` has a million of them."""
+    content = dated(lab, *["2026-02-02"] * 10_000)
+    record, rig = lab.upload({VISITS: content})
+
+    assert record.state == "uploaded", record.why
+    assert len(mine(lab)) == 10_000
+    sizes = [len(call.arguments[1]) for call in rig.power.calls("catalog.insert")]
+    assert (len(sizes), max(sizes)) == (10, 1000)
+    sent = [count for path, phase, count in rig.moved if (path, phase) == (VISITS, "send")]
+    assert sum(sent) == len(content)
+    assert len(sent) == 10
+
+
+def test_a_table_that_we_may_not_write_to_is_asked_once(lab):
+    """Not once for each row."""
+    with lab.rigged("writer") as rig:
+        no = RefusedError("cannot insert", "you may not (403)", "Ask for the right.", 403)
+        rig.catalog.then["insert"] = [instead(no)] * 100
+        lab.write({VISITS: dated(lab, *["2026-02-02"] * 64)})
+        assert rig.upload().state == "refused"
+
+    assert rig.power.names.count("catalog.insert") == 1
+    assert "you may not" in why(lab, VISITS)

@@ -78,6 +78,7 @@ class Written:
 
 
 _FORBIDDEN: Final = 403
+_NOT_LEASED: Final = "non-leased"  # so ERMrest says it
 _ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch
 _CONTENT: Final = ("MD5", "Filename", "Length")
 
@@ -258,8 +259,12 @@ class _Job:
 
 
 def _is_for_one(error: RefusedError, *, given: bool) -> bool:
-    """Tell whether a single row can be why its batch is refused; a 403 is for all without RIDs."""
-    return error.status in _ONE_BAD_ROW or (given and error.status == _FORBIDDEN)
+    """Tell whether a single row can be why its batch is refused.
+
+    A 403 is for all of them, unless it is the RID of one that is not leased to us.
+    """
+    not_leased = given and error.status == _FORBIDDEN and _NOT_LEASED in error.why
+    return error.status in _ONE_BAD_ROW or not_leased
 
 
 def _values(row: Row, columns: Iterable[str]) -> _Identity:
