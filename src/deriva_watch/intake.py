@@ -5,18 +5,20 @@ upload alike.
 """
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Final
 
-from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, called, is_execution, place
+from deriva_watch.core.metadata_order import Reference, read_columns
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.path_metadata import questions
 from deriva_watch.core.plan import Plan, make_plan
+from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
 from deriva_watch.core.spec import Spec
 from deriva_watch.edges import scanner, workspace
@@ -25,6 +27,7 @@ from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.settings import Settings
 
+_SAYING: Final = (Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS)
 _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalog differs more
 
 
@@ -124,11 +127,12 @@ class Intake:
             return Sources()
         directory = self.directory(prefix, rid)
         types: dict[TableName, dict[str, tuple[str, ...]]] = {}
+        columns: dict[TableName, tuple[str, ...]] = {}
         notices: dict[str, str] = {}
         manifest: Manifest | None = None
         for path, entry in seen.entries.items():
             where = place(path)
-            if where is None or where.shape not in (Shape.MANIFEST, Shape.ASSET_TYPES):
+            if where is None or where.shape not in _SAYING:
                 continue
             text = _text(directory, entry)
             if where.shape is Shape.MANIFEST:
@@ -140,6 +144,13 @@ class Intake:
                 notices |= {f"{MANIFEST} {k}".strip(): v for k, v in manifest.problems.items()}
             elif isinstance(text, _Unreadable):
                 notices[path] = text.why
+            elif where.shape is Shape.COLUMNS:
+                try:
+                    columns[TableName(where.part["schema"], where.part["table"])] = read_columns(
+                        text
+                    )
+                except ValueError as error:
+                    notices[path] = str(error)
             else:
                 table = TableName(where.part["schema"], where.part["table"])
                 types[table], problems = read_types(text)
@@ -151,7 +162,7 @@ class Intake:
         if ours and (left := ours.pending_rows(rid)):
             why = f"{left} are not in the catalog; only assets and features of it are uploaded"
             notices["pending rows of deriva-ml's workspace"] = why
-        return Sources(manifest, assets, types, notices, features)
+        return Sources(manifest, assets, types, notices, features, columns)
 
     def spec(self, model: CatalogModel) -> Spec:
         """Return the bulk spec in force; UnusableSpecError where there is none to use."""
@@ -175,8 +186,13 @@ class Intake:
             execution=rid if is_execution(rid) else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
+            metadata_in_order=self.settings.files.metadata_order == "sorted",
         )
-        return make_plan(seen, self.said(prefix, rid, seen, insisted=insisted), rules)
+        said = self.said(prefix, rid, seen, insisted=insisted)
+        asked = questions(seen, said, rules)
+        found = {each: _found(catalog, each, values) for each, values in asked.items() if values}
+        known = {each: values for each, values in found.items() if values is not None}
+        return make_plan(seen, said, replace(rules, known=known))
 
     def workspace(self, prefix: Path, rid: str, *, insisted: bool = False) -> Workspace | None:
         """Return deriva-ml's workspace that lists the execution, or None.
@@ -246,6 +262,15 @@ class Intake:
             next="Rename the directory to the RID of its Execution; or make one with this RID, "
             f"then `deriva-watch retry {quote(rid)}`.",
         )
+
+
+def _found(catalog: Catalog, where: Reference, values: set[str]) -> frozenset[str] | None:
+    """Return those of *values* that a column has; None where we may not know."""
+    try:
+        rows = catalog.rows_with(where.table, where.column, sorted(values))
+    except RefusedError:
+        return None
+    return frozenset(str(row[where.column]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

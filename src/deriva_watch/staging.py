@@ -7,11 +7,13 @@ calls them. What they refuse they refuse before anything is created.
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final, Protocol
 
 from deriva_watch.core.bulk_spec import TableLike
 from deriva_watch.core.errors import DerivaMLException
-from deriva_watch.core.layout import MANIFEST, ROOT, Shape, place
+from deriva_watch.core.layout import COLUMNS, MANIFEST, ROOT, Shape, place
+from deriva_watch.core.metadata_order import columns_text
 from deriva_watch.core.model import ASSET_COLUMNS, SYSTEM_COLUMNS
 from deriva_watch.core.values import segment_from
 
@@ -109,8 +111,9 @@ def asset_file_path(
     """Return the path at which a file becomes an asset with that metadata; create its directory.
 
     There is a directory for every metadata column of the table, in the order of their names, as
-    the bulk spec reads them. A value that is not given is NULL; what cannot stand in a path is
-    percent-encoded, so that every text arrives as it is.
+    the bulk spec reads them; `.columns.json` beside them says so. A value that is not
+    given is NULL; what cannot stand in a path is percent-encoded, so that every text arrives as it
+    is.
 
     Args:
         prefix: The folder that holds `deriva-ml/`.
@@ -130,14 +133,15 @@ def asset_file_path(
             f"metadata {_listed(given)} does not fit {asset_table.name}: "
             f"its metadata columns are {_listed(columns)}"
         )
-    directory = _execution(prefix, exec_rid).joinpath(
-        "asset",
-        _segment(asset_table.schema.name),
-        _segment(asset_table.name),
-        *(_value_segment(column, given.get(column)) for column in sorted(columns)),
-    )
+    order = sorted(columns)
+    schema, table = _segment(asset_table.schema.name), _segment(asset_table.name)
+    folder = _execution(prefix, exec_rid) / "asset" / schema / table
+    segments = [_value_segment(column, given.get(column)) for column in order]
     name = _segment(file_name)
-    return _made(directory) / name
+    directory = _made(folder.joinpath(*segments))
+    if order and not (folder / COLUMNS).exists():
+        _leave_word(folder / COLUMNS, order)
+    return directory / name
 
 
 def asset_type_path(prefix: Path | str, exec_rid: str, asset_table: TableLike) -> Path:
@@ -170,6 +174,16 @@ def _execution(prefix: Path | str, exec_rid: str) -> Path:
 def _made(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+def _leave_word(path: Path, columns: list[str]) -> None:
+    """Tell the order of the directories beside *path*, as a whole or not at all."""
+    with NamedTemporaryFile(  # its name is one that nobody uploads
+        "w", dir=path.parent, prefix=".", suffix=".tmp", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(columns_text(columns))
+    Path(file.name).chmod(0o644)  # not the writer's alone: the daemon may be another user
+    Path(file.name).replace(path)
 
 
 def _segment(name: str) -> str:

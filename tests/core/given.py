@@ -9,10 +9,12 @@ from zlib import crc32
 from hypothesis import HealthCheck, settings
 
 from deriva_watch.core.bulk_spec import bulk_upload_configuration
-from deriva_watch.core.candidates import Leftover, Rules, Sources
+from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.metadata_order import Reference
 from deriva_watch.core.model import CatalogModel, Column, Schema, Table, TableName, read_model
 from deriva_watch.core.observation import Entry, Observation
 from deriva_watch.core.plan import AssetPlan, Plan, make_plan
+from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Manifest, Statement
 from deriva_watch.core.spec import Match, Spec
 
@@ -34,8 +36,17 @@ NAMES: Final = [
 
 RID: Final = "4-AB2C"
 ROOT: Final = f"/data/deriva-ml/execution/{RID}"
+KNOWN: Final = {  # the catalog's rows that paths may name
+    Reference(TableName("demo", "Subject"), "RID"): frozenset({"4T6"}),
+    Reference(TableName("demo", "Observation"), "RID"): frozenset({"4TE", "a/b"}),
+}
 RULES: Final = Rules(
-    MODEL, SPEC, RID, frozenset({"Image", "Model_File", "Thumb Nail"}), frozenset({".complete"})
+    MODEL,
+    SPEC,
+    RID,
+    frozenset({"Image", "Model_File", "Thumb Nail"}),
+    frozenset({".complete"}),
+    known=KNOWN,
 )
 
 # The first text that Hypothesis draws on a machine costs seconds; disks and neighbours are slow.

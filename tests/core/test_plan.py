@@ -20,8 +20,8 @@ from core.given import (
     planned,
     workspace,
 )
-from deriva_watch.core.candidates import Rules, Sources
 from deriva_watch.core.model import TableName
+from deriva_watch.core.rules import Rules, Sources
 
 # ---------------------------------------------------------------- every layout makes assets
 

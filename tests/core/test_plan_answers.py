@@ -15,10 +15,10 @@ from core.given import (
     patient,
 )
 from deriva_watch.core.bulk_spec import bulk_upload_configuration
-from deriva_watch.core.candidates import Sources
 from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.observation import Entry, Kind
 from deriva_watch.core.plan import make_plan
+from deriva_watch.core.rules import Sources
 from deriva_watch.core.sources import Manifest, Statement
 
 _FOLDERS = [

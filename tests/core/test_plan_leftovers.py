@@ -16,9 +16,9 @@ from core.given import (
     planned,
     workspace,
 )
-from deriva_watch.core.candidates import Sources
 from deriva_watch.core.observation import Entry, Kind
 from deriva_watch.core.plan import Plan, make_plan
+from deriva_watch.core.rules import Sources
 from deriva_watch.core.sources import read_manifest
 from deriva_watch.core.states import FileTrigger
 

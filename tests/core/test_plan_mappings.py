@@ -14,7 +14,7 @@ from core.given import (
     only_leftover,
     planned,
 )
-from deriva_watch.core.candidates import Rules, Sources
+from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import read_manifest
 from deriva_watch.core.spec import Spec
 

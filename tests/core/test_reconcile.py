@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.given import entry, patient, planned
-from deriva_watch.core.candidates import Sources
 from deriva_watch.core.observation import Entry, Kind
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import FileRecord
+from deriva_watch.core.rules import Sources
 from deriva_watch.core.sources import read_manifest
 from deriva_watch.core.states import FileState, file_after
 

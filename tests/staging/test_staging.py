@@ -13,11 +13,12 @@ from deriva.core.ermrest_model import Model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.given import DOCUMENT, IMAGE, MODEL, NAMES, asset_table, model_of, patient
+from core.given import BOX, DOCUMENT, IMAGE, MODEL, NAMES, asset_table, model_of, patient
 from deriva_watch import staging
 from deriva_watch.core.agreement import checked_values
 from deriva_watch.core.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.errors import DerivaMLException
+from deriva_watch.core.metadata_order import read_columns
 from deriva_watch.core.model import Table
 from deriva_watch.core.spec import Spec
 from deriva_watch.core.values import NULL_SENTINEL, value_from
@@ -142,6 +143,27 @@ def test_what_is_not_given_is_null(tmp_path: Path, metadata: dict[str, None] | N
     path = asset_file_path(tmp_path, "4-A", IMAGES, "a.png", metadata)
 
     assert list(path.parts[-5:-1]) == [NULL_SENTINEL] * 4
+
+
+def test_word_of_the_order_is_left_once_and_is_not_an_asset(tmp_path: Path):
+    first = asset_file_path(tmp_path, "4-XY", MODEL.name_to_table(IMAGE), "a.png", None)
+    told = tmp_path / "deriva-ml/execution/4-XY/asset/demo/Image/.columns.json"
+    before = told.stat()
+
+    asset_file_path(tmp_path, "4-XY", MODEL.name_to_table(IMAGE), "b.png", {"Subject": "4T6"})
+
+    columns = sorted(MODEL.asset_metadata(IMAGE))
+    assert read_columns(told.read_text()) == tuple(columns)
+    assert told.stat().st_mtime_ns == before.st_mtime_ns
+    assert normalize_asset_dir(told) is None
+    assert {path for path in told.parent.iterdir() if path.is_file()} == {told}
+    assert not first.exists()
+
+
+def test_no_word_of_the_order_is_left_where_there_is_none(tmp_path: Path):
+    path = asset_file_path(tmp_path, "4-XY", MODEL.name_to_table(BOX), "a.json", None)
+
+    assert list(path.parent.iterdir()) == []
 
 
 def test_unknown_metadata_is_refused_with_both_sets(tmp_path: Path):

@@ -82,6 +82,7 @@ def _asset(asset: AssetPlan, found: Preview) -> dict[str, Any]:
         "object": coming.object_name,
         "row": coming.row,
         "values": asset.values,
+        "order": "inferred" if asset.order else None,
         "types": list(asset.types),
         "description": asset.description,
         "rid": asset.given_rid,

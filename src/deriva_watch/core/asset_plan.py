@@ -25,6 +25,7 @@ class AssetPlan:
         given_rid: The RID its row shall have, or None: the server gives one.
         key: Its name in manifest and workspace, "<Table>/<file>".
         recorded: Another uploader says that the row `given_rid` is in the catalog.
+        order: The metadata columns in the order of the path, where that had to be inferred.
         members: What is put into the bag, where a directory becomes one asset.
     """
 
@@ -37,6 +38,7 @@ class AssetPlan:
     given_rid: str | None
     key: str
     recorded: bool
+    order: tuple[str, ...] | None = None
     members: tuple[Entry, ...] = ()
 
     @property

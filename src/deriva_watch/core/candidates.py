@@ -1,56 +1,21 @@
 """What one file by itself is: a candidate for an asset table, or left over with the reason."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
+from deriva_watch.core.metadata_order import Reading
 from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.observation import Entry, Kind
-from deriva_watch.core.sources import FeatureRecord, Manifest, Statement
-from deriva_watch.core.spec import Match, Spec
+from deriva_watch.core.path_metadata import read_path
+from deriva_watch.core.rules import Rules, Sources
+from deriva_watch.core.sources import Statement
+from deriva_watch.core.spec import Match
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.core.values import NULL_SENTINEL, value_from
+from deriva_watch.core.values import NULL_SENTINEL
 
 MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What was said beside the paths.
-
-    Attributes:
-        manifest: The execution's manifest, or None.
-        workspace: Statements of deriva-ml's workspace database by "<Table>/<file>".
-        types: Asset types by table and file name, from asset-type/.
-        notices: Sentences about sources that could not be read in full, by path.
-        features: Feature records of deriva-ml's workspace by the table that it names.
-    """
-
-    manifest: Manifest | None = None
-    workspace: Mapping[str, Statement] = field(default_factory=dict)
-    types: Mapping[TableName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    notices: Mapping[str, str] = field(default_factory=dict)
-    features: Mapping[str, tuple[FeatureRecord, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a plan is made by.
-
-    Attributes:
-        model, spec: Of the catalog.
-        execution: The execution whose directory it is; None: only the bulk spec counts.
-        asset_types: The terms that may be asset types, None where there is no such vocabulary.
-        markers: Names of files by which a writer says that it is done.
-    """
-
-    model: CatalogModel
-    spec: Spec
-    execution: str | None
-    asset_types: frozenset[str] | None
-    markers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +49,8 @@ class Candidate:
     match: Match
     path_says: Statement | None
     key: str  # "<Table>/<file>", its name in manifest and workspace
+    order: tuple[str, ...] | None = None  # of the metadata in its path, where that was inferred
+    unclear: RefusedError | None = None  # its path may mean one thing or another
 
     @property
     def file_name(self) -> str:
@@ -101,10 +68,7 @@ def candidate(
     try:
         if match:
             table = rules.model.name_to_table(match.table)
-            shape = where.shape if where else Shape.ASSET_TREE
-            says = _path_statement(entry.path, match)
-            key = f"{table.name}/{entry.path.rpartition('/')[2]}"
-            return _fitting(Candidate(entry, table, shape, match, says, key))
+            return _fitting(_by_path(entry, where, table, match, said, rules))
         if where:
             return _by_layout(entry, where, root, said, rules)
     except RefusedError as error:
@@ -133,17 +97,26 @@ def unusable(entry: Entry) -> Leftover | None:
     return None
 
 
-def _path_statement(path: str, match: Match) -> Statement:
-    # Without the sentinel's processor a path of other people is taken to the letter.
-    read = value_from if match.mapping.decodes else str
-    metadata = {
-        column: read(match.groups[group])
-        for column, group in match.mapping.groups.items()
-        if group in match.groups
-    }
-    rid, table = match.groups.get("RID"), match.table
-    source = f"the path {path}"
-    return Statement(source, table.table, schema=table.schema, metadata=metadata, rid=rid)
+def _by_path(  # noqa: PLR0913, PLR0917  # what a path is read with
+    entry: Entry, where: Place | None, table: Table, match: Match, said: Sources, rules: Rules
+) -> Candidate:
+    """Return what a path that fits a mapping says.
+
+    Where it may mean several things, somebody else may still say which.
+    """
+    shape, key = (
+        where.shape if where else Shape.ASSET_TREE,
+        f"{table.name}/{entry.path.rpartition('/')[2]}",
+    )
+    unclear, read = None, Reading({})
+    try:
+        read = read_path(where, table, match, said, rules)
+    except RefusedError as error:
+        unclear = error
+    source, rid = f"the path {entry.path}", match.groups.get("RID")
+    schema, name = match.table
+    says = Statement(source, name, schema=schema, metadata=read.values, rid=rid)
+    return Candidate(entry, table, shape, match, says, key, read.inferred, unclear)
 
 
 def _by_layout(

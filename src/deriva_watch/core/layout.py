@@ -16,6 +16,7 @@ ROOT: Final = "deriva-ml"  # the folder below the prefix
 TABLES: Final = f"{ROOT}/table"  # rows of tables outside any execution
 LOOSE: Final = "."  # a folder that is uploaded by the bulk spec alone
 MANIFEST: Final = "asset-manifest.json"
+COLUMNS: Final = ".columns.json"  # tells the order of the metadata in the paths beside it
 
 
 def is_execution(rid: str) -> bool:
@@ -67,6 +68,7 @@ class Shape(StrEnum):
     FEATURE = "feature values"  # feature/<schema>/<table>/<feature>/<feature>.jsonl
     TYPED = "typed asset"  # execution-asset/<type>/<file>, execution-metadata/<type>/<file>
     ASSET_TYPES = "asset types"  # asset-type/<schema>/<table>.jsonl
+    COLUMNS = "order of metadata"  # asset/<schema>/<table>/.columns.json
     MANIFEST = "manifest"
     OLD_MANIFEST = "migrated manifest"  # superseded: says nothing any more
     MARKER = "marker"  # the writer's word that the directory is complete
@@ -92,6 +94,10 @@ _STAGED: Final = r"upload-staging/(?:deriva-ml/execution/[^/]+/)?"
 _SHAPES: Final = tuple(
     (shape, re.compile(pattern, re.DOTALL))
     for shape, pattern in (
+        (
+            Shape.COLUMNS,
+            rf"(?:{_STAGED})?asset/(?P<schema>[^/]+)/(?P<table>[^/]+)/{re.escape(COLUMNS)}",
+        ),
         (Shape.ASSET_TREE, f"(?:{_STAGED})?asset/{_TREE}"),
         (Shape.FLAT, r"assets/(?P<table>[^/]+)/(?P<file>[^/]+)"),
         (

@@ -16,16 +16,16 @@ from deriva_watch.core.candidates import (
     MEND_SPEC,
     Candidate,
     Leftover,
-    Rules,
-    Sources,
     candidate,
     refused,
 )
-from deriva_watch.core.layout import Shape, place
+from deriva_watch.core.layout import Place, Shape, place
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.path_metadata import inferred
 from deriva_watch.core.row_candidates import recorded_features, rows_of
 from deriva_watch.core.row_plan import RowsPlan
+from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Statement
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check
@@ -83,7 +83,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     for path in sorted(seen.entries):
         entry = seen.entries[path]
         where = place(path, rules.markers) if rules.execution else None
-        if where and where.shape in _CONTROL and entry.kind is Kind.CONTENT:
+        if _is_control(where, rules) and entry.kind is Kind.CONTENT:
             leftovers.extend(_unread(entry, said))
             continue
         answer = rows_of(entry, where, seen.root, rules) or candidate(
@@ -113,7 +113,14 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         (rows if isinstance(records, RowsPlan) else leftovers).append(records)  # type: ignore[arg-type]
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
-    return Plan(tuple(assets), tuple(leftovers), notices, tuple(rows))
+    return Plan(tuple(assets), tuple(leftovers), notices | inferred(assets), tuple(rows))
+
+
+def _is_control(where: Place | None, rules: Rules) -> bool:
+    if where and where.shape is Shape.COLUMNS:  # data, where there are no directories to tell of
+        table = rules.model.tables.get(TableName(where.part["schema"], where.part["table"]))
+        return table is not None and bool(rules.model.asset_metadata(table))
+    return where is not None and where.shape in _CONTROL
 
 
 def _bag(
@@ -173,6 +180,7 @@ def _asset(
         given_rid=one.rid,
         key=next((c.key for c in group if c.shape is Shape.FLAT), first.key),
         recorded=one.recorded,
+        order=next((c.order for c in group if c.order), None),
     )
 
 
@@ -185,6 +193,9 @@ def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone:
         statements += [says for says in (said.workspace.get(key), entries.get(key)) if says]
     if flat and not statements and (broken := _broken_manifest(said, flat[0])):
         raise _Refusal(broken, "Mend the manifest: write it anew, as a whole.")
+    unclear = next((c.unclear for c in group if c.unclear), None)
+    if unclear and not statements:
+        raise _Refusal(f"{unclear.what}: {unclear.why}", unclear.next)
     listed = said.types.get(first.table.full_name, {}).get(first.file_name)
     if listed is not None:
         statements.append(Statement("asset-type", first.table.name, types=listed))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from deriva_watch.core.candidates import Leftover, Rules, Sources, refused, unusable
+from deriva_watch.core.candidates import Leftover, refused, unusable
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.features import asset_columns, feature_table, filled
 from deriva_watch.core.layout import Place, Shape, records_path, unstaged
 from deriva_watch.core.model import SYSTEM_COLUMNS, CatalogModel, Table, TableName
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.row_plan import RowsPlan
+from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import FeatureRecord
 from deriva_watch.core.spec import Match
 from deriva_watch.core.table_files import Format, RawRow
