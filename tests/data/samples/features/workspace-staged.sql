@@ -1,0 +1,106 @@
+BEGIN TRANSACTION;
+CREATE TABLE execution_state__assets (
+	execution_rid VARCHAR NOT NULL, 
+	"key" VARCHAR NOT NULL, 
+	asset_table VARCHAR NOT NULL, 
+	schema VARCHAR NOT NULL, 
+	asset_types JSON, 
+	metadata JSON, 
+	description TEXT, 
+	status VARCHAR NOT NULL, 
+	rid VARCHAR, 
+	uploaded_at VARCHAR, 
+	error TEXT, 
+	created_at VARCHAR NOT NULL, 
+	updated_at VARCHAR NOT NULL, 
+	PRIMARY KEY (execution_rid, "key")
+);
+INSERT INTO "execution_state__assets" VALUES('50M','Execution_Metadata/configuration.json','Execution_Metadata','deriva-ml','["Deriva_Config"]','{}','DerivaML execution configuration: datasets, assets, workflow, and config group choices','uploaded','50P','2026-11-22T08:03:31.647285+00:00',NULL,'2026-11-22T08:03:30.955451+00:00','2026-11-22T08:03:31.647285+00:00');
+INSERT INTO "execution_state__assets" VALUES('50M','Execution_Metadata/environment_snapshot_20261122_080330.txt','Execution_Metadata','deriva-ml','["Runtime_Env"]','{}','Runtime environment snapshot: installed packages, OS, platform, and Python configuration','uploaded','50R','2026-11-22T08:03:31.658140+00:00',NULL,'2026-11-22T08:03:30.961473+00:00','2026-11-22T08:03:31.658140+00:00');
+INSERT INTO "execution_state__assets" VALUES('50M','BoundingBox/box_0.json','BoundingBox','demo','["BoundingBox"]','{}',NULL,'pending','51A',NULL,NULL,'2026-11-22T08:03:32.563244+00:00','2026-11-22T08:03:34.771670+00:00');
+INSERT INTO "execution_state__assets" VALUES('50M','BoundingBox/box_1.json','BoundingBox','demo','["BoundingBox"]','{}',NULL,'pending','51C',NULL,NULL,'2026-11-22T08:03:32.569848+00:00','2026-11-22T08:03:34.780347+00:00');
+INSERT INTO "execution_state__assets" VALUES('50M','Execution_Asset/report.txt','Execution_Asset','deriva-ml','["Prediction"]','{}',NULL,'pending','51E',NULL,NULL,'2026-11-22T08:03:32.584562+00:00','2026-11-22T08:03:34.783632+00:00');
+CREATE TABLE execution_state__directory_rules (
+	id INTEGER NOT NULL, 
+	execution_rid VARCHAR NOT NULL, 
+	target_schema VARCHAR NOT NULL, 
+	target_table VARCHAR NOT NULL, 
+	source_dir VARCHAR NOT NULL, 
+	"glob" VARCHAR NOT NULL, 
+	recurse BOOLEAN NOT NULL, 
+	copy_files BOOLEAN NOT NULL, 
+	asset_types_json TEXT, 
+	status VARCHAR NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	PRIMARY KEY (id), 
+	CONSTRAINT fk_directory_rules_execution_rid_fkey FOREIGN KEY(execution_rid) REFERENCES execution_state__executions (rid)
+);
+CREATE TABLE execution_state__executions (
+	rid VARCHAR NOT NULL, 
+	workflow_rid VARCHAR, 
+	description TEXT, 
+	config_json TEXT NOT NULL, 
+	status VARCHAR NOT NULL, 
+	mode VARCHAR NOT NULL, 
+	working_dir_rel VARCHAR NOT NULL, 
+	start_time DATETIME, 
+	stop_time DATETIME, 
+	last_activity DATETIME NOT NULL, 
+	error TEXT, 
+	sync_pending BOOLEAN NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	PRIMARY KEY (rid)
+);
+INSERT INTO "execution_state__executions" VALUES('50M','4TG','features s9 A','{"datasets":[],"assets":[],"workflow":{"name":"sample writer","workflow_type":["Training"],"description":"sample","url":"https://github.com/example/project/blob/0123abc/train.py","version":"0.1.0","rid":null,"checksum":"0123abc","is_notebook":false,"git_root":null,"allow_dirty":false},"description":"features s9 A","argv":["train.py","--case","features"],"config_choices":{}}','Pending_Upload','online','execution/50M','2026-11-22 08:03:32.343699','2026-11-22 08:03:32.589911','2026-11-22 08:03:34.554632',NULL,0,'2026-11-22 08:03:32.250507');
+CREATE TABLE execution_state__feature_records (
+	stage_id INTEGER NOT NULL, 
+	execution_rid VARCHAR NOT NULL, 
+	feature_table VARCHAR NOT NULL, 
+	feature_name VARCHAR NOT NULL, 
+	target_table VARCHAR NOT NULL, 
+	record_json TEXT NOT NULL, 
+	created_at VARCHAR NOT NULL, 
+	status VARCHAR NOT NULL, 
+	uploaded_at VARCHAR, 
+	error TEXT, 
+	PRIMARY KEY (stage_id)
+);
+INSERT INTO "execution_state__feature_records" VALUES(1,'50M','demo.Execution_Subject_Quality','Quality','Subject','{"Execution":"50M","Feature_Name":"Quality","RCT":null,"Quality_Term":"Good","Scale":23,"Subject":"4T6"}','2026-11-22T08:03:32.540650+00:00','pending',NULL,NULL);
+INSERT INTO "execution_state__feature_records" VALUES(2,'50M','demo.Execution_Subject_Quality','Quality','Subject','{"Execution":"50M","Feature_Name":"Quality","RCT":null,"Quality_Term":"Bad","Scale":null,"Subject":"4T8"}','2026-11-22T08:03:32.552811+00:00','pending',NULL,NULL);
+INSERT INTO "execution_state__feature_records" VALUES(3,'50M','demo.Execution_Image_Quality','Quality','Image','{"Execution":"50M","Feature_Name":"Quality","RCT":null,"Quality_Term":"Good","Image":"516"}','2026-11-22T08:03:32.558550+00:00','pending',NULL,NULL);
+INSERT INTO "execution_state__feature_records" VALUES(4,'50M','demo.Execution_Image_BoundingBox','BoundingBox','Image','{"Execution":"50M","Feature_Name":"BoundingBox","RCT":null,"BoundingBox":"@PREFIX@/data/deriva-ml/execution/50M/assets/BoundingBox/box_0.json","Image":"516"}','2026-11-22T08:03:32.573096+00:00','pending',NULL,NULL);
+INSERT INTO "execution_state__feature_records" VALUES(5,'50M','demo.Execution_Image_BoundingBox','BoundingBox','Image','{"Execution":"50M","Feature_Name":"BoundingBox","RCT":null,"BoundingBox":"@PREFIX@/data/deriva-ml/execution/50M/assets/BoundingBox/box_1.json","Image":"518"}','2026-11-22T08:03:32.580932+00:00','pending',NULL,NULL);
+CREATE TABLE execution_state__pending_rows (
+	id INTEGER NOT NULL, 
+	execution_rid VARCHAR NOT NULL, 
+	"key" VARCHAR NOT NULL, 
+	target_schema VARCHAR NOT NULL, 
+	target_table VARCHAR NOT NULL, 
+	rid VARCHAR, 
+	lease_token VARCHAR, 
+	metadata_json TEXT NOT NULL, 
+	asset_file_path VARCHAR, 
+	asset_types_json TEXT, 
+	description TEXT, 
+	status VARCHAR NOT NULL, 
+	error TEXT, 
+	created_at DATETIME NOT NULL, 
+	leased_at DATETIME, 
+	uploaded_at DATETIME, 
+	rule_id INTEGER, 
+	PRIMARY KEY (id), 
+	CONSTRAINT fk_pending_rows_execution_rid_fkey FOREIGN KEY(execution_rid) REFERENCES execution_state__executions (rid), 
+	CONSTRAINT fk_pending_rows_rule_id_fkey FOREIGN KEY(rule_id) REFERENCES execution_state__directory_rules (id)
+);
+CREATE TABLE schema_meta (  version INTEGER PRIMARY KEY,  recorded_at TEXT NOT NULL DEFAULT (datetime('now')));
+INSERT INTO "schema_meta" VALUES(1,'2026-11-22 08:03:27');
+CREATE INDEX ix_assets_exec_status ON execution_state__assets (execution_rid, status);
+CREATE INDEX ix_execution_state__feature_records_exec_status ON execution_state__feature_records (execution_rid, status);
+CREATE INDEX ix_executions_sync_pending ON execution_state__executions (sync_pending) WHERE sync_pending;
+CREATE INDEX ix_executions_workflow_rid ON execution_state__executions (workflow_rid);
+CREATE INDEX ix_executions_status ON execution_state__executions (status);
+CREATE INDEX ix_executions_last_activity ON execution_state__executions (last_activity);
+CREATE INDEX ix_directory_rules_execution ON execution_state__directory_rules (execution_rid);
+CREATE INDEX ix_pending_execution_rid_target_table ON execution_state__pending_rows (execution_rid, target_table);
+CREATE INDEX ix_pending_execution_rid_status ON execution_state__pending_rows (execution_rid, status);
+COMMIT;
