@@ -89,3 +89,9 @@ def test_a_flat_file_without_a_mapping_for_its_table_is_refused(pattern: str):
     left = only_leftover(planned("assets/Thing/a.bin", rules=rules))
 
     assert left.why == "no mapping of the bulk spec takes files of lab:Thing"
+
+
+def test_a_tree_without_a_mapping_for_its_table_is_refused_for_that_reason():
+    left = only_leftover(planned("asset/lab/Thing/red/5/a.bin", rules=by_mapping(file_pattern="!")))
+
+    assert "no mapping of the bulk spec takes files of lab:Thing" in left.why

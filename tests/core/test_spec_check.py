@@ -37,6 +37,15 @@ def test_a_mapping_of_other_people_can_be_used():
     assert problems() == []
 
 
+def test_a_key_too_many_hides_nothing_else_that_is_wrong():
+    found = problems(hatrac_options={"chunksize": 5}, column_map={"MD5": "{md6}"})
+
+    assert [problem.rpartition(":")[0] for problem in found] == [
+        "asset_mappings[0].hatrac_options.chunksize",
+        "asset_mappings[0].column_map.MD5",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -148,8 +148,7 @@ def _by_layout(
     virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
     match = rules.spec.match(virtual, root)
     if match is None or match.table != table.full_name:
-        why = f"no mapping of the bulk spec takes files of {table.full_name}"
-        return refused(entry, why, "Add a mapping for the table, or move the file.")
+        return _no_mapping(entry, table)
     return _fitting(Candidate(entry, table, where.shape, match, says, key))
 
 
@@ -169,9 +168,16 @@ def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
     if not model.is_asset(table):
         return _no_asset_table(entry, table.full_name)
     columns, given = sorted(model.asset_metadata(table)), metadata_segments(where.part["rest"])
+    if len(given) == len(columns):
+        return _no_mapping(entry, table)
     wanted = "/".join(f"<{column}>" for column in columns) or "none"
     why = f"{table.full_name} wants the metadata directories {wanted}, the path has {len(given)}"
     return refused(entry, why, "Move it to the path that `asset_file_path` builds.")
+
+
+def _no_mapping(entry: Entry, table: Table) -> Leftover:
+    why = f"no mapping of the bulk spec takes files of {table.full_name}"
+    return refused(entry, why, "Add a mapping for the table, or move the file.")
 
 
 def _no_asset_table(entry: Entry, name: TableName) -> Leftover:

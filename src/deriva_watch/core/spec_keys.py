@@ -9,6 +9,7 @@ from typing import Any, Final
 from deriva_watch.core.mapping import Processor
 from deriva_watch.core.names import NUMBERS, RESERVED
 
+UNKNOWN: Final = "unknown key"
 _TRUE: Final = frozenset({"y", "yes", "t", "true", "on", "1"})
 _FALSE: Final = frozenset({"n", "no", "f", "false", "off", "0"})
 # Digests that Python always has and that have one length.
@@ -55,7 +56,7 @@ def read_object(
     for key, each in value.items():
         where = f"{place}.{key}" if place else str(key)
         if key not in keys:
-            problems.append(f"{where}: unknown key{near(str(key), keys)}")
+            problems.append(f"{where}: {UNKNOWN}{near(str(key), keys)}")
             continue
         try:
             said[key] = keys[key](each, where)

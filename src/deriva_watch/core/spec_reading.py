@@ -12,7 +12,7 @@ from deriva_watch.core.mapping import (
     General,
     ObjectOptions,
 )
-from deriva_watch.core.spec_keys import GENERAL, MAPPING, fields, near, read_object
+from deriva_watch.core.spec_keys import GENERAL, MAPPING, UNKNOWN, fields, near, read_object
 
 
 def read(document: Any) -> tuple[General, list[AssetMapping], list[str]]:
@@ -44,8 +44,8 @@ def _mapping(
 ) -> AssetMapping | None:
     before = len(problems)
     own = read_object(entry, MAPPING, f"asset_mappings[{number}]", problems)
-    if len(problems) > before:
-        return None
+    if any(UNKNOWN not in problem for problem in problems[before:]):
+        return None  # more would be wrong because of it; a key too many hides nothing
     pre = own.get("pre_processors", ())
     templates, options = own.get("hatrac_templates", {}), own.get("hatrac_options", {})
     mapping = AssetMapping(
