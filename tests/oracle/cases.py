@@ -9,5 +9,6 @@ from oracle.cases_columns import COLUMNS, QUERIES
 from oracle.cases_objects import OBJECTS, PROCESSORS
 from oracle.cases_paths import PATTERNS, TARGETS
 from oracle.cases_records import RECORDS
+from oracle.cases_tables import TABLES
 
-CASES: Final = PATTERNS | TARGETS | COLUMNS | QUERIES | RECORDS | OBJECTS | PROCESSORS
+CASES: Final = PATTERNS | TARGETS | COLUMNS | QUERIES | RECORDS | OBJECTS | PROCESSORS | TABLES

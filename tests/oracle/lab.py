@@ -48,7 +48,8 @@ ROWS: Final = [
 ]
 
 
-def _tables() -> dict[str, dict[str, Any]]:
+def tables() -> dict[str, dict[str, Any]]:
+    """Return the tables of every schema, as a `/schema` document has them."""
     public = {
         "ERMrest_Client": _table(
             "public",
@@ -191,7 +192,7 @@ def write_lab(folder: Path) -> dict[str, Path]:
     """Write what a sandbox is founded with; return the options that name it."""
     schemas = {
         name: {"schema_name": name, "annotations": {}, "tables": tables}
-        for name, tables in _tables().items()
+        for name, tables in tables().items()
     }
     schema, rows = folder / "schema.json", folder / "rows.json"
     schema.write_text(json.dumps({"annotations": {}, "schemas": schemas}))

@@ -2,6 +2,10 @@
 
 from typing import Any, Final
 
+from deriva_watch.core.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.model import read_model
+from oracle.lab import tables
+
 Mapping = dict[str, Any]
 
 _DISPOSITION: Final = "filename*=UTF-8''{file_name}"
@@ -52,6 +56,27 @@ def document(columns: dict[str, str] | None = None, **changes: Any) -> Mapping:
         columns,
         changes,
     )
+
+
+def table(**changes: Any) -> Mapping:
+    """Return a mapping of `records/<schema>/<table>.csv|json` to rows, as deriva-py's default."""
+    return _changed(
+        {
+            "asset_type": "table",
+            "default_columns": ["RID", "RCB", "RMB", "RCT", "RMT"],
+            "file_pattern": "^((?!/assets/).)*/records/(?P<schema>.+?)/(?P<table>.+?)[.]",
+            "ext_pattern": "^.*[.](?P<file_ext>json|csv)$",
+            "column_map": {},
+        },
+        None,
+        changes,
+    )
+
+
+def generated() -> dict[str, Any]:
+    """Return the spec that our own library makes for the lab."""
+    schemas = {"schemas": {name: {"tables": each} for name, each in tables().items()}}
+    return bulk_upload_configuration(read_model(schemas))
 
 
 def _changed(mapping: Mapping, columns: dict[str, str] | None, changes: dict[str, Any]) -> Mapping:
