@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test lint tools bench clean
+.PHONY: help demo test lint tools soak bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(VENV)/tested tools ## Every test, and the house rules
 
 lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+soak: $(VENV)/tested ## Many more drawn specs and trees before deriva-py and us; about half an hour
+	$(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak tests/oracle/test_generated.py
 
 bench: $(VENV)/tested ## Figures; no test depends on them
 	$(BIN)/python -m pytest -q -s bench

@@ -28,7 +28,8 @@ def case(
     document: dict[str, Any], *stages: dict[str, bytes], fails: tuple[str, ...] = (), **more: Any
 ) -> Case:
     """Return a case; all files of the last stage are brought in but those in *fails*."""
-    return Case(document, stages, frozenset(stages[-1].keys() - set(fails)), **more)
+    brings = frozenset(stages[-1].keys() - set(fails))
+    return Case(document, stages, **({"brings": brings} | more))
 
 
 ONE: Final = {"scans/S1/a.png": b"one"}

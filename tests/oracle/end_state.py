@@ -46,16 +46,18 @@ def end_state(ready: dict[str, Any]) -> EndState:
     api = Api(ready)
     objects: dict[str, list[dict[str, Any]]] = {}
     stands_for: dict[str, str] = {}
-    for name, versions in api.versions().items():
-        objects[name] = []
-        for number, url in enumerate(versions):
-            digest = hashlib.sha256(api.content(url)).hexdigest()
-            headers = api.head(url)
-            objects[name].append(
-                {"sha256": digest} | {h: headers[h] for h in _HEADERS if h in headers}
-            )
-            plain = f"{name}@{number}:{digest}"
-            stands_for |= {url: plain, quote(url, safe=""): quote(plain, safe="")}
+    versions = api.versions()
+    with api.session() as session:
+        for name, urls in versions.items():
+            objects[name] = []
+            for number, url in enumerate(urls):
+                answer = session.get(api.url + url)
+                answer.raise_for_status()
+                digest = hashlib.sha256(answer.content).hexdigest()
+                headers = {h: answer.headers[h] for h in _HEADERS if h in answer.headers}
+                objects[name].append({"sha256": digest} | headers)
+                plain = f"{name}@{number}:{digest}"
+                stands_for |= {url: plain, quote(url, safe=""): quote(plain, safe="")}
     rows = {
         table: Counter(_told(row, stands_for) for row in found.values())
         for table, found in api.tables().items()

@@ -6,7 +6,7 @@ import pytest
 
 from deriva_watch.core.errors import RefusedError, SettingsError
 from oracle.case import DOCS, ONE, TWO, case
-from oracle.specs import document, scan, spec
+from oracle.specs import document, scan, spec, table
 from running import Api, write_files
 
 RAW = scan(
@@ -142,3 +142,23 @@ def test_files_that_are_still_being_written_are_left_alone(rivals):
 
     assert theirs.brought == set(files)
     assert ours.brought == {"scans/S1/a.png"}
+
+
+def test_what_rows_do_not_say_takes_its_default(rivals):
+    """For deriva-py it is NULL in JSON, and an error in CSV, unless default_columns lists it."""
+    lacking = {
+        "records/lab/Reading.json": b'[{"Name": "a", "Value": 1}]',
+        "records/lab/Reading.csv": b"Name,Value,Subject\nb,2,S1\n",
+    }
+
+    theirs, ours = rivals.both(case(spec(table()), lacking))
+
+    assert theirs.brought == {"records/lab/Reading.json"}
+    assert units(theirs) == [("a", None)]
+    assert ours.brought == set(lacking)
+    assert units(ours) == [("a", "mm"), ("b", "mm")]
+
+
+def units(outcome):
+    told = map(json.loads, outcome.end.rows["lab:Reading"])
+    return sorted((row["Name"], row["Unit"]) for row in told)

@@ -10,9 +10,9 @@ import json
 import pytest
 
 from deriva_watch.core.errors import CredentialError
-from oracle.case import TWO, case
+from oracle.case import DOCS, TWO, case
 from oracle.end_state import differences, end_state
-from oracle.specs import document, scan, spec
+from oracle.specs import document, scan, spec, table
 from running import Api, requests_seen, write_files
 
 CHUNKED = spec(scan(hatrac_options={"chunk_size": 1000}))
@@ -246,3 +246,28 @@ def test_a_long_name_fails(rivals):
 
     assert set(theirs.states.values()) == {"Failed"}
     assert ours.brought == set(tree)
+
+
+def test_rows_without_default_columns_fail(rivals):
+    """It then lets every column take its default, and that ERMrest refuses."""
+    tree = {"records/lab/Reading.json": b'[{"Name": "a", "Value": 1, "Subject": "S1"}]'}
+
+    theirs, ours = rivals.both(case(spec(table(default_columns=None)), tree))
+
+    assert set(theirs.states.values()) == {"Failed"}
+    assert ours.brought == set(tree)
+    assert ours.end.rows["lab:Reading"].total() == 1
+
+
+def test_no_becomes_yes(rivals):
+    """A text is cast to the type that the row has, and for Python every text but one is true."""
+    mapping = document(columns={"kept": "false"})
+
+    theirs, ours = rivals.both(case(spec(mapping), DOCS, DOCS))
+
+    assert kept(theirs) == [True, True]
+    assert kept(ours) == [False, False]
+
+
+def kept(outcome):
+    return [json.loads(row)["kept"] for row in outcome.end.rows["lab:document"].elements()]
