@@ -25,13 +25,14 @@ def known(match: Match, name: str, **more: Any) -> dict[str, Any]:
     return environment(match, name, {}) | {"md5": MD5, "file_size": 7} | more
 
 
-def mapped(column_map: dict[str, str], **templates: str) -> Match:
+def mapped(column_map: dict[str, str], processors: tuple[Any, ...] = (), **templates: str) -> Match:
     """Return what a mapping with these templates makes of the path a/b.txt."""
     mapping = {
         "target_table": ["s", "t"],
         "file_pattern": r"(?P<folder>\w+)/(?P<gone>x)?(?P<file>.*)",
         "column_map": column_map,
         "hatrac_templates": templates,
+        "pre_processors": processors,
     }
     return taken("a/b.txt", Spec({"asset_mappings": [mapping]}))
 
@@ -59,11 +60,18 @@ def test_a_column_is_filled_from_what_is_known_or_left_out(template: str, value:
     assert made == ({} if value is None else {"C": value})
 
 
-def test_values_take_the_place_of_the_raw_groups():
-    match = mapped({"C": "{folder}", "D": "{file_ext}"})
+def test_values_take_the_place_of_groups_that_are_encoded():
+    sentinel = {"processor": "N", "processor_type": "deriva_watch.NullSentinelProcessor"}
+    match = mapped({"C": "{folder}", "D": "{file_ext}"}, (sentinel,))
 
     assert row(match, environment(match, "b.txt", {"C": 5, "D": None})) == {"C": 5, "D": ".txt"}
     assert row(match, environment(match, "b.txt", {})) == {"D": ".txt"}
+
+
+def test_a_group_that_is_taken_to_the_letter_stays_the_text_it_found():
+    match = mapped({"C": "{folder}", "D": "{folder}!"})
+
+    assert row(match, environment(match, "b.txt", {"C": 5})) == {"C": "a", "D": "a!"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -40,6 +40,18 @@ COLUMNS: Final = {
         ),
         {"scans/S1/0.5/7/a.png": b"1", "scans/S2/1e3/08/b.png": b"2"},
     ),
+    "a group that fills two columns stays as it is written": case(
+        spec(
+            scan(
+                file_pattern=r"/scans/(?P<subject>S\d)/(?P<number>\d+)/",
+                columns={"Note": "{number}", "Channel": "{number}", "Exposure": "{number}"},
+                hatrac_templates={
+                    "hatrac_uri": "/hatrac/Scan/{number}/{md5}.{file_name_urlencoded}"
+                },
+            )
+        ),
+        {"scans/S1/08/a.png": b"1", "scans/S2/7/b.png": b"2"},
+    ),
     "a name may be written with a width": case(
         spec(scan(columns={"Note": "{file_size:>6}|{subject:_<4}"})), TWO
     ),

@@ -23,12 +23,14 @@ def environment(
     Args:
         match: The mapping that took the file.
         file_name: Last segment of its path.
-        values: Metadata by column; they take the place of the raw groups.
+        values: Metadata by column. They take the place of groups, unless the mapping takes paths
+            to the letter: a group is then the text that it found, whatever a column makes of it.
         folder: The directory that it lies in.
     """
     known: dict[str, Any] = dict.fromkeys(match.mapping.names) | dict(match.groups)
     for column, group in match.mapping.groups.items():
-        known[group] = values.get(column)
+        if match.mapping.decodes or group not in match.groups:
+            known[group] = values.get(column)
     return known | of_path(folder, file_name, known) | {"target_table": match.target_table}
 
 

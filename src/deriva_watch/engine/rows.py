@@ -162,6 +162,7 @@ class Rows:
     def _insertion(self, upload: Upload, path: str, claimable: Iterable[str]) -> Insertion:
         asset, record = upload.assets[path], upload.records[path]
         row = spec_row(asset.match, known_names(asset, record))
+        row |= {column: value for column, value in asset.values.items() if column in row}
         if asset.description is not None:
             row["Description"] = asset.description
         keep = asset.given_rid is not None and asset.given_rid in claimable
