@@ -1,7 +1,9 @@
 """Both uploaders before one tree and one spec, each with a fresh server."""
 
 import json
+import os
 import shutil
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -123,6 +125,7 @@ class Rivals:
                     outcome = self.ours(ready, root, file, state, case.sections)
                 shutil.rmtree(root)
             made.append(replace(outcome, end=end_state(ready)))
+            os.kill(ready["pid"], signal.SIGTERM)  # thousands of tries must not leave as many
         return made[0], made[1]
 
 
