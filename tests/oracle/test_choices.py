@@ -162,3 +162,15 @@ def test_what_rows_do_not_say_takes_its_default(rivals):
 def units(outcome):
     told = map(json.loads, outcome.end.rows["lab:Reading"])
     return sorted((row["Name"], row["Unit"]) for row in told)
+
+
+def test_one_content_under_two_names_has_two_versions(rivals):
+    """Where the name of the object says the content alone, a URL could not be in both rows."""
+    templates = {"hatrac_uri": "/hatrac/Scan/{md5}"}
+    tree = {"scans/S1/a.png": b"same", "scans/S1/b.png": b"same"}
+
+    theirs, ours = rivals.both(case(spec(scan(hatrac_templates=templates)), tree))
+
+    assert sorted(theirs.states.values()) == ["Failed", "Success"]
+    assert ours.brought == set(tree)
+    assert rows(ours) == 2

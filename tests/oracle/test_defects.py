@@ -271,3 +271,19 @@ def test_no_becomes_yes(rivals):
 
 def kept(outcome):
     return [json.loads(row)["kept"] for row in outcome.end.rows["lab:document"].elements()]
+
+
+def test_the_text_of_a_template_that_names_a_null_is_written(rivals):
+    mapping = scan(
+        columns={"Note": "of the {Species} kind"},
+        metadata_query_templates=["/entity/lab:Subject/Code={subject}"],
+    )
+
+    theirs, ours = rivals.both(case(spec(mapping), {"scans/S3/a.png": b"one"}))
+
+    assert notes(theirs) == ["of the {Species} kind"]
+    assert notes(ours) == [None]
+
+
+def notes(outcome):
+    return [json.loads(row)["Note"] for row in outcome.end.rows["lab:Scan"].elements()]
