@@ -115,7 +115,7 @@ def _print(rid: str, found: Preview) -> None:
         table.add_row(*(Text(printable(cell)) for cell in (*cells, _said(asset, found))))
     for each in found.plan.rows:
         told = found.rows[each.path]
-        cells = each.path, f"{told.rows} rows of {each.table}"
+        cells = each.path, f"{told.rows} {'row' if told.rows == 1 else 'rows'} of {each.table}"
         style = "red" if told.problem else None
         why = f"{told.bad} cannot be: {told.problem}" if told.bad else told.problem or ""
         table.add_row(*(Text(printable(cell)) for cell in (*cells, why)), style=style)
