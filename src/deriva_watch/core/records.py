@@ -31,6 +31,8 @@ class ExecutionRecord:
         what, why, next: The sentence for a person, where it was refused or waits.
         status_set: The Status that we ourselves wrote last into the catalog's row.
         ours: A person said `--this-catalog`: the directory belongs here whatever the signs say.
+        basis: What a refusal rests on (digest of bulk spec, model, identity); when that changes it
+            is tried again.
     """
 
     id: int
@@ -48,6 +50,7 @@ class ExecutionRecord:
     next: str | None = None
     status_set: str | None = None
     ours: bool = False
+    basis: str | None = None
 
 
 class ExecutionFacts(TypedDict, total=False):
@@ -62,6 +65,7 @@ class ExecutionFacts(TypedDict, total=False):
     next: str | None
     status_set: str | None
     ours: bool
+    basis: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class FileRecord:
         names: What the templates of its mapping took from elsewhere when it was hashed (answers of
             queries, the time), so that another attempt makes the same object and row of it.
         what, why, next: The sentence for a person, where it was refused.
+        types: Its asset types, once it has a row: what is left to link if the file vanishes.
     """
 
     id: int
@@ -110,6 +115,7 @@ class FileRecord:
     what: str | None = None
     why: str | None = None
     next: str | None = None
+    types: Sequence[str] | None = None
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
@@ -137,6 +143,7 @@ class FileFacts(TypedDict, total=False):
     what: str | None
     why: str | None
     next: str | None
+    types: Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -120,6 +120,7 @@ execution = Table(
     Column("next", Prose),
     Column("status_set", Text),
     Column("ours", Boolean, nullable=False),
+    Column("basis", Text),
     UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
     Index("execution_by_state", "state", "changed_at"),
     Index("execution_by_next_at", "state", "next_at"),
@@ -147,6 +148,7 @@ file = Table(
     Column("job", JSON(none_as_null=True)),
     Column("names", JSON(none_as_null=True)),
     Column("rows", BigInteger),
+    Column("types", JSON(none_as_null=True)),
     Column("what", Prose),
     Column("why", Prose),
     Column("next", Prose),
@@ -180,4 +182,14 @@ history = Table(
     Column("after", Text, nullable=False),
     Column("detail", JSON, nullable=False),
     Index("history_by_execution", "execution_id", "file_id"),
+)
+
+# Damaged journals that this one comes after: what they knew may have been sent.
+set_aside = Table(
+    "set_aside",
+    metadata,
+    _id(),
+    Column("at", Instant, nullable=False),
+    Column("path", PathBytes, nullable=False),
+    Column("why", Prose, nullable=False),
 )
