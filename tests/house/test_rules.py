@@ -1,6 +1,7 @@
 """The rules of the house, as tests: one command runs them all."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -72,3 +73,14 @@ def test_the_ci_runs_the_command_of_the_readme() -> None:
 
     assert "make test" in readme
     assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
+
+
+def test_each_fault_in_the_readme_is_shown_by_a_test() -> None:
+    table = (ROOT / "README.md").read_text().partition("## When something is wrong")[2]
+    faults = [line for line in table.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    named = [re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)` \|$", line) for line in faults]
+
+    headings = [line for line in faults if line.startswith(("| fault", "| **"))]
+    assert len([tests for tests in named if tests]) == len(faults) - len(headings) > 0
+    for file, test in (pair for tests in named for pair in tests):
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
