@@ -62,7 +62,10 @@ def credential(ready, who="owner"):
 
 
 def requests_seen(ready):
-    """Return the requests that the sandbox has answered: method, path, status, received_bytes."""
+    """Return the requests that the sandbox has answered.
+
+    Each has method, path, status, identity, fault, received_bytes.
+    """
     lines = (Path(ready["data"]) / "requests.jsonl").read_bytes().splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 

@@ -3,10 +3,12 @@
 import http.client
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from deriva_watch.sandbox.faults import Rule, read_faults, strike
+from running import wait_until
 
 BROKEN = (ConnectionResetError, http.client.RemoteDisconnected, http.client.IncompleteRead)
 
@@ -62,6 +64,68 @@ def test_a_stalled_request_goes_on_later(faulty):
     assert time.monotonic() - began > 0.5
 
 
+def seconds(function, *arguments, **more):
+    """Return what it returns, and how long that takes."""
+    began = time.monotonic()
+    return function(*arguments, **more), time.monotonic() - began
+
+
+def test_a_narrow_line_slows_what_is_sent(faulty):
+    sandbox = faulty(action="slow", bytes_per_s=20_000, method="PUT")
+
+    answer, took_s = seconds(sandbox.writer.store, "Image/slow", bytes(10_000))
+
+    assert answer.status == 201
+    assert took_s > 0.5
+    assert sandbox.log[0]["fault"] == "slow"
+    assert sandbox.writer.get("/hatrac/Image/slow").body == bytes(10_000)
+
+
+def test_a_narrow_line_slows_what_is_answered(faulty):
+    sandbox = faulty(action="slow", bytes_per_s=20_000, method="GET")
+    sandbox.writer.store("Image/slow", bytes(10_000))
+
+    answer, took_s = seconds(sandbox.writer.get, "/hatrac/Image/slow")
+
+    assert answer.body == bytes(10_000)
+    assert took_s > 0.5
+
+
+def test_an_expired_session_is_nobodys_from_that_request_on(faulty):
+    """As measured: 401 of the services, and 404 of the question who one is."""
+    sandbox = faulty(action="expire", nth=3)
+    assert sandbox.writer.store("Image/before").status == 201
+    assert sandbox.writer.get("/authn/session").status == 200
+
+    assert sandbox.writer.store("Image/struck").status == 401
+    assert sandbox.writer.store("Image/after").status == 401
+    assert sandbox.writer.insert("demo:Subject", {"Name": "new"}).status == 401
+    assert sandbox.writer.get("/ermrest/catalog/1/schema").status == 401
+    assert sandbox.writer.get("/authn/session").status == 404
+    assert sandbox.owner.get("/authn/session").status == 200
+    assert sandbox.owner.ask("HEAD", "/hatrac/Image/struck").status == 404
+    assert [line["fault"] for line in sandbox.log][:4] == [None, None, "expire", None]
+    assert sandbox._token("writer") == sandbox.writer.token
+
+
+def test_a_new_session_lies_in_the_credential_file_after_a_while(faulty):
+    sandbox = faulty(action="expire", nth=1, renew_after_s=0.3)
+    sandbox.writer.get("/authn/session")
+    assert sandbox._token("writer") == sandbox.writer.token
+
+    wait_until(lambda: sandbox._token("writer") != sandbox.writer.token)
+
+    renewed = replace(sandbox.writer, token=sandbox._token("writer"))
+    assert renewed.get("/authn/session").json["client"]["id"] == "sandbox-writer"
+    assert sandbox.writer.get("/authn/session").status == 404
+
+
+def test_a_rule_ends_when_it_has_struck_often_enough():
+    rules = [Rule.read({"action": "stall", "times": 2})]
+
+    assert [strike(rules, "GET", "/") is not None for _ in range(4)] == [True, True, False, False]
+
+
 def test_the_same_seed_strikes_the_same_requests():
     def struck():
         rules = [Rule.read({"action": "stall", "probability": 0.3, "seed": 5})]
@@ -90,6 +154,7 @@ def test_rules_count_only_what_they_fit():
         '[{"action": "explode"}]',
         '[{"action": "stall", "when": 1}]',
         '[{"method": "PUT"}]',
+        '[{"action": "slow", "bytes_per_s": 0}]',
         '"stall"',
         "{",
     ],

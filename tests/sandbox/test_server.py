@@ -138,7 +138,8 @@ def test_every_request_is_logged_before_its_answer_ends(start):
 
     first, second = sandbox.log
 
-    assert {"n", "method", "path", "status", "identity", "received_bytes", "ms"} == set(first)
+    keys = {"n", "method", "path", "status", "identity", "fault", "received_bytes", "ms"}
+    assert keys == set(first)
     assert (first["n"], first["method"], first["path"]) == (1, "PUT", "/hatrac/Image/logged")
     assert (
         first["status"],

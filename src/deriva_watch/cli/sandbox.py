@@ -21,7 +21,10 @@ def sandbox(
     ] = None,
     rows: Annotated[Path | None, typer.Option(help="First rows of a new folder, JSON.")] = None,
     latency_ms: Annotated[float, typer.Option(help="Wait before each answer.")] = 0,
-    faults: Annotated[Path | None, typer.Option(help="File of faults, JSON or TOML.")] = None,
+    faults: Annotated[
+        Path | None,
+        typer.Option(help="Rules of what fails, JSON or TOML: status, reset, stall, slow, expire…"),
+    ] = None,
     catalog: Annotated[str, typer.Option(help="Number of a new folder's catalog.")] = "1",
     _as_json: Annotated[
         bool, typer.Option("--json", help="What it prints is JSON, with and without this.")

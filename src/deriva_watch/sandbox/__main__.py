@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--schema", type=Path, help="/schema document of a new catalog")
     parser.add_argument("--rows", type=Path, help="first rows of a new catalog")
     parser.add_argument("--latency-ms", type=float, default=0, help="wait before each answer")
-    parser.add_argument("--faults", type=Path, help="file of faults, JSON or TOML")
+    parser.add_argument("--faults", type=Path, help="rules of what fails, JSON or TOML")
     parser.add_argument("--catalog", default="1", help="number of a new catalog")
     options = vars(parser.parse_args())
     try:

@@ -3,8 +3,10 @@
 A file of faults is a JSON list of rules, or ``{"faults": [rule, ...]}`` in JSON or TOML.
 A rule has ``action`` and any of ``route`` (a regular expression that is searched in path
 and query), ``method``, ``nth`` (which of the requests it fits, from 1; a number or a
-list), ``probability`` with ``seed``, ``status``, ``retry_after_s``, ``stall_s``. Without
-``nth`` and ``probability`` it strikes every request it fits.
+list), ``probability`` with ``seed``, ``times`` (how often it strikes at most). Without
+``nth``, ``probability`` and ``times`` it strikes every request it fits. Some actions have
+words of their own: ``status`` and ``retry_after_s``; ``stall_s``; ``bytes_per_s`` of
+``slow``; ``renew_after_s`` of ``expire``, never where it is left out.
 """
 
 import json
@@ -26,6 +28,8 @@ class Action(StrEnum):
     RESET_AFTER = "reset_after"  # the request takes effect, its answer is lost
     TRUNCATE = "truncate"  # it takes effect, half of the answer's body arrives
     STALL = "stall"  # nothing happens for a while, then all goes on
+    SLOW = "slow"  # the bodies of request and answer come by a narrow line
+    EXPIRE = "expire"  # the session that sent it ends, with this request as the first
 
 
 @dataclass(slots=True)
@@ -38,10 +42,14 @@ class Rule:
     nth: tuple[int, ...] = ()
     probability: float = 1.0
     seed: int = 0
+    times: int | None = None
     status: int = 503
     retry_after_s: int | None = None
     stall_s: float = 3600.0
+    bytes_per_s: float = 10_000.0
+    renew_after_s: float | None = None
     _seen: int = 0
+    _struck: int = 0
     _random: random.Random = field(default_factory=random.Random)
 
     @classmethod
@@ -49,7 +57,7 @@ class Rule:
         """Read one rule.
 
         Raises:
-            ValueError: It has an unknown key, or no known action.
+            ValueError: It has an unknown key, no known action, or a line without width.
         """
         known = {each.name for each in fields(cls) if not each.name.startswith("_")}
         unknown = set(document) - known
@@ -59,6 +67,8 @@ class Rule:
         rule = cls(**{**document, "action": Action(document["action"])})
         rule.nth = (nth,) if isinstance(nth, int) else tuple(nth)
         rule._random.seed(rule.seed)
+        if rule.bytes_per_s <= 0:
+            raise ValueError(f"a fault needs bytes_per_s above 0, not {rule.bytes_per_s}")
         return rule
 
     def strikes(self, method: str, target: str) -> bool:
@@ -66,9 +76,11 @@ class Rule:
         if self.method not in (None, method) or not re.search(self.route, target):
             return False
         self._seen += 1
-        if self.nth:
-            return self._seen in self.nth
-        return self._random.random() < self.probability
+        if self.times is not None and self._struck >= self.times:
+            return False
+        does = self._seen in self.nth if self.nth else self._random.random() < self.probability
+        self._struck += does
+        return does
 
 
 def read_faults(file: Path) -> list[Rule]:

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deriva_watch.sandbox.bandwidth import NarrowLine
 from deriva_watch.sandbox.faults import Action, Rule, strike
 from deriva_watch.sandbox.identity import Sessions
 
@@ -86,38 +87,60 @@ class FrontDoor:
             await asyncio.sleep(self._latency_s)
         fault = strike(self._faults, scope["method"], exchange.target)
         if fault is None:
-            app = _refusal(scope, exchange.target) or self._app
-            await app(scope, exchange.receive, exchange.send)
+            await self._serve(scope, exchange.receive, exchange.send)
         else:
-            await self._fail(fault, connection, scope, exchange)
+            exchange.fault = fault.action
+            await self._fail(fault, scope, exchange)
 
-    async def _fail(
-        self, fault: Rule, connection: Connection, scope: Scope, exchange: "_Exchange"
-    ) -> None:
-        if fault.action == Action.STATUS:
-            retry = fault.retry_after_s
-            headers = {} if retry is None else {"Retry-After": str(retry)}
-            answer = PlainTextResponse("A fault was asked for.\n", fault.status, headers)
-            await answer(scope, exchange.receive, exchange.send)
-            return
-        if fault.action == Action.STALL:
-            await asyncio.sleep(fault.stall_s)
-            await self._app(scope, exchange.receive, exchange.send)
-            return
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = _refusal(scope) or self._app
+        await app(scope, receive, send)
+
+    async def _fail(self, fault: Rule, scope: Scope, exchange: "_Exchange") -> None:
+        receive, send = exchange.receive, exchange.send
+        match fault.action:
+            case Action.STATUS:
+                retry = fault.retry_after_s
+                headers = {} if retry is None else {"Retry-After": str(retry)}
+                answer = PlainTextResponse("A fault was asked for.\n", fault.status, headers)
+                await answer(scope, receive, send)
+            case Action.STALL:
+                await asyncio.sleep(fault.stall_s)
+                await self._serve(scope, receive, send)
+            case Action.SLOW:
+                line = NarrowLine(receive, send, fault.bytes_per_s)
+                await self._serve(scope, line.receive, line.send)
+            case Action.EXPIRE:
+                self._expire(fault, scope)
+                await self._serve(scope, receive, send)
+            case _:
+                await self._break(fault, scope, exchange)
+
+    async def _break(self, fault: Rule, scope: Scope, exchange: "_Exchange") -> None:
+        """Break the connection, before or after the request took effect."""
+        connection: Connection = scope["state"]["connection"]
         if fault.action == Action.TRUNCATE:
-            await self._app(scope, exchange.receive, exchange.send_half)
+            await self._serve(scope, exchange.receive, exchange.send_half)
             connection.hang_up()
         else:
             if fault.action == Action.RESET_AFTER:
-                await self._app(scope, exchange.receive, exchange.swallow)
+                await self._serve(scope, exchange.receive, exchange.swallow)
             connection.reset()
         exchange.write_log()
         await asyncio.sleep(0)  # let the connection notice that it is gone
 
+    def _expire(self, fault: Rule, scope: Scope) -> None:
+        """End the sender's session; somebody logs in again later, or never."""
+        client = self._sessions.end(Headers(scope=scope))
+        scope["state"]["client"] = None
+        if client is not None and fault.renew_after_s is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(fault.renew_after_s, self._sessions.renew, client)
 
-def _refusal(scope: Scope, target: str) -> ASGIApp | None:
+
+def _refusal(scope: Scope) -> ASGIApp | None:
     """Return the page with which the web server itself refuses a request, if it does."""
-    if len(target) > LONGEST_TARGET_BYTES:
+    if len(_target(scope)) > LONGEST_TARGET_BYTES:
         status = 414
     elif BAD_ESCAPE.search(scope["path"]):
         status = 400
@@ -130,14 +153,20 @@ def _refusal(scope: Scope, target: str) -> ASGIApp | None:
     return HTMLResponse(PAGE.format(f"{status} {TITLES[status]}"), status)
 
 
+def _target(scope: Scope) -> str:
+    path: str = scope["path"]
+    query: str = scope["query_string"].decode("ascii")
+    return f"{path}?{query}" if query else path
+
+
 class _Exchange:
     """One request and its answer: counts, logs, and closes the connection when it is time."""
 
     def __init__(
         self, log: BinaryIO, number: int, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        query = scope["query_string"].decode("ascii")
-        self.target = scope["path"] + (f"?{query}" if query else "")
+        self.target = _target(scope)
+        self.fault: Action | None = None
         self._log = log
         self._number = number
         self._scope = scope
@@ -193,6 +222,7 @@ class _Exchange:
             "path": self.target,
             "status": self._status,
             "identity": client.id if client else None,
+            "fault": self.fault,
             "received_bytes": self._received_bytes,
             "ms": round((time.monotonic_ns() - self._scope["state"]["arrived_ns"]) / 1e6, 3),
         }

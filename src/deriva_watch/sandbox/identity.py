@@ -25,8 +25,8 @@ class Sessions:
     """The live sessions of one server.
 
     Args:
-        folder: Where the credential files lie. A token found there stays valid,
-            so that clients survive a restart of the server.
+        folder: Where the credential files lie. A token found there is valid when the
+            server starts, so that clients survive a restart.
 
         host: ``address:port`` of the server, the key in deriva's credential format.
     """
@@ -35,20 +35,30 @@ class Sessions:
         self.host = host
         self.since = datetime.now(UTC)
         self.files = {name: folder / f"{name}-credential.json" for name in ("owner", "writer")}
-        tokens = {name: _token(file) for name, file in self.files.items()}
-        self._clients = {tokens["owner"]: Client(OWNER), tokens["writer"]: Client(WRITER)}
-        for name, file in self.files.items():
-            _write_private(file, json.dumps({host: {"bearer-token": tokens[name]}}, indent=1))
+        self._clients: dict[str, Client] = {}
+        for client, file in zip((Client(OWNER), Client(WRITER)), self.files.values(), strict=True):
+            self._begin(client, file, _token(file))
 
     def client_of(self, headers: Mapping[str, str]) -> Client | None:
         """Return who sent a request with these *headers*; None for nobody we know."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self._clients.get(token.strip())
-        cookies = dict(
-            part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";")
-        )
-        return self._clients.get(cookies.get("webauthn", ""))
+        return self._clients.get(_sent_token(headers))
+
+    def end(self, headers: Mapping[str, str]) -> Client | None:
+        """End the session that a request with these *headers* belongs to.
+
+        Returns:
+            Whose it was; None if there is none (any more).
+        """
+        return self._clients.pop(_sent_token(headers), None)
+
+    def renew(self, client: Client) -> None:
+        """Write a new token into the credential file of *client*, as after a new login."""
+        file = self.files["owner" if client.id == OWNER else "writer"]
+        self._begin(client, file, _new_token())
+
+    def _begin(self, client: Client, file: Path, token: str) -> None:
+        self._clients[token] = client  # before anybody can read it
+        _write_private(file, json.dumps({self.host: {"bearer-token": token}}, indent=1))
 
     def describe(self, client: Client) -> dict[str, Any]:
         """Return what ``GET /authn/session`` answers to *client*."""
@@ -65,9 +75,23 @@ class Sessions:
         }
 
 
+def _sent_token(headers: Mapping[str, str]) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    cookies = dict(
+        part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";")
+    )
+    return cookies.get("webauthn", "")
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
 def _token(file: Path) -> str:
     if not file.exists():
-        return secrets.token_urlsafe(24)
+        return _new_token()
     (credential,) = json.loads(file.read_text()).values()
     return str(credential["bearer-token"])
 
