@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
+from deriva_watch.basis import Basis
 from deriva_watch.core.errors import CredentialError
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
@@ -17,7 +18,7 @@ from deriva_watch.engine.files import Files, Watch
 from deriva_watch.engine.letter import Letter
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
-from deriva_watch.engine.ports import Emit
+from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.rows import Rows
 from deriva_watch.engine.store import Depositor
 from deriva_watch.engine.tables import Tables
@@ -57,6 +58,14 @@ def connect(
     )
     with server:
         yield server, missing
+
+
+def _probe(server: Server, catalog: Catalog, store: Hatrac) -> None:
+    """Ask who we are, what every look at a directory asks, and whether the store answers."""
+    server.session()
+    catalog.model()
+    catalog.execution("0")
+    store.ping()
 
 
 @contextmanager
@@ -106,6 +115,8 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             ),
             finisher=Finisher(catalog, writer, intake, name),
             emit=emit,
+            basis=Basis(settings, catalog, intake.specs),
+            probe=lambda: _probe(server, catalog, store),
         )
         try:
             yield pipeline

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from types import FrameType
 from typing import Final
@@ -14,10 +13,10 @@ from deriva_watch.core.completion import CompletionPolicy
 from deriva_watch.core.events import DaemonStarted, DaemonStopped
 from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
-from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hindrances import Hindrances
-from deriva_watch.engine.ports import Catalog, Emit
+from deriva_watch.engine.ports import Emit
 from deriva_watch.gate import Gate
+from deriva_watch.login import Login
 from deriva_watch.lookout import Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.service import Service
@@ -36,8 +35,8 @@ def serve(settings: Settings) -> int:
         connect(settings, source, required=False) as (server, missing),
         assemble(settings, server, emit, ending.stop) as pipeline,
     ):
-        probe = _probe(server, pipeline.catalog)
-        gate = Gate(settings.server.host, emit, probe, _renewal(source, server))
+        login = Login(source, server)
+        gate = Gate(settings.server.host, emit, pipeline.probe, login.renew, settings.retry.max_s)
         emit(
             DaemonStarted(
                 version=version("deriva-watch"),
@@ -52,7 +51,7 @@ def serve(settings: Settings) -> int:
             gate.close(missing)
         lookout = Lookout(pipeline, _policy(settings), gate.check)
         hindrances = Hindrances(settings.state_directory)
-        Service(pipeline, lookout, gate, Orders.of(settings), ending.stop, hindrances).run()
+        Service(pipeline, lookout, gate, login, Orders.of(settings), ending.stop, hindrances).run()
     ending.tell(emit)
     return ending.number
 
@@ -83,27 +82,6 @@ class _Ending:
         time.sleep(LATEST_S)
         self.tell(emit)
         os._exit(128 + self.number)
-
-
-def _probe(server: Server, catalog: Catalog) -> Callable[[], None]:
-    def probe() -> None:
-        """Ask who we are, and what every look at a directory asks."""
-        server.session()
-        catalog.model()
-        catalog.execution("0")
-
-    return probe
-
-
-def _renewal(source: CredentialSource, server: Server) -> Callable[[], bool]:
-    def renew() -> bool:
-        """Take the credential that its source has now, if that changed."""
-        if not source.changed():
-            return False
-        server.set_credential(source.read())
-        return True
-
-    return renew
 
 
 def _policy(settings: Settings) -> CompletionPolicy:

@@ -4,6 +4,7 @@ A server that is away, or does not know us, or has no such catalog, is no execut
 stands still, one probe at a time goes out, and no execution loses an attempt.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from deriva_watch.engine.ports import Emit
 
 FIRST_PROBE_S: Final = 1.0  # a server that only starts anew is back soon
 PROBE_S: Final = 10.0  # how long one that stays away is left alone between two probes
+RELAPSE_S: Final = 60.0  # and one that answers probes and nothing else
 
 Closed = TransientError | CredentialError | RefusedError
 
@@ -36,6 +38,7 @@ class Gate:
         emit: Where they go.
         probe: Asks the server and the catalog something cheap; raises as every call does.
         renew: Reads the credential again if its source changed; True when it did.
+        max_pause_s: The longest pause that a server may ask for.
         error: Why it is closed; None: it is open.
     """
 
@@ -43,9 +46,11 @@ class Gate:
     emit: Emit
     probe: Callable[[], object]
     renew: Callable[[], bool]
+    max_pause_s: float
     error: Closed | None = None
     _asked: bool = False
     _closed_s: float = 0.0
+    _opened_s: float = -math.inf
     _probe_at_s: float = 0.0
     _pause_s: float = FIRST_PROBE_S
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,11 +61,16 @@ class Gate:
             before, self.error = self.error, error
             if before is not None and _reason(before) == _reason(error):
                 return  # and the probe stays due when it is
+            now_s = time.monotonic()
             if before is None:
-                self._closed_s = time.monotonic()
-            self._pause_s = FIRST_PROBE_S
-            self._probe_at_s = time.monotonic() + self._pause_s
-        self.emit(self._event(error))
+                self._closed_s = now_s
+            # One that could be asked a moment ago, and then did nothing, is left alone for longer.
+            relapsed = before is None and now_s - self._opened_s < self._pause_s + RELAPSE_S
+            self._pause_s = min(2 * self._pause_s, RELAPSE_S) if relapsed else FIRST_PROBE_S
+            asked_s = error.retry_after_s if isinstance(error, TransientError) else None
+            wait_s = max(self._pause_s, min(asked_s or 0.0, self.max_pause_s))
+            self._probe_at_s = now_s + wait_s
+        self.emit(self._event(error, wait_s))
 
     def doubt(self) -> None:
         """Ask the server at the next occasion: it refused what may concern more than one."""
@@ -79,7 +89,7 @@ class Gate:
         try:
             if not (self.renew() or self._is_probe_due()):
                 return False
-            self._pause_s = min(2 * self._pause_s, PROBE_S)
+            self._pause_s = max(self._pause_s, min(2 * self._pause_s, PROBE_S))
             self._probe_at_s = time.monotonic() + self._pause_s
             self.probe()
         except (TransientError, CredentialError, RefusedError) as error:
@@ -87,6 +97,7 @@ class Gate:
             return False
         if self.error is not None:
             self.error = None
+            self._opened_s = time.monotonic()
             away_s = round(time.monotonic() - self._closed_s, 1)
             self.emit(ServerBack(host=self.host, seconds=away_s))
         return True
@@ -96,9 +107,9 @@ class Gate:
         waits = isinstance(self.error, CredentialError)
         return not waits and time.monotonic() >= self._probe_at_s
 
-    def _event(self, error: Closed) -> Event:
+    def _event(self, error: Closed, wait_s: float) -> Event:
         if isinstance(error, TransientError):
-            at = datetime.now(UTC) + timedelta(seconds=FIRST_PROBE_S)
+            at = datetime.now(UTC) + timedelta(seconds=wait_s)
             return ServerAway(host=self.host, why=error.why, next_at=at.isoformat())
         kind = CredentialNeeded if isinstance(error, CredentialError) else CatalogRefused
         return kind(host=self.host, what=error.what, why=error.why, next=error.next_for(None))

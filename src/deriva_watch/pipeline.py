@@ -12,11 +12,13 @@ from pathlib import Path
 from random import random
 from typing import Any, Final
 
+from deriva_watch.basis import Basis
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
     RefusedError,
     ServerAwayError,
+    ServerBusyError,
     TransientError,
     TroubleError,
 )
@@ -43,17 +45,24 @@ SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mende
 AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer
 
 
+Closing = TransientError | CredentialError  # it stands in the way of all executions
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Where one attempt left an execution, and the error that concerns more than this one."""
 
     record: ExecutionRecord
-    error: ServerAwayError | CredentialError | None = None
+    error: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything that one catalog's uploads need."""
+    """Everything that one catalog's uploads need.
+
+    Attributes:
+        probe: Asks the server something cheap of every service; raises as every call does.
+    """
 
     settings: Settings
     journal: Journal
@@ -62,6 +71,8 @@ class Pipeline:
     intake: Intake
     finisher: Finisher
     emit: Emit
+    basis: Basis
+    probe: Callable[[], object]
 
     @property
     def server(self) -> str:
@@ -70,9 +81,9 @@ class Pipeline:
 
     def process(self, record: ExecutionRecord) -> Outcome:
         """Take a claimed execution as far as it goes, and write down where that is."""
-        start_s = time.monotonic()
-        stops_all: ServerAwayError | CredentialError | None = None
+        start_s, basis = time.monotonic(), None
         try:
+            basis = self.basis.now()
             step = self._attempt(record)
         except InterruptedWorkError:
             step = _Step(ExecutionTrigger.INTERRUPTED)
@@ -84,9 +95,7 @@ class Pipeline:
         except RefusedError as error:
             step = _Step(ExecutionTrigger.REJECTED, _sentence(record.rid, error))
         except (ServerAwayError, CredentialError) as error:
-            # Not this execution's fault: no attempt is counted.
-            stops_all = error
-            step = _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, AWAY_S))
+            step = _stopped(record.rid, error)
         except TransientError as error:
             step = self._deferred(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
@@ -94,10 +103,12 @@ class Pipeline:
             where = f"upload of {called(record.rid)}"
             self.emit(Crashed(where=where, why=repr(error), traceback=text))
             why = f"a bug of deriva-watch: {error!r}"
-            step = self._deferred(record, TransientError(f"the {where} failed", why))
+            step = self._counted(record, TransientError(f"the {where} failed", why))
+        if step.rests:
+            step.facts["basis"] = basis
         step.report["seconds"] = elapsed_since(start_s)
         self.journal.commit([MoveExecution(record.id, step.trigger, step.facts, step.report)])
-        return Outcome(self.journal.execution(record.id), stops_all)
+        return Outcome(self.journal.execution(record.id), step.stops_all)
 
     def _attempt(self, record: ExecutionRecord) -> "_Step":
         prefix = Path(record.prefix)
@@ -166,6 +177,17 @@ class Pipeline:
         return _Step(ExecutionTrigger.FINISHED, facts, report)
 
     def _deferred(self, record: ExecutionRecord, error: TransientError) -> "_Step":
+        """Say that it is tried again; no attempt is counted where the server is ill for all."""
+        if isinstance(error, ServerBusyError):
+            try:
+                self.probe()
+            except (TransientError, CredentialError) as ill:
+                return _stopped(record.rid, ill)
+            except RefusedError:
+                pass  # it answers
+        return self._counted(record, error)
+
+    def _counted(self, record: ExecutionRecord, error: TransientError) -> "_Step":
         retry, attempts = self.settings.retry, record.attempts + 1
         policy = RetryPolicy(retry.initial_s, retry.max_s, retry.max_attempts)
         wait_s = wait_after_s(attempts, policy, random(), error.retry_after_s)  # noqa: S311
@@ -187,6 +209,20 @@ class _Step:
     trigger: ExecutionTrigger
     facts: ExecutionFacts = field(default_factory=ExecutionFacts)
     report: dict[str, Any] = field(default_factory=dict)
+    stops_all: Closing | None = None
+
+    @property
+    def rests(self) -> bool:
+        """Tell whether only a change of spec, model, settings or credential can help."""
+        left_out = self.trigger is ExecutionTrigger.FINISHED and (
+            FileState.UNMATCHED.value in self.report.get("files", {})
+        )
+        return left_out or self.trigger is ExecutionTrigger.REJECTED
+
+
+def _stopped(rid: str, error: Closing) -> _Step:
+    """Return how an attempt ends that all executions would end with: it is not counted."""
+    return _Step(ExecutionTrigger.DEFERRED, _waiting(rid, error, AWAY_S), stops_all=error)
 
 
 def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:

@@ -21,6 +21,7 @@ from deriva_watch.core.errors import (
     CredentialError,
     RefusedError,
     ServerAwayError,
+    ServerBusyError,
     SettingsError,
     TransientError,
     TroubleError,
@@ -41,6 +42,7 @@ from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
 from deriva_watch.intake import execution_names, execution_root
+from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
@@ -51,7 +53,10 @@ TICK_S: Final = 0.5  # how often what has no event of its own is looked after
 HINT_S: Final = 0.2  # a hint waits so long for more hints of the same directory
 LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
+REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
+
+_BASIS: Final = Path("basis")  # beside the roots in what is due
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Service:
     pipeline: Pipeline
     lookout: Lookout
     gate: Gate
+    login: Login
     orders: Orders
     stop: threading.Event
     hindrances: Hindrances
@@ -123,6 +129,7 @@ class Service:
         self._find_roots(watcher)
         self._rescan()
         self._ask_server()
+        self._redrive()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
         self._take_orders()
@@ -144,9 +151,28 @@ class Service:
     def _ask_server(self) -> None:
         """See whether the server can be worked with; once it can again, look at everything."""
         was_closed = self.gate.error is not None
-        if self.gate.is_open() and was_closed:
-            self._rescan_at_s.clear()
+        if self.gate.is_open():
+            if was_closed:
+                self._rescan_at_s.clear()
+            try:
+                self._hinder("the session", self.login.look())
+            except (TransientError, CredentialError) as error:
+                self.gate.close(error)
         self.hindrances.put("the server", self.gate.error)
+
+    def _redrive(self) -> None:
+        """Try again what was refused for a cause that is another by now."""
+        if self.gate.error is not None or not self._is_due(_BASIS, REDRIVE_S):
+            return
+        try:
+            moved = self.pipeline.basis.redrive(self.pipeline.journal, self.pipeline.server)
+        except (ServerAwayError, CredentialError) as error:
+            self.gate.close(error)
+        except (ServerBusyError, RefusedError):
+            self.gate.doubt()
+        else:
+            for record in moved:
+                self._due.hint((Path(record.prefix), record.rid), _in(0))
 
     def _take_orders(self) -> None:
         """Do what a person asks for."""
@@ -173,7 +199,7 @@ class Service:
         except (TransientError, RefusedError) as error:
             if error is not self.gate.error:
                 trouble = error
-            if isinstance(trouble, RefusedError):
+            if isinstance(trouble, RefusedError | ServerBusyError):
                 self.gate.doubt()
             again_at = _in(AGAIN_S)
         except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others

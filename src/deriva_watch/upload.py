@@ -76,7 +76,7 @@ class OneShot:
     def upload(self, key: Key) -> Brought:
         """Bring one directory as far as it goes now; return where it stands.
 
-        Raises ServerAwayError or CredentialError: nothing more can be done.
+        Raises TransientError or CredentialError of the server: nothing more can be done.
         """
         try:
             record = self._ready(key)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deriva_watch.core.errors import CredentialError, RefusedError, ServerAwayError, TransientError
+from deriva_watch.core.errors import CredentialError, RefusedError, ServerAwayError, ServerBusyError
 from deriva_watch.edges.answers import Answer, away, retry_after_s, trouble
 
 HOST = "data.example.org"
@@ -27,7 +27,7 @@ def said(status, text="", **headers):
 def test_what_may_pass_is_tried_again(status):
     error = said(status, "Transaction aborted.", **{"Retry-After": "7"})
 
-    assert type(error) is TransientError
+    assert type(error) is ServerBusyError
     assert error.retry_after_s == 7
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from deriva_watch.basis import Basis
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.model import TableName
 from deriva_watch.core.records import MoveExecution
@@ -292,6 +293,8 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             intake=intake,
             finisher=Finisher(catalog, writer, intake, server_name),
             emit=events.append,
+            basis=Basis(settings, catalog, intake.specs),
+            probe=lambda: (server.session(), catalog.model()),
         )
         yield Rig(
             rid=lab.rid,

@@ -23,7 +23,8 @@ HASHED = STORED | {FileState.HASHED}
 
 # How often a run calls what, at most: how many commits there are depends on how threads meet.
 CALLS = {
-    "catalog.model": 1,
+    "catalog.model": 2,
+    "catalog.version": 1,
     "catalog.terms": 2,
     "catalog.rows_with": 14,
     "catalog.claimable": 1,

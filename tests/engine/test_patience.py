@@ -10,10 +10,11 @@ from deriva_watch.core.errors import (
     FileChangedError,
     RefusedError,
     ServerAwayError,
+    ServerBusyError,
     TransientError,
 )
 from deriva_watch.core.retry import RetryPolicy
-from deriva_watch.engine.patience import InterruptedWorkError, Patience
+from deriva_watch.engine.patience import SEVERAL, InterruptedWorkError, Patience
 from running import wait_until
 
 POLICY = RetryPolicy(initial_s=1.0, max_s=4.0, max_attempts=5)
@@ -47,7 +48,7 @@ def calling(*outcomes):
 
 
 def busy(retry_after_s=None):
-    return TransientError("cannot do it", "it is busy", retry_after_s=retry_after_s)
+    return ServerBusyError("cannot do it", "it is busy", retry_after_s=retry_after_s)
 
 
 def patience(stop=None, policy=POLICY):
@@ -125,15 +126,47 @@ def test_what_the_server_asks_for_is_waited(asked_s):
 
 
 def test_a_longer_wait_than_ours_is_left_to_who_can_keep_it():
-    """The journal can: the daemon may end meanwhile."""
+    """The whole host can: it is left alone for as long as it asks."""
     patient, events = patience()
-    error = busy(retry_after_s=4.1)
 
-    with pytest.raises(TransientError) as raised:
-        patient("GET x", calling(error, 7))
+    with pytest.raises(ServerAwayError) as raised:
+        patient("GET x", calling(busy(retry_after_s=4.1), 7))
 
-    assert raised.value is error
+    assert raised.value.retry_after_s == 4.1
     assert (patient.stop.waits_s, events) == ([], [])
+
+
+def fail(patient, name, error=None):
+    """Call in vain; return what is raised."""
+    with pytest.raises(TransientError) as raised:
+        patient(name, calling(error or busy()))
+    return raised.value
+
+
+def test_what_fails_several_times_in_a_row_is_the_hosts_fault():
+    patient, _ = patience()
+
+    raised = [fail(patient, f"PUT chunk {number}") for number in range(SEVERAL + 1)]
+
+    assert [type(error) is ServerAwayError for error in raised] == [False] * 2 + [True] * 2
+    assert raised[-1].why == "it is busy, and so it was 4 times in a row"
+
+
+def test_what_works_for_another_is_not_the_hosts_fault():
+    patient, _ = patience()
+
+    for _ in range(2 * SEVERAL):
+        assert type(fail(patient, "PUT object")) is ServerBusyError
+        fail(patient, "PUT chunk 1", TransientError("what", "a fault of this machine"))
+        patient("PUT object", calling(7))
+
+
+def test_a_fault_of_this_machine_is_never_the_hosts():
+    patient, _ = patience()
+
+    for _ in range(2 * SEVERAL):
+        error = fail(patient, "GET x", TransientError("what", "why"))
+        assert type(error) is TransientError
 
 
 def test_nothing_begins_once_work_shall_stop():

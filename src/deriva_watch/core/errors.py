@@ -3,7 +3,8 @@
 WatchError
 ├── TroubleError           has three parts for a person: what, why, what next
 │   ├── TransientError     nobody need act; it is tried again
-│   │   └── ServerAwayError   no answer at all: pause the whole host
+│   │   ├── ServerBusyError   the server answers that it cannot do it now
+│   │   └── ServerAwayError   the server can do nothing now: pause the whole host
 │   ├── CredentialError    somebody must log in; everything kept, work pauses
 │   ├── RefusedError       trying again cannot help; a person must act
 │   ├── SettingsError      the configuration is wrong
@@ -61,8 +62,20 @@ class TransientError(TroubleError):
 
 
 @dataclass(eq=False)
+class ServerBusyError(TransientError):
+    """The server says that it cannot do it now (5xx, 429), or answers as no Deriva server does.
+
+    That may be the fault of this one request, or of the whole host: others must tell.
+    """
+
+
+@dataclass(eq=False)
 class ServerAwayError(TransientError):
-    """No answer came: connection refused, reset or timed out, or the name does not resolve."""
+    """Nothing can be had of the host now, whoever asks.
+
+    No answer came (connection refused, reset or timed out, or the name does not resolve), it asks
+    for a long pause, or it failed several times in a row.
+    """
 
 
 @dataclass(eq=False)

@@ -213,7 +213,7 @@ class Brought:
 class MoveExecution:
     """Apply *trigger* to an execution and set *facts*.
 
-    What, why, next and next_at belong to one stay in a state: they are cleared unless given.
+    What, why, next, next_at and basis belong to one stay in a state: they are cleared unless given.
     """
 
     execution_id: int

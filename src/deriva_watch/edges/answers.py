@@ -14,7 +14,7 @@ from deriva_watch.core.errors import (
     CredentialError,
     RefusedError,
     ServerAwayError,
-    TransientError,
+    ServerBusyError,
     TroubleError,
 )
 
@@ -58,7 +58,7 @@ def trouble(what: str, host: str, who: str, answer: Answer) -> TroubleError:
         return CredentialError(what, f"{host} does not know us{reason}", how_to_log_in(host))
     if status in _PASSING or status >= 500:  # noqa: PLR2004
         wait_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
-        return TransientError(what, f"{host} cannot do it now{reason}", retry_after_s=wait_s)
+        return ServerBusyError(what, f"{host} cannot do it now{reason}", retry_after_s=wait_s)
     meaning = _MEANING.get(status, "refuses it").format(who=who)
     remedy = _REMEDY.get(status, f"Mend the cause, {_RETRY}")
     return RefusedError(what, f"{host} {meaning}{reason}", remedy, status)

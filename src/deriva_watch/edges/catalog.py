@@ -1,5 +1,7 @@
 """ERMrest: the model of a catalog, rows out of it and into it, leases of RIDs."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +29,7 @@ class _Known:
     etag: str | None
     model: CatalogModel
     owned: bool  # we own the catalog
+    digest: str  # of the whole document
 
 
 class Ermrest:
@@ -49,6 +52,10 @@ class Ermrest:
     def model(self) -> CatalogModel:
         """Return the catalog's model; where it has not changed, the request is a cheap one."""
         return self._refreshed().model
+
+    def version(self) -> str:
+        """Return what is another once the model, or who we are to the catalog, is another."""
+        return f"{(self._known or self._refreshed()).digest} {self._server.credential_digest()}"
 
     def execution(self, rid: str) -> Row | None:
         """Return the row of deriva-ml:Execution, or None."""
@@ -194,7 +201,9 @@ class Ermrest:
                 return known
             document = answer.json()
         owned = document.get("rights", {}).get("owner") is True
-        self._known = _Known(answer.headers.get("ETag"), read_model(document), owned)
+        said = {name: value for name, value in document.items() if name != "snaptime"}
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        self._known = _Known(answer.headers.get("ETag"), read_model(document), owned, digest)
         return self._known
 
     def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:

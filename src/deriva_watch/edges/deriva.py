@@ -10,6 +10,7 @@ is generous (`timeout_s`); the kernel, which sees acknowledgements, tells us tha
 (measured: after 36 s where nobody takes the connection, 121 s where nobody takes the body).
 """
 
+import hashlib
 import ipaddress
 import re
 import socket
@@ -29,8 +30,8 @@ from urllib3.util import Retry
 from deriva_watch.core.errors import (
     CredentialError,
     RefusedError,
+    ServerBusyError,
     SettingsError,
-    TransientError,
     TroubleError,
 )
 from deriva_watch.edges.answers import Answer, away, how_to_log_in, trouble
@@ -122,6 +123,10 @@ class Server:
         )
         self._name = "us"
 
+    def credential_digest(self) -> str:
+        """Return a digest that tells one credential from another, and nothing of either."""
+        return hashlib.sha256(f"{self.host}\n{self._header}".encode()).hexdigest()
+
     def bind(self, binding: type, *args: Any, **options: Any) -> Any:
         """Return one of deriva's bindings of this server, on our session."""
         ours = {
@@ -166,9 +171,9 @@ class Server:
         except requests.HTTPError as error:
             raise self._trouble(what, error.response) from None
         except requests.TooManyRedirects:
-            raise TransientError(what, f"{self.host} sends us to another address") from None
+            raise ServerBusyError(what, f"{self.host} sends us to another address") from None
         except requests.JSONDecodeError:
-            raise TransientError(what, f"the answer of {self.host} is not JSON") from None
+            raise ServerBusyError(what, f"the answer of {self.host} is not JSON") from None
         except (
             requests.ConnectionError,
             requests.Timeout,

@@ -10,7 +10,7 @@ from mimetypes import MimeTypes
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
-from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
+from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.edges.deriva import BLOCK_BYTES, Server
 
@@ -46,6 +46,10 @@ class Hatrac:
             size_bytes=int(headers.get("Content-Length", 0)),  # Apache leaves a zero out (measured)
             md5=b64decode(md5).hex() if md5 else None,
         )
+
+    def ping(self) -> None:
+        """Ask for nothing; raises as every call does where the store does not answer."""
+        self._status("/hatrac")
 
     def make_namespace(self, name: str) -> None:
         """Create the namespace with its parents, unless it is there.
@@ -88,7 +92,7 @@ class Hatrac:
             if error.status == _CHANGED:
                 return None
             if error.status == _CONFLICT and "already in use" in error.why:
-                raise TransientError(error.what, error.why) from None
+                raise ServerBusyError(error.what, error.why) from None
             raise
         return _path(stored, "Location", head.name)
 
@@ -232,6 +236,6 @@ def _path(headers: Mapping[str, str], field: str, name: str) -> str:
     """Return the path in a header that Hatrac gives with every object."""
     if field not in headers:
         what, why = f"cannot rely on what was said of {name}", f"the answer has no {field}"
-        raise TransientError(what, f"{why}: this is no object store, or no object but a namespace")
+        raise ServerBusyError(what, f"{why}: this is no object store, or no object but a namespace")
     location = headers[field]
     return urlsplit(location).path if "://" in location else location

@@ -28,6 +28,10 @@ class Catalog(Protocol):
         """Return the catalog's model, fetched again only when its snaptime moved."""
         ...
 
+    def version(self) -> str:
+        """Return what is another once the model, or who we are to the catalog, is another."""
+        ...
+
     def execution(self, rid: str) -> Row | None:
         """Return the row of deriva-ml:Execution, or None. The table's name is the model's."""
         ...

@@ -145,7 +145,7 @@ class Changes:
     def _move_execution(self, change: MoveExecution) -> int:
         before = self._executions[change.execution_id].state
         moved = {"state": execution_after(before, change.trigger), "changed_at": self._now}
-        facts = {**_UNSAID, "next_at": None, **change.facts, **moved}
+        facts = {**_UNSAID, "next_at": None, "basis": None, **change.facts, **moved}
         new = self._executions.change(change.execution_id, facts)
         self._tell_execution(new, before, change.trigger, change.facts, change.report)
         return new.id

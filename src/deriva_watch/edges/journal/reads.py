@@ -64,6 +64,12 @@ class Reads:
         query = _EXECUTION.where(waiting, execution.c.next_at <= now)
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
 
+    def resting(self, server: str) -> list[ExecutionRecord]:
+        """Return the executions for *server* that stay where they are while their basis does."""
+        known = execution.c
+        query = _EXECUTION.where(known.server == server, known.basis.is_not(None))
+        return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
+
     def files(self, execution_id: int) -> list[FileRecord]:
         """Return the files of an execution by path."""
         query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
