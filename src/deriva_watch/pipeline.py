@@ -41,6 +41,7 @@ from deriva_watch.finish import Finisher
 from deriva_watch.intake import Intake, birth
 from deriva_watch.settings import Settings
 
+_BROUGHT: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
 SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
 AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer
 
@@ -253,7 +254,10 @@ def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | No
             why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
             next=f"`deriva-watch show {rid}` tells for every file why not.",
         )
-    if not plan.work and all(entry.kind is Kind.IGNORED for entry in seen.entries.values()):
+    brought = any(record.state in _BROUGHT for record in files)
+    if not (plan.work or brought) and all(
+        entry.kind is Kind.IGNORED for entry in seen.entries.values()
+    ):
         return RefusedError(
             what=what,
             why=f"there are no files in {seen.root}",

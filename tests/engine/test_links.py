@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.rig import ASSET, earlier, first
+from deriva_watch.core.errors import ServerAwayError
+from engine.rig import ASSET, earlier, first, instead
 
 ONE, OTHER = "execution-asset/Model_File/one.bin", "execution-asset/Output_File/other.bin"
 EXECUTIONS, TYPES = f"{ASSET}_Execution", f"{ASSET}_Asset_Type"
@@ -92,3 +93,34 @@ def test_an_execution_that_is_deleted_meanwhile_is_a_refusal_of_its_files(lab):
         assert rig.upload().state == "refused"
 
     assert {*lab.states().values()} == {"refused"}
+
+
+@pytest.mark.parametrize("kept", [OTHER, None], ids=["beside another", "the only one"])
+def test_a_file_that_vanishes_between_its_row_and_its_links_is_linked_all_the_same(lab, kept):
+    """Execution and types: the journal knows them from the time of the row."""
+    root = lab.write({ONE: f"one {lab.rid}"} | ({kept: f"other {lab.rid}"} if kept else {}))
+    away = instead(ServerAwayError("cannot link", "it is away"))
+
+    with lab.rigged() as rig:
+        rig.catalog.then["insert"] = [lambda call, *_: call(), away]
+        assert rig.upload().state == "waiting"
+        assert lab.states()[ONE] == "recorded"
+        (root / ONE).unlink()
+        assert rig.bring().state == "uploaded"
+
+    rid = lab.files()[ONE].rid
+    assert (rid, lab.rid, "Output") in links(lab)
+    assert (rid, "Model_File", None) in links(lab, TYPES)
+    assert {*lab.states().values()} == {"linked"}
+
+
+def test_files_that_are_removed_after_their_upload_are_no_refusal(lab):
+    """Somebody makes room, and leaves the folder."""
+    root = lab.write({ONE: f"one {lab.rid}"})
+
+    with lab.rigged() as rig:
+        assert rig.upload().state == "uploaded"
+        (root / ONE).unlink()
+        assert rig.bring().state == "uploaded"
+
+    assert lab.states() == {ONE: "linked"}

@@ -214,20 +214,24 @@ class Rows:
 
     def _links(self, upload: Upload, path: str) -> list[Insertion]:
         """Return the association rows of one file: its execution, then its types."""
-        model, asset, rid = upload.model, upload.assets[path], upload.records[path].rid
-        if not is_execution(upload.execution.rid) or not rid or not model.is_asset(asset.table):
+        model, record, asset = upload.model, upload.records[path], upload.assets.get(path)
+        table, rid = TableName.parse(record.table or ""), record.rid
+        is_asset = table in model.tables and model.is_asset(table)
+        if not (is_execution(upload.execution.rid) and rid and is_asset):
             return []
+        # Of a file that vanished since its row was made the journal knows what to link.
+        types = asset.types if asset else record.types or ()
         links = []
         for target, values in (
             ("Execution", (upload.execution.rid,)),
-            ("Asset_Type", asset.types),
+            ("Asset_Type", types),
         ):
             other = model.ml_table(target)
-            pair = model.find_association(asset.table, other) if other else None
+            pair = model.find_association(table, other) if other else None
             if pair is None:
                 if values:
-                    why = f"no table links {asset.table} to {target}: its files stay without"
-                    upload.notice(str(asset.table), why)
+                    why = f"no table links {table} to {target}: its files stay without"
+                    upload.notice(str(table), why)
                 continue
             role = pair.others.get(TableName(ML_SCHEMA, "Asset_Role"))
             fixed = {role: OUTPUT_ROLE} if role else {}

@@ -109,12 +109,20 @@ class Upload:
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Write moves down in one transaction, then know them."""
+        moves = [self._with_types(move) for move in moves]
         if moves:
             self.journal.commit(
                 [MoveFile(self.records[m.path].id, m.trigger, m.facts, m.seconds) for m in moves]
             )
         for move in moves:
             self.know(move)
+
+    def _with_types(self, move: Move) -> Move:
+        """Add what is left to link once there is a row, for a file that vanishes before."""
+        asset = self.assets.get(move.path)
+        if asset is None or move.trigger not in (FileTrigger.RECORDED, FileTrigger.ADOPTED):
+            return move
+        return move._replace(facts={**move.facts, "types": asset.types})
 
     def know(self, move: Move) -> None:
         """Follow a move that the journal has."""

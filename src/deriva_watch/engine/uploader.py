@@ -41,6 +41,8 @@ class Uploader:
         for level in levels(upload.model, [each.table for each in upload.planned()]):
             self._assets(upload, [p for p, asset in upload.assets.items() if asset.table in level])
             self._rows(upload, [path for path, plan in upload.rows.items() if plan.table in level])
+        planned = upload.assets.keys() | upload.rows.keys()
+        self.rows.link(upload, [path for path in upload.records if path not in planned])
 
     def _assets(self, upload: Upload, paths: Sequence[str]) -> None:
         """Bring files of asset tables in, and link them."""
