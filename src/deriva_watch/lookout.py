@@ -89,6 +89,10 @@ class Lookout:
             return None
         return self._judge(key, record, seen)
 
+    def forget(self) -> None:
+        """Begin anew with every directory: since when it is quiet is not known any more."""
+        self._memories.clear()
+
     def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
         self._memories.pop(key, None)
         # A worker that holds the directory finds out by itself.

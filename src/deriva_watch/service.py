@@ -27,6 +27,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import (
+    ClockSet,
     Crashed,
     Hindered,
     Noticed,
@@ -38,6 +39,7 @@ from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges import scanner, systemd
+from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
@@ -45,7 +47,7 @@ from deriva_watch.intake import execution_names, execution_root
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
-from deriva_watch.pipeline import Pipeline
+from deriva_watch.pipeline import SPEC_S, Pipeline
 from deriva_watch.settings import Watch
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
@@ -76,6 +78,7 @@ class Service:
     _roots: dict[Path, Watch] = field(default_factory=dict)
     _rescan_at_s: dict[Path, float] = field(default_factory=dict)
     _journal_failed_s: float = -math.inf
+    _clock: Clock = field(default_factory=Clock)
     _ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -123,6 +126,7 @@ class Service:
 
     def _tick(self, watcher: Watcher) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
+        self._mind_clock()
         for prefix, mode in watcher.check().items():
             self._tell_root(prefix, mode)
             self._rescan_at_s.pop(prefix, None)
@@ -147,6 +151,14 @@ class Service:
                 self._hint(self._hints.get(timeout=left_s))
             except queue.Empty:
                 continue
+
+    def _mind_clock(self) -> None:
+        """Look at everything anew once the clock was set: times from before mean nothing."""
+        if step_s := self._clock.step_s():
+            self.pipeline.emit(ClockSet(seconds=step_s))
+            self.lookout.forget()
+            self._due = DebounceQueue()
+            self._rescan_at_s.clear()
 
     def _ask_server(self) -> None:
         """See whether the server can be worked with; once it can again, look at everything."""
@@ -189,6 +201,7 @@ class Service:
 
     def _look(self, key: Key) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""
+        self._mind_clock()
         start_s = time.monotonic()
         trouble: TroubleError | None = None
         try:
@@ -282,10 +295,12 @@ class Service:
 
     def _wake_waiting(self) -> None:
         """Move executions whose next time has come to `ready`."""
-        due = self.pipeline.journal.due(datetime.now(UTC)) if self.gate.error is None else []
+        if self.gate.error is not None:
+            return
+        latest = _in(self.pipeline.settings.retry.max_s + SPEC_S)
         moves = [
             MoveExecution(record.id, ExecutionTrigger.DUE)
-            for record in due
+            for record in self.pipeline.journal.due(_in(0), latest)
             if record.server == self.pipeline.server
         ]
         if moves:

@@ -270,7 +270,12 @@ def test_waiting_executions_are_due_when_their_time_has_come(journal):
         later = {"next_at": NOW + timedelta(seconds=wait_s)}
         journal.commit([MoveExecution(number, ExecutionTrigger.DEFERRED, later)])
 
-    assert [e.id for e in journal.due(NOW + timedelta(seconds=2))] == [numbers[1], numbers[0]]
+    at = NOW + timedelta(seconds=2)
+    assert [e.id for e in journal.due(at)] == [numbers[1], numbers[0]]
+
+    set_back = NOW - timedelta(days=1)  # no wait is so long
+    assert len(journal.due(set_back, latest=set_back + timedelta(hours=1))) == 3
+    assert journal.due(NOW, latest=NOW + timedelta(hours=1)) == []
 
 
 def test_holders_are_found_among_more_urls_than_one_statement_takes(journal, execution):

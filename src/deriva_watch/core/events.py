@@ -161,6 +161,16 @@ class WatchLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSet(Event):
+    """The clock of this machine was set: everything is looked at anew, from the beginning."""
+
+    NAME: ClassVar[str] = "clock.set"
+    LEVEL: ClassVar[str] = "warning"
+
+    seconds: float  # by how much, forward; below 0: back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAway(Event):
     """The server gives no answer; work for it pauses, nothing is lost, no attempt is counted."""
 

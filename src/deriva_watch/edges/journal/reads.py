@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Engine, Select, func, or_, select
 
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
@@ -58,10 +58,14 @@ class Reads:
             query = query.where(execution.c.rid == rid)
         return [ExecutionRecord(*row) for row in self._rows(query)]
 
-    def due(self, now: datetime) -> list[ExecutionRecord]:
-        """Return the waiting executions whose time has come, the most overdue first."""
-        waiting = execution.c.state == ExecutionState.WAITING
-        query = _EXECUTION.where(waiting, execution.c.next_at <= now)
+    def due(self, now: datetime, latest: datetime | None = None) -> list[ExecutionRecord]:
+        """Return the waiting executions whose time has come, the most overdue first.
+
+        What waits for a time after *latest* is due too: no wait is so long, the clock was set back.
+        """
+        waiting, next_at = execution.c.state == ExecutionState.WAITING, execution.c.next_at
+        is_due = next_at <= now if latest is None else or_(next_at <= now, next_at > latest)
+        query = _EXECUTION.where(waiting, is_due)
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
 
     def resting(self, server: str) -> list[ExecutionRecord]:
