@@ -167,7 +167,7 @@ class Pipeline:
         """Say where the attempt left the execution."""
         record = upload.execution
         size_bytes = sum(each.entry.size_bytes for each in upload.planned())
-        report = {"files": upload.tally(), "size_bytes": size_bytes}
+        report = {"files": upload.tally(), "size_bytes": size_bytes, "notices": upload.notices}
         if upload.changed:
             return _Step(ExecutionTrigger.CHANGED, {**facts, "digest": None}, report)
         if upload.transient:

@@ -140,7 +140,7 @@ def test_what_is_taken_never_contradicts_the_file_and_is_never_missed(
 
 
 def _taken(adoption: Adoption | None) -> tuple[str, int] | None:
-    return adoption and (adoption.row["RID"], adoption.among)
+    return adoption and (adoption.row["RID"], len(adoption.rids))
 
 
 # ---------------------------------------------------------------- age of a RID

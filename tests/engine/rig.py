@@ -246,7 +246,7 @@ def _settings(folder, ready, chunk_bytes, sections):
         "journal": {"url": _journal(folder)},
     }
     (folder / "state").mkdir(parents=True, exist_ok=True)
-    return Settings(**given, **{name: value or {} for name, value in sections.items()})
+    return Settings(**given | {name: value or {} for name, value in sections.items()})
 
 
 def _journal(folder):

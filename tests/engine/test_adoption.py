@@ -90,7 +90,11 @@ def test_of_several_rows_the_oldest_is_taken_and_a_person_is_told(lab, content):
     _, rig = lab.upload({PATH: content})
 
     assert linked(lab) == rids[:1]
-    assert told(rig, "rows") == [f"3 rows say the same of it; the oldest, {rids[0]}, is taken"]
+    [why] = told(rig, "rows")
+    assert why == (
+        f"3 rows say the same of it ({', '.join(rids)}); the oldest, {rids[0]}, is taken. "
+        "Where they are one asset, keep the oldest, and delete the others with their links."
+    )
 
 
 def test_a_row_of_another_name_is_another_asset(lab, content):

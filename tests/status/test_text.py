@@ -39,6 +39,7 @@ def some_details(*paths):
         **SENTENCE,
         "verdict": {"rules": ["quiet"], "quiet_s": 30},
         "files": [{**file, "url": None, "path": path, **SENTENCE} for path in paths],
+        "notices": {"a.tif": "2 rows say the same of it"},
         "history": [
             {**line, "path": None, "after": "filling", "detail": {"attempts": 2}},
             {**line, "path": "a.tif", "after": "found", "detail": {}},
@@ -78,6 +79,7 @@ def test_details_show_the_verdict_the_files_and_the_history_of_the_execution():
 
     for words in ('rules    ["quiet"]', "quiet_s  30", "0" * 32, "refused a.tif\n    cannot store"):
         assert words in text
+    assert "a.tif: 2 rows say the same of it" in text
     assert text.count("filling") == 1
     assert "found" not in text
 

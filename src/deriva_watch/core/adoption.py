@@ -6,10 +6,14 @@ NULL is no statement, on either side. Description, types and links never decide.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from deriva_watch.core.model import SYSTEM_COLUMNS, Table
 from deriva_watch.core.values import same
+
+_PLAIN: Final = {"text", "markdown", "date", "boolean", "int2", "int4", "int8", "ermrest_curie"}
+_LONGEST: Final = 100  # characters
+_MOST: Final = 10  # columns: with the longest values a path of a few thousand bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +22,11 @@ class Adoption:
 
     Attributes:
         row: The row to take; it is never written to.
-        among: How many rows would have done; more than one is worth a notice.
+        rids: Of all rows that would have done, the oldest first; more than one is worth a notice.
     """
 
     row: Mapping[str, Any]
-    among: int
+    rids: tuple[str, ...]
 
 
 def adopt(
@@ -53,7 +57,8 @@ def adopt(
     exact = [row for _, row in fits if given_rid is not None and row["RID"] == given_rid]
     best = max(fit for fit, _ in fits)
     equals = exact or [row for fit, row in fits if fit == best]
-    return Adoption(min(equals, key=lambda row: rid_order(row["RID"])), len(equals))
+    equals.sort(key=lambda row: rid_order(row["RID"]))
+    return Adoption(equals[0], tuple(row["RID"] for row in equals))
 
 
 def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -112,3 +117,19 @@ def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
         if all(row.get(name) is not None and name not in SYSTEM_COLUMNS for name in key):
             return key
     return None
+
+
+def known_by(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values of a row without a key that a query can look for.
+
+    NULLs too: a row that says more is another one. What is long, or no plain value, is left out,
+    so that the path of the request stays short; the answer has to be compared.
+    """
+    plain = {
+        name: value
+        for name, value in row.items()
+        if name not in SYSTEM_COLUMNS
+        and table.column[name].type in _PLAIN
+        and len(str(value)) <= _LONGEST
+    }
+    return dict(sorted(plain.items(), key=lambda item: len(str(item[1])))[:_MOST])

@@ -54,6 +54,7 @@ class ExecutionChanged(Event):
     files: dict[str, int] | None = None  # files by state, when an upload ends
     size_bytes: int | None = None
     seconds: float | None = None
+    notices: dict[str, str] | None = None  # what stopped nothing, by what it is about
     verdict: dict[str, Any] | None = None  # why the directory counts as complete
 
     @property

@@ -18,6 +18,7 @@ from deriva_watch.core.records import BatchRecord, KeepBatch, NoteFile
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.table_files import RawRow
 from deriva_watch.core.values import meaning
+from deriva_watch.engine.doubled import Sent, tell_doubled
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.references import References
@@ -141,6 +142,9 @@ class Sender:
             at for at in told if self._is_in(batch.todo[at].row, items[at], told[at])
         }
         arrived |= {at for at, first in twins.items() if first in arrived}
+        if fresh := [at for at in keyless if at in arrived]:
+            place, rid = batch.todo[fresh[0]].row.place, str(batch.rids[fresh[0]])
+            tell_doubled(self.upload, self.plan, Sent(place, rid, rows[fresh[0]]), self._rows_where)
         for at in rows:
             batch.digests[at] = batch.todo[at].digest if at in arrived else HOLE
         batch.sent = True

@@ -195,6 +195,17 @@ class Rows:
             then = "Take the RID out of its path or manifest entry."
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
 
+    def compare(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Look whether another uploader made a row of the same file since we looked last.
+
+        Of two who insert, the second sees both rows.
+        """
+        for table, group in _by_table(upload, paths).items():
+            md5s = {str(upload.records[path].md5) for path in group}
+            rows = self._rows(table, "MD5", sorted(md5s))
+            for path in group:
+                upload.compare(path, rows)
+
     # ------------------------------------------------------------------ link
 
     def link(self, upload: Upload, paths: Sequence[str]) -> None:

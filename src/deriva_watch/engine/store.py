@@ -37,7 +37,7 @@ class Source:
         body: Its bytes.
         moved: Is told how many of them were sent.
         verify: Looks at the file once more; what it raises leaves the version unclaimed.
-        says: Tells of rows with its version's URL whether one of them says what the file says.
+        says: Tells of rows whether one of them says what the file says.
     """
 
     body: BinaryIO
@@ -99,9 +99,7 @@ class Depositor:
     def _version(
         self, asset: AssetPlan, record: FileRecord, head: ObjectHead, source: Source
     ) -> str:
-        chunk_bytes = min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
-        begun = record.job is not None  # goes on in chunks, however long they are by now
-        in_chunks = begun or head.size_bytes > chunk_bytes or head.size_bytes == 0
+        chunk_bytes, in_chunks = self._chunk_bytes(asset), self.by_job(asset, record)
         forced = asset.match.mapping.options.force
         # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
         there = self._head(head.name) if in_chunks or forced else None
@@ -131,6 +129,15 @@ class Depositor:
             what=f"cannot store {asset.path}", why=f"others keep writing to {head.name}"
         )
 
+    def by_job(self, asset: AssetPlan, record: FileRecord) -> bool:
+        """Tell whether a file goes by an upload job."""
+        size_bytes, begun = content_bytes(record), record.job is not None
+        # What was begun goes on in chunks, however long they are by now.
+        return begun or size_bytes > self._chunk_bytes(asset) or size_bytes == 0
+
+    def _chunk_bytes(self, asset: AssetPlan) -> int:
+        return min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
+
     def _head(self, name: str) -> ObjectVersion | None:
         return self.patience("HEAD object", lambda: self.store.head(name))
 
@@ -151,11 +158,11 @@ class Depositor:
         if min(self.journal.holders([there.url]).get(there.url, {record.id})) != record.id:
             return False
         rows = self.patience(
-            "GET rows by URL", lambda: self.catalog.rows_with(asset.table, "URL", [there.url])
+            "GET rows by MD5", lambda: self.catalog.rows_with(asset.table, "MD5", [head.md5])
         )
         if source.says(rows):
             raise RecordedMeanwhileError(asset.path)
-        return not rows
+        return all(row["URL"] != there.url for row in rows)
 
     def _may_serve(
         self, there: ObjectVersion, asset: AssetPlan, record: FileRecord, *, same: bool

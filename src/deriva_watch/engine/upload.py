@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deriva_watch.core.adoption import adopt
 from deriva_watch.core.errors import RefusedError, TransientError
@@ -15,6 +15,11 @@ from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, Mo
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.engine.ports import Disk, Emit, Journal, Row
+
+_SHOWN: Final = 5
+_ONE_TOO_MANY: Final = (
+    "Where they are one asset, keep the oldest, and delete the others with their links."
+)
 
 
 class Move(NamedTuple):
@@ -81,10 +86,21 @@ class Upload:
         found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
         if found is None:
             return None
-        if found.among > 1 and found.row["URL"] != self.records[path].url:
-            why = f"{found.among} rows say the same of it; the oldest, {found.row['RID']}, is taken"
-            self.notice(path, why)
+        if len(found.rids) > 1:
+            taken = f"the oldest, {found.row['RID']}, is taken"
+            self.notice(path, f"{_several(found.rids)}; {taken}. {_ONE_TOO_MANY}")
         return dict(found.row)
+
+    def compare(self, path: str, rows: Iterable[Row]) -> None:
+        """Say so where several of *rows* are about a file whose row we made just now."""
+        asset, candidates = self.assets[path], [row for row in rows if self.is_about(path, row)]
+        table = self.model.name_to_table(asset.table)
+        found = adopt(
+            table, asset.values, candidates, held=self._held(path, candidates).__contains__
+        )
+        if found and len(found.rids) > 1:
+            meanwhile = "another uploader made one at the same time"
+            self.notice(path, f"{_several(found.rids)}: {meanwhile}. {_ONE_TOO_MANY}")
 
     def _held(self, path: str, rows: Iterable[Row]) -> frozenset[str]:
         """Return the RIDs of those of *rows* that another file than *path* stands for.
@@ -154,3 +170,8 @@ class Upload:
     def tally(self) -> dict[str, int]:
         """Return how many files stand in each state."""
         return dict(Counter(record.state.value for record in self.records.values()))
+
+
+def _several(rids: Sequence[str]) -> str:
+    more = ", …" if len(rids) > _SHOWN else ""
+    return f"{len(rids)} rows say the same of it ({', '.join(rids[:_SHOWN])}{more})"

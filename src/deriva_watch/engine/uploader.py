@@ -71,12 +71,14 @@ class Uploader:
         """Make one object version and one row for every distinct content; adopt what is there.
 
         Files that say the same wait for the first of them, in this execution or another, and then
-        adopt its row.
+        adopt its row. So do those that differ in their metadata alone: the next version of an
+        object comes once the last one has its row, whose unique URL settles which of two uploaders
+        has it. With two versions at large each could give either of them to another asset.
         """
         todo = list(paths)
         while todo := upload.standing(todo, FileState.HASHED, FileState.STORED):
             self.files.patience.check()
-            # Of files that say the same, one that has a version already goes first.
+            # Of files with one content, one that has a version already goes first.
             todo.sort(key=lambda path: upload.records[path].state is FileState.HASHED)
             key = {path: _content_key(upload, path) for path in todo}
             mine = self.contents.claim(key.values())
@@ -87,7 +89,9 @@ class Uploader:
             try:
                 self.rows.adopt(upload, upload.standing(batch, FileState.HASHED))
                 self.files.store(upload, upload.standing(batch, FileState.HASHED))
-                self.rows.record(upload, upload.standing(batch, FileState.STORED))
+                stored = upload.standing(batch, FileState.STORED)
+                self.rows.record(upload, stored)
+                self.rows.compare(upload, self._by_job(upload, stored))
             finally:
                 self.contents.release(mine)
             # What a passing error left where it was is for the next attempt.
@@ -95,8 +99,19 @@ class Uploader:
             upload.again.clear()
             todo = [path for path in todo if path not in tried]
 
+    def _by_job(self, upload: Upload, paths: Sequence[str]) -> list[str]:
+        """Return those of *paths* of which there may be two versions, hence two rows.
+
+        Two upload jobs of one name may both be finished: the server does not choose.
+        """
+        there, depositor = upload.standing(paths, FileState.RECORDED), self.files.depositor
+        return [p for p in there if depositor.by_job(upload.assets[p], upload.records[p])]
+
 
 def _content_key(upload: Upload, path: str) -> Hashable:
     asset, record = upload.assets[path], upload.records[path]
-    values = json.dumps(asset.values, sort_keys=True)
-    return asset.table, record.md5, record.size_bytes, asset.file_name, values
+    key = asset.table, record.md5, record.size_bytes, asset.file_name
+    if record.size_bytes:
+        return key
+    # What is empty comes by a job, which asks for no last version: waiting would settle nothing.
+    return *key, json.dumps(asset.values, sort_keys=True)

@@ -56,6 +56,10 @@ def _execution(execution: Mapping[str, Any]) -> Iterator[RenderableType]:
         for file in execution["files"]:
             if file["what"]:
                 yield from _entry(file["state"], {**file, "rid": file["path"], "prefix": None})
+    if execution["notices"]:
+        yield _title("notices")
+        for about, why in execution["notices"].items():
+            yield Text(f"    {printable(about)}: {printable(why)}")
     yield _title("history")
     yield _table(
         ("at", "trigger", "before", "after", "detail"),

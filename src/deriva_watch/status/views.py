@@ -76,16 +76,20 @@ def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:
 
 
 def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
-    files = reader.files(execution.id)
+    files, history = reader.files(execution.id), reader.history(execution.id)
     paths: dict[int | None, str] = {file.id: _plain(file.path) for file in files}
     return {
         **_some(execution, _EXECUTION),
         "files": [_some(file, _FILE) for file in files],
-        "history": [
-            {"path": paths.get(line.file_id), **_some(line, _HISTORY)}
-            for line in reader.history(execution.id)
-        ],
+        "notices": _plain(_notices(history)),
+        "history": [{"path": paths.get(line.file_id), **_some(line, _HISTORY)} for line in history],
     }
+
+
+def _notices(history: Iterable[HistoryRecord]) -> Mapping[str, str]:
+    """Return what was said at the end of the last attempt that got through the files."""
+    told = [line.detail["notices"] for line in history if "notices" in line.detail]
+    return told[-1] if told else {}
 
 
 def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
