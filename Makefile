@@ -33,7 +33,7 @@ lint: $(VENV)/tested ## The house rules alone
 soak: $(VENV)/tested ## A kill at every call, and many more specs and trees before deriva-py and us
 	DERIVA_WATCH_SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
 	  tests/engine/test_crashes.py tests/engine/test_letter_crashes.py \
-	  tests/engine/test_table_crashes.py tests/oracle/test_generated.py
+	  tests/engine/test_table_crashes.py tests/oracle/test_generated.py tests/kill
 
 bench: $(VENV)/tested ## Figures; no test depends on them
 	$(BIN)/python -m pytest -q -s bench
