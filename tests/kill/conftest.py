@@ -18,3 +18,17 @@ def ready(tmp_path_factory):
 def starter():
     with lives.starter() as starter:
         yield starter
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many kills there were."""
+    reports = [r for each in terminalreporter.stats.values() for r in each]
+    found = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == "kills"
+    ]
+    if found:
+        terminalreporter.write_line(f"{sum(found)} kills in {len(found)} tests")
