@@ -298,6 +298,7 @@ ALL_EVENTS: Final = (
     RootWatched,
     RootMissing,
     WatchLost,
+    ClockSet,
     ServerAway,
     ServerBack,
     CredentialNeeded,
