@@ -15,6 +15,7 @@ from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.processors import SpecProcessors
 from deriva_watch.engine.files import Files, Watch
+from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.letter import Letter
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
@@ -98,9 +99,12 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     )
     naming = Naming(catalog, processors, patience)
     with Journal.open(settings.journal.url, emit=emit) as journal:
-        depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
+        jobs = Jobs(store, journal, patience)
+        depositor = Depositor(
+            store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
+        )
         files = Files(depositor, naming, pool, patience, watch)
-        rows = Rows(catalog, store, journal, writer, patience)
+        rows = Rows(catalog, store, journal, writer, jobs, patience)
         pipeline = Pipeline(
             settings=settings,
             journal=journal,

@@ -111,6 +111,10 @@ class Pipeline:
         self.journal.commit([MoveExecution(record.id, step.trigger, step.facts, step.report)])
         return Outcome(self.journal.execution(record.id), step.stops_all)
 
+    def sweep(self) -> None:
+        """Cancel upload jobs that nobody will go on with; raises as every call does."""
+        self.uploader.rows.jobs.sweep(self.journal.left_jobs(self.server))
+
     def _attempt(self, record: ExecutionRecord) -> "_Step":
         prefix = Path(record.prefix)
         seen = self.intake.look(prefix, record.rid)

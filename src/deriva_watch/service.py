@@ -173,11 +173,12 @@ class Service:
         self.hindrances.put("the server", self.gate.error)
 
     def _redrive(self) -> None:
-        """Try again what was refused for a cause that is another by now."""
+        """Try again what was refused for a cause that is another by now; sweep up."""
         if self.gate.error is not None or not self._is_due(_BASIS, REDRIVE_S):
             return
         try:
             moved = self.pipeline.basis.redrive(self.pipeline.journal, self.pipeline.server)
+            self.pipeline.sweep()
         except (ServerAwayError, CredentialError) as error:
             self.gate.close(error)
         except (ServerBusyError, RefusedError):

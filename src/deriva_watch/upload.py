@@ -91,6 +91,7 @@ class OneShot:
         outcome = self.pipeline.process(journal.execution(record.id))
         if outcome.error:
             raise outcome.error
+        self.pipeline.sweep()
         states = Counter(file.state.value for file in journal.files(record.id))
         return Brought(outcome.record, states)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
-from deriva_watch.core.objects import ObjectHead
+from deriva_watch.core.objects import ObjectHead, UploadJob
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac, Part
 from running import credential, requests_seen, sandbox
@@ -269,7 +269,7 @@ def send(store, job, numbers=range(4), content=CONTENT):
 @pytest.mark.parametrize("numbers", [[0, 1, 2, 3], [3, 1, 0, 1, 2]])
 def test_chunks_become_an_object(ready, store, space, numbers):
     job = store.open_job(head(f"{space}/big.bin", CONTENT), CHUNK)
-    assert store.job_is_open(job)
+    assert store.job(job).ours
     assert store.head(f"{space}/big.bin") is None
     send(store, job, numbers)
 
@@ -291,7 +291,7 @@ def test_a_job_that_is_finished_is_gone(store, space):
     url = store.finish_job(job)
 
     assert store.finish_job(job) is None
-    assert not store.job_is_open(job)
+    assert store.job(job) is None
     assert store.head(f"{space}/a").url == url
 
 
@@ -322,7 +322,7 @@ def test_a_job_can_be_cancelled_twice(store, space):
     store.cancel_job(job)
     store.cancel_job(job)
 
-    assert not store.job_is_open(job)
+    assert store.job(job) is None
     assert put(store, f"{space}/a", b"whole")
 
 
@@ -331,10 +331,10 @@ def test_a_job_of_another_identity_is_not_open_to_us(ready, store, space):
 
     with Server(ready["host"], credential(ready, "writer"), protocol="http") as server:
         other = Hatrac(server)
-        assert not other.job_is_open(job)
+        assert other.job(job) == UploadJob(ours=False)
         other.cancel_job(job)
 
-    assert store.job_is_open(job)
+    assert store.job(job).ours
 
 
 # ---------------------------------------------------------------- a hundred requests a connection

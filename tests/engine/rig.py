@@ -23,6 +23,7 @@ from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal, open_readonly
 from deriva_watch.edges.processors import SpecProcessors
 from deriva_watch.engine.files import Files
+from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.letter import Letter
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience
@@ -272,7 +273,10 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
         writer = CatalogWriter(catalog, patience)
         stack.callback(writer.close)
-        depositor = Depositor(store, catalog, journal, patience, settings.transfer.chunk_bytes)
+        jobs = Jobs(store, journal, patience)
+        depositor = Depositor(
+            store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
+        )
         intake = Intake.of(settings)
         server_name = f"{settings.server.host}/{settings.server.catalog}"
         allowed = frozenset(settings.spec.allowed_processors)
@@ -285,7 +289,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             catalog=catalog,
             uploader=Uploader(
                 files,
-                Rows(catalog, store, journal, writer, patience),
+                Rows(catalog, store, journal, writer, jobs, patience),
                 Letter(catalog, writer, files, naming, patience),
                 processors,
                 Tables(catalog, writer, patience, lambda *moves: moved.append(moves)),

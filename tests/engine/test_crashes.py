@@ -34,6 +34,7 @@ CALLS = {
     "store.make_namespace": 9,
     "store.head": 8,
     "store.put": 10,
+    "store.jobs": 2,
     "store.open_job": 2,
     "store.put_chunk": 3,
     "store.finish_job": 2,

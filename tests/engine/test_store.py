@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -250,6 +251,65 @@ def test_a_job_that_somebody_else_began_is_not_ours_to_go_on_with(lab):
         assert rig.upload().state == "uploaded"
 
     assert job["url"] not in {url for url, _ in chunks(rig)}
+    why = f"its upload job {job['url']} is another identity's: we cannot cancel it"
+    assert (NAME, why) in {(told.about, told.why) for told in rig.told("execution.noticed")}
+
+
+def opening(lab):
+    """Upload until the power fails once a job is open, and before anybody knows which."""
+    with lab.rigged(power=Power("store.open_job", after=True)) as rig:
+        with suppress(Crash):
+            rig.upload()
+        rig.journal.void_claims()
+
+
+def test_a_job_that_nobody_heard_of_is_gone_on_with(lab, big):
+    url = lab.api.url + f"/hatrac/Execution_Asset/{hashlib.md5(big).hexdigest()}.a.bin;upload"
+    opening(lab)
+    [job] = jobs(lab, big)
+    assert "url" not in lab.files()[NAME].job
+
+    with lab.rigged() as rig:
+        assert rig.upload().state == "uploaded"
+
+    assert "store.open_job" not in rig.power.names
+    assert chunks(rig) == [(job, number) for number in range(5)]
+    assert lab.api.call("GET", url).json() == []
+
+
+def test_of_several_jobs_only_those_are_ours_that_came_after_we_looked(lab, big):
+    """Another program with our credential may send the same at the same time."""
+    size = {"chunk-length": 100, "content-length": len(big)}
+    name = f"/hatrac/Execution_Asset/{hashlib.md5(big).hexdigest()}.a.bin"
+    url = f"{lab.api.url}{name};upload?parents=true"
+    theirs = lab.api.call("POST", url, json=size).headers["Location"]
+    opening(lab)
+
+    with lab.rigged() as rig:
+        assert rig.upload().state == "uploaded"
+
+    assert {job for job, _ in chunks(rig)}.isdisjoint({theirs})
+    assert jobs(lab, big) == [theirs]
+
+
+@pytest.mark.parametrize("begin", [opening, lambda lab: interrupted(lab, 2)])
+@pytest.mark.parametrize("gone", ["the file", "its folder"])
+def test_the_job_of_a_file_that_is_no_more_is_cancelled(lab, big, begin, gone):
+    begin(lab)
+    assert len(jobs(lab, big)) == 1
+    root = lab.folder / "data/deriva-ml/execution" / lab.rid
+    shutil.rmtree(root)
+    if gone == "the file":
+        lab.write({image("b.bin"): f"another {lab.rid}"})
+
+    with lab.rigged() as rig:
+        rig.bring()
+        rig.pipeline.sweep()
+        rig.pipeline.sweep()
+
+    assert jobs(lab, big) == []
+    assert lab.files()[NAME].job is None
+    assert rig.power.names.count("store.cancel_job") == 1
 
 
 @pytest.mark.parametrize("now", ["small", "other " * 1000])

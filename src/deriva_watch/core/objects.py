@@ -26,3 +26,13 @@ class ObjectHead:
     content_disposition: str | None
     file_name: str = ""
     mime_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # beside the usual
+
+
+@dataclass(frozen=True, slots=True)
+class UploadJob:
+    """What the server tells of an open upload job; nothing of one that is not ours."""
+
+    ours: bool
+    md5: str | None = None  # hexadecimal
+    size_bytes: int = 0
+    chunk_bytes: int = 0

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
-from deriva_watch.core.objects import ObjectHead, ObjectVersion
+from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
 from deriva_watch.edges.deriva import BLOCK_BYTES, Server
 
 _THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
@@ -114,9 +114,33 @@ class Hatrac:
             made = self._store.post(f"{head.name};upload", json=job).headers
         return _path(made, "Location", head.name)
 
-    def job_is_open(self, job: str) -> bool:
-        """Tell whether the job still takes chunks from us."""
-        return self._status(job) == _THERE
+    def job(self, job: str) -> UploadJob | None:
+        """Return what an open job is; None: it is finished or cancelled."""
+        try:
+            with self._asking(f"look at {job}"):
+                said = self._store.get(job).json()
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return UploadJob(ours=False) if error.status == _FORBIDDEN else None
+            raise
+        md5 = said.get("content-md5")
+        return UploadJob(
+            ours=True,
+            md5=b64decode(md5).hex() if md5 else None,
+            size_bytes=int(said["content-length"]),
+            chunk_bytes=int(said["chunk-length"]),
+        )
+
+    def jobs(self, name: str) -> list[str]:
+        """Return the open jobs of an object; none where they may not be seen."""
+        try:
+            with self._asking(f"list the upload jobs of {name}"):
+                found: list[str] = self._store.get(f"{name};upload").json()
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return []
+            raise
+        return found
 
     def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
         """Send chunk *number*, the next *size_bytes* of *body*; again overwrites it.

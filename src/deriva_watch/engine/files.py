@@ -134,7 +134,13 @@ class Files:
 
         with self.naming.content(upload, asset, record.names) as body:
             moved = self._moved(path, "send")
-            source = Source(body, moved, verify, lambda rows: bool(upload.chosen(path, rows)))
+            source = Source(
+                body,
+                moved,
+                verify,
+                notice=lambda why: upload.notice(path, why),
+                says=lambda rows: bool(upload.chosen(path, rows)),
+            )
             try:
                 facts = self.depositor.deposit(asset, record, source)
             except (RefusedError, TransientError):

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from deriva_watch.core.events import Event
 from deriva_watch.core.mapping import Match, Processor
 from deriva_watch.core.model import CatalogModel, TableName
-from deriva_watch.core.objects import ObjectHead, ObjectVersion
+from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import BatchRecord, Change, ExecutionRecord, FileRecord
@@ -121,8 +121,12 @@ class ObjectStore(Protocol):
         """Create an upload job, with content-md5, and return its URL."""
         ...
 
-    def job_is_open(self, job: str) -> bool:
-        """Tell whether the job still takes chunks."""
+    def job(self, job: str) -> UploadJob | None:
+        """Return what an open job is; None: it is finished or cancelled."""
+        ...
+
+    def jobs(self, name: str) -> list[str]:
+        """Return the open jobs of an object; none where they may not be seen."""
         ...
 
     def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:

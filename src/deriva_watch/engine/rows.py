@@ -12,6 +12,7 @@ from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.core.templates import row as spec_row
+from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
@@ -29,6 +30,7 @@ class Rows:
     store: ObjectStore
     journal: Journal
     writer: CatalogWriter
+    jobs: Jobs
     patience: Patience
 
     # ------------------------------------------------------------------ what is there already
@@ -116,9 +118,7 @@ class Rows:
             why = f"row {rid} describes it, but {error.why}"
             upload.refuse(path, RefusedError(f"cannot record {path}", why, error.next))
             return
-        if record.job:  # it will not be needed any more, and by itself it would stay for ever
-            job = record.job["url"]
-            self.patience("DELETE job", lambda: self.store.cancel_job(job))
+        self.jobs.cancel(record.job)
         facts["adopted"] = record.adopted or row["URL"] != record.url  # ours: it was read again
         upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
         _notice_rid(upload, path, rid, "the row was there before")

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from deriva_watch.core.chunks import MAX_BODY_BYTES, chunk_count, chunk_span
+from deriva_watch.core.chunks import MAX_BODY_BYTES
 from deriva_watch.core.errors import RefusedError, TransientError, WatchError
 from deriva_watch.core.names import BEFORE, CONTENT_PATH
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
@@ -16,11 +16,11 @@ from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.templates import content_disposition, object_name
 from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
-_CONFLICT = 409
 _CONTESTS = 5  # how often a name may move under us before we come back later
 _LOCKS = 256  # names share locks by hash: a lock a name would never be given back
 
@@ -37,12 +37,14 @@ class Source:
         body: Its bytes.
         moved: Is told how many of them were sent.
         verify: Looks at the file once more; what it raises leaves the version unclaimed.
+        notice: Takes what a person should know of it.
         says: Tells of rows whether one of them says what the file says.
     """
 
     body: BinaryIO
     moved: Progress
     verify: Callable[[], None]
+    notice: Callable[[str], None]
     says: Callable[[list[Row]], bool]
 
 
@@ -58,6 +60,7 @@ class Depositor:
     catalog: Catalog
     journal: Journal
     patience: Patience
+    jobs: Jobs
     chunk_bytes: int
     _names: tuple[threading.Lock, ...] = field(
         default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
@@ -107,10 +110,11 @@ class Depositor:
             record = self._noted(record, there)
         for _ in range(_CONTESTS):
             if there and self._is_free(there, head, asset, record, source):
-                self._abandon(record.job)
+                self.jobs.cancel(record.job)
                 return there.url
             if in_chunks:
-                url = self._by_job(record, head, source, chunk_bytes)
+                body = source.body, source.moved
+                url = self.jobs.send(record, head, body, chunk_bytes, source.notice)
                 record = replace(record, job=None)
             else:
                 etag = there.etag if there else None
@@ -187,63 +191,3 @@ class Depositor:
         names = {**names, BEFORE: there.url if there else ""}
         self.journal.commit([NoteFile(record.id, {"names": names})])
         return replace(record, names=names)
-
-    def _by_job(
-        self, record: FileRecord, head: ObjectHead, source: Source, chunk_bytes: int
-    ) -> str | None:
-        """Send in chunks, from the first that is not acknowledged; None: the job is gone."""
-        job = self._open_job(record, head, chunk_bytes)
-        length, done = job["chunk_bytes"], set(job["chunks"])
-        for number in range(chunk_count(length, head.size_bytes)):
-            offset, size_bytes = chunk_span(number, length, head.size_bytes)
-            if number in done:
-                source.moved(size_bytes)
-                continue
-            self.patience(
-                f"PUT chunk {number}",
-                lambda number=number, offset=offset, size_bytes=size_bytes: self.store.put_chunk(  # type: ignore[misc]
-                    job["url"],
-                    number,
-                    span(source.body, offset, size_bytes, source.moved),
-                    size_bytes,
-                ),
-            )
-            done.add(number)
-            self.journal.commit([NoteFile(record.id, {"job": job | {"chunks": sorted(done)}})])
-        url = self._finish(job)
-        if url is None:
-            self.journal.commit([NoteFile(record.id, {"job": None})])
-        return url
-
-    def _finish(self, job: dict[str, Any]) -> str | None:
-        try:
-            return self.patience("finalize job", lambda: self.store.finish_job(job["url"]))
-        except RefusedError as error:
-            if error.status != _CONFLICT:
-                raise
-            # What the server has is not the content, and nobody knows which chunk is wrong.
-            self._abandon(job)
-            raise TransientError(error.what, f"{error.why}; all of it is sent again") from None
-
-    def _abandon(self, job: Mapping[str, Any] | None) -> None:
-        """Cancel a job that is not needed any more: by itself it would stay for ever."""
-        if job:
-            self.patience("DELETE job", lambda: self.store.cancel_job(job["url"]))
-
-    def _open_job(self, record: FileRecord, head: ObjectHead, chunk_bytes: int) -> dict[str, Any]:
-        old = record.job
-        if old and old["md5"] == head.md5 and old["name"] == head.name:
-            if self.patience("GET job", lambda: self.store.job_is_open(old["url"])):
-                return dict(old)
-        else:
-            self._abandon(old)
-        url = self.patience("POST job", lambda: self.store.open_job(head, chunk_bytes))
-        job = {
-            "url": url,
-            "name": head.name,
-            "md5": head.md5,
-            "chunk_bytes": chunk_bytes,
-            "chunks": [],
-        }
-        self.journal.commit([NoteFile(record.id, {"job": job})])
-        return job

@@ -20,6 +20,10 @@ _FILE: Final = select_records(file, FileRecord)
 _BATCH: Final = select_records(batch, BatchRecord)
 _HISTORY: Final = select_records(history, HistoryRecord)
 
+# A refused file may be tried again, and then goes on with its job.
+_NOT_SENT: Final = tuple(
+    set(FileState) - {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
+)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
 
@@ -77,6 +81,17 @@ class Reads:
     def files(self, execution_id: int) -> list[FileRecord]:
         """Return the files of an execution by path."""
         query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
+        return [FileRecord(*row) for row in self._rows(query)]
+
+    def left_jobs(self, server: str) -> list[FileRecord]:
+        """Return the files for *server* whose upload jobs nobody will go on with."""
+        over = or_(execution.c.state == ExecutionState.GONE, file.c.state.in_(_NOT_SENT))
+        query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
+            execution.c.server == server,
+            execution.c.state != ExecutionState.UPLOADING,
+            file.c.job.is_not(None),
+            over,
+        )
         return [FileRecord(*row) for row in self._rows(query)]
 
     def holders(self, urls: Iterable[str]) -> dict[str, frozenset[int]]:

@@ -156,6 +156,8 @@ file = Table(
     Index("file_by_url", "url"),
     Index("file_by_state", "state"),  # counted at every scrape of the metrics
 )
+_HAS_JOB: Final = file.c.job.is_not(None)
+Index("file_with_job", file.c.id, sqlite_where=_HAS_JOB, postgresql_where=_HAS_JOB)
 
 # Rows of a table file, in the order in which they stand there; so many of them are one request.
 batch = Table(
