@@ -111,11 +111,14 @@ def _objects(scene, after):
     for table in {asset.table for asset in scene.assets.values()}:
         for row in after[table].values():
             urls[row["URL"].rpartition(":")[0]].append(row["URL"])
-    versions = scene.api.versions()
-    for name in sorted(versions.keys() - scene.names - contents.keys()):
+    names = scene.names()
+    for name in sorted(names - scene.names_before - contents.keys()):
         yield f"{name} is no file of ours"
-    for name, asset in contents.items():
-        found = versions.get(name, [])
+    for name in contents.keys() - names:
+        yield f"{name} is not there"
+    for name in contents.keys() & names:
+        asset = contents[name]
+        found = scene.api.call("GET", f"{scene.api.url}{name};versions").json()
         if sorted(found) != sorted(urls[name]):
             yield f"{name} has the versions {found}, rows have {urls[name]}"
         for url in found:

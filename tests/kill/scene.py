@@ -109,7 +109,7 @@ class Scene:
         self.assets = self._assets(known)  # by path
         self.rows = self._rows(known.label)  # by path: table, rows
         write_files(self.root, self._files(known))
-        self.before, self.names = self.api.tables(), self._names()
+        self.before, self.names_before = self.api.tables(), self.names()
 
     def _known(self):
         """Return an asset that another program brought in; its row says less than our file."""
@@ -220,8 +220,10 @@ class Scene:
         """Return every asset once: several files may be one."""
         return list({asset.label: asset for asset in self.assets.values()}.values())
 
-    def _names(self):
-        return set(self.api.versions())
+    def names(self):
+        """Return the names of all objects, and of whatever else lies in the namespaces."""
+        spaces = self.api.call("GET", f"{self.api.url}/hatrac").json()
+        return {n for space in spaces for n in self.api.call("GET", self.api.url + space).json()}
 
     def tables_of(self, path):
         """Return the table of a file's row or rows, and those of its links."""
