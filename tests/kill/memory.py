@@ -3,9 +3,11 @@
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
+
+from system.difference import stored
 
 STORED = frozenset({"stored", "recorded", "linked"})
 RECORDED = STORED - {"stored"}
@@ -21,48 +23,65 @@ class Memory:
         states: Of its files, by path.
         chunks: The paths of those that were acknowledged.
         is_over: The execution is uploaded: nothing is left to do.
+        taken: The paths of chunks and objects that the server has, known or not.
     """
 
     scene: object
     states: dict
     chunks: frozenset
     is_over: bool
+    taken: frozenset
 
     @classmethod
     def of(cls, scene):
-        """Read a copy of the journal, with nothing of ours."""
+        """Read a copy of the journal, with nothing of ours, and the server's log."""
         state, copy = (scene.config.with_name(name) for name in ("state", "copy"))
         shutil.rmtree(copy, ignore_errors=True)
-        if not (state / "journal.db").exists():
-            return cls(scene, {}, frozenset(), is_over=False)
-        shutil.copytree(state, copy)
-        with closing(sqlite3.connect(copy / "journal.db")) as journal:
-            if not journal.execute("SELECT * FROM sqlite_master WHERE name = 'file'").fetchall():
-                return cls(scene, {}, frozenset(), is_over=False)
-            files = journal.execute("SELECT path, state, job FROM file").fetchall()
-            over = journal.execute("SELECT state FROM execution").fetchall() == [("uploaded",)]
+        files, executions = [], []
+        if (state / "journal.db").exists():
+            shutil.copytree(state, copy)
+            with (
+                closing(sqlite3.connect(copy / "journal.db")) as journal,
+                suppress(
+                    sqlite3.OperationalError  # no tables yet
+                ),
+            ):
+                files = journal.execute("SELECT path, state, job FROM file").fetchall()
+                executions = journal.execute("SELECT state FROM execution").fetchall()
         jobs = [json.loads(job) for *_, job in files if job is not None]
         return cls(
             scene,
             {path.decode(): state for path, state, _ in files},
             frozenset(f"{job['url']}/{number}" for job in jobs for number in job["chunks"]),
-            over,
+            executions == [("uploaded",)],
+            frozenset(stored(scene.requests())),
         )
 
     def repeated(self, requests):
-        """Return those of *requests* that write again what is done."""
+        """Return those of *requests* that write again what is done.
+
+        One that was under way when the process was killed may be sent once more.
+        """
         writing = [each for each in requests if each["method"] in {"PUT", "POST"}]
         objects = self._done(STORED, self._object)
         tables = self._done(RECORDED, lambda path: [self.scene.tables_of(path)[0]])
         tables |= self._done(LINKED, lambda path: self.scene.tables_of(path)[1])
-        return [
-            f"{each['method']} {each['path']}"
+        known = [
+            each
             for each in writing
             if self.is_over
             or each["path"] in self.chunks
-            or unquote(each["path"].partition(";upload")[0].partition("?")[0]) in objects
-            or any(f"/entity/{table}?" in unquote(each["path"]) for table in tables)
+            or _plain(each).partition(";upload")[0] in objects
+            or any(_plain(each).endswith(f"/entity/{table}") for table in tables)
         ]
+        unknown = [each for each in writing if self._is_taken(_plain(each))][1:]
+        return [f"{each['method']} {each['path']}" for each in (*known, *unknown)]
+
+    def _is_taken(self, path):
+        """Tell whether the server has a chunk or an object, which only one file has."""
+        assets = self.scene.distinct()
+        alone = sum(asset.object == path for asset in assets) < 2
+        return path in self.taken and alone
 
     def _object(self, path):
         asset = self.scene.assets.get(path)
@@ -74,3 +93,7 @@ class Memory:
         names = {name for path in paths for name in names_of(path)}
         behind = [path for path in paths if self.states.get(path) not in states]
         return names - {name for path in behind for name in names_of(path)}
+
+
+def _plain(request):
+    return unquote(request["path"].partition("?")[0])

@@ -118,6 +118,8 @@ def _objects(scene, after):
         yield f"{name} is not there"
     for name in contents.keys() & names:
         asset = contents[name]
+        if jobs := scene.api.call("GET", f"{scene.api.url}{name};upload").json():
+            yield f"{name} has the open jobs {jobs}"
         found = scene.api.call("GET", f"{scene.api.url}{name};versions").json()
         if sorted(found) != sorted(urls[name]):
             yield f"{name} has the versions {found}, rows have {urls[name]}"

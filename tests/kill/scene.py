@@ -9,7 +9,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 
 from deriva_watch.sandbox import starter
-from running import Api, write_config, write_files
+from running import Api, requests_seen, write_config, write_files
 
 CHUNK_BYTES = 1000
 IMAGE, ASSET, BOX = "demo:Image", "deriva-ml:Execution_Asset", "demo:BoundingBox"
@@ -109,6 +109,7 @@ class Scene:
         self.assets = self._assets(known)  # by path
         self.rows = self._rows(known.label)  # by path: table, rows
         write_files(self.root, self._files(known))
+        self._asked = len(requests_seen(ready))
         self.before, self.names_before = self.api.tables(), self.names()
 
     def _known(self):
@@ -219,6 +220,10 @@ class Scene:
     def distinct(self):
         """Return every asset once: several files may be one."""
         return list({asset.label: asset for asset in self.assets.values()}.values())
+
+    def requests(self):
+        """Return what was asked of the server since the scene was made."""
+        return requests_seen(self.ready)[self._asked :]
 
     def names(self):
         """Return the names of all objects, and of whatever else lies in the namespaces."""

@@ -36,7 +36,7 @@ from deriva_watch.edges.journal import sqlite
 NAMES = (
     (r"PUT \S+;upload/[^/]+/\d+", "PUT chunk"),
     (r"(\w+) \S+;upload/[^/]+", r"\1 job"),
-    (r"POST \S+;upload", "POST jobs"),
+    (r"(\w+) \S+;upload", r"\1 jobs"),
     (r"(\w+) /hatrac(?:/[^/]+)?", r"\1 namespace"),
     (r"(\w+) /hatrac/\S+", r"\1 object"),
     (r"(\w+) /ermrest/catalog/\d+/(?:entity|attribute|attributegroup)/([^/]+).*", r"\1 \2"),

@@ -53,6 +53,7 @@ CALLS = (
     "HEAD namespace",
     "HEAD object",
     "PUT object",
+    "GET jobs",
     "POST jobs",
     "PUT chunk",
     "POST job",
@@ -64,9 +65,9 @@ CALLS = (
 HAVE_A_BODY = {name for name in CALLS if name.startswith(("PUT", "POST"))} - {"POST job"}
 MATRIX = [
     (who, when, name)
-    for who in WHO
     for name in CALLS
     for when in ("before", "amid", "after")
+    for who in WHO
     if (when != "amid" or name in HAVE_A_BODY) and (who, name) != ("owner", f"GET {LEASE}")
 ]
 # Of all that is left after a kill, keyless rows of an ordinary writer are the hardest to tell.
@@ -86,7 +87,7 @@ CHAINS = {
         "after write asset-manifest.json 0",
     ),
     "writer": (
-        "before PUT chunk 1",
+        "before PUT chunk 2",
         "after POST public:ERMrest_RID_Lease 0",
         "after POST demo:Observation 0",
         "after POST demo:Image 0",
