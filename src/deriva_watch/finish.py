@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
+from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
 from deriva_watch.core.layout import LOOSE, MANIFEST, called, is_execution
 from deriva_watch.core.observation import Observation
@@ -172,7 +172,7 @@ class Finisher:
         except OSError as error:
             what = f"cannot write the receipt of {called(execution.rid)}"
             then = f"See to {folder} (room, rights); it is tried again by itself."
-            raise TransientError(what, f"{error.strerror}: {error.filename}", then) from error
+            raise ShortageError(what, f"{error.strerror}: {error.filename}", then) from error
         try:
             if execution.rid != LOOSE and not plan.partial:
                 receipts.copy_receipt(upload.disk.root, receipt)

@@ -19,11 +19,13 @@ from deriva_watch.core.errors import (
     RefusedError,
     ServerAwayError,
     ServerBusyError,
+    ShortageError,
     TransientError,
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
 from deriva_watch.core.layout import TABLES, called
+from deriva_watch.core.local import passing
 from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -43,6 +45,7 @@ from deriva_watch.settings import Settings
 
 _BROUGHT: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
 SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
+SHORT_S: Final = 5.0  # how long an execution waits for what this machine lacks
 AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer
 
 
@@ -99,12 +102,11 @@ class Pipeline:
             step = _stopped(record.rid, error)
         except TransientError as error:
             step = self._deferred(record, error)
+        except OSError as error:
+            trouble = passing(f"cannot upload {called(record.rid)} now", error)
+            step = self._deferred(record, trouble) if trouble else self._crashed(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
-            text = traceback.format_exc()
-            where = f"upload of {called(record.rid)}"
-            self.emit(Crashed(where=where, why=repr(error), traceback=text))
-            why = f"a bug of deriva-watch: {error!r}"
-            step = self._counted(record, TransientError(f"the {where} failed", why))
+            step = self._crashed(record, error)
         if step.rests:
             step.facts["basis"] = basis
         step.report["seconds"] = elapsed_since(start_s)
@@ -183,6 +185,8 @@ class Pipeline:
 
     def _deferred(self, record: ExecutionRecord, error: TransientError) -> "_Step":
         """Say that it is tried again; no attempt is counted where the server is ill for all."""
+        if isinstance(error, ShortageError):
+            return _Step(ExecutionTrigger.DEFERRED, _waiting(record.rid, error, SHORT_S))
         if isinstance(error, ServerBusyError):
             try:
                 self.probe()
@@ -191,6 +195,13 @@ class Pipeline:
             except RefusedError:
                 pass  # it answers
         return self._counted(record, error)
+
+    def _crashed(self, record: ExecutionRecord, error: Exception) -> "_Step":
+        text = traceback.format_exc()
+        where = f"upload of {called(record.rid)}"
+        self.emit(Crashed(where=where, why=repr(error), traceback=text))
+        why = f"a bug of deriva-watch: {error!r}"
+        return self._counted(record, TransientError(f"the {where} failed", why))
 
     def _counted(self, record: ExecutionRecord, error: TransientError) -> "_Step":
         retry, attempts = self.settings.retry, record.attempts + 1

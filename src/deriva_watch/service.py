@@ -35,7 +35,8 @@ from deriva_watch.core.events import (
     RootWatched,
     WatchLost,
 )
-from deriva_watch.core.layout import ROOT
+from deriva_watch.core.layout import ROOT, called
+from deriva_watch.core.local import passing
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges import scanner, systemd
@@ -115,6 +116,13 @@ class Service:
         except TransientError as error:
             self._journal_failed_s = time.monotonic()
             self._hinder("the journal", error)
+            self.stop.wait(AGAIN_S)
+        except OSError as error:
+            trouble = passing("cannot go on", error)
+            if trouble is None:
+                raise
+            self._journal_failed_s = time.monotonic()
+            self._hinder("the journal", trouble)
             self.stop.wait(AGAIN_S)
 
     def _hinder(self, about: str, error: TroubleError | None) -> None:
@@ -216,9 +224,12 @@ class Service:
             if isinstance(trouble, RefusedError | ServerBusyError):
                 self.gate.doubt()
             again_at = _in(AGAIN_S)
-        except Exception:  # noqa: BLE001  # a bug in one directory must not stop the others
-            self._crashed(f"look at {key[1]}")
-            again_at = _in(60.0)
+        except Exception as error:  # noqa: BLE001  # a bug in one directory must not stop the others
+            what = f"look at {called(key[1])}"
+            trouble = passing(f"cannot {what}", error) if isinstance(error, OSError) else None
+            if trouble is None:
+                self._crashed(what)
+            again_at = _in(AGAIN_S if trouble else 60.0)
         about = str(execution_root(*key))
         if self.hindrances.put(about, trouble) and trouble:
             self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))

@@ -128,7 +128,9 @@ def test_every_byte_is_reported_once_read_and_once_sent(many):
     ("error", "state", "why"),
     [
         (RefusedError("cannot read it", "it is a pipe", "Remove it."), "refused", "it is a pipe"),
-        (OSError(errno.EIO, "Input/output error"), "refused", "Input/output error"),
+        (OSError(errno.ELOOP, "Too many links"), "refused", "Too many links"),
+        (OSError(errno.EIO, "Input/output error"), "found", None),
+        (OSError(errno.EMFILE, "Too many open files"), "found", None),
         (FileNotFoundError(), "gone", None),
         (FileChangedError("it changed"), "found", None),
     ],
@@ -143,7 +145,8 @@ def test_a_file_that_cannot_be_read_does_not_stop_its_neighbours(many, error, st
     assert states.pop(NAMES[7]) == state
     assert {*states.values()} == {"hashed"}
     assert many.files()[NAMES[7]].why == why
-    assert upload.changed == ({NAMES[7]} if state == "found" else set())
+    assert upload.changed == ({NAMES[7]} if isinstance(error, FileChangedError) else set())
+    assert bool(upload.transient) == (state == "found" and not upload.changed)
 
 
 @pytest.mark.parametrize("mode", ["ab", "r+b"])

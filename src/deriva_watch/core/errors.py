@@ -3,6 +3,7 @@
 WatchError
 ├── TroubleError           has three parts for a person: what, why, what next
 │   ├── TransientError     nobody need act; it is tried again
+│   │   ├── ShortageError     this machine lacks descriptors, memory or room
 │   │   ├── ServerBusyError   the server answers that it cannot do it now
 │   │   └── ServerAwayError   the server can do nothing now: pause the whole host
 │   ├── CredentialError    somebody must log in; everything kept, work pauses
@@ -59,6 +60,11 @@ class TransientError(TroubleError):
 
     next: str = "Nothing to do: it is tried again by itself."
     retry_after_s: float | None = None
+
+
+@dataclass(eq=False)
+class ShortageError(TransientError):
+    """This machine lacks something that no file can help: descriptors, memory, room."""
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.local import passing
 from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, Entry, Kind, Observation
 
 _SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
@@ -79,6 +80,9 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     """Look at everything below *root*, or return None where it is no directory any more.
 
     Names that vanish during the look are not in it.
+
+    Raises TransientError where the disk does not answer, or this process may open nothing more:
+    that is no property of the directory.
     """
     looked_at, limits = datetime.now(UTC), _Limits.of(policy)
     try:
@@ -88,6 +92,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     except RefusedError as error:
         return Observation(str(root), {}, looked_at, {".": error.why})
     except OSError as error:
+        _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
     look = _Look(base, limits, _matcher(policy.ignore))
     look.walk(_Directory(base, "", link_owner))
@@ -128,6 +133,7 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
     except PermissionError as error:
         raise _refused(entry.path, "the user of the daemon may not read it") from error
     except OSError as error:
+        _check_lasting(entry.path, error)
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
 
 
@@ -136,6 +142,7 @@ def check_unchanged(root: Path, entry: Entry) -> None:
     try:
         found = os.stat(os.path.join(root, entry.path))
     except OSError as error:
+        _check_lasting(entry.path, error)
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
     if _stamp(found) != entry.stamp:
         raise FileChangedError(f"{entry.path} changed since it was looked at")
@@ -215,6 +222,7 @@ class _Look:
             except (FileNotFoundError, NotADirectoryError):
                 continue  # it vanished
             except OSError as error:
+                _check_lasting(place.path, error)
                 if not place.ignored:
                     self.unreadable[shown] = _reason(error)
 
@@ -267,6 +275,7 @@ class _Look:
         try:
             target, found = self._resolve(name.path)
         except OSError as error:
+            _check_lasting(name.path, error)
             self._add(
                 shown, link, problem=f"it is a link that cannot be followed: {_reason(error)}"
             )
@@ -393,6 +402,12 @@ def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
 
 def _below(path: str, folder: str) -> bool:
     return path == folder or (folder != "" and path.startswith(folder.rstrip("/") + "/"))
+
+
+def _check_lasting(path: str, error: OSError) -> None:
+    """Raise TransientError where an error may pass: it says nothing of what lies there."""
+    if trouble := passing(f"cannot look at {path}", error):
+        raise trouble from error
 
 
 def _reason(error: OSError) -> str:

@@ -13,6 +13,7 @@ from deriva_watch.core.errors import (
     ServerAwayError,
     TransientError,
 )
+from deriva_watch.core.local import passing
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
@@ -57,7 +58,7 @@ class Files:
             if stopping.is_set():
                 return None
             try:
-                return self._one(upload, step, path)
+                return self.attempt(upload, step, path)
             except BaseException:
                 stopping.set()
                 raise
@@ -75,7 +76,11 @@ class Files:
         if error:
             raise error
 
-    def _one(self, upload: Upload, step: Step, path: str) -> Move | None:
+    def attempt(self, upload: Upload, step: Step, path: str) -> Move | None:
+        """Do one step for a file and return its move; a failure is noted in *upload*.
+
+        Raises what concerns all files: the server is away, the work shall stop, a bug.
+        """
         self.patience.check()
         try:
             return step(upload, path)
@@ -92,6 +97,9 @@ class Files:
         except TransientError as error:
             upload.transient = error
         except OSError as error:
+            if trouble := passing(f"cannot read {path}", error):
+                upload.transient = trouble
+                return None
             then = f"Mend it, then `deriva-watch retry {upload.execution.rid}`."
             why = error.strerror or type(error).__name__
             upload.refuse(path, RefusedError(f"cannot read {path}", why, then))

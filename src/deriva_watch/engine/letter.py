@@ -4,12 +4,12 @@ The order is that of deriva-py's uploader: names, object, record. Looking for a 
 it are one step of the catalog's only writer, so that two files never make one row twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from deriva_watch.core.adoption import natural_key, rid_order
-from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError
+from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.mapping import AssetMapping
 from deriva_watch.core.model import SYSTEM_COLUMNS
 from deriva_watch.core.names import SENDING
@@ -19,7 +19,7 @@ from deriva_watch.core.replacing import differences, replaced, unsafe
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.core.templates import query, row
 from deriva_watch.core.values import check
-from deriva_watch.engine.files import Files
+from deriva_watch.engine.files import Files, Step
 from deriva_watch.engine.naming import Naming, known_names
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, Row
@@ -50,20 +50,11 @@ class Letter:
         self.files.store(upload, upload.standing(paths, FileState.HASHED))
         self._each(upload, upload.standing(paths, FileState.STORED), self._record)
 
-    def _each(
-        self, upload: Upload, paths: Sequence[str], step: Callable[[Upload, str], None]
-    ) -> None:
+    def _each(self, upload: Upload, paths: Sequence[str], step: Step) -> None:
         """Do one step for many files; one that fails does not stop its neighbours."""
         for path in paths:
-            self.patience.check()
-            try:
-                step(upload, path)
-            except RefusedError as error:
-                upload.refuse(path, error)
-            except ServerAwayError:
-                raise
-            except TransientError as error:
-                upload.transient = error
+            move = self.files.attempt(upload, step, path)
+            upload.commit([move] if move else [])
 
     def _begin_record(self, upload: Upload, path: str) -> None:
         """See that there is a row before there is an object, and know what it says."""
@@ -73,7 +64,7 @@ class Letter:
         more = {name: value for name, value in found.items() if name not in known}
         self._keep(upload, path, more)
 
-    def _record(self, upload: Upload, path: str) -> None:
+    def _record(self, upload: Upload, path: str) -> Move:
         found, inserted = self._written(upload, path)
         asset = upload.assets[path]
         known = found | known_names(asset, upload.records[path])
@@ -81,7 +72,7 @@ class Letter:
         facts: FileFacts = {"rid": found.get("RID"), "adopted": not inserted}
         if asset.match.mapping.create_record_first:
             facts["adopted"] = False
-        upload.commit([Move(path, FileTrigger.RECORDED, facts)])
+        return Move(path, FileTrigger.RECORDED, facts)
 
     # ------------------------------------------------------------------ the row
 

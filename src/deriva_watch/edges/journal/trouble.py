@@ -1,6 +1,6 @@
 """What is said of a journal that cannot be used."""
 
-import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+from deriva_watch.core.local import passing
 
-_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _RIGHTS: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
@@ -20,17 +20,24 @@ def explained(verb: str, journal: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if trouble := passing(f"cannot {verb} the journal {journal}", error):
+            raise trouble from error
         why = f"{error.strerror}: {error.filename}"
-        made = unusable if error.errno in _DISK else unwritable
-        raise made(verb, journal, why) from error
+        raise unwritable(verb, journal, why) from error
     except OperationalError as error:  # full, busy, input/output error; or nobody's to write
         name = getattr(error.orig, "sqlite_errorname", "")
-        made = unwritable if name.startswith(_RIGHTS) else unusable
+        lacking = name.startswith("SQLITE_CANTOPEN") and _may_be_opened(journal)
+        made = unwritable if name.startswith(_RIGHTS) and not lacking else unusable
         raise made(verb, journal, str(error.orig)) from error
     except DatabaseError as error:
         if type(error) is not DatabaseError:  # a constraint or a statement: our bug
             raise
         raise damaged(journal, str(error.orig)) from error
+
+
+def _may_be_opened(journal: Path) -> bool:
+    """Tell whether rights allow it: then it is descriptors that lack; SQLite does not tell."""
+    return os.access(journal, os.R_OK) and os.access(journal.parent, os.R_OK | os.X_OK)
 
 
 def unwritable(verb: str, journal: Path, why: str) -> SettingsError:
@@ -47,7 +54,8 @@ def unusable(verb: str, journal: Path, why: str) -> TransientError:
     return TransientError(
         f"cannot {verb} the journal {journal}",
         why,
-        "See to its disk (room, rights, health); what was not written is done again.",
+        "See to its disk (room, rights, health), and to how many files the daemon may open "
+        "(LimitNOFILE); what was not written is done again.",
     )
 
 

@@ -1,0 +1,37 @@
+"""What an error of the operating system means for the work: may it pass, and what is lacking."""
+
+import errno
+from typing import Final
+
+from deriva_watch.core.errors import ShortageError, TransientError
+
+_LACKING: Final = {
+    errno.EMFILE: "Raise LimitNOFILE of the service (systemctl edit deriva-watch)",
+    errno.ENFILE: "Raise the sysctl fs.file-max",
+    errno.ENOMEM: "Give this machine, or the service (MemoryMax), more memory",
+    errno.ENOSPC: "Make room on its file system",
+    errno.EFBIG: "Lift the limit on the size of files (LimitFSIZE)",
+    errno.EDQUOT: "Raise the quota of the user of deriva-watch",
+}
+_PASSING: Final = {
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EREMOTEIO,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+}
+
+
+def passing(what: str, error: OSError) -> TransientError | None:
+    """Return what to say of an error that may pass by itself, or None: it is for good.
+
+    A ShortageError is this machine's, and no fault of the file that it struck.
+    """
+    why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    if remedy := _LACKING.get(error.errno or 0):
+        return ShortageError(what, why, f"{remedy}; work goes on by itself.")
+    return TransientError(what, why) if error.errno in _PASSING else None
