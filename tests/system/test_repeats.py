@@ -281,3 +281,32 @@ def test_a_directory_that_is_removed_after_its_upload_ends_gone(tmp_path, api, c
     assert execution["state"] == "gone"
     assert {file["state"] for file in execution["files"]} == {"linked"}
     assert (api.tables(), api.versions()) == (before, versions)
+
+
+@pytest.mark.parametrize("way", ["renamed", "deleted"])
+def test_a_directory_that_goes_away_in_the_middle_loses_nothing(tmp_path, way):
+    """It comes back, under another name or its own, and what was sent of it is taken."""
+    with sandbox(tmp_path / "server", latency_ms=30) as server:
+        api = Api(server)
+        rid = api.execution()
+        other = api.execution() if way == "renamed" else rid
+        config = write_config(tmp_path / "daemon", server, tmp_path, transfer={"connections": 1})
+        with daemon(config) as running:
+            drop(tmp_path, rid, TREE)
+            running.wait_for(lambda event: event["event"] == "file.stored")
+            if way == "renamed":
+                directory(tmp_path, rid).rename(directory(tmp_path, other))
+            else:
+                shutil.rmtree(directory(tmp_path, rid))
+            running.wait_for_state(rid, "gone")
+            if way == "deleted":
+                drop(tmp_path, rid, TREE)
+            running.wait_for_state(other, "uploaded")
+
+        rows = api.rows(ASSET)
+        assert sorted(row["Filename"] for row in rows) == sorted(FILES)
+        assert sorted(api.versions().values()) == sorted([row["URL"]] for row in rows)
+        links = {row["Execution_Asset"] for row in api.rows(LINK) if row["Execution"] == other}
+        assert links == {row["RID"] for row in rows}
+        bad = {"file.refused", "execution.refused", "daemon.crashed"}
+        assert not bad & {event["event"] for event in running.events()}
