@@ -1,6 +1,7 @@
 """What is under test, as processes of its own, and a client that shares no code with it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from deriva_watch.status import details, open_views, summary
 
 POLL_S = 0.02
 START_S = 30
+# What chooses tests is no setting of the daemon, which would refuse it.
+SWITCHES = {"DERIVA_WATCH_SOAK", "DERIVA_WATCH_STORM"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SWITCHES}
 
 
 def wait_until(condition, timeout_s=30, what="it did not happen"):
@@ -208,7 +212,9 @@ def command(
     """Run a command of `deriva-watch` to its end, *through* a program such as setpriv."""
     line = [*through, sys.executable, "-m", "deriva_watch", name, *map(str, arguments)]
     line += ["--config", str(config)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(
+        line, capture_output=True, text=True, timeout=timeout_s, check=False, env=ENVIRONMENT
+    )
 
 
 def summed_up(config: Path):
@@ -294,7 +300,7 @@ def daemon(config: Path, *, wait=True, through=()) -> Iterator[Daemon]:
     with log.open("ab") as stream:
         offset = stream.tell()
         line = [*through, sys.executable, "-m", "deriva_watch", "run", "--config", str(config)]
-        process = subprocess.Popen(line, stdout=stream, stderr=stream)
+        process = subprocess.Popen(line, stdout=stream, stderr=stream, env=ENVIRONMENT)
     running = Daemon(process, log, offset)
     try:
         if wait:
