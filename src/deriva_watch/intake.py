@@ -36,6 +36,14 @@ def execution_root(prefix: Path, rid: str) -> Path:
     return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
 
 
+def is_away(prefix: Path, rid: str) -> bool:
+    """Tell whether the folder that a directory lies in is not there either.
+
+    A disk that is not mounted has lost nothing; an empty mount point may be left of it.
+    """
+    return not execution_root(prefix, rid).parent.is_dir()
+
+
 def execution_names(prefix: Path) -> set[str]:
     """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 

@@ -25,7 +25,7 @@ from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.holders import holders
-from deriva_watch.intake import unusable_name
+from deriva_watch.intake import is_away, unusable_name
 from deriva_watch.pipeline import Pipeline
 
 _WATCHED: Final = {  # a change of the directory makes these look anew
@@ -76,8 +76,9 @@ class Lookout:
             raise TransientError(error.what, error.why, error.next)  # it may be renamed
         record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
         if seen is None:
-            self._gone(key, record)
-            return None
+            if not is_away(prefix, rid):
+                self._gone(key, record)
+            return None  # once its root is there again, it is looked at by itself
         if record is None:
             record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
         if record.state is ExecutionState.GONE:

@@ -40,7 +40,7 @@ from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.finish import Finisher
-from deriva_watch.intake import Intake, birth
+from deriva_watch.intake import Intake, birth, is_away
 from deriva_watch.settings import Settings
 
 _BROUGHT: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
@@ -120,9 +120,9 @@ class Pipeline:
     def _attempt(self, record: ExecutionRecord) -> "_Step":
         prefix = Path(record.prefix)
         seen = self.intake.look(prefix, record.rid)
-        if seen is None:
+        if seen is None and not is_away(prefix, record.rid):
             return _Step(ExecutionTrigger.REMOVED)
-        if seen.digest() != record.digest:
+        if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
