@@ -31,7 +31,7 @@ from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord, MoveExecution
 from deriva_watch.core.retry import RetryPolicy, wait_after_s
 from deriva_watch.core.states import ExecutionTrigger, FileState
 from deriva_watch.edges.journal import Journal
@@ -114,8 +114,15 @@ class Pipeline:
         return Outcome(self.journal.execution(record.id), step.stops_all)
 
     def sweep(self) -> None:
-        """Cancel upload jobs that nobody will go on with; raises as every call does."""
+        """Complete what directories left that are gone; raises as every call does.
+
+        Upload jobs that nobody will go on with are cancelled, and rows are linked that were made.
+        """
         self.uploader.rows.jobs.sweep(self.journal.left_jobs(self.server))
+        for number, paths in self.journal.unlinked(self.server).items():
+            record, model = self.journal.execution(number), self.catalog.model()
+            upload = self._upload(record, model, self._records(record))
+            self.uploader.rows.link(upload, paths)
 
     def _attempt(self, record: ExecutionRecord) -> "_Step":
         prefix = Path(record.prefix)
@@ -136,27 +143,37 @@ class Pipeline:
 
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
         """Bring the journal to where the plan begins."""
-        known = {file.path: file for file in self.journal.files(record.id)}
+        known = self._records(record)
         if fresh := additions(record.id, plan, known):
             self.journal.commit(fresh)
-            known = {file.path: file for file in self.journal.files(record.id)}
+            known = self._records(record)
         if changes := moves(plan, known):
             self.journal.commit(changes)
-            known = {file.path: file for file in self.journal.files(record.id)}
-        upload = Upload(
+            known = self._records(record)
+        upload = self._upload(record, model, known)
+        upload.assets |= {asset.path: asset for asset in plan.assets}
+        upload.rows |= {each.path: each for each in plan.rows}
+        for about, why in plan.notices.items():
+            upload.notice(about, why)
+        return upload
+
+    def _records(self, record: ExecutionRecord) -> dict[str, FileRecord]:
+        return {file.path: file for file in self.journal.files(record.id)}
+
+    def _upload(
+        self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
+    ) -> Upload:
+        """Return the work on what the journal has of an execution, without any plan."""
+        return Upload(
             execution=record,
             disk=self.intake.directory(Path(record.prefix), record.rid),
             model=model,
             journal=self.journal,
             emit=self.emit,
-            assets={asset.path: asset for asset in plan.assets},
+            assets={},
             records=known,
-            rows={each.path: each for each in plan.rows},
             vouched=self._vouched(record),
         )
-        for about, why in plan.notices.items():
-            upload.notice(about, why)
-        return upload
 
     def _vouched(self, record: ExecutionRecord) -> Callable[[Entry], bool]:
         """Return what tells of a file whether nobody else can have loaded its rows.

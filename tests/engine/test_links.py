@@ -1,9 +1,12 @@
 """Rows of assets are linked to their execution and to their types."""
 
+import shutil
+from contextlib import suppress
+
 import pytest
 
 from deriva_watch.core.errors import ServerAwayError
-from engine.rig import ASSET, earlier, first, instead
+from engine.rig import ASSET, Crash, Power, earlier, first, instead
 
 ONE, OTHER = "execution-asset/Model_File/one.bin", "execution-asset/Output_File/other.bin"
 EXECUTIONS, TYPES = f"{ASSET}_Execution", f"{ASSET}_Asset_Type"
@@ -124,3 +127,26 @@ def test_files_that_are_removed_after_their_upload_are_no_refusal(lab):
         assert rig.bring().state == "uploaded"
 
     assert lab.states() == {ONE: "linked"}
+
+
+def test_a_directory_that_vanishes_between_rows_and_links_is_linked_all_the_same(lab):
+    """It is gone: no upload comes back to it, so that whoever sweeps up does it."""
+    root = lab.write({ONE: f"one {lab.rid}"})
+    with lab.rigged(power=Power("catalog.insert", 1)) as rig:
+        with suppress(Crash):
+            rig.upload()
+        rig.journal.void_claims()
+    assert lab.states() == {ONE: "recorded"}
+    shutil.rmtree(root)
+
+    with lab.rigged() as rig:
+        assert rig.pipeline.process(rig.journal.claim(None)).record.state == "gone"
+        rig.pipeline.sweep()
+        calls = len(rig.power.names)
+        rig.pipeline.sweep()
+
+    assert lab.states() == {ONE: "linked"}
+    assert len(rig.power.names) == calls
+    rid = lab.files()[ONE].rid
+    assert (rid, lab.rid, "Output") in links(lab)
+    assert (rid, "Model_File", None) in links(lab, TYPES)

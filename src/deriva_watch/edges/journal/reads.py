@@ -94,6 +94,22 @@ class Reads:
         )
         return [FileRecord(*row) for row in self._rows(query)]
 
+    def unlinked(self, server: str) -> dict[int, list[str]]:
+        """Return the files for *server* that have rows, not links, and no directory any more.
+
+        By the number of their execution.
+        """
+        query = (
+            select(file.c.execution_id, file.c.path)
+            .join(execution, execution.c.id == file.c.execution_id)
+            .where(file.c.state == FileState.RECORDED, execution.c.server == server)
+            .where(execution.c.state == ExecutionState.GONE)
+        )
+        found: defaultdict[int, list[str]] = defaultdict(list)
+        for number, path in self._rows(query):
+            found[number].append(path)
+        return dict(found)
+
     def holders(self, urls: Iterable[str]) -> dict[str, frozenset[int]]:
         """Return which files of this journal hold one of the object versions: URL → file ids."""
         asked = list(urls)
