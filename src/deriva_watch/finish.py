@@ -151,6 +151,8 @@ class Finisher:
 
     def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
         execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
+        # Only the journal knows when each of them came to where it is.
+        lines = [r for r in upload.journal.files(execution.id) if r.path in done]
         receipt = {
             "receipt": 1,
             "server": self.server,
@@ -158,7 +160,7 @@ class Finisher:
             "directory": upload.disk.root.as_posix(),
             "written_at": datetime.now(UTC).isoformat(),
             "verdict": execution.verdict,
-            "files": [_line(record, also.get(path)) for path, record in done.items()],
+            "files": [_line(record, also.get(record.path)) for record in lines],
             "left": [
                 {"path": path, "state": record.state, "why": record.why}
                 for path, record in upload.records.items()
