@@ -149,25 +149,6 @@ def test_a_file_that_cannot_be_read_does_not_stop_its_neighbours(many, error, st
     assert bool(upload.transient) == (state == "found" and not upload.changed)
 
 
-@pytest.mark.parametrize("mode", ["ab", "r+b"])
-def test_a_file_that_changes_while_it_is_read_begins_anew(many, mode):
-    """It grows, or some of its bytes become others."""
-    path = many.write({}) / NAMES[7]
-
-    def change(body):
-        with path.open(mode) as file:
-            file.write(b"more")
-        return body
-
-    with many.rigged() as rig:
-        upload = rig.begun()
-        upload.disk = Disk(upload.disk, _07=change)
-        hash_all(rig, upload)
-
-    assert upload.changed == {NAMES[7]}
-    assert many.states()[NAMES[7]] == "found"
-
-
 def test_a_passing_error_leaves_a_file_where_it_was_and_is_remembered(many):
     """Patience has ended; the execution comes back to this file later."""
     with many.rigged() as rig:
