@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, called, is_execution, place
+from deriva_watch.core.local import passing
 from deriva_watch.core.metadata_order import Reference, read_columns
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -47,14 +48,17 @@ def is_away(prefix: Path, rid: str) -> bool:
 def execution_names(prefix: Path) -> set[str]:
     """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 
-    Raises SettingsError where they cannot be listed.
+    Raises SettingsError where they may not be listed, TransientError where they cannot now.
     """
     try:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
         return tables | scanner.execution_directories(prefix).keys()
     except OSError as error:
+        what = f"cannot look for executions in {prefix}"
+        if trouble := passing(what, error):
+            raise trouble from error
         raise SettingsError(
-            f"cannot look for executions in {prefix}",
+            what,
             f"{error.filename} cannot be listed: {error.strerror}",
             "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
         ) from error

@@ -287,7 +287,7 @@ class Service:
         about = str(prefix / ROOT / "execution")
         try:
             found = execution_names(prefix)
-        except SettingsError as error:
+        except (SettingsError, TransientError) as error:
             self._hinder(about, error)
             return
         self._hinder(about, None)

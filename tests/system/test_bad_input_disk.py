@@ -146,6 +146,24 @@ def test_what_may_not_be_read_is_named_and_goes_in_once_it_may(tmp_path, server,
     assert linked(api, whole) == ["hidden.txt"]
 
 
+def test_a_tree_that_may_not_be_written_is_uploaded_and_its_copy_of_the_receipt_is_missed(
+    tmp_path, server, api
+):
+    rid, through = api.execution(), without_privilege()
+    root = write_files(directory(tmp_path, rid), {f"{ASSETS}/a.txt": f"of {rid}"})
+    config = write_config(tmp_path / "settings", server, tmp_path)
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+
+    with closed(*folders, mode=0o555), daemon(config, through=through) as running:
+        running.wait_for_state(rid, "uploaded")
+        (told,) = [e for e in running.events() if e.get("about") == "receipt"]
+
+    assert linked(api, rid) == ["a.txt"]
+    assert "no copy beside the files" in told["why"]
+    kept = json.loads(Path(told["why"].partition("it is ")[2]).read_text())
+    assert [line["file"] for line in kept["files"]] == [f"{ASSETS}/a.txt"]
+
+
 def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, server, api):
     rid = api.execution()
     root = write_files(directory(tmp_path, rid), {f"{ASSETS}/good.txt": "good"})
