@@ -30,10 +30,12 @@ test: $(VENV)/tested tools ## Every test, and the house rules
 lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-soak: $(VENV)/tested ## A kill at every call, 200 storms, and many more specs and trees before deriva-py and us
+soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many more specs, trees and interleavings
 	DERIVA_WATCH_SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
 	  tests/engine/test_crashes.py tests/engine/test_letter_crashes.py \
-	  tests/engine/test_table_crashes.py tests/oracle/test_generated.py tests/kill tests/storm
+	  tests/engine/test_table_crashes.py tests/engine/test_two_uploaders.py \
+	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
+	  tests/edges/test_journal_machine.py tests/mutations tests/kill tests/storm
 
 bench: $(VENV)/tested ## Figures; no test depends on them
 	$(BIN)/python -m pytest -q -s bench

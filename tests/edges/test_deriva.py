@@ -309,7 +309,7 @@ def test_a_request_that_is_lost_twice_is_lost():
 
 def test_a_post_is_never_sent_again():
     """Its first sending may have used up leases, or have made an upload job."""
-    with talking([NOTHING]) as (listener, server), pytest.raises(ServerAwayError):
+    with talking([NOTHING], [ROWS]) as (listener, server), pytest.raises(ServerAwayError):
         Hatrac(server).open_job(small(), 5)
 
     assert len(listener.requests) == 1

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 from deriva_watch.core.errors import JournalHeldError, SettingsError, TroubleError
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.edges.journal import Journal, open_readonly
+from deriva_watch.edges.journal import Journal, open_readonly, sqlite
 from deriva_watch.edges.journal.schema import REVISION, metadata
 
 PLACE = ("example.org/1", "/data", "4-AB2C")
@@ -75,6 +75,21 @@ def test_what_was_written_is_there_after_a_restart(url):
     with open_journal(url) as journal:
         assert journal.execution(new.id) == new
         assert journal.open_execution(*PLACE) == new
+
+
+def test_a_commit_reaches_the_disk_before_it_is_answered(tmp_path):
+    """A machine that loses its power loses no answer: SQLite waits for the disk (FULL is 2)."""
+    path = tmp_path / "journal.db"
+    sqlite.create_file(path)
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous")
+        ]
+    engine.dispose()
+
+    assert found == ["wal", 2]
 
 
 def test_a_second_opener_is_told_who_holds_the_journal(path, url):

@@ -105,6 +105,17 @@ def test_a_row_of_another_name_is_another_asset(lab, content):
     assert len(rows_of(lab, content)) == 1
 
 
+def test_what_is_there_under_another_name_of_an_object_is_not_sent(lab, content):
+    row = {"Filename": "a.bin", "Length": len(content), "MD5": hashlib.md5(content).hexdigest()}
+    row |= {"URL": stored(lab.api, content, "another.bin"), "Subject": S1}
+    [before] = lab.api.insert(str(IMAGE), row)
+
+    _, rig = lab.upload({PATH: content})
+
+    assert linked(lab) == [before["RID"]]
+    assert "store.put" not in rig.power.names
+
+
 # ---------------------------------------------------------------- the object of the row
 
 

@@ -16,8 +16,8 @@ from deriva_watch.core.errors import (
     TransientError,
 )
 from deriva_watch.engine.patience import InterruptedWorkError
-from engine.rig import BUSY, first, instead
-from running import wait_until
+from engine.rig import BUSY, first, image, instead
+from running import requests_seen, wait_until
 
 MIB = 1024 * 1024
 NAMES = [f"execution-asset/Model_File/{number:02}" for number in range(30)]
@@ -270,3 +270,13 @@ def test_the_stop_event_ends_a_long_sending(lab):
     sent = sum(count for _, phase, count in rig.moved if phase == "send")
     assert 0 < sent < 64 * MIB
     assert lab.states() == {path: "hashed"}
+
+
+def test_small_files_cost_little_more_than_a_request_each(lab):
+    """deriva-py makes four, one after the other."""
+    before = len(requests_seen(lab.ready))
+
+    record, _ = lab.upload({image(f"{n}.bin"): f"{n} of {lab.rid}" for n in range(40)})
+
+    assert record.state == "uploaded"
+    assert len(requests_seen(lab.ready)) - before < 40 * 1.5

@@ -84,3 +84,13 @@ def test_each_fault_in_the_readme_is_shown_by_a_test() -> None:
     assert len([tests for tests in named if tests]) == len(faults) - len(headings) > 0
     for file, test in (pair for tests in named for pair in tests):
         assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"
+
+
+def test_each_defect_that_is_not_ours_is_shown_by_a_test() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Defects that are not ours")[2]
+    defects = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    named = re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)` \|$", table, re.MULTILINE)
+
+    assert len(named) == len(defects) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"

@@ -1,0 +1,285 @@
+"""Mistakes that somebody could make in the code tomorrow, and the tests that must notice each.
+
+Texts are those of the source: whoever changes a line that stands here changes it here as well.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A mistake.
+
+    Attributes:
+        name: What is forgotten.
+        file: Below src/deriva_watch.
+        edits: What is written instead of what; each old text stands exactly once in the file.
+        tests: Of them at least one must fail; "file::test", as pytest has them.
+    """
+
+    name: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+
+
+ADOPTION: Final = "tests/engine/test_adoption.py"
+CRASHES: Final = "tests/engine/test_crashes.py"
+STORE: Final = "tests/engine/test_store.py"
+HATRAC: Final = "tests/edges/test_hatrac.py"
+WRITER: Final = "tests/engine/test_writer.py"
+TWO: Final = "tests/engine/test_two_uploaders.py"
+TABLE_CRASHES: Final = "tests/engine/test_table_crashes.py"
+JOURNAL: Final = "tests/edges/test_journal.py"
+JOURNAL_FILE: Final = "tests/edges/test_journal_file.py"
+JOURNAL_CRASH: Final = "tests/edges/test_journal_crash.py"
+DERIVA: Final = "tests/edges/test_deriva.py"
+
+MUTATIONS: Final = (
+    # ------------------------------------------------------------ nothing doubled
+    Mutation(
+        "no look-up before the INSERT",
+        "engine/writer.py",
+        (('for row in self._rows(assets, "MD5"):', "for row in ():"),),
+        (f"{ADOPTION}::test_a_row_that_somebody_made_after_we_had_sent_is_taken",),
+    ),
+    Mutation(
+        "no look-up before sending",
+        "engine/rows.py",
+        (('rows = self._rows(table, "MD5", sorted(md5s, key=str))', "rows: list[Row] = []"),),
+        (f"{ADOPTION}::test_what_is_there_under_another_name_of_an_object_is_not_sent",),
+    ),
+    Mutation(
+        "adopted without comparing what is said",
+        "core/adoption.py",
+        (("        else:\n            return None\n", "        else:\n            added += 1\n"),),
+        (f"{ADOPTION}::test_another_value_makes_another_asset_with_a_version_of_its_own",),
+    ),
+    Mutation(
+        "adopted without a HEAD of the object",
+        "engine/rows.py",
+        (('            self._verify(record, row["URL"])\n', "            pass\n"),),
+        (f"{ADOPTION}::test_a_row_whose_object_is_gone_is_no_proof",),
+    ),
+    Mutation(
+        "two versions of one content at large",
+        "engine/uploader.py",
+        (("    if record.size_bytes:\n        return key\n", ""),),
+        (f"{TWO}::test_one_that_comes_between_any_two_calls_of_another_doubles_nothing",),
+    ),
+    Mutation(
+        "a name that has content is written over",
+        "edges/hatrac.py",
+        (('else {"If-None-Match": "*"}', "else {}"),),
+        (f"{HATRAC}::test_a_name_with_content_is_not_taken_by_accident",),
+    ),
+    Mutation(
+        "a claimed lease is claimed again",
+        "engine/writer.py",
+        (("if item.given_rid and item not in there]", "if not item]"),),
+        (f"{WRITER}::test_rows_whose_answer_was_lost_are_found_by_their_rids",),
+    ),
+    Mutation(
+        "a lease is used before the journal has it",
+        "engine/row_batches.py",
+        (
+            (
+                "self._keep(batch, {at: batch.todo[at].digest for at in keyless}, there, ",
+                "str((batch, there)).format(",
+            ),
+        ),
+        (f"{TABLE_CRASHES}::test_a_crash_doubles_no_row",),
+    ),
+    Mutation(
+        "two rows of one upload job are not told of",
+        "engine/uploader.py",
+        (("                self.rows.compare(upload, self._by_job(upload, stored))\n", ""),),
+        (f"{TWO}::test_two_upload_jobs_may_make_two_rows_and_a_person_is_told",),
+    ),
+    Mutation(
+        "two rows without a key are not told of",
+        "engine/doubled.py",
+        (("    if others := _without_its_own(upload, plan, alike):", "    if others := []:"),),
+        (f"{TWO}::test_rows_without_a_key_may_be_doubled_and_a_person_is_told",),
+    ),
+    Mutation(
+        "a POST is sent again behind our back",
+        "edges/deriva.py",
+        (
+            (
+                "    total=1, connect=0, read=1,",
+                "    total=1, connect=0, read=1, allowed_methods=None,",
+            ),
+        ),
+        (f"{DERIVA}::test_a_post_is_never_sent_again",),
+    ),
+    # ------------------------------------------------------------ nothing lost
+    Mutation(
+        "an upload job without its MD5",
+        "edges/hatrac.py",
+        (('            "content-md5": _base64(head.md5),\n', ""),),
+        (f"{HATRAC}::test_a_hole_is_refused_and_can_be_filled",),
+    ),
+    Mutation(
+        "a PUT without its MD5",
+        "edges/hatrac.py",
+        (('            "Content-MD5": _base64(head.md5),\n', ""),),
+        (f"{HATRAC}::test_other_bytes_than_were_hashed_are_refused",),
+    ),
+    Mutation(
+        "no look at the file after it was sent",
+        "engine/store.py",
+        (("            source.verify()\n", ""),),
+        (f"{STORE}::test_a_file_that_changes_while_it_is_sent_begins_anew",),
+    ),
+    Mutation(
+        "no look at the file after it was read",
+        "engine/files.py",
+        (
+            (
+                "        self.naming.verify(upload, asset)\n        if found.size_bytes",
+                "        if found.size_bytes",
+            ),
+        ),
+        ("tests/engine/test_files.py::",),
+    ),
+    Mutation(
+        "a chunk is noted before it is acknowledged",
+        "engine/jobs.py",
+        (
+            (
+                '            self.patience(\n                f"PUT chunk',
+                """            self._note(record, job | {"chunks": sorted({*done, number})})
+            self.patience(
+                f"PUT chunk""",
+            ),
+        ),
+        (f"{STORE}::test_a_job_goes_on_at_the_first_chunk_that_was_not_acknowledged",),
+    ),
+    Mutation(
+        "the job of another content is gone on with",
+        "engine/jobs.py",
+        (('if old and (old["md5"], old["name"]) == (head.md5, head.name):', "if old:"),),
+        (f"{STORE}::test_the_job_of_a_content_that_is_no_more_is_cancelled",),
+    ),
+    Mutation(
+        "a batch is not split where one row is bad",
+        "engine/writer.py",
+        (("if len(batch) > 1 and _is_for_one(", "if len(batch) > 9999 and _is_for_one("),),
+        (f"{WRITER}::test_a_bad_row_is_refused_alone",),
+    ),
+    Mutation(
+        "an unknown column is sent",
+        "edges/catalog.py",
+        (
+            (
+                "if unknown := sorted(set(given) - definition.column.keys()):",
+                "if unknown := sorted(set(given) - set(given)):",
+            ),
+        ),
+        ("tests/edges/test_catalog.py::test_an_unknown_column_is_refused_before_anything_is_sent",),
+    ),
+    Mutation(
+        "a given RID is not kept",
+        "edges/catalog.py",
+        (('"&nondefaults=RID" if given_rids else ""', '""'),),
+        ("tests/edges/test_catalog.py::test_a_given_rid_is_kept",),
+    ),
+    # ------------------------------------------------------------ the journal
+    Mutation(
+        "a journal write that fails is ignored",
+        "edges/journal/writer.py",
+        (("batch[0].result.set_exception(error)", "batch[0].result.set_result([0])"),),
+        (f"{JOURNAL}::test_one_bad_change_undoes_its_whole_commit",),
+    ),
+    Mutation(
+        "events go out before the commit",
+        "edges/journal/writer.py",
+        (
+            (
+                "                changes.write()\n",
+                """                changes.write()
+                for event in changes.events:
+                    self._report(event)
+""",
+            ),
+            (
+                """        for event in changes.events:
+            self._report(event)
+        for order, result""",
+                "        for order, result",
+            ),
+        ),
+        (JOURNAL_CRASH,),
+    ),
+    Mutation(
+        "a commit is answered before it is durable",
+        "edges/journal/sqlite.py",
+        (("synchronous=FULL", "synchronous=OFF"),),
+        (f"{JOURNAL_FILE}::test_a_commit_reaches_the_disk_before_it_is_answered",),
+    ),
+    Mutation(
+        "an illegal move is written",
+        "core/states.py",
+        (
+            (
+                "        raise IllegalTransitionError(message) from None\n",
+                "        del message\n        return state\n",
+            ),
+        ),
+        (f"{JOURNAL}::test_one_bad_change_undoes_its_whole_commit",),
+    ),
+    Mutation(
+        "what a file was told to wait for outlives its wait",
+        "edges/journal/changes.py",
+        (('facts = {**_UNSAID, "next_at": None, "basis": None, **', "facts = {**"),),
+        (f"{JOURNAL}::test_a_sentence_and_a_time_last_until_the_next_move",),
+    ),
+    Mutation(
+        "the claims of a dead daemon stay",
+        "edges/journal/changes.py",
+        (
+            (
+                "ExecutionTrigger.INTERRUPTED) for i in numbers])",
+                "ExecutionTrigger.INTERRUPTED) for i in []])",
+            ),
+        ),
+        (f"{JOURNAL}::test_claims_of_a_dead_daemon_are_void",),
+    ),
+    Mutation(
+        "a claim takes what is taken",
+        "edges/journal/changes.py",
+        (
+            (
+                "select(execution.c.id).where(execution.c.state == ExecutionState.READY)",
+                "select(execution.c.id).where(execution.c.state != ExecutionState.GONE)",
+            ),
+        ),
+        (f"{JOURNAL}::test_no_execution_is_claimed_twice",),
+    ),
+    # ------------------------------------------------------------ the server is not harmed
+    Mutation(
+        "two catalog writers",
+        "engine/writer.py",
+        (
+            (
+                "            self._queue.put(job)\n",
+                "            threading.Thread(target=self._work, args=([job],)).start()\n",
+            ),
+        ),
+        (f"{WRITER}::test_callers_at_once_share_a_request",),
+    ),
+    Mutation(
+        "waits know no cap",
+        "core/retry.py",
+        (("min(retry_after_s or 0.0, policy.max_s)", "(retry_after_s or 0.0)"),),
+        ("tests/core/test_retry.py",),
+    ),
+    Mutation(
+        "the job of a content that is no more stays",
+        "engine/jobs.py",
+        (("        else:\n            self.cancel(old)\n", ""),),
+        (f"{STORE}::test_the_job_of_a_content_that_is_no_more_is_cancelled",),
+    ),
+)
