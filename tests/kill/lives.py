@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from running import wait_until
+from running import ENVIRONMENT, wait_until
 
 STARTER = Path(__file__).with_name("starter.py")
 
@@ -59,14 +59,13 @@ class Starter:
 
 @contextmanager
 def starter():
-    """Yield one. Its daemons must not take what is for tests for a setting."""
-    environment = {k: v for k, v in os.environ.items() if k != "DERIVA_WATCH_SOAK"}
+    """Yield one."""
     with subprocess.Popen(
         [sys.executable, STARTER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,  # or what was said would hide from select
-        env=environment,
+        env=ENVIRONMENT,
     ) as process:
         yield Starter(process)
         process.stdin.close()
