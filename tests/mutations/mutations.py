@@ -142,7 +142,9 @@ MUTATIONS: Final = (
                 "        if found.size_bytes",
             ),
         ),
-        ("tests/engine/test_files.py::",),
+        (
+            "tests/engine/test_moving_files.py::test_a_file_that_changes_while_it_is_hashed_begins_anew",
+        ),
     ),
     Mutation(
         "a chunk is noted before it is acknowledged",

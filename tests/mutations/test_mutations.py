@@ -64,6 +64,7 @@ def test_every_mistake_can_still_be_made(mutation):
 
     for test in mutation.tests:
         file, _, name = test.partition("::")
+        assert name or "::" not in test
         assert f"def {name}" in (ROOT / file).read_text(), f"{file} has no {name}"
 
 
