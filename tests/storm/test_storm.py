@@ -59,10 +59,10 @@ class Scene:
         self._daemon.close()
         self._server.close()
 
-    def begin(self):
-        """Start all, before the first wind."""
+    def begin(self, rules):
+        """Start all; the server fails by *rules*."""
         self.writers = Writers(self.folder / "data", list(EXECUTIONS), self.rng)
-        self.start_server(faults(self.rng))
+        self.start_server(rules)
         self.config = write_config(
             self.folder / "daemon", self.ready, self.folder / "data", **SETTINGS
         )
@@ -133,7 +133,7 @@ def _lines(file):
 def test_after_a_storm_all_is_there_once(tmp_path, seed):
     rng = random.Random(seed)
     with Scene(tmp_path, rng) as scene:
-        scene.begin()
+        scene.begin(faults(rng))
         scene.rage(12 if seed in SHORT else rng.randrange(40, 100))
         scene.writers.diary.append(f"failed: {dict(scene.struck())}")
         scene.calm()
