@@ -289,6 +289,14 @@ def test_holders_are_found_among_more_urls_than_one_statement_takes(journal, exe
     assert journal.holders([]) == {}
 
 
+def test_a_holder_of_which_the_same_is_said_may_be_left_out(journal, execution):
+    numbers = add(journal, execution, "one", "other", "unsaid")
+    for number, said in zip(numbers, ("this", "that", None), strict=True):
+        journal.commit([NoteFile(number, {"url": "/hatrac/x:1", "statement": said})])
+
+    assert journal.holders(["/hatrac/x:1"], unlike="this") == {"/hatrac/x:1": {*numbers[1:]}}
+
+
 def test_executions_are_chosen_by_state_prefix_and_name(journal, execution):
     other = journal.open_execution("example.org/1", "/other", "4-AB2C")
     number = ready(journal, "1-AA")

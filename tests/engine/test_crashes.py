@@ -220,6 +220,26 @@ def test_a_file_that_says_the_same_as_one_that_is_stored_waits_for_its_row(lab):
     assert versions == [one.url] == [other.url]
 
 
+def test_a_file_that_says_the_same_as_one_another_execution_stored_takes_its_version(lab):
+    """The other waits before its row is made; the row is found when it goes on."""
+    path, beside = "execution-asset/Output_File/a.bin", lab.beside()
+    lab.write({path: lab.rid})
+    with lab.rigged(power=Power("catalog.insert")) as rig, suppress(Crash):
+        rig.upload()
+    assert lab.states() == {path: "stored"}
+    beside.write({path: lab.rid})
+
+    with beside.rigged() as rig:
+        assert rig.bring().state == "uploaded"
+    with lab.rigged() as rig:
+        assert rig.bring().state == "uploaded"
+
+    one, other = lab.files()[path], beside.files()[path]
+    versions = lab.api.call("GET", f"{lab.api.url}{one.url.rpartition(':')[0]};versions").json()
+    assert versions == [one.url] == [other.url]
+    assert one.rid == other.rid
+
+
 def repeated(rig, known):
     """Return what a second run did although the journal had it as done."""
     moved = {(path, phase) for path, phase, _ in rig.moved}

@@ -164,8 +164,13 @@ class Journal(Protocol):
         """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
         ...
 
-    def holders(self, urls: Iterable[str]) -> Mapping[str, frozenset[int]]:
-        """Return which files of this journal hold one of the object versions: URL → file ids."""
+    def holders(
+        self, urls: Iterable[str], *, unlike: str | None = None
+    ) -> Mapping[str, frozenset[int]]:
+        """Return which files of this journal hold one of the object versions: URL → file ids.
+
+        Those of which the same is said as *unlike* tells (a statement's digest) are left out.
+        """
         ...
 
 

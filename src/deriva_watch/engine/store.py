@@ -159,7 +159,9 @@ class Depositor:
             return self._may_serve(there, asset, record, same=same)
         if not same:
             return False
-        if min(self.journal.holders([there.url]).get(there.url, {record.id})) != record.id:
+        # A file of which the same is said may have stored it before its row: that is ours too.
+        held = self.journal.holders([there.url], unlike=asset.statement()).get(there.url)
+        if held and not (record.url == there.url and record.id <= min(held)):
             return False
         rows = self.patience(
             "GET rows by MD5", lambda: self.catalog.rows_with(asset.table, "MD5", [head.md5])

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import Engine, Select, func, or_, select, true
 
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
@@ -110,14 +110,20 @@ class Reads:
             found[number].append(path)
         return dict(found)
 
-    def holders(self, urls: Iterable[str]) -> dict[str, frozenset[int]]:
-        """Return which files of this journal hold one of the object versions: URL → file ids."""
+    def holders(
+        self, urls: Iterable[str], *, unlike: str | None = None
+    ) -> dict[str, frozenset[int]]:
+        """Return which files of this journal hold one of the object versions: URL → file ids.
+
+        Those of which the same is said as *unlike* tells (a statement's digest) are left out.
+        """
         asked = list(urls)
+        others = true() if unlike is None else file.c.statement.is_distinct_from(unlike)
         found: defaultdict[str, set[int]] = defaultdict(set)
         for start in range(0, len(asked), LIST_LENGTH):
             part = asked[start : start + LIST_LENGTH]
             for url, number in self._rows(
-                select(file.c.url, file.c.id).where(file.c.url.in_(part))
+                select(file.c.url, file.c.id).where(file.c.url.in_(part), others)
             ):
                 found[url].add(number)
         return {url: frozenset(numbers) for url, numbers in found.items()}
