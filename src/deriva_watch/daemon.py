@@ -26,7 +26,10 @@ LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
 
 def serve(settings: Settings) -> int:
-    """Run the daemon and return the number of the signal that ended it."""
+    """Run the daemon and return the number of the signal that ended it.
+
+    Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
+    """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     emit = log.configure(settings.log.level, settings.log.format, source.secrets)
     ending = _Ending()
@@ -62,12 +65,13 @@ class _Ending:
     def __init__(self) -> None:
         self.stop, self._untold = threading.Event(), threading.Lock()
         self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
+        self.is_asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._take)
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if not self.stop.is_set():
-            self.number, self.at_s = number, time.monotonic()
+            self.number, self.at_s, self.is_asked = number, time.monotonic(), True
             self.stop.set()
 
     def tell(self, emit: Emit) -> None:
@@ -81,7 +85,7 @@ class _Ending:
         self.stop.wait()
         time.sleep(LATEST_S)
         self.tell(emit)
-        os._exit(128 + self.number)
+        os._exit(128 + self.number if self.is_asked else 1)
 
 
 def _policy(settings: Settings) -> CompletionPolicy:

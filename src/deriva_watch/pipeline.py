@@ -16,6 +16,7 @@ from deriva_watch.basis import Basis
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
+    JournalDamagedError,
     RefusedError,
     ServerAwayError,
     ServerBusyError,
@@ -102,6 +103,8 @@ class Pipeline:
             step = _stopped(record.rid, error)
         except TransientError as error:
             step = self._deferred(record, error)
+        except JournalDamagedError:
+            raise  # nothing more can be written down
         except OSError as error:
             trouble = passing(f"cannot upload {called(record.rid)} now", error)
             step = self._deferred(record, trouble) if trouble else self._crashed(record, error)

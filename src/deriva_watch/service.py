@@ -19,6 +19,7 @@ from typing import Final
 from deriva_watch.core.debounce import DebounceQueue
 from deriva_watch.core.errors import (
     CredentialError,
+    JournalDamagedError,
     RefusedError,
     ServerAwayError,
     ServerBusyError,
@@ -79,11 +80,24 @@ class Service:
     _roots: dict[Path, Watch] = field(default_factory=dict)
     _rescan_at_s: dict[Path, float] = field(default_factory=dict)
     _journal_failed_s: float = -math.inf
+    _damage: JournalDamagedError | None = None
     _clock: Clock = field(default_factory=Clock)
     _ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Watch until *stop* is set; work that is under way is put down where it is."""
+        """Watch until *stop* is set; work that is under way is put down where it is.
+
+        Raises JournalDamagedError: the process must begin anew.
+        """
+        try:
+            self._run()
+            if self._damage:
+                raise self._damage
+        except JournalDamagedError as error:
+            self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
+            raise
+
+    def _run(self) -> None:
         watcher = Watcher(lambda prefix, rid: self._hints.put((prefix, rid)), self._lost)
         workers = [
             threading.Thread(target=self._work, name=f"uploader-{n}", daemon=True)
@@ -113,6 +127,9 @@ class Service:
         """Do *work*; while the journal cannot be written it waits, and says so once."""
         try:
             work()
+        except JournalDamagedError as error:  # no thread can do anything any more
+            self._damage = error
+            self.stop.set()
         except TransientError as error:
             self._journal_failed_s = time.monotonic()
             self._hinder("the journal", error)
@@ -224,6 +241,8 @@ class Service:
             if isinstance(trouble, RefusedError | ServerBusyError):
                 self.gate.doubt()
             again_at = _in(AGAIN_S)
+        except JournalDamagedError:
+            raise
         except Exception as error:  # noqa: BLE001  # a bug in one directory must not stop the others
             what = f"look at {called(key[1])}"
             trouble = passing(f"cannot {what}", error) if isinstance(error, OSError) else None

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
 
@@ -14,10 +15,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from deriva_watch.core.errors import JournalHeldError, SettingsError, TroubleError
+from deriva_watch.core.errors import (
+    JournalDamagedError,
+    JournalHeldError,
+    SettingsError,
+    TransientError,
+    TroubleError,
+)
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.journal import Journal, open_readonly, sqlite
+from deriva_watch.edges.journal.aside import put_away
 from deriva_watch.edges.journal.schema import REVISION, metadata
 
 PLACE = ("example.org/1", "/data", "4-AB2C")
@@ -161,22 +169,187 @@ def test_a_journal_of_another_user_is_named(path, url):
     assert "Permission denied" in said
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda content: b"this is no database" + content,
-        lambda content: content[:100] + os.urandom(3000) + content[3100:],
-        lambda content: content[: len(content) // 2],
-    ],
-)
-def test_a_damaged_journal_is_not_worked_with(path, url, damage):
-    fill(url)
-    path.write_bytes(damage(path.read_bytes()))
+DAMAGES = {
+    "no database": lambda content: b"this is no database" + content,
+    "one page": lambda content: content[:100] + os.urandom(3000) + content[3100:],
+    "later page": lambda content: content[:8192] + os.urandom(4096) + content[12288:],
+    "truncated": lambda content: content[: len(content) // 2],
+}
 
-    with pytest.raises(TroubleError, match=r"cannot use the journal .*: it is damaged"):
-        open_journal(url)
-    with pytest.raises(TroubleError, match="journal"):
-        open_readonly(url).executions()
+
+def aside(path):
+    """Return the files that lie beside the journal because it was damaged."""
+    return sorted(path.parent.glob("journal.db.damaged-*"))
+
+
+def damaged(path, url, damage):
+    fill(url)
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_is_set_aside_and_a_new_one_knows_of_it(path, url, damage):
+    content, events = damaged(path, url, damage), []
+
+    with Journal.open(url, emit=events.append) as journal:
+        assert journal.executions() == []
+        journal.open_execution(*PLACE)
+        [known] = journal.set_aside()
+    with Journal.open(url, emit=events.append) as journal:  # it stays the one that it is
+        assert journal.set_aside() == [known]
+        assert len(journal.executions()) == 1
+
+    assert [file.read_bytes() for file in aside(path)] == [content]
+    assert known.path == str(aside(path)[0])
+    told, _ = events
+    assert (told.name, told.path) == ("journal.set_aside", known.path)
+    assert told.why == known.why
+    assert "damaged" in told.why
+    assert "nothing is sent twice" in told.next
+
+
+@pytest.mark.parametrize("damage", DAMAGES.keys() - {"later page"})  # not all is read
+def test_a_reader_leaves_a_damaged_journal_alone_and_says_what_the_daemon_does(path, url, damage):
+    content = damaged(path, url, damage)
+
+    with pytest.raises(JournalDamagedError) as told:
+        open_readonly(url).file_counts()
+
+    assert "damaged" in told.value.why
+    assert "sets the file aside" in told.value.next
+    assert path.read_bytes() == content
+    assert aside(path) == []
+
+
+def test_a_damaged_journal_that_is_held_stays_where_it_is(path, url):
+    with open_journal(url):
+        path.write_bytes(b"this is no database")
+        with pytest.raises(JournalHeldError):
+            open_journal(url)
+        assert path.exists()
+        assert aside(path) == []
+
+
+def test_a_write_ahead_log_goes_with_its_journal(path, url):
+    """A program that reads it keeps it there; a new journal must not find it."""
+    fill(url)
+    for name in ("journal.db-wal", "journal.db-shm"):
+        path.with_name(name).write_text(name)
+
+    put_away(path, datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+    database, *beside = aside(path)
+    assert database.name == "journal.db.damaged-20260301T120000.000000Z"
+    names = [(file.name.removeprefix(database.name), file.read_text()) for file in beside]
+    assert names == [("-shm", "journal.db-shm"), ("-wal", "journal.db-wal")]
+    with open_journal(url) as journal:
+        assert [each.path for each in journal.set_aside()] == [str(database)]
+
+
+def test_a_crash_between_the_old_journal_and_the_new_one_forgets_neither(path, url):
+    """Only the name was changed yet, or the new file is there without its tables."""
+    for leave in (lambda: None, path.touch):
+        fill(url)
+        path.rename(path.with_name("journal.db.damaged-20260301T120000.000000Z"))
+        leave()
+
+        with open_journal(url) as journal:
+            [known] = journal.set_aside()
+
+        assert known.path == str(aside(path)[0])
+        path.unlink()
+
+
+def test_damage_that_shows_while_at_work_sets_the_journal_aside_at_the_end(path, url):
+    """Whoever holds it stops; nobody writes between the end and the next beginning."""
+
+    def work():
+        with open_journal(url) as journal:
+            journal.open_execution(*PLACE)
+            wreck(path)
+            while True:
+                journal.open_execution("example.org/1", "/data", os.urandom(400).hex())
+
+    with pytest.raises(JournalDamagedError, match="damaged"):
+        work()
+    assert aside(path)
+    assert not path.exists()
+
+    with open_journal(url) as journal:
+        assert len(journal.set_aside()) == 1
+        assert journal.executions() == []
+
+
+def wreck(path):
+    """Put what is no database under those who have it open; the log is in place before."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(path.stat().st_size - 4096))
+
+
+@pytest.mark.parametrize("instead", [None, b"another file"])
+def test_a_journal_that_is_taken_away_while_at_work_is_written_no_more(path, url, instead):
+    """What goes into a deleted file is lost; the next journal knows that there was another."""
+
+    def work():
+        with open_journal(url) as journal:
+            new = journal.open_execution(*PLACE)
+            path.unlink()
+            if instead:
+                path.write_bytes(instead)
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+
+    with pytest.raises(JournalDamagedError, match="deleted or moved"):
+        work()
+
+    assert [file.read_bytes() for file in aside(path)] == [b""]
+    assert path.exists() == bool(instead)
+    if not instead:
+        with open_journal(url) as journal:
+            assert len(journal.set_aside()) == 1
+
+
+def test_a_journal_that_another_program_holds_is_written_once_that_lets_go(url, monkeypatch):
+    """No event tells of what was not written."""
+    monkeypatch.setattr(sqlite, "_BUSY_S", 0.05)
+    events = []
+    with Journal.open(url, emit=events.append) as journal:
+        new = journal.open_execution(*PLACE)
+        other = sqlite3.connect(journal.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        told = len(events)
+
+        with pytest.raises(TransientError, match="database is locked") as refused:
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        assert "End the program that holds it" in refused.value.next
+        assert journal.execution(new.id) == new
+        assert len(events) == told
+
+        other.close()
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        assert [event.name for event in events[told:]] == ["execution.ready"]
+
+
+def test_a_journal_that_may_not_be_written_for_a_while_is_no_matter_of_settings(url):
+    """It could be written when it was opened: the disk went read-only, and may come back."""
+    with open_journal(url) as journal:
+        new = journal.open_execution(*PLACE)
+        connection = journal._writer._engine.raw_connection()
+        connection.execute("PRAGMA query_only=ON")
+        connection.close()
+
+        with pytest.raises(TransientError, match="readonly"):
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+
+        connection = journal._writer._engine.raw_connection()
+        connection.execute("PRAGMA query_only=OFF")
+        connection.close()
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        assert journal.execution(new.id).state is ExecutionState.READY
 
 
 def test_opening_makes_the_tables_that_the_code_describes(path, url):

@@ -22,6 +22,7 @@ def a_summary(**fields):
         "oldest_pending_s": 0.0,
         "refused": [],
         "waiting": [],
+        "notices": [],
         **fields,
     }
 

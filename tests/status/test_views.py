@@ -60,6 +60,22 @@ def test_executions_and_files_are_counted_by_state(journal, url):
     assert found["server"] == "example.org/1"
 
 
+def test_a_journal_that_was_set_aside_is_a_notice_as_long_as_it_lies_there(tmp_path, url):
+    damaged = tmp_path / "journal.db.damaged-20260301T120000.000000Z"
+    damaged.touch()
+    with Journal.open(url, emit=lambda _: None):
+        found = summary(open_views(url), NOW)
+        damaged.unlink()
+        later = summary(open_views(url), NOW)
+
+    [notice] = found["notices"]
+    assert str(damaged) in notice["what"]
+    assert notice["why"] == "it was damaged"
+    assert "Delete that file" in notice["next"]
+    assert found["healthy"]
+    assert later["notices"] == []
+
+
 def test_without_a_daemon_nothing_is_healthy(journal, url):
     journal.close()
 

@@ -12,6 +12,7 @@ import typer
 
 from deriva_watch.core.errors import (
     CredentialError,
+    JournalDamagedError,
     JournalHeldError,
     RefusedError,
     SettingsError,
@@ -30,6 +31,7 @@ class Exit(IntEnum):
     NOTHING_MATCHED = 4
     SERVER_AWAY = 10
     JOURNAL_HELD = 11
+    JOURNAL_DAMAGED = 12
     SIGNAL = 128  # plus the number of the signal
 
 
@@ -37,6 +39,7 @@ _EXITS = (
     (SettingsError, Exit.USAGE),
     (CredentialError, Exit.USAGE),
     (JournalHeldError, Exit.JOURNAL_HELD),
+    (JournalDamagedError, Exit.JOURNAL_DAMAGED),
     (TransientError, Exit.SERVER_AWAY),
     (RefusedError, Exit.REFUSED),
     (TroubleError, Exit.USAGE),
@@ -59,7 +62,7 @@ app = typer.Typer(
     "\n\nBegin with [bold]deriva-watch demo[/bold]: it shows everything on a server of its own.",
     epilog="Exit status: 0 done, 1 our bug, 2 usage or settings, 3 something was refused, "
     "4 nothing matched, 10 server unreachable, 11 another instance holds the journal, "
-    "130 or 143 ended by a signal.",
+    "12 the journal is damaged, 130 or 143 ended by a signal.",
 )
 
 

@@ -9,7 +9,8 @@ WatchError
 │   ├── CredentialError    somebody must log in; everything kept, work pauses
 │   ├── RefusedError       trying again cannot help; a person must act
 │   ├── SettingsError      the configuration is wrong
-│   └── JournalHeldError   another instance holds the journal
+│   ├── JournalHeldError   another instance holds the journal
+│   └── JournalDamagedError   it must be set aside: the process ends, and begins anew
 ├── DerivaMLException      the library was asked for what cannot be
 ├── FileChangedError       the file moved under us: look at it again
 └── IllegalTransitionError our bug
@@ -108,6 +109,11 @@ class SettingsError(TroubleError):
 @dataclass(eq=False)
 class JournalHeldError(TroubleError):
     """Another process works on this journal."""
+
+
+@dataclass(eq=False)
+class JournalDamagedError(TroubleError):
+    """The journal is no sound database any more; whoever opens it next sets it aside."""
 
 
 class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of deriva-ml catch

@@ -232,6 +232,19 @@ class Hindered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSetAside(Event):
+    """The journal was damaged: it lies elsewhere now, and what it knew is found out anew."""
+
+    NAME: ClassVar[str] = "journal.set_aside"
+    LEVEL: ClassVar[str] = "error"
+
+    path: str  # where it lies now
+    what: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRetried(Event):
     """A call failed in passing and is sent again."""
 
@@ -304,6 +317,7 @@ ALL_EVENTS: Final = (
     CredentialNeeded,
     CatalogRefused,
     Hindered,
+    JournalSetAside,
     CallRetried,
     Noticed,
     StatusMoved,

@@ -191,6 +191,21 @@ class HistoryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """A damaged journal that this one comes after: what it knew may have been sent.
+
+    Attributes:
+        at: When this one began, UTC.
+        path: Where the other one lies.
+        why: What was wrong with it.
+    """
+
+    at: datetime
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Brought:
     """Where a person's upload left an execution.
 

@@ -36,7 +36,11 @@ def render_summary(summary: Mapping[str, Any]) -> RenderableType:
     counts = (_counts(noun, summary[noun]) for noun in ("executions", "files"))
     entries = (_entry(kind, entry) for kind in ("refused", "waiting") for entry in summary[kind])
     problems = (Text(problem, "yellow") for problem in summary["problems"])
-    return Group(_facts(facts), *problems, *chain(*counts), *chain(*entries))
+    notices = (
+        Text(printable(f"{each['what']}: {each['why']}. {each['next']}"))
+        for each in summary["notices"]
+    )
+    return Group(_facts(facts), *problems, *notices, *chain(*counts), *chain(*entries))
 
 
 def render_details(details: Mapping[str, Any]) -> RenderableType:

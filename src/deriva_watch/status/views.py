@@ -3,9 +3,10 @@ r"""What the journal says, as values that JSON can carry. Fields are only ever a
 Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO 8601 in UTC.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
@@ -13,6 +14,7 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.hindrances import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal.trouble import was_set_aside
 
 OLD: Final = timedelta(days=1)
 
@@ -60,7 +62,17 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "oldest_pending_s": pending_s,
         "refused": [_some(e, _REFUSED) for e in reader.executions({ExecutionState.REFUSED})],
         "waiting": [_some(execution, _WAITING) for execution in waiting],
+        "notices": _plain(list(_journals_before(reader))),
     }
+
+
+def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+    """Tell of the journals that this one comes after, as long as they lie there."""
+    for each in reader.set_aside():
+        if Path(each.path).exists():
+            said = was_set_aside(reader.path, each)
+            sentence = {"what": said.what, "why": said.why, "next": said.next}
+            yield {"about": "the journal", "at": each.at, "path": each.path, **sentence}
 
 
 def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ schema     the tables; `revision` and `migrations` bring an older journal to the
 sqlite     what only SQLite needs
 lock       one daemon a journal
 trouble    what is said of a journal that cannot be used
+aside      what becomes of one that is damaged
 """
 
 from deriva_watch.edges.journal.journal import Journal, Reader, open_readonly

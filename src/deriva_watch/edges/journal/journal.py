@@ -3,15 +3,17 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, Self
 
 from sqlalchemy import Engine
 
-from deriva_watch.core.events import Event
-from deriva_watch.core.records import Change, ExecutionRecord
-from deriva_watch.edges.journal import lock, sqlite, trouble
+from deriva_watch.core.errors import JournalDamagedError
+from deriva_watch.core.events import Event, JournalSetAside
+from deriva_watch.core.records import Change, ExecutionRecord, SetAside
+from deriva_watch.edges.journal import aside, lock, sqlite, trouble
 from deriva_watch.edges.journal.changes import Changes
 from deriva_watch.edges.journal.reads import Reads
 from deriva_watch.edges.journal.revision import migrate, require
@@ -34,14 +36,16 @@ class _SystemClock:
 class Journal(Reads):
     """The memory of one daemon. Every method may be called from any thread."""
 
-    def __init__(self, path: Path, engine: Engine, writer: Writer, opened: ExitStack) -> None:
-        super().__init__(path, engine)
+    def __init__(self, path: Path, engine: Engine, writer: Writer, opened: "_Opened") -> None:
+        super().__init__(path, engine, in_use=True)
         self._writer = writer
         self._opened = opened
 
     @classmethod
     def open(cls, url: str, *, emit: Callable[[Event], None], clock: Clock | None = None) -> Self:
         """Take the journal at *url*, making or migrating it as needed.
+
+        One that is damaged is set aside, and a new one begun.
 
         Args:
             url: "sqlite:////absolute/path".
@@ -51,31 +55,40 @@ class Journal(Reads):
 
         Raises:
             JournalHeldError: Another process works on it.
-            TroubleError: It is damaged, of a newer release, or cannot be written.
+            TroubleError: It is of a newer release, or cannot be written.
         """
-        path = sqlite.path_of(url)
-        with trouble.explained("open", path), ExitStack() as opened:
+        path, now = sqlite.path_of(url), (clock or _SystemClock()).now
+        with trouble.explained("open", path), ExitStack() as held, ExitStack() as parts:
             sqlite.create_file(path)
-            opened.callback(os.close, lock.hold(path))
-            engine = sqlite.writer_engine(path)
-            opened.callback(engine.dispose)
-            with engine.begin() as connection:
-                sqlite.check(connection, path)
-                migrate(connection, path)
-            writer = Writer(engine, path, emit, (clock or _SystemClock()).now)
-            opened.callback(writer.close)
+            held.callback(os.close, lock.hold(path))
+            engine, after = _begun(path, now())
+            parts.callback(engine.dispose)
+            writer = Writer(engine, path, emit, now)
+            parts.callback(writer.close)
             reading = sqlite.reader_engine(path)
-            opened.callback(reading.dispose)
-            return cls(path, reading, writer, opened.pop_all())
+            parts.callback(reading.dispose)
+            inode = path.stat().st_ino
+            opened = _Opened(parts.pop_all(), held.pop_all(), inode, now)
+            journal = cls(path, reading, writer, opened)
+        for each in after:
+            said = trouble.was_set_aside(path, each)
+            emit(JournalSetAside(path=each.path, what=said.what, why=said.why, next=said.next))
+        return journal
 
     def close(self) -> None:
         """Write what was asked for and let the journal go; closing again is fine."""
-        self._opened.close()
+        self._opened.parts.close()
+        self._opened.lock.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        """Close it; what was found to be damaged is set aside, whatever a check finds later."""
+        self._opened.parts.close()
+        if isinstance(error, JournalDamagedError):
+            with trouble.explained("set aside", self.path):
+                aside.put_away(self.path, self._opened.now(), self._opened.inode)
         self.close()
 
     def commit(self, changes: Sequence[Change]) -> list[int]:
@@ -106,6 +119,39 @@ class Journal(Reads):
     def void_claims(self) -> list[int]:
         """Give back what a dead daemon left in UPLOADING; call it before the first claim."""
         return self._writer.ask(Changes.void_claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a journal has open: its parts, then its lock; and which file it took."""
+
+    parts: ExitStack
+    lock: ExitStack
+    inode: int
+    now: Callable[[], datetime]
+
+
+def _begun(path: Path, now: datetime) -> tuple[Engine, list[SetAside]]:
+    """Return what writes a sound journal, and which ones a new one comes after."""
+    try:
+        return _sound(path, now, None)
+    except JournalDamagedError as error:
+        aside.put_away(path, now)
+        sqlite.create_file(path)
+        return _sound(path, now, error.why)
+
+
+def _sound(path: Path, now: datetime, damage: str | None) -> tuple[Engine, list[SetAside]]:
+    """As `_begun`; *damage* is what was wrong with the one just set aside."""
+    with trouble.explained("open", path), ExitStack() as opened:
+        engine = sqlite.writer_engine(path)
+        opened.callback(engine.dispose)
+        with engine.begin() as connection:
+            sqlite.check(connection, path)
+            is_new = migrate(connection, path)
+            after = aside.remember(connection, path, now, damage) if is_new else []
+        opened.pop_all()
+        return engine, after
 
 
 class Reader(Reads):

@@ -8,17 +8,24 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, Select, func, or_, select, true
 
-from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.records import (
+    BatchRecord,
+    ExecutionRecord,
+    FileRecord,
+    HistoryRecord,
+    SetAside,
+)
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
-from deriva_watch.edges.journal.schema import batch, execution, file, history
+from deriva_watch.edges.journal.schema import batch, execution, file, history, set_aside
 from deriva_watch.edges.journal.trouble import explained
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
 _BATCH: Final = select_records(batch, BatchRecord)
 _HISTORY: Final = select_records(history, HistoryRecord)
+_SET_ASIDE: Final = select_records(set_aside, SetAside)
 
 # A refused file may be tried again, and then goes on with its job.
 _NOT_SENT: Final = tuple(
@@ -30,9 +37,10 @@ _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionStat
 class Reads:
     """The questions, each in a connection of its own: any thread may ask."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, *, in_use: bool = False) -> None:
         self.path = path
         self._engine = engine
+        self._in_use = in_use
 
     def execution(self, execution_id: int) -> ExecutionRecord:
         """Return an execution; KeyError where there is none."""
@@ -144,6 +152,10 @@ class Reads:
         at: datetime = self._rows(select(func.min(history.c.at)))[0][0]
         return at
 
+    def set_aside(self) -> list[SetAside]:
+        """Return the damaged journals that this one comes after, in order."""
+        return [SetAside(*row) for row in self._rows(_SET_ASIDE.order_by(set_aside.c.id))]
+
     def servers(self) -> list[str]:
         """Return every "host/catalog" that an execution goes to."""
         query = select(execution.c.server).distinct().order_by(execution.c.server)
@@ -178,7 +190,8 @@ class Reads:
             return lock.holder(self.path)
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        with explained("read", self.path), self._engine.connect() as connection:
+        explaining = explained("read", self.path, in_use=self._in_use)
+        with explaining, self._engine.connect() as connection:
             rows: Sequence[Any] = connection.execute(query).all()
             return rows
 

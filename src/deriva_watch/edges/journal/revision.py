@@ -14,11 +14,11 @@ _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _ALEMBIC: Final = threading.Lock()
 
 
-def migrate(connection: Connection, journal: Path) -> None:
-    """Bring *journal* to our revision, in the transaction of *connection*."""
+def migrate(connection: Connection, journal: Path) -> bool:
+    """Bring *journal* to our revision, in the transaction of *connection*; tell if it is new."""
     found = _revision_of(connection)
     if found == REVISION:
-        return  # without Alembic, which takes a quarter of a second to import
+        return False  # without Alembic, which takes a quarter of a second to import
     if found is not None and found > REVISION:
         raise trouble.of_other_release(journal, found, REVISION)
     from alembic import command
@@ -28,6 +28,7 @@ def migrate(connection: Connection, journal: Path) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with _ALEMBIC:
         command.upgrade(config, REVISION)
+    return found is None
 
 
 def require(connection: Connection, journal: Path) -> None:

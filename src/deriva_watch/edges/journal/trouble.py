@@ -8,26 +8,41 @@ from typing import Final
 
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+from deriva_watch.core.errors import (
+    JournalDamagedError,
+    SettingsError,
+    TransientError,
+    TroubleError,
+)
 from deriva_watch.core.local import passing
+from deriva_watch.core.records import SetAside
 
 _RIGHTS: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY")
+_HELD: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 @contextmanager
-def explained(verb: str, journal: Path) -> Iterator[None]:
-    """Turn what the disk and the database say into a sentence for a person."""
+def explained(verb: str, journal: Path, *, in_use: bool = False) -> Iterator[None]:
+    """Turn what the disk and the database say into a sentence for a person.
+
+    Where it is *in_use* it could be opened and written before: what is wrong with its place or
+    its rights is no matter of settings, and may pass.
+    """
     try:
         yield
     except OSError as error:
         if trouble := passing(f"cannot {verb} the journal {journal}", error):
             raise trouble from error
         why = f"{error.strerror}: {error.filename}"
-        raise unwritable(verb, journal, why) from error
+        made = unusable if in_use else unwritable
+        raise made(verb, journal, why) from error
     except OperationalError as error:  # full, busy, input/output error; or nobody's to write
         name = getattr(error.orig, "sqlite_errorname", "")
+        if name.startswith(_HELD):
+            raise locked(verb, journal, str(error.orig)) from error
         lacking = name.startswith("SQLITE_CANTOPEN") and _may_be_opened(journal)
-        made = unwritable if name.startswith(_RIGHTS) and not lacking else unusable
+        may_pass = in_use or lacking or not name.startswith(_RIGHTS)
+        made = unusable if may_pass else unwritable
         raise made(verb, journal, str(error.orig)) from error
     except DatabaseError as error:
         if type(error) is not DatabaseError:  # a constraint or a statement: our bug
@@ -59,13 +74,42 @@ def unusable(verb: str, journal: Path, why: str) -> TransientError:
     )
 
 
-def damaged(journal: Path, why: str) -> TroubleError:
+def locked(verb: str, journal: Path, why: str) -> TransientError:
+    """Return what to say where another program holds the database for too long."""
+    return TransientError(
+        f"cannot {verb} the journal {journal}",
+        why,
+        "End the program that holds it (a backup, sqlite3); then work goes on by itself.",
+    )
+
+
+def damaged(journal: Path, why: str) -> JournalDamagedError:
     """Return what to say of a file that is no sound database."""
-    return TroubleError(
+    return JournalDamagedError(
         f"cannot use the journal {journal}",
         f"it is damaged ({why})",
-        "Restore it from a backup, or move it away: what the catalog already has is found there"
-        " and not sent again.",
+        "Start the daemon (systemd does so by itself): it sets the file aside and finds out anew,"
+        " on disk, in receipts and on the server, what is in.",
+    )
+
+
+def gone(journal: Path) -> JournalDamagedError:
+    """Return what to say where the file was taken away from those who work with it."""
+    return JournalDamagedError(
+        f"cannot use the journal {journal}",
+        "it was deleted or moved while it was in use",
+        "Start the daemon (systemd does so by itself): it begins a new one and finds out anew,"
+        " on disk, in receipts and on the server, what is in.",
+    )
+
+
+def was_set_aside(journal: Path, each: SetAside) -> TroubleError:
+    """Return what to say of a journal that this one comes after."""
+    return TroubleError(
+        f"the journal {journal} is a new one: the one before lies in {each.path}",
+        each.why,
+        "What it knew is found out anew, and nothing is sent twice. Delete that file once nobody"
+        " wants to look at it.",
     )
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import Engine
 
 from deriva_watch.core.events import Event
 from deriva_watch.core.records import Change
+from deriva_watch.edges.journal.aside import inode_of
 from deriva_watch.edges.journal.changes import Changes
-from deriva_watch.edges.journal.trouble import explained, unusable
+from deriva_watch.edges.journal.trouble import explained, gone, unusable
 
 _T = TypeVar("_T")
 
@@ -45,6 +46,7 @@ class Writer:
     ) -> None:
         self._engine = engine
         self._journal = journal
+        self._inode = inode_of(journal)
         self._emit = emit
         self._now = now
         self._wake = threading.Condition()
@@ -84,7 +86,9 @@ class Writer:
 
     def _write(self, batch: Sequence[_Order]) -> None:
         try:
-            with explained("write", self._journal), self._engine.begin() as connection:
+            explaining = explained("write", self._journal, in_use=True)
+            with explaining, self._engine.begin() as connection:
+                self._check_place()
                 changes = Changes(connection, self._now())
                 changes.load(list(chain.from_iterable(order.changes for order in batch)))
                 results = [order.work(changes) for order in batch]
@@ -100,6 +104,11 @@ class Writer:
             self._report(event)
         for order, result in zip(batch, results, strict=True):
             order.result.set_result(result)
+
+    def _check_place(self) -> None:
+        """See that the file is still there: what is written into a deleted one is lost."""
+        if inode_of(self._journal) != self._inode:
+            raise gone(self._journal)
 
     def _report(self, event: Event) -> None:
         try:
