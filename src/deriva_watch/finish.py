@@ -4,7 +4,7 @@ Receipt, manifest, deriva-ml's workspace, Status of the Execution. Each is best 
 not be written is a notice, never a refusal, because the data are safe by then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +15,14 @@ from deriva_watch.core.events import ReceiptWritten, StatusMoved
 from deriva_watch.core.layout import LOOSE, MANIFEST, called, is_execution
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
-from deriva_watch.core.records import FileRecord
+from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
 from deriva_watch.core.states import FileState
 from deriva_watch.edges import receipts
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.writer import CatalogWriter
-from deriva_watch.intake import Intake
+from deriva_watch.intake import Intake, execution_root
 
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
@@ -64,6 +64,7 @@ class Finisher:
         elif self.intake.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
         digest = self._update_manifest(upload, seen, done)
+        self._keep_rows(upload, plan)
         if done:
             self._write_receipt(upload, plan, done)
         return digest
@@ -149,6 +150,34 @@ class Finisher:
         )
         return replace(seen, entries={**seen.entries, MANIFEST: ours}).digest()
 
+    def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
+        """Return where the RIDs of rows without a key are kept."""
+        root = execution_root(Path(record.prefix), record.rid)
+        folder = self.intake.settings.state_directory
+        return receipts.RowReceipt.of(folder, self.server, record.rid, root)
+
+    def _keep_rows(self, upload: Upload, plan: Plan) -> None:
+        """Keep the RIDs of rows without a key, which no look at the catalog finds out again."""
+        receipt = self.row_receipt(upload.execution)
+        try:
+            if not receipt.write(_keyless(upload)):
+                return
+        except OSError as error:
+            raise self._not_kept(upload, error) from error
+        try:
+            if upload.execution.rid != LOOSE and not plan.partial:
+                receipt.leave_copy()
+        except OSError as error:
+            upload.notice("receipt", f"RIDs of rows have no copy beside the files ({error})")
+
+    def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
+        return ShortageError(
+            f"cannot write the receipt of {called(upload.execution.rid)}",
+            f"{error.strerror}: {error.filename}",
+            f"See to {self.intake.settings.state_directory} (room, rights); "
+            "it is tried again by itself.",
+        )
+
     def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
         execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
         # Only the journal knows when each of them came to where it is.
@@ -172,15 +201,20 @@ class Finisher:
         try:
             kept = receipts.write_receipt(folder, self.server, execution.rid, receipt)
         except OSError as error:
-            what = f"cannot write the receipt of {called(execution.rid)}"
-            then = f"See to {folder} (room, rights); it is tried again by itself."
-            raise ShortageError(what, f"{error.strerror}: {error.filename}", then) from error
+            raise self._not_kept(upload, error) from error
         try:
             if execution.rid != LOOSE and not plan.partial:
                 receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
         upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))
+
+
+def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:
+    """Yield what the journal has of those files that have rows without a key."""
+    for path in upload.rows:
+        if any(batch.rids for batch in upload.batches(path)):
+            yield from ((path, batch) for batch in upload.batches(path))
 
 
 def _line(record: FileRecord, also: list[str] | None) -> dict[str, Any]:

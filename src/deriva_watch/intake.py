@@ -313,7 +313,7 @@ def _not_ours(rid: str, why: str) -> RefusedError:
 def birth(path: Path) -> datetime | None:
     """Return when a directory was made, or None where its file system does not know."""
     told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
-        ["/usr/bin/stat", "--format=%W", "--", path], capture_output=True, text=True, check=False
+        ["/usr/bin/stat", "--format=%.6W", "--", path], capture_output=True, text=True, check=False
     )
-    seconds = told.stdout.strip()
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds.isdigit() and int(seconds) else None
+    seconds = float(told.stdout or 0)  # it may be gone
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import random
 from typing import Any, Final
@@ -25,11 +26,11 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
-from deriva_watch.core.layout import TABLES, called
+from deriva_watch.core.layout import called
 from deriva_watch.core.local import passing
 from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
-from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.observation import ROWS_NAME, Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord, MoveExecution
@@ -41,8 +42,9 @@ from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.finish import Finisher
-from deriva_watch.intake import Intake, birth, is_away
+from deriva_watch.intake import Intake, is_away
 from deriva_watch.settings import Settings
+from deriva_watch.vouching import vouching
 
 _BROUGHT: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
 SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
@@ -105,11 +107,8 @@ class Pipeline:
             step = self._deferred(record, error)
         except JournalDamagedError:
             raise  # nothing more can be written down
-        except OSError as error:
-            trouble = passing(f"cannot upload {called(record.rid)} now", error)
-            step = self._deferred(record, trouble) if trouble else self._crashed(record, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
-            step = self._crashed(record, error)
+            step = self._unforeseen(record, error)
         if step.rests:
             step.facts["basis"] = basis
         step.report["seconds"] = elapsed_since(start_s)
@@ -167,7 +166,7 @@ class Pipeline:
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
     ) -> Upload:
         """Return the work on what the journal has of an execution, without any plan."""
-        return Upload(
+        upload = Upload(
             execution=record,
             disk=self.intake.directory(Path(record.prefix), record.rid),
             model=model,
@@ -175,19 +174,11 @@ class Pipeline:
             emit=self.emit,
             assets={},
             records=known,
-            vouched=self._vouched(record),
+            vouched=vouching(self.journal, record),
         )
-
-    def _vouched(self, record: ExecutionRecord) -> Callable[[Entry], bool]:
-        """Return what tells of a file whether nobody else can have loaded its rows.
-
-        A table outside of executions may have been loaded by hand before there was a journal.
-        """
-        insisted = bool(record.verdict and record.verdict.get("insisted"))
-        if record.rid != TABLES or insisted:
-            return lambda _entry: True
-        began = birth(self.journal.path) or self.journal.began()
-        return lambda entry: entry.mtime_ns >= began.timestamp() * 1e9
+        kept = self.finisher.row_receipt(record)
+        upload.hinted = lambda path: kept.read(path, partial(upload.notice, ROWS_NAME))
+        return upload
 
     def _end(self, upload: Upload, facts: ExecutionFacts, refusal: RefusedError | None) -> "_Step":
         """Say where the attempt left the execution."""
@@ -215,6 +206,11 @@ class Pipeline:
             except RefusedError:
                 pass  # it answers
         return self._counted(record, error)
+
+    def _unforeseen(self, record: ExecutionRecord, error: Exception) -> "_Step":
+        what = f"cannot upload {called(record.rid)} now"
+        trouble = passing(what, error) if isinstance(error, OSError) else None
+        return self._deferred(record, trouble) if trouble else self._crashed(record, error)
 
     def _crashed(self, record: ExecutionRecord, error: Exception) -> "_Step":
         text = traceback.format_exc()

@@ -108,7 +108,11 @@ class OneShot:
             back = EXECUTION_TRANSITIONS[record.state]
             changed = ExecutionTrigger.CHANGED
             record = self._move(record, changed if changed in back else ExecutionTrigger.APPEARED)
-        facts: ExecutionFacts = {"digest": seen.digest(), "verdict": _VERDICT, "next_at": None}
+        facts: ExecutionFacts = {
+            "digest": seen.digest(),
+            "verdict": self._verdict(record),
+            "next_at": None,
+        }
         try:
             self.pipeline.intake.check_ours(
                 prefix, rid, self.pipeline.catalog, insisted=record.ours
@@ -116,6 +120,11 @@ class OneShot:
         except RefusedError as error:
             return self._move(record, ExecutionTrigger.REJECTED, {**facts, **_sentence(rid, error)})
         return self._move(record, ExecutionTrigger.SETTLED, facts)
+
+    def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
+        """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
+        told = bool(record.verdict and record.verdict.get("insisted"))
+        return _VERDICT | {"insisted": told or not self.pipeline.journal.set_aside()}
 
     def _unrecorded(self, key: Key, state: ExecutionState, error: TroubleError) -> ExecutionRecord:
         """Return where a directory stands that the journal has no such state of."""

@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from deriva_watch.core.adoption import rid_order
+from deriva_watch.core.observation import ROWS_NAME
 from deriva_watch.status import details, open_views
 from engine.rig import ASSET, Lab, image
 from engine.turns import Turns
@@ -207,17 +208,26 @@ def test_the_next_look_at_what_two_upload_jobs_made_tells_of_it(tmp_path, ready)
     )
 
 
+@pytest.mark.parametrize("readable", [True, False], ids=["a receipt", "no receipt"])
 @pytest.mark.parametrize("order", [IN_STEP, ONE_AFTER_THE_OTHER], ids=["in step", "one by one"])
 @pytest.mark.parametrize("who", WHO)
-def test_rows_without_a_key_may_be_doubled_and_a_person_is_told(tmp_path, ready, who, order):
-    """The first INSERT uses an ordinary writer's lease up: whoever comes later gets another."""
+def test_rows_without_a_key_may_be_doubled_and_a_person_is_told(
+    tmp_path, ready, who, order, readable
+):
+    """The first INSERT uses an ordinary writer's lease up: whoever comes later gets another.
+
+    Unless the receipt beside the files tells which rows are in.
+    """
     scene, path = Window(tmp_path, ready), "table/demo/Observation/Observation.csv"
     days = "".join(f"{scene.subject},2026-02-0{day}\n" for day in (1, 1, 2))  # two alike, meant so
     scene.write({path: f"Subject,Observation_Date\n{days}"})
 
+    if not readable:
+        scene.write({f"{ROWS_NAME}/in the way": ""})
+
     one, two, _ = scene.both(order, (who, who), transfer=ONE)
 
-    doubled = who == "writer" and order is ONE_AFTER_THE_OTHER
+    doubled = who == "writer" and order is ONE_AFTER_THE_OTHER and not readable
     assert len(scene.new("demo:Observation")) == (6 if doubled else 3)
     said = "says the same: another uploader may have brought the same file in. Compare the rows"
     assert path not in scene.told(0, one)

@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from running import Api, daemon, sandbox, summed_up, write_config, write_files
-from system.difference import moved, new_rows
+from kill import oracle
+from kill.scene import Scene, catalog
+from running import Api, daemon, requests_seen, sandbox, summed_up, write_config, write_files
+from system.difference import moved, new_rows, stored
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
-SOAK = pytest.mark.skipif(not os.environ.get("DERIVA_WATCH_SOAK"), reason="it takes its time")
+SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +76,64 @@ def test_a_journal_that_turns_out_damaged_at_work_ends_the_daemon_and_the_next_b
     assert moved(before, after) == status
     assert len(api.versions()) == len(versions) + 1
     assert notice["path"] == told["path"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A server for executions with files of all kinds."""
+    folder = tmp_path_factory.mktemp("whole")
+    with sandbox(folder / "server", **catalog(folder)) as ready:
+        yield ready
+
+
+def brought(tmp_path, ready, who):
+    """Have files of all kinds brought in; return the scene, and what the server then has."""
+    scene = Scene(tmp_path, ready, who)
+    with daemon(scene.config) as running:
+        running.wait_for_state(scene.rid, "uploaded")
+        assert running.stop() == 143
+    assert oracle.wrong(scene) == []
+    return scene, (scene.api.tables(), scene.api.versions())
+
+
+def brought_again(scene):
+    """Let a daemon begin with the journal that there is; return what it tells, and asked."""
+    asked = len(requests_seen(scene.ready))
+    with daemon(scene.config) as running:
+        running.wait_for_state(scene.rid, "uploaded")
+        told = [event["event"] for event in running.events()]
+        assert running.stop() == 143
+    return told, requests_seen(scene.ready)[asked:]
+
+
+@pytest.mark.parametrize("who", ["owner", "writer"] if SOAK else ["writer"])
+def test_a_damaged_journal_is_found_out_anew_and_nothing_is_doubled(tmp_path, whole, who):
+    """Small and chunked files, features, rows with a key and without, given RIDs, adopted rows."""
+    scene, there = brought(tmp_path, whole, who)
+    journal = scene.config.with_name("state") / "journal.db"
+    journal.write_bytes(journal.read_bytes()[:5000])
+
+    told, requests = brought_again(scene)
+
+    assert (scene.api.tables(), scene.api.versions()) == there
+    assert wrong(scene) == []
+    assert "journal.set_aside" in told
+    assert not stored(requests)
+
+
+def wrong(scene):
+    """Return what the oracle has to say; the manifest tells the new journal that a file is in."""
+    return [line for line in oracle.wrong(scene) if "told.bin is 'elsewhere'" not in line]
+
+
+@pytest.mark.parametrize("who", ["owner", "writer"] if SOAK else ["owner"])
+def test_a_node_that_lost_its_state_doubles_nothing(tmp_path, whole, who):
+    """The receipts beside the files are what is left."""
+    scene, there = brought(tmp_path, whole, who)
+    shutil.rmtree(scene.config.with_name("state"))
+
+    _, requests = brought_again(scene)
+
+    assert (scene.api.tables(), scene.api.versions()) == there
+    assert wrong(scene) == []
+    assert not stored(requests)

@@ -46,6 +46,14 @@ class Batch:
         self.digests.append(HOLE)
         self.rids.append(None)
 
+    def doubt(self, found: frozenset[str]) -> None:
+        """Take of a batch that is but a hint those RIDs alone that were *found* in the catalog.
+
+        Every row has to be sent then; one whose RID was found is compared.
+        """
+        self.sent = False
+        self.rids = [rid if rid in found else None for rid in self.rids]
+
     def settle(self, found: frozenset[str]) -> None:
         """Keep as rows of the catalog only those whose RIDs were *found* there."""
         for at, rid in enumerate(self.rids):

@@ -10,6 +10,9 @@ from typing import Final
 RECEIPT_NAME: Final = "deriva-watch-receipt.json"
 """The copy of the receipt in an execution directory; never an entry."""
 
+ROWS_NAME: Final = "deriva-watch-rows.jsonl"
+"""What belongs to it: the RIDs of rows that have no key; never an entry either."""
+
 OWN_PREFIX: Final = ".deriva-watch-"
 """How our own temporary files in an execution directory begin; never entries."""
 

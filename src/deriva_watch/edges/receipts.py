@@ -6,13 +6,21 @@ whoever deletes by it asks the server again.
 
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Self
 
 from deriva_watch.core.layout import MANIFEST
-from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, Entry
+from deriva_watch.core.ledger import Batch
+from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, ROWS_NAME, Entry
+from deriva_watch.core.records import BatchRecord
+from deriva_watch.core.row_plan import DIGEST_BYTES
 
 
 def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping[str, Any]) -> Path:
@@ -20,16 +28,15 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
 
     Raises OSError when it cannot be written there.
     """
-    folder = state_directory / "receipts" / server.replace("/", "_").replace(":", "_")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{rid.replace('/', '_')}.json"
-    _replace(path, _text(receipt), mode=0o600)
+    path = _receipt_path(state_directory, server, rid)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _replace(path, [_text(receipt)], mode=0o600)
     return path
 
 
 def copy_receipt(root: Path, receipt: Mapping[str, Any]) -> None:
     """Put a copy into the execution directory; OSError where we may not write there."""
-    _replace(root / RECEIPT_NAME, _text(receipt), mode=0o644)
+    _replace(root / RECEIPT_NAME, [_text(receipt)], mode=0o644)
 
 
 def update_manifest(
@@ -56,7 +63,12 @@ def update_manifest(
             changed = True
     if not changed or path.stat().st_mtime_ns != before.st_mtime_ns:
         return None
-    return _replace(path, _text(document), mode=before.st_mode & 0o777, owner=before)
+    return _replace(path, [_text(document)], mode=before.st_mode & 0o777, owner=before)
+
+
+def _receipt_path(state_directory: Path, server: str, rid: str) -> Path:
+    folder = state_directory / "receipts" / server.replace("/", "_").replace(":", "_")
+    return folder / f"{rid.replace('/', '_')}.json"
 
 
 def _text(document: Mapping[str, Any]) -> bytes:
@@ -65,13 +77,13 @@ def _text(document: Mapping[str, Any]) -> bytes:
 
 
 def _replace(
-    path: Path, content: bytes, mode: int, owner: os.stat_result | None = None
+    path: Path, content: Iterable[bytes], mode: int, owner: os.stat_result | None = None
 ) -> os.stat_result:
     """Make *path* hold *content*, durably, or leave it as it was."""
     descriptor, name = tempfile.mkstemp(prefix=OWN_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
             if owner and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
@@ -83,3 +95,115 @@ def _replace(
         Path(name).unlink(missing_ok=True)
         raise
     return written
+
+
+_ROWS: Final = 1  # how the lines are to be read
+_LINE_BYTES: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RowReceipt:
+    """What belongs to the receipt of one execution: which RIDs its rows without a key have.
+
+    No look at the catalog finds that out again, so that a journal which comes after one that was
+    lost has it from here. There may be millions: it is written and read a batch at a time.
+
+    Attributes:
+        kept: Where it lies in the state directory.
+        copy: Where beside the files.
+        head: Whose it is: server, execution and directory.
+    """
+
+    kept: Path
+    copy: Path
+    head: Mapping[str, str]
+
+    @classmethod
+    def of(cls, state_directory: Path, server: str, rid: str, root: Path) -> Self:
+        """Return the one of an execution directory, be there one or not."""
+        kept = _receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
+        head = {"server": server, "execution": rid, "directory": os.fsdecode(root)}
+        return cls(kept, root / ROWS_NAME, head)
+
+    def write(self, batches: Iterable[tuple[str, BatchRecord]]) -> bool:
+        """Keep batches by path in the state directory; False: there are none, and no file.
+
+        Raises OSError when it cannot be written there.
+        """
+        lines = (_row_line(path, batch) for path, batch in batches)
+        if (line := next(lines, None)) is None:
+            return False
+        self.kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(self.kept, chain([_json_line({"rows": _ROWS, **self.head}), line], lines), 0o600)
+        return True
+
+    def leave_copy(self) -> None:
+        """Put a copy beside the files; OSError where we may not write there."""
+        with self.kept.open("rb") as file:
+            _replace(self.copy, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
+
+    def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
+        """Yield what was known of a file of rows; what cannot be read is told to *doubt*.
+
+        It is a hint: anybody may have written the copy.
+        """
+        for place in (self.kept, self.copy):
+            found = False
+            try:
+                for batch in self._read(place, path):
+                    found = True
+                    yield batch
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                doubt(f"{place} is not used any further: {error}")
+            if found:
+                return
+
+    def _read(self, place: Path, path: str) -> Iterator[Batch]:
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError("it is no regular file")
+            self._check(file.readline(_LINE_BYTES), is_copy=place == self.copy)
+            for number, line in enumerate(iter(partial(file.readline, _LINE_BYTES), b""), 2):
+                try:
+                    said = json.loads(line)
+                    batch = _row_batch(said) if said["file"] == path else None
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                    raise ValueError(f"line {number} is none of ours ({error!r})") from None
+                if batch:
+                    yield batch
+
+    def _check(self, line: bytes, *, is_copy: bool) -> None:
+        """Raise ValueError where a file with that first line is of something else."""
+        try:
+            head = json.loads(line)
+            odd = [name for name, value in self.head.items() if head[name] != value]
+            if head["rows"] != _ROWS:
+                odd.append("rows")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError("line 1 is none of ours") from None
+        if is_copy:  # a directory may be moved
+            odd = [name for name in odd if name != "directory"]
+        if odd:
+            raise ValueError(f"it is of another {', '.join(odd)}")
+
+
+def _row_line(path: str, batch: BatchRecord) -> bytes:
+    digests = b64encode(batch.digests).decode()
+    return _json_line({"file": path, "first": batch.first, "digests": digests, "rids": batch.rids})
+
+
+def _json_line(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said, separators=(",", ":")).encode() + b"\n"  # surrogates are escaped
+
+
+def _row_batch(said: Mapping[str, Any]) -> Batch:
+    whole = b64decode(said["digests"], validate=True)
+    digests = [whole[at : at + DIGEST_BYTES] for at in range(0, len(whole), DIGEST_BYTES)]
+    rids: list[str | None] = said["rids"] or [None] * len(digests)
+    texts = all(rid is None or isinstance(rid, str) for rid in rids)
+    if not texts or len(rids) * DIGEST_BYTES != len(whole) or not isinstance(said["first"], int):
+        raise ValueError("a batch that is none")
+    return Batch(said["first"], digests, rids, sent=False)

@@ -21,10 +21,18 @@ from typing import BinaryIO, Final, NamedTuple, Self
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.local import passing
-from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, Entry, Kind, Observation
+from deriva_watch.core.observation import (
+    OWN_PREFIX,
+    RECEIPT_NAME,
+    ROWS_NAME,
+    Entry,
+    Kind,
+    Observation,
+)
 
 _SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OWN: Final = {RECEIPT_NAME, ROWS_NAME}
 _TYPES: Final = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -244,7 +252,7 @@ class _Look:
         return self.base != place.path and _below(self.base, place.path)
 
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
-        if not place.shown and (name.name == RECEIPT_NAME or name.name.startswith(OWN_PREFIX)):
+        if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):
             return
         ignored = place.ignored or bool(self._ignores(name.name))
         shown = place.shown + name.name

@@ -1,15 +1,13 @@
 """Rows without a key that another uploader may have brought in as well."""
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from deriva_watch.core.adoption import contradictions, known_by
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.engine.ports import Row
 from deriva_watch.engine.upload import Upload
-
-_READ_AHEAD: Final = 8  # batches
 
 
 class Sent(NamedTuple):
@@ -50,9 +48,8 @@ def tell_doubled(
 
 def _without_its_own(upload: Upload, plan: RowsPlan, rids: Iterable[str]) -> list[str]:
     """Return *rids* without those of other rows of the same file: they are meant to be alike."""
-    number, first, others = upload.records[plan.path].id, 0, dict.fromkeys(rids)
-    while others and (part := upload.journal.batches(number, first, _READ_AHEAD)):
-        for rid in (rid for kept in part for rid in kept.rids or ()):
+    others = dict.fromkeys(rids)
+    if others:
+        for rid in (rid for kept in upload.batches(plan.path) for rid in kept.rids or ()):
             others.pop(rid or "", None)
-        first = part[-1].first + 1
     return list(others)

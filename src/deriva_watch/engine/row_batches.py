@@ -121,6 +121,9 @@ class Sender:
         self.verify()
         made = {at: self.values(written.row) for at, written in batch.todo.items()}
         rows = {at: values for at, values in made.items() if values is not None}
+        for at in made.keys() - rows.keys():
+            if batch.rids[at] is None:  # nobody but a hint said that it is in
+                batch.digests[at] = HOLE
         claimed = {at for at in rows if batch.todo[at].row.recorded}
         keys = {
             at: natural_key(self.plan.definition, values)
@@ -219,8 +222,9 @@ class Sender:
             raise RefusedError(
                 f"cannot upload {self.plan.path}",
                 "it is older than the journal, and its rows have no key by which one could tell "
-                "whether somebody has loaded them already",
-                f"If nobody has: `deriva-watch retry {rid}`.",
+                "whether they are in already",
+                f"Look into {self.plan.table}. If none of them is there: "
+                f"`deriva-watch retry {rid}`. If some are, take these out of the file before.",
             )
         if names:
             wanted = list(names.values())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ledger import HOLE, Batch, ChangedRowError, Rows, Written, compare
@@ -25,8 +25,6 @@ from deriva_watch.engine.row_batches import Sender
 from deriva_watch.engine.row_source import columns_in, opened, rows_in
 from deriva_watch.engine.upload import Move, Upload
 from deriva_watch.engine.writer import BATCH_BYTES, BATCH_ROWS, CatalogWriter
-
-_READ_AHEAD: Final = 8  # batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,6 @@ class _Run:
     ) -> None:
         self._tables, self._upload, self._plan = tables, upload, plan
         self._body, self._sender = body, sender
-        self._file_id = upload.records[plan.path].id
         self._read_bytes = 0
         self.there = 0  # rows that are in the catalog
 
@@ -138,21 +135,26 @@ class _Run:
             yield Written(row, self._plan.digest(row))
 
     def _known(self) -> Iterator[tuple[Batch, bytes | None]]:
-        """Yield what the journal has, each with the digest of the row that comes after it."""
-        for record, later in pairwise(chain(self._records(), [None])):
-            if record is None:
+        """Yield what is known, each batch with the digest of the row that comes after it."""
+        for batch, later in pairwise(chain(self._batches(), [None])):
+            if batch is None:
                 return
-            batch = _batch(record)
-            if not batch.sent:
-                batch.settle(self._sender.found(batch))
-            following = _batch(later).digests if later else []
+            following = later.digests if later else []
             yield batch, next((digest for digest in following if digest != HOLE), None)
 
-    def _records(self) -> Iterator[BatchRecord]:
-        first = 0
-        while part := self._upload.journal.batches(self._file_id, first, _READ_AHEAD):
-            yield from part
-            first = part[-1].first + 1
+    def _batches(self) -> Iterator[Batch]:
+        """Yield what the journal has, then what an earlier one had beyond that."""
+        end = 0
+        for batch in map(_batch, self._upload.batches(self._plan.path)):
+            if not batch.sent:
+                batch.settle(self._sender.found(batch))
+            end = batch.first + len(batch.digests)
+            yield batch
+        for batch in self._upload.hinted(self._plan.path):
+            if batch.first == end:
+                batch.doubt(self._sender.found(batch))
+                end += len(batch.digests)
+                yield batch
 
     def _next(self, rows: Rows, first: int) -> Batch:
         """Return the next rows that are new; a row that cannot be sent stands alone."""

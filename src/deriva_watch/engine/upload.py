@@ -1,17 +1,18 @@
 """One execution's upload while it runs: what the plan wants and where each file stands."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from deriva_watch.core.adoption import adopt
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
+from deriva_watch.core.ledger import Batch
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan
-from deriva_watch.core.records import ExecutionRecord, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileFacts, FileRecord, MoveFile
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.engine.ports import Disk, Emit, Journal, Row
@@ -20,6 +21,8 @@ _SHOWN: Final = 5
 _ONE_TOO_MANY: Final = (
     "Where they are one asset, keep the oldest, and delete the others with their links."
 )
+
+_READ_AHEAD: Final = 8  # batches
 
 
 class Move(NamedTuple):
@@ -43,7 +46,8 @@ class Upload:
         assets: What the plan wants, by path.
         records: Where each file stands, by path; kept up to date by `commit`.
         rows: The files of rows that the plan wants, by path.
-        vouched: Tells of a file whether nobody else can have loaded its rows.
+        vouched: Tells of a file whether its rows cannot have been loaded already.
+        hinted: Tells of a file of rows what an earlier journal had of it, as receipts say.
         changed: Paths that moved under us: the execution must be looked at again.
         again: Paths that another uploader has recorded since we looked for their rows.
         transient: The last error that may pass, if any.
@@ -59,6 +63,7 @@ class Upload:
     records: dict[str, FileRecord]
     rows: dict[str, RowsPlan] = field(default_factory=dict)
     vouched: Callable[[Entry], bool] = lambda _entry: True
+    hinted: Callable[[str], Iterable[Batch]] = lambda _path: ()
     changed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     transient: TransientError | None = None
@@ -118,6 +123,13 @@ class Upload:
         for name in (record.rid, record.url):
             if name:
                 self._holders.setdefault(name, record.path)
+
+    def batches(self, path: str) -> Iterator[BatchRecord]:
+        """Yield what the journal has of a file of rows, in order."""
+        first = 0
+        while part := self.journal.batches(self.records[path].id, first, _READ_AHEAD):
+            yield from part
+            first = part[-1].first + 1
 
     def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
         """Return those of *paths* that stand in one of *states* and did not move under us."""

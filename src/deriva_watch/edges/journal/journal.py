@@ -86,10 +86,10 @@ class Journal(Reads):
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         """Close it; what was found to be damaged is set aside, whatever a check finds later."""
         self._opened.parts.close()
-        if isinstance(error, JournalDamagedError):
-            with trouble.explained("set aside", self.path):
-                aside.put_away(self.path, self._opened.now(), self._opened.inode)
-        self.close()
+        with self._opened.lock:
+            if isinstance(error, JournalDamagedError):
+                with trouble.explained("set aside", self.path):
+                    aside.put_away(self.path, self._opened.now(), self._opened.inode)
 
     def commit(self, changes: Sequence[Change]) -> list[int]:
         """Write all *changes* or none; return once they are durable and their events are out.
