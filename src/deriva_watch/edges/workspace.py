@@ -22,6 +22,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.local import passing
 from deriva_watch.core.sources import FeatureRecord, Statement
 
 _BUSY_S: Final = 1.0  # deriva-ml goes first
@@ -80,7 +81,7 @@ def find(prefix: Path) -> list["Workspace"]:
     except (FileNotFoundError, NotADirectoryError):
         return found
     except OSError as error:
-        raise _unreadable(prefix / "catalogs", error.strerror or str(error)) from error
+        raise _not_read(prefix / "catalogs", error) from error
     return found
 
 
@@ -315,7 +316,12 @@ def _as_ours(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _unreadable(path, str(error)) from error
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
+        raise _not_read(path, error) from error
+
+
+def _not_read(path: Path, error: OSError) -> TransientError:
+    what = f"cannot use deriva-ml's workspace {path}"
+    return passing(what, error) or TransientError(what, error.strerror or str(error))
 
 
 def _unreadable(path: Path, why: str) -> TransientError:
