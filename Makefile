@@ -33,7 +33,8 @@ lint: $(VENV)/tested ## The house rules alone
 soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many more specs, trees and interleavings
 	DERIVA_WATCH_SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
 	  tests/engine/test_crashes.py tests/engine/test_letter_crashes.py \
-	  tests/engine/test_table_crashes.py tests/engine/test_two_uploaders.py \
+	  tests/engine/test_table_crashes.py tests/engine/test_rebuilding.py \
+	  tests/engine/test_two_uploaders.py tests/system/test_journal_lost.py \
 	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
 	  tests/edges/test_journal_machine.py tests/mutations tests/kill tests/storm
 

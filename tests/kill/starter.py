@@ -122,9 +122,10 @@ def watch(diary):
                 diary.through("commit", lambda _: commit())
 
     def replaced(path, *args, **options):
-        kept = "kept " if path.parent.parent.name == "receipts" else ""
-        name = "receipt" if kept else path.name
-        return diary.through(f"write {kept}{name}", lambda _: replace(path, *args, **options))
+        name = path.name
+        if path.parent.parent.name == "receipts":
+            name = "kept rows" if path.suffix == ".jsonl" else "kept receipt"
+        return diary.through(f"write {name}", lambda _: replace(path, *args, **options))
 
     deriva._Adapter.send = sent
     sqlite._Connection = Connection

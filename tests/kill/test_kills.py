@@ -58,6 +58,8 @@ CALLS = (
     "PUT chunk",
     "POST job",
     "write asset-manifest.json",
+    "write kept rows",
+    "write deriva-watch-rows.jsonl",
     "write kept receipt",
     "write deriva-watch-receipt.json",
     "commit",
