@@ -9,7 +9,6 @@ import math
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,6 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.events import (
     ClockSet,
-    Crashed,
     Hindered,
     Noticed,
     RootMissing,
@@ -38,8 +36,7 @@ from deriva_watch.core.events import (
 )
 from deriva_watch.core.layout import ROOT, called
 from deriva_watch.core.local import passing
-from deriva_watch.core.records import ExecutionRecord, MoveExecution
-from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges import scanner, systemd
 from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
@@ -49,10 +46,10 @@ from deriva_watch.intake import execution_names, execution_root
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
-from deriva_watch.pipeline import SPEC_S, Pipeline
+from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Watch
+from deriva_watch.workers import Workers, tell_crash
 
-WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
 HINT_S: Final = 0.2  # a hint waits so long for more hints of the same directory
 LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
@@ -82,7 +79,6 @@ class Service:
     _journal_failed_s: float = -math.inf
     _damage: JournalDamagedError | None = None
     _clock: Clock = field(default_factory=Clock)
-    _ready: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way is put down where it is.
@@ -99,28 +95,20 @@ class Service:
 
     def _run(self) -> None:
         watcher = Watcher(lambda prefix, rid: self._hints.put((prefix, rid)), self._lost)
-        workers = [
-            threading.Thread(target=self._work, name=f"uploader-{n}", daemon=True)
-            for n in range(WORKERS)
-        ]
+        workers = Workers(self.pipeline, self.gate, self.stop, self._hints.put, self._run_once)
         self.pipeline.journal.void_claims()
         try:
             self._find_roots(watcher)
-            for worker in workers:
-                worker.start()
+            workers.start()
             self._rescan()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
-                self._run_once(lambda: self._tick(watcher))
+                self._run_once(lambda: self._tick(watcher, workers))
         finally:
             systemd.notify("STOPPING=1")
             self.stop.set()
-            self._ready.set()
             watcher.stop()
-            ends_s = time.monotonic() + STOP_S
-            for worker in workers:
-                if worker.ident is not None:
-                    worker.join(max(0.0, ends_s - time.monotonic()))
+            workers.end(STOP_S)
             self.hindrances.clear()
 
     def _run_once(self, work: Callable[[], None]) -> None:
@@ -130,12 +118,8 @@ class Service:
         except JournalDamagedError as error:  # no thread can do anything any more
             self._damage = error
             self.stop.set()
-        except TransientError as error:
-            self._journal_failed_s = time.monotonic()
-            self._hinder("the journal", error)
-            self.stop.wait(AGAIN_S)
-        except OSError as error:
-            trouble = passing("cannot go on", error)
+        except (TransientError, OSError) as error:
+            trouble = passing("cannot go on", error) if isinstance(error, OSError) else error
             if trouble is None:
                 raise
             self._journal_failed_s = time.monotonic()
@@ -149,7 +133,7 @@ class Service:
 
     # ------------------------------------------------------------------ looking
 
-    def _tick(self, watcher: Watcher) -> None:
+    def _tick(self, watcher: Watcher, workers: Workers) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
         self._mind_clock()
         for prefix, mode in watcher.check().items():
@@ -162,12 +146,13 @@ class Service:
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
         self._take_orders()
-        self._wake_waiting()
+        workers.wake_waiting()
         ends_s = time.monotonic() + TICK_S
         while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
             now = datetime.now(UTC)
             if (key := self._due.take(now)) is not None:
                 self._look(key)
+                workers.wake()
                 continue
             next_at = self._due.next_at()
             if next_at is not None:
@@ -247,7 +232,7 @@ class Service:
             what = f"look at {called(key[1])}"
             trouble = passing(f"cannot {what}", error) if isinstance(error, OSError) else None
             if trouble is None:
-                self._crashed(what)
+                tell_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)
         about = str(execution_root(*key))
         if self.hindrances.put(about, trouble) and trouble:
@@ -257,7 +242,6 @@ class Service:
             self._due.hint(key, again_at)
         else:
             self._costs_s.pop(key, None)
-            self._ready.set()
 
     def _tell_root(self, prefix: Path, mode: Mode) -> None:
         """Report that a root is watched, or that it is not there."""
@@ -321,66 +305,6 @@ class Service:
         self.pipeline.emit(WatchLost(prefix=prefix, why=why))
         for root in [Path(prefix)] if prefix else list(self._rescan_at_s):
             self._rescan_at_s.pop(root, None)
-
-    # ------------------------------------------------------------------ uploading
-
-    def _wake_waiting(self) -> None:
-        """Move executions whose next time has come to `ready`."""
-        if self.gate.error is not None:
-            return
-        latest = _in(self.pipeline.settings.retry.max_s + SPEC_S)
-        moves = [
-            MoveExecution(record.id, ExecutionTrigger.DUE)
-            for record in self.pipeline.journal.due(_in(0), latest)
-            if record.server == self.pipeline.server
-        ]
-        if moves:
-            self.pipeline.journal.commit(moves)
-            self._ready.set()
-
-    def _work(self) -> None:
-        """Take ready executions through the pipeline, one at a time, until stopped."""
-        held: list[ExecutionRecord] = []
-        while not self.stop.is_set():
-            try:
-                self._run_once(lambda: self._work_once(held))
-            except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
-                self._crashed("an uploader")
-                self.stop.wait(AGAIN_S)
-
-    def _work_once(self, held: list[ExecutionRecord]) -> None:
-        """Take one execution through; it stands in *held* until its end is written down."""
-        while held:
-            self._give_back(held[-1])
-            held.pop()
-        record = self._claim()
-        if record is None:
-            self._ready.clear()
-            self._ready.wait(TICK_S)
-            return
-        held.append(record)
-        outcome = self.pipeline.process(record)
-        held.pop()
-        if outcome.error:
-            self.gate.close(outcome.error)
-        if outcome.record.state is ExecutionState.FILLING:
-            self._hints.put((Path(record.prefix), record.rid))
-
-    def _claim(self) -> ExecutionRecord | None:
-        if self.gate.error is not None:
-            return None
-        return self.pipeline.journal.claim(self.pipeline.server)
-
-    def _give_back(self, record: ExecutionRecord) -> None:
-        """Let go of an execution whose end could not be written into the journal."""
-        journal = self.pipeline.journal
-        if journal.execution(record.id).state is ExecutionState.UPLOADING:
-            journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])
-
-    def _crashed(self, where: str) -> None:
-        text = traceback.format_exc()
-        why = text.strip().rpartition("\n")[2]
-        self.pipeline.emit(Crashed(where=where, why=why, traceback=text))
 
 
 def _in(seconds: float) -> datetime:

@@ -1,0 +1,120 @@
+"""The uploader workers: threads that take ready executions through the pipeline."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.events import Crashed
+from deriva_watch.core.records import ExecutionRecord, MoveExecution
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.engine.ports import Emit
+from deriva_watch.gate import Gate
+from deriva_watch.lookout import Key
+from deriva_watch.pipeline import SPEC_S, Pipeline
+
+WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
+IDLE_S: Final = 0.5  # how often a worker without work looks for some
+AGAIN_S: Final = 5.0  # after a bug of ours
+
+
+@dataclass(slots=True)
+class Workers:
+    """Takes ready executions through, one at a time each, until *stop* is set.
+
+    Attributes:
+        pipeline: What they are taken through.
+        gate: While it is closed nothing is begun.
+        stop: Ends the work.
+        again: Is told of a directory that changed under its upload.
+        guard: Does a piece of work, and waits where the journal cannot be written.
+    """
+
+    pipeline: Pipeline
+    gate: Gate
+    stop: threading.Event
+    again: Callable[[Key], None]
+    guard: Callable[[Callable[[], None]], None]
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _ready: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin to work."""
+        for number in range(WORKERS):
+            name = f"uploader-{number}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+
+    def end(self, within_s: float) -> None:
+        """Wait for the end of what runs, no longer than *within_s*; *stop* must be set."""
+        self.wake()
+        ends_s = time.monotonic() + within_s
+        for thread in self._threads:
+            thread.join(max(0.0, ends_s - time.monotonic()))
+
+    def wake(self) -> None:
+        """Say that there may be work."""
+        self._ready.set()
+
+    def wake_waiting(self) -> None:
+        """Move executions whose next time has come to `ready`."""
+        if self.gate.error is not None:
+            return
+        now = datetime.now(UTC)
+        latest = now + timedelta(seconds=self.pipeline.settings.retry.max_s + SPEC_S)
+        moves = [
+            MoveExecution(record.id, ExecutionTrigger.DUE)
+            for record in self.pipeline.journal.due(now, latest)
+            if record.server == self.pipeline.server
+        ]
+        if moves:
+            self.pipeline.journal.commit(moves)
+            self.wake()
+
+    def _work(self) -> None:
+        held: list[ExecutionRecord] = []
+        while not self.stop.is_set():
+            try:
+                self.guard(lambda: self._work_once(held))
+            except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
+                tell_crash(self.pipeline.emit, "an uploader")
+                self.stop.wait(AGAIN_S)
+
+    def _work_once(self, held: list[ExecutionRecord]) -> None:
+        """Take one execution through; it stands in *held* until its end is written down."""
+        while held:
+            self._give_back(held[-1])
+            held.pop()
+        record = self._claim()
+        if record is None:
+            self._ready.clear()
+            self._ready.wait(IDLE_S)
+            return
+        held.append(record)
+        outcome = self.pipeline.process(record)
+        held.pop()
+        if outcome.error:
+            self.gate.close(outcome.error)
+        if outcome.record.state is ExecutionState.FILLING:
+            self.again((Path(record.prefix), record.rid))
+
+    def _claim(self) -> ExecutionRecord | None:
+        if self.gate.error is not None:
+            return None
+        return self.pipeline.journal.claim(self.pipeline.server)
+
+    def _give_back(self, record: ExecutionRecord) -> None:
+        """Let go of an execution whose end could not be written into the journal."""
+        journal = self.pipeline.journal
+        if journal.execution(record.id).state is ExecutionState.UPLOADING:
+            journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])
+
+
+def tell_crash(emit: Emit, where: str) -> None:
+    """Report the exception that is being handled: it is a bug of ours."""
+    text = traceback.format_exc()
+    emit(Crashed(where=where, why=text.strip().rpartition("\n")[2], traceback=text))
