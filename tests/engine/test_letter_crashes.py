@@ -4,6 +4,7 @@ A sample of the calls is taken by default; `DERIVA_WATCH_SOAK=1` takes every one
 """
 
 import os
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -61,3 +62,23 @@ def test_a_crash_doubles_nothing(tmp_path, ready, case):
     assert lab.api.content(row["URL"]) == lab.rid.encode()
     new = {name: found for name, found in lab.api.versions().items() if name not in before}
     assert list(new.values()) == [[row["URL"]]]
+
+
+@pytest.mark.parametrize(
+    ("who", "kind"),  # a writer may not update the row that is made first
+    [("owner", "first"), ("owner", "plain"), ("writer", "keyless"), ("writer", "plain")],
+)
+def test_a_lost_journal_doubles_nothing(tmp_path, ready, who, kind):
+    """The `record_query_template` finds the row, its URL the object."""
+    lab = Letters(tmp_path, ready)
+    own = {"hatrac_templates": {"hatrac_uri": "/hatrac/{name}/x.tif"}}  # a folder of its own
+    mapping = own | {"first": FIRST, "keyless": KEYLESS, "plain": {}}[kind]
+    record, _ = lab.bring(mapping, who=who)
+    assert record.state == "uploaded", record.why
+    before = lab.api.tables(), lab.api.versions()
+    shutil.rmtree(lab.folder / "state")
+
+    record, _ = lab.bring(mapping, who=who, files={})
+
+    assert record.state == "uploaded", record.why
+    assert (lab.api.tables(), lab.api.versions()) == before

@@ -4,13 +4,23 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
 
 from kill import oracle
 from kill.scene import Scene, catalog
-from running import Api, daemon, requests_seen, sandbox, summed_up, write_config, write_files
+from running import (
+    Api,
+    daemon,
+    requests_seen,
+    sandbox,
+    summed_up,
+    wait_until,
+    write_config,
+    write_files,
+)
 from system.difference import moved, new_rows, stored
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
@@ -137,3 +147,24 @@ def test_a_node_that_lost_its_state_doubles_nothing(tmp_path, whole, who):
     assert (scene.api.tables(), scene.api.versions()) == there
     assert wrong(scene) == []
     assert not stored(requests)
+
+
+@pytest.mark.skipif(not SOAK, reason="SQLite is patient for ten seconds")
+def test_a_journal_that_another_program_holds_stops_work_which_then_goes_on(tmp_path, server, api):
+    rid = api.execution()
+    config = write_config(tmp_path / "settings", server, tmp_path)
+    with daemon(config) as running:
+        drop(tmp_path, rid, "held.txt")
+        running.wait_for_state(rid, "filling")
+        with closing(sqlite3.connect(tmp_path / "settings/state/journal.db")) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            running.wait_for(lambda event: "is locked" in (event.get("why") or ""))
+            told = len(running.events())
+            time.sleep(12)  # the next attempt fails as well, and is not told again
+            again = [event for event in running.events()[told:] if "locked" in str(event)]
+        running.wait_for_state(rid, "uploaded")
+        wait_until(lambda: not summed_up(config)["hindrances"])
+
+    assert again == []
+    assert [row["Filename"] for row in api.rows("deriva-ml:Execution_Asset")].count("held.txt") == 1
