@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 import tracemalloc
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from deriva_watch.core.observation import RECEIPT_NAME, ROWS_NAME
 from deriva_watch.core.records import BatchRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionTrigger
+from deriva_watch.core.table_files import RawRow
 from deriva_watch.edges.receipts import RowReceipt
 from deriva_watch.engine import tables
 from engine.rig import Crash, Lab, Power
@@ -324,6 +326,34 @@ def test_the_rid_of_a_row_that_says_otherwise_refuses_the_file_by_name(scene):
     assert record.state == "refused"
     assert f"row {rids[1]} of demo:Observation has the same key and says" in record.why
     assert scene.api.tables() == before
+
+
+def test_a_row_that_cannot_be_sent_is_not_in_because_a_receipt_says_so(scene):
+    """Without a RID nothing tells that it is; once it is mended it is sent."""
+    whole, bad = list(scene.lines), f"{scene.subject},no date"
+    scene.lines[3] = bad
+    scene.lay()
+    scene.rebuilt()
+    with scene.rigged("writer") as rig:
+        plan = rig.begun().rows[VISITS]
+    cells = dict(zip(("Subject", "Observation_Date"), bad.split(","), strict=True))
+    digest = plan.digest(RawRow("line 5", cells))
+
+    def change(_head, lines):
+        known = b64decode(lines[1]["digests"])
+        lines[1]["digests"] = b64encode(known + digest).decode()
+        lines[1]["rids"].append(None)
+
+    forge(scene, change)
+    record, _ = scene.rebuilt()
+    assert (record.state, scene.there()) == ("refused", whole[:3])
+    scene.lines = whole
+    scene.lay()
+
+    record, _ = scene.rebuilt()
+
+    assert record.state == "uploaded", record.why
+    assert scene.there() == whole
 
 
 def other_head(name):
