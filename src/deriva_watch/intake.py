@@ -315,5 +315,6 @@ def birth(path: Path) -> datetime | None:
     told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
         ["/usr/bin/stat", "--format=%.6W", "--", path], capture_output=True, text=True, check=False
     )
-    seconds = float(told.stdout or 0)  # it may be gone
+    said = told.stdout.strip()  # nothing: it is gone
+    seconds = float(said) if said.replace(".", "", 1).isdigit() else 0.0
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
