@@ -292,6 +292,7 @@ class Service:
             found = execution_names(prefix)
         except (SettingsError, TransientError) as error:
             self._hinder(about, error)
+            self._rescan_at_s[prefix] = time.monotonic() + AGAIN_S
             return
         self._hinder(about, None)
         if prefix.is_dir():  # a root that is not mounted has lost nothing

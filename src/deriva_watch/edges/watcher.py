@@ -170,9 +170,9 @@ class Watcher:
     def _start(self, root: _Root) -> Mode:
         if root.identity is None:
             return Mode.MISSING
-        if root.wanted == "polling" or (root.wanted == "auto" and _is_remote(root.folder)):
-            return Mode.POLLING
         try:
+            if root.wanted == "polling" or (root.wanted == "auto" and _is_remote(root.folder)):
+                return Mode.POLLING
             self._observer = self._observer or _Observer(self._on_hint)
             root.watch = self._observer.watch(root)
         except OSError as error:
