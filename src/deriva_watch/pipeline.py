@@ -6,7 +6,7 @@ The daemon and the one-shot upload differ in when they call `process`, in nothin
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from deriva_watch.core.observation import ROWS_NAME, Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord, MoveExecution
-from deriva_watch.core.retry import RetryPolicy, wait_after_s
+from deriva_watch.core.retry import Reach, RetryPolicy, came_further, reach, wait_after_s
 from deriva_watch.core.states import ExecutionTrigger, FileState
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.patience import InterruptedWorkError, elapsed_since
@@ -89,6 +89,7 @@ class Pipeline:
     def process(self, record: ExecutionRecord) -> Outcome:
         """Take a claimed execution as far as it goes, and write down where that is."""
         start_s, basis = time.monotonic(), None
+        begun = self._reached(record) if record.attempts else {}
         try:
             basis = self.basis.now()
             step = self._attempt(record)
@@ -104,7 +105,7 @@ class Pipeline:
         except (ServerAwayError, CredentialError) as error:
             step = _stopped(record.rid, error)
         except TransientError as error:
-            step = self._deferred(record, error)
+            step = self._deferred(self._since(record, begun), error)
         except JournalDamagedError:
             raise  # nothing more can be written down
         except Exception as error:  # noqa: BLE001  # a bug of ours must not take the others along
@@ -181,18 +182,26 @@ class Pipeline:
         return upload
 
     def _end(self, upload: Upload, facts: ExecutionFacts, refusal: RefusedError | None) -> "_Step":
-        """Say where the attempt left the execution."""
+        """Say where the attempt left the execution; raises what may pass of its files' errors."""
         record = upload.execution
         size_bytes = sum(each.entry.size_bytes for each in upload.planned())
         report = {"files": upload.tally(), "size_bytes": size_bytes, "notices": upload.notices}
         if upload.changed:
             return _Step(ExecutionTrigger.CHANGED, {**facts, "digest": None}, report)
         if upload.transient:
-            return self._deferred(record, upload.transient)
+            raise upload.transient
         if refusal:
             said = _sentence(record.rid, refusal)
             return _Step(ExecutionTrigger.REJECTED, {**facts, **said}, report)
         return _Step(ExecutionTrigger.FINISHED, facts, report)
+
+    def _reached(self, record: ExecutionRecord) -> dict[int, Reach]:
+        return {file.id: reach(file) for file in self.journal.files(record.id)}
+
+    def _since(self, record: ExecutionRecord, begun: dict[int, Reach]) -> ExecutionRecord:
+        """Return *record* without its failed attempts where this one came further than *begun*."""
+        further = record.attempts > 0 and came_further(begun, self._reached(record))
+        return replace(record, attempts=0) if further else record
 
     def _deferred(self, record: ExecutionRecord, error: TransientError) -> "_Step":
         """Say that it is tried again; no attempt is counted where the server is ill for all."""

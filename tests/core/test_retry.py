@@ -1,13 +1,16 @@
 """How long to wait before the next try."""
 
 import math
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.given import patient
-from deriva_watch.core.retry import RetryPolicy, wait_after_s
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.retry import RetryPolicy, came_further, reach, wait_after_s
+from deriva_watch.core.states import FileState
 
 POLICY = RetryPolicy(initial_s=5, max_s=900, max_attempts=10)
 _JITTER = st.floats(0, 1, exclude_max=True)
@@ -88,3 +91,34 @@ def test_no_number_of_attempts_is_too_large(attempt: int):
     endless = RetryPolicy(initial_s=5, max_s=900, max_attempts=10**9)
 
     assert wait_after_s(attempt, endless, 0.5) == 450
+
+
+def a_file(number: int, state: FileState, chunks: int = 0) -> FileRecord:
+    job = {"chunks": list(range(chunks))} if chunks else None
+    return FileRecord(number, 1, f"{number}.bin", state, datetime.now(UTC), job=job)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "further"),
+    [
+        ((FileState.HASHED, 0), (FileState.STORED, 0), True),
+        ((FileState.STORED, 0), (FileState.LINKED, 0), True),
+        ((FileState.HASHED, 2), (FileState.HASHED, 3), True),
+        ((FileState.HASHED, 3), (FileState.STORED, 0), True),
+        ((FileState.HASHED, 3), (FileState.HASHED, 3), False),  # begun anew, and no further
+        ((FileState.FOUND, 0), (FileState.HASHED, 0), False),  # the server knows nothing of it
+        ((FileState.FOUND, 0), (FileState.REFUSED, 0), False),
+        ((FileState.LINKED, 0), (FileState.FOUND, 0), False),
+    ],
+)
+def test_more_at_the_server_is_further(
+    before: tuple[FileState, int], after: tuple[FileState, int], further: bool
+):
+    other = {2: reach(a_file(2, FileState.LINKED))}
+    reached = [other | {1: reach(a_file(1, *each))} for each in (before, after)]
+
+    assert came_further(*reached) is further
+
+
+def test_a_new_file_that_is_in_is_further():
+    assert came_further({}, {1: reach(a_file(1, FileState.STORED))})

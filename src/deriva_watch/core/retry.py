@@ -1,7 +1,18 @@
 """How long to wait before the next try. The edge says what an error is, this says when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.states import FileState
+
+_STEPS: Final = {  # what the server has of a file; a digest is our own affair
+    FileState.STORED: 1,
+    FileState.RECORDED: 2,
+    FileState.LINKED: 3,
+    FileState.ELSEWHERE: 3,
+}
 _CAP_EXPONENT = 60  # 2**60 s outlasts every cap; larger powers only cost digits
 
 
@@ -32,3 +43,20 @@ def wait_after_s(
         return None
     ceiling = min(policy.max_s, policy.initial_s * 2.0 ** min(attempt - 1, _CAP_EXPONENT))
     return max(jitter * ceiling, min(retry_after_s or 0.0, policy.max_s))
+
+
+Reach = tuple[int, int]  # steps done for a file, and chunks of the next one
+
+
+def reach(file: FileRecord) -> Reach:
+    """Return how much of a file the server has."""
+    return _STEPS.get(file.state, 0), len((file.job or {}).get("chunks", ()))
+
+
+def came_further(before: Mapping[int, Reach], after: Mapping[int, Reach]) -> bool:
+    """Tell whether the server has more of any file, by number, than before.
+
+    Then the failed attempts until now say nothing: work that goes on is not given up, however
+    often it is interrupted.
+    """
+    return any(reached > before.get(number, (0, 0)) for number, reached in after.items())
