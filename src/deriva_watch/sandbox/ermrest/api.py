@@ -75,13 +75,13 @@ def _describe(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> R
 
 
 def _schema(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
-    return _unless_known(request, "model", documents.schema(catalog, caller.client))
+    return _unless_known(request, catalog.version(), documents.schema(catalog, caller.client))
 
 
 def _schema_part(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     document = documents.schema(catalog, caller.client)
     part = documents.part_of_schema(document, request.path_params["address"])
-    return _unless_known(request, "model", part)
+    return _unless_known(request, catalog.version(), part)
 
 
 def _acls(catalog: Catalog, caller: Caller, _: Request, __: bytes) -> Response:

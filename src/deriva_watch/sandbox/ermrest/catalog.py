@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,10 @@ class Catalog:
         with self._database.writing() as connection:
             connection.execute("UPDATE meta SET value = ? WHERE key = 'document'", (document,))
         self.document["acls"][access] = members  # the model shares this object
+
+    def version(self) -> str:
+        """Return what is another once the model, or what is allowed in it, is another."""
+        return f"model {zlib.crc32(orjson.dumps(self.document)):08x}"
 
     def snaptime(self) -> str:
         """Return the identifier of the catalog's present state."""
