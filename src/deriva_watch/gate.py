@@ -4,7 +4,6 @@ A server that is away, or does not know us, or has no such catalog, is no execut
 stands still, one probe at a time goes out, and no execution loses an attempt.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +23,6 @@ from deriva_watch.engine.ports import Emit
 
 FIRST_PROBE_S: Final = 1.0  # a server that only starts anew is back soon
 PROBE_S: Final = 10.0  # how long one that stays away is left alone between two probes
-RELAPSE_S: Final = 60.0  # and one that answers probes and nothing else
 
 Closed = TransientError | CredentialError | RefusedError
 
@@ -50,7 +48,6 @@ class Gate:
     error: Closed | None = None
     _asked: bool = False
     _closed_s: float = 0.0
-    _opened_s: float = -math.inf
     _probe_at_s: float = 0.0
     _pause_s: float = FIRST_PROBE_S
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,9 +61,7 @@ class Gate:
             now_s = time.monotonic()
             if before is None:
                 self._closed_s = now_s
-            # One that could be asked a moment ago, and then did nothing, is left alone for longer.
-            relapsed = before is None and now_s - self._opened_s < self._pause_s + RELAPSE_S
-            self._pause_s = min(2 * self._pause_s, RELAPSE_S) if relapsed else FIRST_PROBE_S
+            self._pause_s = FIRST_PROBE_S
             asked_s = error.retry_after_s if isinstance(error, TransientError) else None
             wait_s = max(self._pause_s, min(asked_s or 0.0, self.max_pause_s))
             self._probe_at_s = now_s + wait_s
@@ -89,7 +84,7 @@ class Gate:
         try:
             if not (self.renew() or self._is_probe_due()):
                 return False
-            self._pause_s = max(self._pause_s, min(2 * self._pause_s, PROBE_S))
+            self._pause_s = min(2 * self._pause_s, PROBE_S)
             self._probe_at_s = time.monotonic() + self._pause_s
             self.probe()
         except (TransientError, CredentialError, RefusedError) as error:
@@ -97,7 +92,6 @@ class Gate:
             return False
         if self.error is not None:
             self.error = None
-            self._opened_s = time.monotonic()
             away_s = round(time.monotonic() - self._closed_s, 1)
             self.emit(ServerBack(host=self.host, seconds=away_s))
         return True

@@ -14,7 +14,7 @@ from deriva_watch.core.errors import (
     TransientError,
 )
 from deriva_watch.core.retry import RetryPolicy
-from deriva_watch.engine.patience import SEVERAL, InterruptedWorkError, Patience
+from deriva_watch.engine.patience import LONGEST_S, SEVERAL, InterruptedWorkError, Patience
 from running import wait_until
 
 POLICY = RetryPolicy(initial_s=1.0, max_s=4.0, max_attempts=5)
@@ -150,6 +150,8 @@ def test_what_fails_several_times_in_a_row_is_the_hosts_fault():
 
     assert [type(error) is ServerAwayError for error in raised] == [False] * 2 + [True] * 2
     assert raised[-1].why == "it is busy, and so it was 4 times in a row"
+    assert raised[2].retry_after_s < raised[3].retry_after_s
+    assert fail(patient, "PUT chunk 9").retry_after_s <= LONGEST_S
 
 
 def test_what_works_for_another_is_not_the_hosts_fault():

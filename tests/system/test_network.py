@@ -63,7 +63,7 @@ def test_a_server_that_is_away_for_a_moment_costs_a_moment_and_no_attempt(upload
         assert (due - told).total_seconds() < 3
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])  # storms draw many more
 def test_faults_of_every_kind_lose_nothing_and_double_nothing(upload, seed):
     """Answers are lost before and after their effect, cut in half, or say "not now"."""
     kinds = {"status": 0.08, "reset_before": 0.03, "reset_after": 0.04, "truncate": 0.03}

@@ -248,7 +248,8 @@ def assert_as_good_or_better(sample, ended):
         assert words in ended.refused[path]
     assert ended.states[sample.rid] == ("refused" if better.refused else "uploaded")
     written = {n for n in ended.after.files if ended.after.files[n] != ended.before.files.get(n)}
-    assert all(name.endswith("deriva-watch-receipt.json") for name in written)
+    ours = ("deriva-watch-receipt.json", "deriva-watch-rows.jsonl")
+    assert all(name.endswith(ours) for name in written)
     assert ended.before.files.keys() <= ended.after.files.keys()
 
 

@@ -25,6 +25,7 @@ from deriva_watch.engine.ports import Emit
 T = TypeVar("T")
 _SHORT = RetryPolicy(initial_s=0.1, max_s=2.0, max_attempts=5)
 SEVERAL: Final = 3  # so many calls of one kind in a row came to nothing: it is the host's fault
+LONGEST_S: Final = 60.0  # the pause after that grows to so much, until one of them succeeds
 
 
 class InterruptedWorkError(WatchError):
@@ -78,7 +79,8 @@ class Patience:
             return ServerAwayError(error.what, error.why, retry_after_s=error.retry_after_s)
         if self._failed[kind] >= SEVERAL:
             why = f"{error.why}, and so it was {self._failed[kind]} times in a row"
-            return ServerAwayError(error.what, why)
+            pause_s = min(2.0 ** ((self._failed[kind] - SEVERAL) / 2), LONGEST_S)
+            return ServerAwayError(error.what, why, retry_after_s=pause_s)
         return error
 
     def check(self) -> None:
