@@ -218,7 +218,7 @@ class Pipeline:
 
     def _unforeseen(self, record: ExecutionRecord, error: Exception) -> "_Step":
         what = f"cannot upload {called(record.rid)} now"
-        trouble = passing(what, error) if isinstance(error, OSError) else None
+        trouble = passing(what, error)
         return self._deferred(record, trouble) if trouble else self._crashed(record, error)
 
     def _crashed(self, record: ExecutionRecord, error: Exception) -> "_Step":

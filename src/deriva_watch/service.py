@@ -230,7 +230,7 @@ class Service:
             raise
         except Exception as error:  # noqa: BLE001  # a bug in one directory must not stop the others
             what = f"look at {called(key[1])}"
-            trouble = passing(f"cannot {what}", error) if isinstance(error, OSError) else None
+            trouble = passing(f"cannot {what}", error)
             if trouble is None:
                 tell_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)

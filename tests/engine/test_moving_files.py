@@ -1,9 +1,8 @@
 """Files that move under us while they are read: what they were is forgotten."""
 
-import os
-
 import pytest
 
+from engine.changing import CHANGES, remove
 from engine.rig import image
 
 PATH, NEIGHBOUR = image("a.bin"), image("b.bin")
@@ -48,32 +47,7 @@ class Body:
         return self._body.readinto(buffer)
 
 
-def rewrite(path):
-    """Other bytes, as many as before."""
-    with path.open("r+b") as file:
-        file.write(b"#" * path.stat().st_size)
-
-
-def append(path):
-    with path.open("ab") as file:
-        file.write(b"more")
-
-
-def truncate(path):
-    os.truncate(path, 5)
-
-
-def replace(path):
-    other = path.with_suffix(".tmp")
-    other.write_bytes(path.read_bytes()[::-1])
-    other.rename(path)
-
-
-def remove(path):
-    path.unlink()
-
-
-@pytest.mark.parametrize("change", [rewrite, append, truncate, replace, remove])
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_file_that_changes_while_it_is_hashed_begins_anew(lab, change):
     """Its neighbour is hashed; what it then is comes in, and no trace of what it was."""
     content = lab.rid.encode() * (3 * MIB // len(lab.rid))

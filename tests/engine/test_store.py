@@ -1,12 +1,12 @@
 """From a file to an object version of its own: names, orphans, races, jobs, files that move."""
 
 import hashlib
-import os
 import shutil
 from contextlib import suppress
 
 import pytest
 
+from engine.changing import CHANGES, remove
 from engine.rig import BUSY, Crash, Power, earlier, first, image, instead, stored, unheard
 
 NAME = "execution-asset/Model_File/a.bin"
@@ -366,33 +366,6 @@ def test_a_job_with_a_wrong_chunk_is_sent_anew(lab, big):
 
 
 # ---------------------------------------------------------------- files that move under us
-
-
-def rewrite(path):
-    """Other bytes, as many as before."""
-    path.write_bytes(b"#" * path.stat().st_size)
-
-
-def append(path):
-    with path.open("ab") as file:
-        file.write(b"more")
-
-
-def truncate(path):
-    os.truncate(path, 5)
-
-
-def replace(path):
-    other = path.with_name("other")
-    other.write_bytes(path.read_bytes()[::-1])
-    other.rename(path)
-
-
-def remove(path):
-    path.unlink()
-
-
-CHANGES = [rewrite, append, truncate, replace, remove]
 
 
 @pytest.mark.parametrize("size_bytes", [50, 4500])

@@ -26,11 +26,13 @@ _PASSING: Final = {
 }
 
 
-def passing(what: str, error: OSError) -> TransientError | None:
-    """Return what to say of an error that may pass by itself, or None: it is for good.
+def passing(what: str, error: Exception) -> TransientError | None:
+    """Return what to say of an error that may pass by itself, or None: it is for good, or a bug.
 
     A ShortageError is this machine's, and no fault of the file that it struck.
     """
+    if not isinstance(error, OSError):
+        return None
     why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
     if remedy := _LACKING.get(error.errno or 0):
         return ShortageError(what, why, f"{remedy}; work goes on by itself.")
