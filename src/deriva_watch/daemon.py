@@ -4,13 +4,15 @@ import os
 import signal
 import threading
 import time
+import traceback
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 from typing import Final
 
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.completion import CompletionPolicy
-from deriva_watch.core.events import DaemonStarted, DaemonStopped
+from deriva_watch.core.events import Crashed, DaemonStarted, DaemonStopped
 from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.hindrances import Hindrances
@@ -32,6 +34,7 @@ def serve(settings: Settings) -> int:
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     emit = log.configure(settings.log.level, settings.log.format, source.secrets)
+    threading.excepthook = partial(tell_thread, emit)
     ending = _Ending()
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
@@ -86,6 +89,13 @@ class _Ending:
         time.sleep(LATEST_S)
         self.tell(emit)
         os._exit(128 + self.number if self.is_asked else 1)
+
+
+def tell_thread(emit: Emit, args: threading.ExceptHookArgs) -> None:
+    """Report the end of a thread that is not ours, such as one of watchdog's."""
+    lines = traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    name = args.thread.name if args.thread else "a thread"
+    emit(Crashed(where=name, why=repr(args.exc_value), traceback="".join(lines)))
 
 
 def _policy(settings: Settings) -> CompletionPolicy:

@@ -1,9 +1,12 @@
 """The daemon as its operator sees it: events, one journal, orders."""
 
 import json
+import threading
+from functools import partial
 
 import pytest
 
+from deriva_watch.daemon import tell_thread
 from running import (
     Api,
     command,
@@ -176,3 +179,20 @@ def test_an_upload_finds_executions_below_a_prefix_called_deriva_ml(tmp_path, se
     assert told.returncode == 0, told.stderr
     (execution,) = json.loads(told.stdout)["executions"]
     assert (execution["rid"], execution["prefix"]) == (rid, str(prefix))
+
+
+def test_a_thread_of_a_library_that_ends_by_an_error_is_told_as_an_event():
+    """Not as lines between the lines of JSON, as Python does by itself."""
+    told, before = [], threading.excepthook
+    threading.excepthook = partial(tell_thread, told.append)
+    try:
+        thread = threading.Thread(target=lambda: 1 // 0, name="emitter")
+        thread.start()
+        thread.join()
+    finally:
+        threading.excepthook = before
+
+    (crash,) = told
+    assert (crash.name, crash.where) == ("daemon.crashed", "emitter")
+    assert "ZeroDivisionError" in crash.why
+    assert "1 // 0" in crash.traceback
