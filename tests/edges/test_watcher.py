@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.edges.watcher import Mode, Watcher, _file_system
+from deriva_watch.edges.mounts import file_system
+from deriva_watch.edges.watcher import Mode, Watcher
 
 DEADLINE_S = 10
 
@@ -286,6 +287,7 @@ def test_a_folder_that_may_not_be_read_hides_itself_only(watcher, ears):
 LIMITED = """
 import json, os, sys
 from pathlib import Path
+from deriva_watch.edges.mounts import file_system
 from deriva_watch.edges.watcher import Watcher
 Path(f"/proc/sys/user/max_inotify_{sys.argv[2]}").write_text(sys.argv[3])
 troubles = []
@@ -364,4 +366,4 @@ MOUNTS = """\
     ],
 )
 def test_the_file_system_of_a_path_is_that_of_the_nearest_mount(path, kind):
-    assert _file_system(path, MOUNTS) == kind
+    assert file_system(Path(path), MOUNTS) == kind

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -15,6 +15,9 @@ ROWS_NAME: Final = "deriva-watch-rows.jsonl"
 
 OWN_PREFIX: Final = ".deriva-watch-"
 """How our own temporary files in an execution directory begin; never entries."""
+
+DirectoryStamp = tuple[int, int, int]
+"""Change time (ns), device and inode of a directory: the time moves with every name in it."""
 
 
 class Kind(StrEnum):
@@ -71,12 +74,14 @@ class Observation:
         entries: By path. Directories do not count, nor do receipts of our own.
         looked_at: When the look began, UTC by this host's clock.
         unreadable: Directories below that could not be listed, with the reason.
+        directories: Every directory that was listed, by its real path.
     """
 
     root: str
     entries: Mapping[str, Entry]
     looked_at: datetime
     unreadable: Mapping[str, str]
+    directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
 
     def digest(self) -> str:
         """Return what changes if and only if names or stamps change; ignored files do not count."""

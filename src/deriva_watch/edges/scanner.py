@@ -11,7 +11,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import translate
@@ -25,6 +25,7 @@ from deriva_watch.core.observation import (
     OWN_PREFIX,
     RECEIPT_NAME,
     ROWS_NAME,
+    DirectoryStamp,
     Entry,
     Kind,
     Observation,
@@ -103,11 +104,24 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
     look = _Look(base, limits, _matcher(policy.ignore))
+    if link_owner is not None:
+        look.directories[str(root)] = _directory_stamp(os.lstat(root))
     look.walk(_Directory(base, "", link_owner))
     look.follow_links()
     if not look.entries and not look.unreadable and not os.path.isdir(base):
         return None
-    return Observation(str(root), look.entries, looked_at, look.unreadable)
+    return Observation(str(root), look.entries, looked_at, look.unreadable, look.directories)
+
+
+def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
+    """Tell whether each is what it was in an `Observation`: no name came, went or was replaced.
+
+    That a file grew in its place does not show.
+    """
+    try:
+        return all(_directory_stamp(os.lstat(d)) == stamp for d, stamp in directories.items())
+    except OSError:
+        return False  # the look will say what there is
 
 
 def glance(file: Path, policy: ScanPolicy) -> Observation:
@@ -207,6 +221,7 @@ class _Look:
         """Begin a look at *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
+        self.directories: dict[str, DirectoryStamp] = {}
         self.base = base
         self._limits = limits
         self._ignores = ignores
@@ -241,7 +256,8 @@ class _Look:
             self.walk(self._linked.pop())
 
     def _objection_to_listing(self, place: _Directory) -> str | None:
-        found = os.stat(place.path)
+        found = os.stat(place.path)  # before it is listed: a change meanwhile shows afterwards
+        self.directories[place.path] = _directory_stamp(found)
         identity = found.st_dev, found.st_ino
         if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
             return "it is part of this execution under another name already"
@@ -406,6 +422,11 @@ def _link_owner(root: Path, entry: Entry) -> int | None:
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+
+
+def _directory_stamp(found: os.stat_result) -> DirectoryStamp:
+    """Return what moves with every name; who copies a tree may set the mtime back, not this."""
+    return found.st_ctime_ns, found.st_dev, found.st_ino
 
 
 def _below(path: str, folder: str) -> bool:

@@ -12,7 +12,6 @@ left, and warns with a text that contains every watch there is.
 
 import errno
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -43,6 +42,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from deriva_watch.edges.mounts import file_system, is_remote
+
 _EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileClosedEvent,
     FileCreatedEvent,
@@ -52,10 +53,6 @@ _EVENTS: Final[list[type[FileSystemEvent]]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-# Others can change these without an event here.
-_REMOTE: Final = re.compile(
-    "nfs4?|cifs|smb3|smbfs|lustre|9p|afs|ceph|gpfs|beegfs|glusterfs|virtiofs|fuse(blk|[.].*)?"
-)
 _REBUILD_PAUSE_S: Final = 10.0
 _RETRY_S: Final = 60.0
 _LIMITS: Final = {
@@ -171,7 +168,9 @@ class Watcher:
         if root.identity is None:
             return Mode.MISSING
         try:
-            if root.wanted == "polling" or (root.wanted == "auto" and _is_remote(root.folder)):
+            if root.wanted == "polling" or (
+                root.wanted == "auto" and is_remote(file_system(root.folder))
+            ):
                 return Mode.POLLING
             self._observer = self._observer or _Observer(self._on_hint)
             root.watch = self._observer.watch(root)
@@ -275,20 +274,3 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _is_remote(folder: Path) -> bool:
-    mounts = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
-    return bool(_REMOTE.fullmatch(_file_system(os.path.realpath(folder), mounts)))
-
-
-def _file_system(path: str, mounts: str) -> str:
-    """Return the type of the file system that holds *path*; *mounts* as in proc(5), mountinfo."""
-    best, kind = "", ""
-    for line in mounts.splitlines():
-        fields, _, source = line.partition(" - ")
-        point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
-        point = point.rstrip("/")
-        if len(point) >= len(best) and f"{path}/".startswith(f"{point}/"):
-            best, kind = point, source.partition(" ")[0]
-    return kind
