@@ -8,11 +8,12 @@ looked at in full from time to time all the same.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import uniform
 from typing import Final, Generic, TypeVar
 
 from deriva_watch.core.observation import DirectoryStamp, Observation
-from deriva_watch.edges import scanner
+from deriva_watch.edges import mounts, scanner
 
 # Two changes within one tick of a file system's clock leave the same time behind: a frame counts
 # once it was found again after longer than any such tick.
@@ -24,7 +25,8 @@ K = TypeVar("K")
 class _Frame:
     directories: Mapping[str, DirectoryStamp]
     found_s: float
-    counts_until_s: float = 0.0  # 0: it was not found again yet
+    spread: float = field(default_factory=lambda: uniform(0.5, 1))  # noqa: S311  # not all at once
+    again_s: float | None = None  # when it was found again
 
 
 @dataclass(slots=True)
@@ -37,27 +39,32 @@ class Frames(Generic[K]):
 
     clock: Callable[[], float] = time.monotonic
     _frames: dict[K, _Frame] = field(default_factory=dict)
+    _dated: dict[int, bool] = field(default_factory=dict)  # by device
 
-    def keep(self, key: K, seen: Observation, full_s: float) -> None:
-        """Take note of a full look at a finished directory, the next one due after *full_s*.
-
-        Spread, so that not all of them are due at once.
-        """
+    def keep(self, key: K, seen: Observation) -> None:
+        """Take note of a full look at a finished directory."""
         now_s, frame = self.clock(), self._frames.get(key)
         if frame is None or frame.directories != seen.directories:
             self._frames[key] = _Frame(seen.directories, now_s)
-        elif now_s - frame.found_s > _TICK_S:
-            frame.counts_until_s = now_s + full_s * uniform(0.5, 1)  # noqa: S311
+        elif now_s - frame.found_s > _TICK_S and self._are_dated(seen):
+            frame.again_s = now_s
 
     def forget(self, key: K) -> None:
         """Look in full the next time."""
         self._frames.pop(key, None)
 
-    def is_still(self, key: K) -> bool:
-        """Tell whether a look at the directory can be spared."""
+    def is_still(self, key: K, full_s: float) -> bool:
+        """Tell whether a look can be spared: for *full_s* after the last full one at most."""
         frame = self._frames.get(key)
         return (
             frame is not None
-            and self.clock() < frame.counts_until_s
+            and frame.again_s is not None
+            and self.clock() < frame.again_s + full_s * frame.spread
             and scanner.same_directories(frame.directories)
         )
+
+    def _are_dated(self, seen: Observation) -> bool:
+        for path, (_, device, _) in seen.directories.items():
+            if device not in self._dated:
+                self._dated[device] = mounts.dates_directories(mounts.file_system(Path(path)))
+        return all(self._dated[device] for _, device, _ in seen.directories.values())

@@ -25,6 +25,7 @@ from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.holders import holders
+from deriva_watch.frames import Frames
 from deriva_watch.intake import is_away, unusable_name
 from deriva_watch.pipeline import Pipeline
 
@@ -34,6 +35,7 @@ _WATCHED: Final = {  # a change of the directory makes these look anew
     ExecutionState.UPLOADED,
     ExecutionState.REFUSED,
 }
+_FINISHED: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED}
 _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 Key = tuple[Path, str]  # prefix, RID
 
@@ -55,11 +57,13 @@ class Lookout:
         pipeline: What reads directories and knows the catalog.
         policy: When a directory counts as complete.
         check: Raises while the server cannot be asked, so that not every look tries it.
+        frames: Which finished directories a rescan need not look into.
     """
 
     pipeline: Pipeline
     policy: CompletionPolicy
     check: Callable[[], None]
+    frames: Frames[Key] = field(default_factory=Frames)
     _memories: dict[Key, _Memory] = field(default_factory=dict)
 
     def look(self, key: Key) -> datetime | None:
@@ -85,6 +89,10 @@ class Lookout:
             record = self._move(record, ExecutionTrigger.APPEARED)
         elif record.state in _WATCHED and seen.digest() != record.digest:
             record = self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+        if record.state in _FINISHED:
+            self.frames.keep(key, seen)
+        else:
+            self.frames.forget(key)
         if record.state is not ExecutionState.FILLING:
             self._memories.pop(key, None)
             return None
@@ -93,9 +101,11 @@ class Lookout:
     def forget(self) -> None:
         """Begin anew with every directory: since when it is quiet is not known any more."""
         self._memories.clear()
+        self.frames = Frames()
 
     def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
         self._memories.pop(key, None)
+        self.frames.forget(key)
         # A worker that holds the directory finds out by itself.
         if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
             self._move(record, ExecutionTrigger.REMOVED)

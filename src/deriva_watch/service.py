@@ -298,8 +298,10 @@ class Service:
         if prefix.is_dir():  # a root that is not mounted has lost nothing
             known = self.pipeline.journal.executions(prefix=str(prefix))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
+        full_s = self._roots[prefix].full_rescan_s
         for rid in found:
-            self._due.hint((prefix, rid), _in(0))
+            if not self.lookout.frames.is_still((prefix, rid), full_s):
+                self._due.hint((prefix, rid), _in(0))
 
     def _lost(self, prefix: str | None, why: str) -> None:
         """Events were lost: the next tick scans what is concerned."""

@@ -147,6 +147,7 @@ class Watch(_Section):
     prefix: AbsolutePath
     observer: Literal["auto", "native", "polling"] = "auto"
     rescan_s: SomeSeconds = 60
+    full_rescan_s: Seconds = 3600
     newer_than: Annotated[None, LATER] = None
 
 
