@@ -20,6 +20,7 @@ from deriva_watch.core.completion import (
     still,
 )
 from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.events import Noticed
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
@@ -58,12 +59,15 @@ class Lookout:
         policy: When a directory counts as complete.
         check: Raises while the server cannot be asked, so that not every look tries it.
         frames: Which finished directories a rescan need not look into.
+        newer_than: By prefix: what changed before then for the last time is passed over.
     """
 
     pipeline: Pipeline
     policy: CompletionPolicy
     check: Callable[[], None]
     frames: Frames[Key] = field(default_factory=Frames)
+    newer_than: dict[Path, datetime] = field(default_factory=dict)
+    _passed: set[Key] = field(default_factory=set)
     _memories: dict[Key, _Memory] = field(default_factory=dict)
 
     def look(self, key: Key) -> datetime | None:
@@ -84,11 +88,10 @@ class Lookout:
                 self._gone(key, record)
             return None  # once its root is there again, it is looked at by itself
         if record is None:
+            if self._passes_over(key, seen):
+                return None
             record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
-        if record.state is ExecutionState.GONE:
-            record = self._move(record, ExecutionTrigger.APPEARED)
-        elif record.state in _WATCHED and seen.digest() != record.digest:
-            record = self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+        record = self._reopened(record, seen)
         if record.state in _FINISHED:
             self.frames.keep(key, seen)
         else:
@@ -97,6 +100,28 @@ class Lookout:
             self._memories.pop(key, None)
             return None
         return self._judge(key, record, seen)
+
+    def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
+        """Move an execution whose directory is there again, or is not what it was."""
+        if record.state is ExecutionState.GONE:
+            return self._move(record, ExecutionTrigger.APPEARED)
+        if record.state in _WATCHED and seen.digest() != record.digest:
+            return self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+        return record
+
+    def _passes_over(self, key: Key, seen: Observation) -> bool:
+        """Tell whether a directory is too old to be taken, and say so once."""
+        limit = self.newer_than.get(key[0])
+        if limit is None or seen.changed_at() >= limit:
+            return False
+        self.frames.keep(key, seen)
+        if key not in self._passed:
+            self._passed.add(key)
+            last, since = seen.changed_at().astimezone(), limit.astimezone()
+            why = f"it is passed over: it changed last {last:%Y-%m-%d %H:%M}, before newer_than"
+            why += f" ({since:%Y-%m-%d %H:%M})"
+            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=why))
+        return True
 
     def forget(self) -> None:
         """Begin anew with every directory: since when it is quiet is not known any more."""

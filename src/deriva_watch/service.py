@@ -272,6 +272,8 @@ class Service:
             for prefix in found:
                 if prefix not in self._roots:
                     self._roots[prefix] = watch
+                    if watch.newer_than:
+                        self.lookout.newer_than[prefix] = watch.newer_than
                     self._tell_root(prefix, watcher.watch(prefix, watch.observer))
 
     def _is_due(self, path: Path, every_s: float) -> bool:

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -148,7 +149,7 @@ class Watch(_Section):
     observer: Literal["auto", "native", "polling"] = "auto"
     rescan_s: SomeSeconds = 60
     full_rescan_s: Seconds = 3600
-    newer_than: Annotated[None, LATER] = None
+    newer_than: Annotated[datetime, AfterValidator(datetime.astimezone)] | None = None
 
 
 class Completion(_Section):

@@ -326,7 +326,6 @@ def test_the_default_of_a_key_that_does_nothing_yet_is_accepted(write):
     [
         "[transfer]\nbandwidth_bytes_per_s = 1",
         '[status]\nlisten = "0.0.0.0:9464"',
-        '[[watch]]\nprefix = "/x"\nnewer_than = 2026-01-01',
         '[[drop]]\nfolder = "/x"',
     ],
 )

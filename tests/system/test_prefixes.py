@@ -20,3 +20,22 @@ def test_folders_that_a_pattern_matches_are_watched_as_they_come(tmp_path):
                 running.wait_for_state(rid, "uploaded")
 
         assert len(api.rows("deriva-ml:Execution_Asset")) == 2
+
+
+def test_what_is_older_than_the_settings_want_is_passed_over_and_named(tmp_path):
+    with sandbox(tmp_path / "sandbox") as ready:
+        api = Api(ready)
+        config = write_config(tmp_path / "daemon", ready, tmp_path / "new")
+        old = f'[[watch]]\nprefix = "{tmp_path}/old"\nnewer_than = 2999-01-01\n'
+        config.write_text(old + config.read_text())
+        rids = {name: api.execution() for name in ("old", "new")}
+        for name, rid in rids.items():
+            root = tmp_path / name / "deriva-ml/execution" / rid
+            write_files(root, {"assets/Execution_Asset/a.txt": name.encode()})
+        with daemon(config) as running:
+            running.wait_for_state(rids["new"], "uploaded")
+            passed = running.wait_for(lambda event: event["event"] == "execution.noticed")
+
+        assert passed["execution"] == rids["old"]
+        assert "before newer_than (2999-01-01 00:00)" in passed["why"]
+        assert len(api.rows("deriva-ml:Execution_Asset")) == 1

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -82,6 +82,12 @@ class Observation:
     looked_at: datetime
     unreadable: Mapping[str, str]
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
+
+    def changed_at(self) -> datetime:
+        """Return when it last changed, as far as times tell: a copy may give files older ones."""
+        times = [entry.mtime_ns for entry in self.entries.values()]
+        times += [changed_ns for changed_ns, _, _ in self.directories.values()]
+        return datetime.fromtimestamp(max(times, default=0) / 1e9, UTC)
 
     def digest(self) -> str:
         """Return what changes if and only if names or stamps change; ignored files do not count."""
