@@ -18,6 +18,7 @@ from deriva_watch.edges import mounts, scanner
 # Two changes within one tick of a file system's clock leave the same time behind: a frame counts
 # once it was found again after longer than any such tick.
 _TICK_S: Final = 2.5
+_LONG_S: Final = 3600.0  # what has not changed for so long is past any tick, and any clock's error
 K = TypeVar("K")
 
 
@@ -26,7 +27,7 @@ class _Frame:
     directories: Mapping[str, DirectoryStamp]
     found_s: float
     spread: float = field(default_factory=lambda: uniform(0.5, 1))  # noqa: S311  # not all at once
-    again_s: float | None = None  # when it was found again
+    sure_s: float | None = None  # since when it counts
 
 
 @dataclass(slots=True)
@@ -45,9 +46,10 @@ class Frames(Generic[K]):
         """Take note of a full look at a finished directory."""
         now_s, frame = self.clock(), self._frames.get(key)
         if frame is None or frame.directories != seen.directories:
-            self._frames[key] = _Frame(seen.directories, now_s)
-        elif now_s - frame.found_s > _TICK_S and self._are_dated(seen):
-            frame.again_s = now_s
+            frame = self._frames[key] = _Frame(seen.directories, now_s)
+        is_sure = now_s - frame.found_s > _TICK_S or _age_s(seen) > _LONG_S
+        if is_sure and self._are_dated(seen):
+            frame.sure_s = now_s
 
     def forget(self, key: K) -> None:
         """Look in full the next time."""
@@ -58,8 +60,8 @@ class Frames(Generic[K]):
         frame = self._frames.get(key)
         return (
             frame is not None
-            and frame.again_s is not None
-            and self.clock() < frame.again_s + full_s * frame.spread
+            and frame.sure_s is not None
+            and self.clock() < frame.sure_s + full_s * frame.spread
             and scanner.same_directories(frame.directories)
         )
 
@@ -68,3 +70,9 @@ class Frames(Generic[K]):
             if device not in self._dated:
                 self._dated[device] = mounts.dates_directories(mounts.file_system(Path(path)))
         return all(self._dated[device] for _, device, _ in seen.directories.values())
+
+
+def _age_s(seen: Observation) -> float:
+    """Return for how long no folder had changed when it was looked at."""
+    last_ns = max((changed_ns for changed_ns, _, _ in seen.directories.values()), default=0)
+    return seen.looked_at.timestamp() - last_ns / 1e9

@@ -18,7 +18,8 @@ from deriva_watch.lookout import Key
 from deriva_watch.pipeline import SPEC_S, Pipeline
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
-IDLE_S: Final = 0.5  # how often a worker without work looks for some
+IDLE_S: Final = 10.0  # how often a worker looks for work that nobody told it of
+DUE_S: Final = 2.0  # the same for what waits: what fails while we run has its time remembered
 AGAIN_S: Final = 5.0  # after a bug of ours
 
 
@@ -41,6 +42,7 @@ class Workers:
     guard: Callable[[Callable[[], None]], None]
     _threads: list[threading.Thread] = field(default_factory=list)
     _ready: threading.Event = field(default_factory=threading.Event)
+    _due_s: float = 0.0  # when to ask the journal what is due
 
     def start(self) -> None:
         """Begin to work."""
@@ -63,7 +65,12 @@ class Workers:
     def wake_waiting(self) -> None:
         """Move executions whose next time has come to `ready`."""
         if self.gate.error is not None:
+            self._due_s = 0.0  # at once when it is open
             return
+        if time.monotonic() < self._due_s:
+            return
+        was_closed = self._due_s == 0.0
+        self._due_s = time.monotonic() + DUE_S
         now = datetime.now(UTC)
         latest = now + timedelta(seconds=self.pipeline.settings.retry.max_s + SPEC_S)
         moves = [
@@ -73,6 +80,7 @@ class Workers:
         ]
         if moves:
             self.pipeline.journal.commit(moves)
+        if moves or was_closed:
             self.wake()
 
     def _work(self) -> None:
@@ -89,16 +97,21 @@ class Workers:
         while held:
             self._give_back(held[-1])
             held.pop()
+        self._ready.clear()
         record = self._claim()
         if record is None:
-            self._ready.clear()
-            self._ready.wait(IDLE_S)
+            if not self.stop.is_set():  # asked after the clear: no word of an end is lost
+                self._ready.wait(IDLE_S)
             return
+        self.wake()  # there may be more, for the others
         held.append(record)
         outcome = self.pipeline.process(record)
         held.pop()
         if outcome.error:
             self.gate.close(outcome.error)
+        if outcome.record.next_at:
+            wait_s = (outcome.record.next_at - datetime.now(UTC)).total_seconds()
+            self._due_s = min(self._due_s, time.monotonic() + wait_s)
         if outcome.record.state is ExecutionState.FILLING:
             self.again((Path(record.prefix), record.rid))
 

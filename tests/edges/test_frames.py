@@ -1,6 +1,8 @@
 """What a rescan spares: finished directories whose folders are what they were."""
 
 import os
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -22,10 +24,12 @@ class Finished:
         (self.root / "assets/Image").mkdir(parents=True)
         (self.root / "assets/Image/a.bin").write_text("a")
 
-    def look(self, after_s=0.0):
-        """Look in full, *after_s* after the last time."""
+    def look(self, after_s=0.0, *, clock_s=0.0):
+        """Look in full, *after_s* after the last time, by a clock that goes wrong by *clock_s*."""
         self.now_s += after_s
-        self.frames.keep("1-ABC", scan(self.root, ScanPolicy(self.prefix, ignore=("*.tmp",))))
+        seen = scan(self.root, ScanPolicy(self.prefix, ignore=("*.tmp",)))
+        seen = replace(seen, looked_at=seen.looked_at + timedelta(seconds=clock_s))
+        self.frames.keep("1-ABC", seen)
 
     def is_still(self, full_s=FULL_S):
         """Tell what a rescan is told now."""
@@ -48,6 +52,13 @@ def test_a_directory_is_spared_once_two_looks_found_the_same(finished):
 def test_two_looks_within_a_tick_of_a_file_systems_clock_prove_nothing(finished):
     finished.look(after_s=1)
     assert not finished.is_still()
+
+
+@pytest.mark.parametrize(("age_s", "is_still"), [(60, False), (7200, True)])
+def test_one_look_is_enough_where_nothing_changed_for_long(finished, age_s, is_still):
+    finished.frames.forget("1-ABC")
+    finished.look(clock_s=age_s)
+    assert finished.is_still() is is_still
 
 
 def _late_file(root):
