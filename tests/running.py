@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from urllib.parse import quote
 import requests
 
 from deriva_watch.status import details, open_views, summary
+from starting import Program
 
 POLL_S = 0.02
 START_S = 30
@@ -45,18 +47,27 @@ def sandbox(
     *more* are further options of the command line, such as `latency_ms=20` or `listen=host`.
     """
     options = {"schema": schema, "rows": rows, "catalog": catalog, **more}
-    command = [sys.executable, "-m", "deriva_watch.sandbox", "--data", str(data)]
+    arguments = ["--data", str(data)]
     for name, value in options.items():
         if value is not None:
-            command += [f"--{name.replace('_', '-')}", str(value)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    with tempfile.NamedTemporaryFile("r") as said:
+        process = Program("deriva_watch.sandbox", arguments, os.environ, said.name, os.devnull)
         try:
-            line = process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"the sandbox did not start: {process.wait()}")
-            yield json.loads(line)
+            yield json.loads(wait_until(lambda: _line(said, process), START_S))
         finally:
             process.terminate()
+            process.wait()
+
+
+def _line(said, process):
+    """Return the line that the sandbox has said; RuntimeError if it has ended."""
+    has_ended = process.poll() is not None
+    said.seek(0)
+    line = said.read()
+    if has_ended and not line:
+        raise RuntimeError(f"the sandbox did not start: {process.poll()}")
+    return line.endswith("\n") and line
 
 
 def credential(ready, who="owner"):
@@ -210,11 +221,19 @@ def command(
     config: Path, name, *arguments, timeout_s=60, through=()
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `deriva-watch` to its end, *through* a program such as setpriv."""
-    line = [*through, sys.executable, "-m", "deriva_watch", name, *map(str, arguments)]
-    line += ["--config", str(config)]
-    return subprocess.run(
-        line, capture_output=True, text=True, timeout=timeout_s, check=False, env=ENVIRONMENT
-    )
+    words = [name, *map(str, arguments), "--config", str(config)]
+    if through:
+        line = [*through, sys.executable, "-m", "deriva_watch", *words]
+        return subprocess.run(
+            line, capture_output=True, text=True, timeout=timeout_s, check=False, env=ENVIRONMENT
+        )
+    with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as errors:
+        process = Program("deriva_watch", words, ENVIRONMENT, out.name, errors.name)
+        try:
+            status = process.wait(timeout_s)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(words, status, out.read(), errors.read())
 
 
 def summed_up(config: Path):
@@ -294,13 +313,18 @@ class Daemon:
 def daemon(config: Path, *, wait=True, through=()) -> Iterator[Daemon]:
     """Run the daemon; yield it once it watches its roots, or at once without *wait*.
 
-    *through* is the command line of a program that starts it, such as setpriv.
+    *through* is the command line of a program that starts it, such as setpriv. Then it is a
+    program of its own; otherwise it is forked from one that has imported all.
     """
     log = config.with_suffix(".log")
+    words = ["run", "--config", str(config)]
     with log.open("ab") as stream:
         offset = stream.tell()
-        line = [*through, sys.executable, "-m", "deriva_watch", "run", "--config", str(config)]
-        process = subprocess.Popen(line, stdout=stream, stderr=stream, env=ENVIRONMENT)
+        if through:
+            line = [*through, sys.executable, "-m", "deriva_watch", *words]
+            process = subprocess.Popen(line, stdout=stream, stderr=stream, env=ENVIRONMENT)
+        else:
+            process = Program("deriva_watch", words, ENVIRONMENT, log, log)
     running = Daemon(process, log, offset)
     try:
         if wait:

@@ -418,7 +418,7 @@ def test_no_secret_is_ever_shown_or_kept(tmp_path, server, api):
         told += [run("upload", prefix, "--config", config)]
         told += [run("plan", prefix, "--json", "--config", config)]
     told += [run("show", rid, "--json", "--config", config)]
-    with daemon(config) as running:
+    with daemon(config, through=["env"]) as running:  # by its own command line
         running.wait_for(lambda event: event["event"] == "credential.needed")
         credential.write_text(json.dumps({server["host"]: {"bearer-token": secrets[0]}}))
         drop(tmp_path, rid, {f"{ASSETS}/late.txt": "late"})

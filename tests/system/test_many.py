@@ -46,7 +46,7 @@ def test_a_thousand_files_and_a_large_one_arrive_in_little_memory(
         before = api.tables()
         assets = tmp_path / "deriva-ml" / "execution" / rid / "assets" / "Execution_Asset"
         assets.parent.mkdir(parents=True)
-        with daemon(config) as running:
+        with daemon(config, through=["env"]) as running:  # with its own modules in memory alone
             (tmp_path / "made").rename(assets)
             running.wait_for_state(rid, "uploading")
             start_s = time.monotonic()

@@ -31,6 +31,9 @@ def test_a_daemon_without_descriptors_says_so_and_goes_on_when_it_has_some(tmp_p
             if moment == "in the middle":
                 write_files(root, files)
                 running.wait_for(lambda event: event["event"] == "file.stored")
+            else:  # what it needs at its start it has
+                root.parent.mkdir(parents=True)
+                running.wait_for(lambda event: event["event"] == "root.watched")
             limit(running, 5)
             write_files(root, files)
             running.wait_for(lambda event: "Too many open files" in (event.get("why") or ""))
