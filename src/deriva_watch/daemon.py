@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Final
 
 from deriva_watch.assembly import assemble, connect
-from deriva_watch.core.completion import CompletionPolicy
 from deriva_watch.core.events import Crashed, DaemonStarted, DaemonStopped
+from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.hindrances import Hindrances

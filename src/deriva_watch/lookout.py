@@ -9,18 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.core.completion import (
-    Complete,
-    CompletionPolicy,
-    Evidence,
-    Incomplete,
-    Refuse,
-    Since,
-    judge,
-    still,
-)
+from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
+from deriva_watch.core.evidence import CompletionPolicy, Evidence, Since, partial_digest, still
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
@@ -46,6 +38,7 @@ class _Memory:
     """Since when the looks at a directory have found what they find; a restart begins anew."""
 
     content: Since | None = None
+    partial: Since | None = None
     workspace: Since | None = None
     catalog: Since | None = None
 
@@ -175,6 +168,8 @@ class Lookout:
         prefix, rid = key
         memory = self._memories.setdefault(key, _Memory())
         memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        partial = partial_digest(seen, self.policy.partial)
+        memory.partial = still(memory.partial, partial, seen.looked_at) if partial else None
         workspace = self._foreign_word(prefix, record)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
@@ -185,6 +180,7 @@ class Lookout:
             seen=seen,
             content=memory.content,
             holders=_NOBODY,
+            partial=memory.partial,
             workspace=memory.workspace,
             catalog=memory.catalog,
             ours=record.status_set,

@@ -35,11 +35,13 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from deriva_watch.core.errors import SettingsError
+from deriva_watch.core.evidence import PARTIAL
 from deriva_watch.settings_sources import LATER, PREFIX, Origins, find_config, no_config
 
 _IGNORED: Final = (
     *(".deriva-upload-state-*", ".DS_Store", "._*", "@eaDir", "Thumbs.db", "desktop.ini"),
-    *(".nfs*", "*.part", "*.partial", "*.tmp", "*.crdownload", ".*.swp", "~$*", ".~lock.*#"),
+    ".nfs*",
+    *PARTIAL,
 )
 _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
@@ -159,6 +161,7 @@ class Completion(_Section):
     quiet_max_s: Annotated[Seconds, _not_below("quiet_s")] = 600
     quiet_after_signal_s: Seconds = 5
     markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
+    partial: tuple[str, ...] = PARTIAL
     trust_status: bool = True
     max_running_s: Seconds = 7 * 24 * 3600
     grace_s: Seconds = 60

@@ -8,16 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deriva_watch.core.completion import (
-    Complete,
-    CompletionPolicy,
-    Evidence,
-    Incomplete,
-    Refuse,
-    Since,
-    judge,
-    still,
-)
+from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
+from deriva_watch.core.evidence import CompletionPolicy, Evidence, Since, partial_digest, still
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Observation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,6 +77,63 @@ def test_quiet_grows_with_the_largest_file(size_bytes, needed_s):
 
     assert wait_s(judged(0, largest)) == needed_s
     assert isinstance(judged(needed_s, largest), Complete)
+
+
+# ---------------------------------------------------------------------- partial files
+
+PARTIAL = Entry("b.bin.part", 5, 0, 1, 7, kind=Kind.IGNORED)
+
+
+@pytest.mark.parametrize("more", [{}, {"catalog": Since("Failed", START)}])
+def test_a_partial_file_holds_for_the_longest_quiet_period_whatever_else_is_said(more):
+    fresh = Since("partial", at(40))
+
+    answer = judged(100, FILE, marker(), PARTIAL, partial=fresh, **more)
+
+    assert wait_s(answer) == 640
+    assert answer.why == "b.bin.part is partial by name: unchanged for 60 s of 600 s"
+
+
+def test_a_partial_file_that_somebody_left_behind_holds_nothing_and_is_told():
+    answer = judged(640, FILE, PARTIAL, partial=Since("partial", at(40)))
+
+    assert isinstance(answer, Complete)
+    assert "b.bin.part is partial by name, but unchanged for 600 s" in answer.why
+    assert answer.evidence["partial"] == ["b.bin.part"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("a.part", "x/a.bin.crdownload", "a.tmp", "~$report.docx", "x/.notes.swp", "a.filepart"),
+        "a.part/inner.bin",
+    ],
+)
+def test_files_are_partial_by_their_names_or_those_of_their_folders(path):
+    def digest(entry):
+        return partial_digest(evidence(0, FILE, entry).seen, POLICY.partial)
+
+    entry = Entry(path, 5, 0, 1, 7, kind=Kind.IGNORED)
+
+    assert digest(entry)
+    assert digest(entry) != digest(Entry(path, 6, 0, 1, 7, kind=Kind.IGNORED))
+
+
+@pytest.mark.parametrize("path", ["a.png", "part", "a.part.png", "tmp/a.png", ".hidden"])
+def test_other_names_are_whole(path):
+    assert partial_digest(evidence(0, Entry(path, 5, 0, 1, 7)).seen, POLICY.partial) is None
+
+
+def test_all_that_is_missing_is_told():
+    held = Holders(frozenset({"a.png"}), HolderMethod.PROC)
+
+    answer = judged(10, FILE, PARTIAL, holders=held, partial=Since("partial", START))
+
+    assert answer.evidence["missing"] == [
+        "a.png is open for writing",
+        "unchanged for 10 s of 30 s",
+        "b.bin.part is partial by name: unchanged for 10 s of 600 s",
+    ]
 
 
 def test_without_files_it_is_incomplete():

@@ -34,7 +34,7 @@ def api(server):
 
 @pytest.fixture
 def config(tmp_path, server):
-    return write_config(tmp_path / "daemon", server, tmp_path)
+    return write_config(tmp_path / "daemon", server, tmp_path, completion={"quiet_max_s": 1})
 
 
 def directory(folder, rid):

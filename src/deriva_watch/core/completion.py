@@ -8,91 +8,31 @@ so there is no timer anywhere. An answer holds until then, unless the evidence c
 2. nothing has changed for a while (the *quiet* period): both must hold, always.
 3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
    forbids.
-4. Another uploader, deriva-ml itself, goes first.
+4. A file that is partial by its name holds until it was unchanged for the longest quiet period: a
+   download that died holds nothing for ever.
+5. Another uploader, deriva-ml itself, goes first.
 
 The quiet period is `quiet_s` and as much again for each GiB of the largest file, at most
 `quiet_max_s`: a copy of a large file stalls longer than one of a small file. The writer's word
 makes it `quiet_after_signal_s`. Where it cannot be seen who has files open it counts four times.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from deriva_watch.core.observation import HolderMethod, Holders, Kind, Observation
+from deriva_watch.core.evidence import (
+    CompletionPolicy,
+    Evidence,
+    Facts,
+    conclude,
+    recorded,
+    shown,
+)
+from deriva_watch.core.observation import HolderMethod
 
-_GIB: Final = 1024**3
-_UNKNOWN_HOLDERS_FACTOR: Final = 4
-_DONE: Final = frozenset({"Stopped", "Failed", "Completed"})
 _ABOUT_TO_UPLOAD: Final = frozenset({"Stopped", "Completed"})  # deriva-ml uploads after these
-_NAMED_PATHS: Final = 10  # so many open files are kept as evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionPolicy:
-    """How long to wait for what; see [completion] in the settings.
-
-    Attributes:
-        quiet_s: How long nothing may have changed, for small files.
-        quiet_max_s: The same for the largest ones.
-        quiet_after_signal_s: The same once the writer said that it is done.
-        markers: Names of files by which a writer says that it is done.
-        trust_status: Whether the status of the execution counts as the writer's word.
-        max_running_s: After so long without any change a run that is Running is taken for dead.
-        grace_s: How long the program gets to begin its own upload after it stopped.
-        foreign_upload_cap_s: After so long without a change of status, another program's upload
-            is taken for dead.
-        recheck_s: When to ask again where something must happen that has no time.
-    """
-
-    quiet_s: float = 30
-    quiet_max_s: float = 600
-    quiet_after_signal_s: float = 5
-    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
-    trust_status: bool = True
-    max_running_s: float = 7 * 24 * 3600
-    grace_s: float = 60
-    foreign_upload_cap_s: float = 3600
-    recheck_s: float = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """A value, and when it was first seen to be what it has been ever since."""
-
-    value: str
-    since: datetime
-
-
-def still(before: Since | None, value: str, now: datetime) -> Since:
-    """Return *before* while its value stays; a clock that was set back starts anew."""
-    if before is not None and before.value == value and before.since <= now:
-        return before
-    return Since(value, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What is known about an execution directory.
-
-    Attributes:
-        seen: The latest look.
-        content: Its digest, and since when looks have found it; set by `looked_at` of the looks.
-        holders: Who has files open for writing.
-        workspace: Status in deriva-ml's workspace database, None where none lists the execution.
-        catalog: Status of the Execution row, None where it has none.
-        ours: The status that we ourselves set last; it is nobody's word.
-        insisted: A person asked for the upload with `retry`: that it was aborted does not count.
-    """
-
-    seen: Observation
-    content: Since
-    holders: Holders
-    workspace: Since | None = None
-    catalog: Since | None = None
-    ours: str | None = None
-    insisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +45,10 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """It is not complete, or not surely. A time in the past means: look again at once."""
+    """It is not complete, or not surely. A time in the past means: look again at once.
+
+    *why* is what holds it longest; the evidence names all that does, `missing`.
+    """
 
     why: str
     look_again_at: datetime
@@ -131,8 +74,8 @@ def judge(
     evidence: Evidence, policy: CompletionPolicy, now: datetime
 ) -> Complete | Incomplete | Refuse:
     """Say whether the directory is complete at *now*, and if not, why not."""
-    facts = _facts(evidence, policy)
-    record = _record(evidence, facts)
+    facts = conclude(evidence, policy)
+    record = recorded(evidence, facts)
     if not evidence.insisted and (who := _who_says(evidence, "Aborted")):
         rid = evidence.seen.root.rpartition("/")[2]
         return Refuse(
@@ -144,62 +87,29 @@ def judge(
     holds = list(_holds(evidence, facts, policy, now))
     if holds:
         last = max(holds, key=lambda hold: hold.until)
-        return Incomplete(last.why, last.until, record)
+        missing = [hold.why for hold in holds]
+        return Incomplete(last.why, last.until, {**record, "missing": missing})
     return Complete(_verdict(evidence, facts), record)
 
 
-class _Facts(NamedTuple):
-    """What follows from the evidence."""
-
-    files: int
-    largest_bytes: int
-    marker: str | None
-    status: Since | None  # what the writer says; deriva-ml writes its workspace before the catalog
-    done: bool  # the writer says so
-    quiet: timedelta
-    quiet_needed: timedelta
-
-
-def _facts(evidence: Evidence, policy: CompletionPolicy) -> _Facts:
-    entries = evidence.seen.entries
-    files = [
-        entry.size_bytes
-        for path, entry in entries.items()
-        if entry.kind is not Kind.IGNORED and path not in policy.markers
-    ]
-    largest_bytes = max(files, default=0)
-    marker = next((name for name in policy.markers if name in entries), None)
-    status = evidence.workspace or evidence.catalog
-    if status and status.value == evidence.ours:
-        status = None
-    done = marker is not None or (
-        policy.trust_status and status is not None and status.value in _DONE
-    )
-    needed_s = min(policy.quiet_max_s, policy.quiet_s * (1 + largest_bytes / _GIB))
-    if done:
-        needed_s = policy.quiet_after_signal_s
-    if evidence.holders.method is HolderMethod.UNKNOWN:
-        needed_s *= _UNKNOWN_HOLDERS_FACTOR
-    quiet = evidence.seen.looked_at - evidence.content.since
-    return _Facts(
-        len(files), largest_bytes, marker, status, done, quiet, timedelta(seconds=needed_s)
-    )
-
-
 def _holds(
-    evidence: Evidence, facts: _Facts, policy: CompletionPolicy, now: datetime
+    evidence: Evidence, facts: Facts, policy: CompletionPolicy, now: datetime
 ) -> Iterator[_Hold]:
     """Yield everything that speaks against completeness."""
     recheck_at = now + timedelta(seconds=policy.recheck_s)
     if not (facts.files or evidence.seen.unreadable):  # what cannot be listed, the plan names
         yield _Hold("it has no files yet", recheck_at)
     if evidence.holders.open:
-        first, more = min(evidence.holders.open), len(evidence.holders.open) - 1
-        others = f" and {more} more" if more else ""
-        yield _Hold(f"{_shown(first)}{others} is open for writing", recheck_at)
+        yield _Hold(f"{_some(evidence.holders.open)} is open for writing", recheck_at)
     if facts.quiet < facts.quiet_needed:
         why = f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}"
         yield _Hold(why + _blind(evidence), evidence.content.since + facts.quiet_needed)
+    if evidence.partial:
+        partial_quiet = evidence.seen.looked_at - evidence.partial.since
+        needed = timedelta(seconds=policy.quiet_max_s)
+        if partial_quiet < needed:
+            why = f"{_partial(facts)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
+            yield _Hold(why, evidence.partial.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
         dead_at = latest + timedelta(seconds=policy.max_running_s)
@@ -209,7 +119,7 @@ def _holds(
 
 
 def _others_first(
-    evidence: Evidence, facts: _Facts, policy: CompletionPolicy, now: datetime
+    evidence: Evidence, facts: Facts, policy: CompletionPolicy, now: datetime
 ) -> Iterator[_Hold]:
     """Yield the holds for deriva-ml's own upload: one that may begin, and one that has begun."""
     if facts.status and facts.status.value in _ABOUT_TO_UPLOAD:
@@ -226,12 +136,15 @@ def _others_first(
                 yield _Hold(why, min(dead_at, recheck_at))
 
 
-def _verdict(evidence: Evidence, facts: _Facts) -> str:
+def _verdict(evidence: Evidence, facts: Facts) -> str:
     """Name the rules that held."""
     held = [
         f"nobody has a file open for writing ({evidence.holders.method})",
         f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}{_blind(evidence)}",
     ]
+    if evidence.partial:
+        partial_quiet = evidence.seen.looked_at - evidence.partial.since
+        held.append(f"{_partial(facts)} by name, but unchanged for {_s(partial_quiet)}")
     if facts.marker:
         held.append(f"{facts.marker} is there")
     if facts.status:
@@ -239,28 +152,14 @@ def _verdict(evidence: Evidence, facts: _Facts) -> str:
     return "; ".join(held)
 
 
-def _record(evidence: Evidence, facts: _Facts) -> dict[str, Any]:
-    """Return the evidence as JSON."""
-    statuses = {"workspace": evidence.workspace, "catalog": evidence.catalog}
-    return {
-        "files": facts.files,
-        "largest_bytes": facts.largest_bytes,
-        "digest": evidence.content.value,
-        "looked_at": evidence.seen.looked_at.isoformat(),
-        "unchanged_since": evidence.content.since.isoformat(),
-        "quiet_s": facts.quiet.total_seconds(),
-        "quiet_needed_s": facts.quiet_needed.total_seconds(),
-        "holders": str(evidence.holders.method),
-        "open": [_shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
-        "marker": facts.marker,
-        "status": {
-            source: {"is": status.value, "since": status.since.isoformat()}
-            for source, status in statuses.items()
-            if status
-        },
-        "status_set_by_us": evidence.ours,
-        "insisted": evidence.insisted,
-    }
+def _partial(facts: Facts) -> str:
+    return f"{_some(facts.partial)} is partial"
+
+
+def _some(paths: Collection[str]) -> str:
+    """Name one of *paths*, and tell how many more there are."""
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return shown(min(paths)) + others
 
 
 def _who_says(evidence: Evidence, word: str) -> str | None:
@@ -276,8 +175,3 @@ def _blind(evidence: Evidence) -> str:
 
 def _s(duration: timedelta) -> str:
     return f"{duration.total_seconds():.0f} s"
-
-
-def _shown(path: str) -> str:
-    """Return *path* as text: bytes that are not UTF-8 become backslash escapes."""
-    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

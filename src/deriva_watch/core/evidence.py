@@ -1,0 +1,194 @@
+"""What is known of an execution directory, and what follows from it; `completion` weighs it."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import translate
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from deriva_watch.core.observation import HolderMethod, Holders, Kind, Observation
+
+PARTIAL: Final = (
+    *("*.part", "*.partial", "*.filepart", "*.tmp", "*.crdownload"),
+    *(".*.swp", "~$*", ".~lock.*#"),
+)
+"""Names of files that some program is still writing."""
+
+_GIB: Final = 1024**3
+_UNKNOWN_HOLDERS_FACTOR: Final = 4
+_DONE: Final = frozenset({"Stopped", "Failed", "Completed"})
+_NAMED_PATHS: Final = 10  # so many paths are kept as evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionPolicy:
+    """How long to wait for what; see [completion] in the settings.
+
+    Attributes:
+        quiet_s: How long nothing may have changed, for small files.
+        quiet_max_s: The same for the largest ones.
+        quiet_after_signal_s: The same once the writer said that it is done.
+        markers: Names of files by which a writer says that it is done.
+        partial: Patterns of names (`fnmatch`) of files that somebody is still writing.
+        trust_status: Whether the status of the execution counts as the writer's word.
+        max_running_s: After so long without any change a run that is Running is taken for dead.
+        grace_s: How long the program gets to begin its own upload after it stopped.
+        foreign_upload_cap_s: After so long without a change of status, another program's upload
+            is taken for dead.
+        recheck_s: When to ask again where something must happen that has no time.
+    """
+
+    quiet_s: float = 30
+    quiet_max_s: float = 600
+    quiet_after_signal_s: float = 5
+    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
+    partial: tuple[str, ...] = PARTIAL
+    trust_status: bool = True
+    max_running_s: float = 7 * 24 * 3600
+    grace_s: float = 60
+    foreign_upload_cap_s: float = 3600
+    recheck_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A value, and when it was first seen to be what it has been ever since."""
+
+    value: str
+    since: datetime
+
+
+def still(before: Since | None, value: str, now: datetime) -> Since:
+    """Return *before* while its value stays; a clock that was set back starts anew."""
+    if before is not None and before.value == value and before.since <= now:
+        return before
+    return Since(value, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known about an execution directory.
+
+    Attributes:
+        seen: The latest look.
+        content: Its digest, and since when looks have found it; set by `looked_at` of the looks.
+        holders: Who has files open for writing.
+        partial: The files that are partial by their names, as `partial_digest` has them, and since
+            when looks have found these; None where there are none.
+        workspace: Status in deriva-ml's workspace database, None where none lists the execution.
+        catalog: Status of the Execution row, None where it has none.
+        ours: The status that we ourselves set last; it is nobody's word.
+        insisted: A person asked for the upload with `retry`: that it was aborted does not count.
+    """
+
+    seen: Observation
+    content: Since
+    holders: Holders
+    partial: Since | None = None
+    workspace: Since | None = None
+    catalog: Since | None = None
+    ours: str | None = None
+    insisted: bool = False
+
+
+def partial_paths(seen: Observation, patterns: Sequence[str]) -> list[str]:
+    """Return the paths of the files that are partial by their names, or by that of a folder."""
+    if not patterns:
+        return []
+    is_partial = _matcher(tuple(patterns))
+    return sorted(path for path in seen.entries if any(map(is_partial, path.split("/"))))
+
+
+def partial_digest(seen: Observation, patterns: Sequence[str]) -> str | None:
+    """Return what changes when one of the partial files does; None where there are none."""
+    state, paths = hashlib.sha256(), partial_paths(seen, patterns)
+    for path in paths:
+        line = f"{path}\0{seen.entries[path].stamp}\n"
+        state.update(line.encode(errors="surrogateescape"))
+    return state.hexdigest() if paths else None
+
+
+@cache
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return re.compile("|".join(map(translate, patterns))).match
+
+
+class Facts(NamedTuple):
+    """What follows from the evidence."""
+
+    files: int
+    largest_bytes: int
+    partial: list[str]
+    marker: str | None
+    status: Since | None  # what the writer says; deriva-ml writes its workspace before the catalog
+    done: bool  # the writer says so
+    quiet: timedelta
+    quiet_needed: timedelta
+
+
+def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
+    """Draw the conclusions."""
+    entries = evidence.seen.entries
+    files = [
+        entry.size_bytes
+        for path, entry in entries.items()
+        if entry.kind is not Kind.IGNORED and path not in policy.markers
+    ]
+    largest_bytes = max(files, default=0)
+    marker = next((name for name in policy.markers if name in entries), None)
+    status = evidence.workspace or evidence.catalog
+    if status and status.value == evidence.ours:
+        status = None
+    done = marker is not None or (
+        policy.trust_status and status is not None and status.value in _DONE
+    )
+    needed_s = min(policy.quiet_max_s, policy.quiet_s * (1 + largest_bytes / _GIB))
+    if done:
+        needed_s = policy.quiet_after_signal_s
+    if evidence.holders.method is HolderMethod.UNKNOWN:
+        needed_s *= _UNKNOWN_HOLDERS_FACTOR
+    quiet = evidence.seen.looked_at - evidence.content.since
+    return Facts(
+        files=len(files),
+        largest_bytes=largest_bytes,
+        partial=partial_paths(evidence.seen, policy.partial),
+        marker=marker,
+        status=status,
+        done=done,
+        quiet=quiet,
+        quiet_needed=timedelta(seconds=needed_s),
+    )
+
+
+def recorded(evidence: Evidence, facts: Facts) -> dict[str, Any]:
+    """Return the evidence as JSON."""
+    statuses = {"workspace": evidence.workspace, "catalog": evidence.catalog}
+    return {
+        "files": facts.files,
+        "largest_bytes": facts.largest_bytes,
+        "digest": evidence.content.value,
+        "looked_at": evidence.seen.looked_at.isoformat(),
+        "unchanged_since": evidence.content.since.isoformat(),
+        "quiet_s": facts.quiet.total_seconds(),
+        "quiet_needed_s": facts.quiet_needed.total_seconds(),
+        "holders": str(evidence.holders.method),
+        "open": [shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
+        "partial": [shown(path) for path in facts.partial[:_NAMED_PATHS]],
+        "partial_unchanged_since": evidence.partial.since.isoformat() if evidence.partial else None,
+        "marker": facts.marker,
+        "status": {
+            source: {"is": status.value, "since": status.since.isoformat()}
+            for source, status in statuses.items()
+            if status
+        },
+        "status_set_by_us": evidence.ours,
+        "insisted": evidence.insisted,
+    }
+
+
+def shown(path: str) -> str:
+    """Return *path* as text: bytes that are not UTF-8 become backslash escapes."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
