@@ -187,6 +187,16 @@ class _Builder:
         ]
         key = ["Execution", "Image", "Feature_Name"]
         yield self._table("demo", "Execution_Image_Quality", columns, [key], links)
+        yield from self._instruments()
+
+    def _instruments(self) -> Iterator[Document]:
+        """Write the tables of instruments that know of paths alone."""
+        columns = [self._column("Plate", needed=True), self._column("Well", needed=True)]
+        columns += [self._column("Site", "int4"), self._column("Objective")]
+        yield from self._asset("demo", "Micrograph", columns, [])
+        columns = [self._column("Run", needed=True), self._column("Instrument")]
+        columns += [self._column("Lane", "int2"), self._column("Cycle", "int4")]
+        yield from self._asset("demo", "Sequencer_File", columns, [])
 
     def _vocabulary(self, schema: str, name: str) -> Document:
         columns = [
