@@ -26,28 +26,19 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events import (
-    ClockSet,
-    Hindered,
-    Noticed,
-    RootMissing,
-    RootWatched,
-    WatchLost,
-)
-from deriva_watch.core.layout import ROOT, called
+from deriva_watch.core.events import ClockSet, Hindered, Noticed
+from deriva_watch.core.layout import called
 from deriva_watch.core.local import passing
-from deriva_watch.core.states import ExecutionState
-from deriva_watch.edges import scanner, systemd
+from deriva_watch.edges import systemd
 from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
-from deriva_watch.edges.watcher import Mode, Watcher
 from deriva_watch.gate import Gate
-from deriva_watch.intake import execution_names, execution_root
+from deriva_watch.intake import execution_root
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
-from deriva_watch.settings import Watch
+from deriva_watch.roots import Roots
 from deriva_watch.workers import Workers, tell_crash
 
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
@@ -56,8 +47,6 @@ LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks sta
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
 REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
-
-_BASIS: Final = Path("basis")  # beside the roots in what is due
 
 
 @dataclass(slots=True)
@@ -74,11 +63,16 @@ class Service:
     _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
     _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
     _costs_s: dict[Key, float] = field(default_factory=dict)
-    _roots: dict[Path, Watch] = field(default_factory=dict)
-    _rescan_at_s: dict[Path, float] = field(default_factory=dict)
+    _redrive_at_s: float = 0.0
+    _roots: Roots = field(init=False)
     _journal_failed_s: float = -math.inf
     _damage: JournalDamagedError | None = None
     _clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self._roots = Roots(
+            self.lookout, self.hindrances, self._hints.put, self._look_soon, self._hinder
+        )
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way is put down where it is.
@@ -94,20 +88,18 @@ class Service:
             raise
 
     def _run(self) -> None:
-        watcher = Watcher(lambda prefix, rid: self._hints.put((prefix, rid)), self._lost)
         workers = Workers(self.pipeline, self.gate, self.stop, self._hints.put, self._run_once)
         self.pipeline.journal.void_claims()
         try:
-            self._find_roots(watcher)
+            self._run_once(self._roots.tend)
             workers.start()
-            self._rescan()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
-                self._run_once(lambda: self._tick(watcher, workers))
+                self._run_once(lambda: self._tick(workers))
         finally:
             systemd.notify("STOPPING=1")
             self.stop.set()
-            watcher.stop()
+            self._roots.stop()
             workers.end(STOP_S)
             self.hindrances.clear()
 
@@ -133,14 +125,10 @@ class Service:
 
     # ------------------------------------------------------------------ looking
 
-    def _tick(self, watcher: Watcher, workers: Workers) -> None:
+    def _tick(self, workers: Workers) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
         self._mind_clock()
-        for prefix, mode in watcher.check().items():
-            self._tell_root(prefix, mode)
-            self._rescan_at_s.pop(prefix, None)
-        self._find_roots(watcher)
-        self._rescan()
+        self._roots.tend()
         self._ask_server()
         self._redrive()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
@@ -168,14 +156,14 @@ class Service:
             self.pipeline.emit(ClockSet(seconds=step_s))
             self.lookout.forget()
             self._due = DebounceQueue()
-            self._rescan_at_s.clear()
+            self._roots.scan_all()
 
     def _ask_server(self) -> None:
         """See whether the server can be worked with; once it can again, look at everything."""
         was_closed = self.gate.error is not None
         if self.gate.is_open():
             if was_closed:
-                self._rescan_at_s.clear()
+                self._roots.scan_all()
             try:
                 self._hinder("the session", self.login.look())
             except (TransientError, CredentialError) as error:
@@ -184,8 +172,10 @@ class Service:
 
     def _redrive(self) -> None:
         """Try again what was refused for a cause that is another by now; sweep up."""
-        if self.gate.error is not None or not self._is_due(_BASIS, REDRIVE_S):
+        now_s = time.monotonic()
+        if self.gate.error is not None or now_s < self._redrive_at_s:
             return
+        self._redrive_at_s = now_s + REDRIVE_S
         try:
             moved = self.pipeline.basis.redrive(self.pipeline.journal, self.pipeline.server)
             self.pipeline.sweep()
@@ -195,17 +185,20 @@ class Service:
             self.gate.doubt()
         else:
             for record in moved:
-                self._due.hint((Path(record.prefix), record.rid), _in(0))
+                self._look_soon((Path(record.prefix), record.rid))
 
     def _take_orders(self) -> None:
         """Do what a person asks for."""
         try:
             for record in self.orders.take(self.pipeline.journal):
-                self._due.hint((Path(record.prefix), record.rid), _in(0))
+                self._look_soon((Path(record.prefix), record.rid))
         except SettingsError as error:
             self._hinder("the orders", error)
         else:
             self._hinder("the orders", None)
+
+    def _look_soon(self, key: Key) -> None:
+        self._due.hint(key, _in(0))
 
     def _hint(self, key: Key) -> None:
         self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
@@ -237,79 +230,12 @@ class Service:
         about = str(execution_root(*key))
         if self.hindrances.put(about, trouble) and trouble:
             self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))
+        self._roots.follow(key, filling=again_at is not None)
         self._costs_s[key] = time.monotonic() - start_s
         if again_at is not None:
             self._due.hint(key, again_at)
         else:
             self._costs_s.pop(key, None)
-
-    def _tell_root(self, prefix: Path, mode: Mode) -> None:
-        """Report that a root is watched, or that it is not there."""
-        missing = None
-        if mode is Mode.MISSING:
-            missing = TroubleError(
-                f"cannot watch {prefix}",
-                f"there is no {prefix / ROOT / 'execution'}",
-                f"It is watched as soon as it is there: mkdir -p {prefix}",
-            )
-            self.pipeline.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
-        else:
-            self.pipeline.emit(RootWatched(prefix=str(prefix), observer=mode))
-        self.hindrances.put(str(prefix), missing)
-
-    def _find_roots(self, watcher: Watcher) -> None:
-        """Begin to watch every prefix, and what the patterns among them match by now."""
-        for watch in self.pipeline.settings.watch:
-            if not scanner.is_pattern(watch.prefix):
-                found = [watch.prefix]
-            elif self._is_due(watch.prefix, watch.rescan_s):
-                found = scanner.matching(watch.prefix)
-                why, then = "no folder matches it", "It is watched as soon as one does."
-                nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
-                self._hinder(str(watch.prefix), None if found else nothing)
-            else:
-                continue
-            for prefix in found:
-                if prefix not in self._roots:
-                    self._roots[prefix] = watch
-                    if watch.newer_than:
-                        self.lookout.newer_than[prefix] = watch.newer_than
-                    self._tell_root(prefix, watcher.watch(prefix, watch.observer))
-
-    def _is_due(self, path: Path, every_s: float) -> bool:
-        due = time.monotonic() >= self._rescan_at_s.get(path, 0.0)
-        if due:
-            self._rescan_at_s[path] = time.monotonic() + every_s
-        return due
-
-    def _rescan(self) -> None:
-        """Look at every directory of the roots whose time has come."""
-        for prefix, watch in self._roots.items():
-            if self._is_due(prefix, watch.rescan_s):
-                self._rescan_root(prefix)
-
-    def _rescan_root(self, prefix: Path) -> None:
-        about = str(prefix / ROOT / "execution")
-        try:
-            found = execution_names(prefix)
-        except (SettingsError, TransientError) as error:
-            self._hinder(about, error)
-            self._rescan_at_s[prefix] = time.monotonic() + AGAIN_S
-            return
-        self._hinder(about, None)
-        if prefix.is_dir():  # a root that is not mounted has lost nothing
-            known = self.pipeline.journal.executions(prefix=str(prefix))
-            found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
-        full_s = self._roots[prefix].full_rescan_s
-        for rid in found:
-            if not self.lookout.frames.is_still((prefix, rid), full_s):
-                self._due.hint((prefix, rid), _in(0))
-
-    def _lost(self, prefix: str | None, why: str) -> None:
-        """Events were lost: the next tick scans what is concerned."""
-        self.pipeline.emit(WatchLost(prefix=prefix, why=why))
-        for root in [Path(prefix)] if prefix else list(self._rescan_at_s):
-            self._rescan_at_s.pop(root, None)
 
 
 def _in(seconds: float) -> datetime:

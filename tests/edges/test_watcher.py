@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.edges.mounts import file_system
-from deriva_watch.edges.watcher import Mode, Watcher
+from deriva_watch.edges.watcher import Folder, Mode, Watcher
 
 DEADLINE_S = 10
 
@@ -59,6 +59,19 @@ def executions(tmp_path):
     return folder
 
 
+def watch(watcher: Watcher, prefix: Path, wanted="auto") -> Mode:
+    return watcher.watch(prefix, (Folder(prefix / "deriva-ml/execution"),), wanted).mode
+
+
+def follow(watcher: Watcher, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    watcher.follow(directory.parents[2], directory.name, directory)
+
+
+def modes(watcher: Watcher) -> dict[Path, Mode]:
+    return {prefix: watched.mode for prefix, watched in watcher.check().items()}
+
+
 def eventually(condition: Callable[[], object]) -> bool:
     until = time.monotonic() + DEADLINE_S
     while not condition():
@@ -69,13 +82,17 @@ def eventually(condition: Callable[[], object]) -> bool:
 
 
 def test_a_file_in_an_execution_directory_is_a_hint(watcher, ears, executions, tmp_path):
-    assert watcher.watch(tmp_path) is Mode.NATIVE
+    assert watch(watcher, tmp_path) is Mode.NATIVE
+    follow(watcher, executions / "1-ABC")
+    assert eventually(lambda: ears.hints)
+    ears.hints.clear()
 
     (executions / "1-ABC/assets/Image").mkdir(parents=True)
-    (executions / "1-ABC/assets/Image/a.png").write_text("x")
 
     assert eventually(lambda: (tmp_path, "1-ABC") in ears.hints)
-    assert ears.rids() == {"1-ABC"}
+    ears.hints.clear()
+    (executions / "1-ABC/assets/Image/a.png").write_text("x")
+    assert eventually(lambda: ears.rids() == {"1-ABC"})
 
 
 def test_closing_deleting_and_moving_are_hints(watcher, ears, executions, tmp_path):
@@ -84,7 +101,8 @@ def test_closing_deleting_and_moving_are_hints(watcher, ears, executions, tmp_pa
     (executions / "1-B").mkdir()
     path.write_text("x")
     moved = executions / "1-A/b.png"
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
+    follow(watcher, path.parent)
 
     for change in (lambda: path.write_text("y"), lambda: path.rename(moved), moved.unlink):
         ears.hints.clear()
@@ -96,7 +114,9 @@ def test_moving_between_executions_is_a_hint_for_both(watcher, ears, executions,
     for rid in ("1-A", "1-B"):
         (executions / rid).mkdir()
     (executions / "1-A/a.png").write_text("x")
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
+    for rid in ("1-A", "1-B"):
+        follow(watcher, executions / rid)
 
     (executions / "1-A/a.png").rename(executions / "1-B/a.png")
 
@@ -104,7 +124,7 @@ def test_moving_between_executions_is_a_hint_for_both(watcher, ears, executions,
 
 
 def test_what_is_no_execution_is_no_hint(watcher, ears, executions, tmp_path):
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
 
     (tmp_path / "deriva-ml/table").mkdir()
     (tmp_path / "catalogs").mkdir()
@@ -116,7 +136,7 @@ def test_what_is_no_execution_is_no_hint(watcher, ears, executions, tmp_path):
 
 def test_a_prefix_may_be_reached_by_a_link(watcher, ears, executions, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
-    watcher.watch(tmp_path / "link")
+    watch(watcher, tmp_path / "link")
 
     (executions / "1-ABC").mkdir()
 
@@ -126,7 +146,7 @@ def test_a_prefix_may_be_reached_by_a_link(watcher, ears, executions, tmp_path):
 def test_many_prefixes_are_told_apart(watcher, ears, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name / "deriva-ml/execution").mkdir(parents=True)
-        watcher.watch(tmp_path / name)
+        watch(watcher, tmp_path / name)
 
     (tmp_path / "two/deriva-ml/execution/1-ABC").mkdir()
 
@@ -136,23 +156,23 @@ def test_many_prefixes_are_told_apart(watcher, ears, tmp_path):
 
 def test_a_prefix_that_is_not_there_yet_is_watched_when_it_comes(watcher, ears, tmp_path):
     prefix = tmp_path / "later"
-    assert watcher.watch(prefix) is Mode.MISSING
-    assert watcher.check() == {}
+    assert watch(watcher, prefix) is Mode.MISSING
+    assert modes(watcher) == {}
 
     (prefix / "deriva-ml/execution").mkdir(parents=True)
 
-    assert watcher.check() == {prefix: Mode.NATIVE}
+    assert modes(watcher) == {prefix: Mode.NATIVE}
     (prefix / "deriva-ml/execution/1-ABC").mkdir()
     assert eventually(lambda: ears.hints)
 
 
 def test_a_root_that_goes_and_comes_is_watched_again(watcher, ears, executions, tmp_path):
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
 
     shutil.rmtree(tmp_path / "deriva-ml")
-    assert watcher.check() == {tmp_path: Mode.MISSING}
+    assert modes(watcher) == {tmp_path: Mode.MISSING}
     executions.mkdir(parents=True)
-    assert watcher.check() == {tmp_path: Mode.NATIVE}
+    assert modes(watcher) == {tmp_path: Mode.NATIVE}
     ears.hints.clear()
     (executions / "1-ABC").mkdir()
 
@@ -162,11 +182,11 @@ def test_a_root_that_goes_and_comes_is_watched_again(watcher, ears, executions, 
 
 def test_a_root_that_was_replaced_is_watched_anew(watcher, ears, executions, tmp_path):
     """The kernel says nothing, and would go on telling of the old folder."""
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
     (tmp_path / "deriva-ml").rename(tmp_path / "old")
     executions.mkdir(parents=True)
 
-    assert watcher.check() == {tmp_path: Mode.NATIVE}
+    assert modes(watcher) == {tmp_path: Mode.NATIVE}
     (tmp_path / "old/execution/1-OLD").mkdir()
     (executions / "1-NEW").mkdir()
 
@@ -177,12 +197,12 @@ def test_a_root_that_was_replaced_is_watched_anew(watcher, ears, executions, tmp
 def test_polling_needs_no_threads(watcher, executions, tmp_path):
     threads = threading.active_count()
 
-    assert watcher.watch(tmp_path, "polling") is Mode.POLLING
+    assert watch(watcher, tmp_path, "polling") is Mode.POLLING
 
     assert threading.active_count() == threads
-    assert watcher.check() == {}
+    assert modes(watcher) == {}
     executions.rmdir()
-    assert watcher.check() == {tmp_path: Mode.MISSING}
+    assert modes(watcher) == {tmp_path: Mode.MISSING}
 
 
 def test_a_failing_listener_does_not_stop_the_hints(ears, executions, tmp_path):
@@ -192,7 +212,7 @@ def test_a_failing_listener_does_not_stop_the_hints(ears, executions, tmp_path):
             raise ValueError(rid)
 
     watcher = Watcher(listen, ears.trouble, clock=lambda: ears.now)
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
 
     (executions / "1-BAD").mkdir()
     (executions / "1-GOOD").mkdir()
@@ -206,21 +226,22 @@ def test_a_failing_listener_does_not_stop_the_hints(ears, executions, tmp_path):
 def overflow(watcher: Watcher, folder: Path) -> None:
     """Let events come while nobody reads them."""
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    observer = watcher._observer
-    with observer.inotify._lock:
+    inotify = watcher._inotify
+    with inotify._mine:
         for number in range(limit // 2):  # three events each; the reader takes one buffer full
             (folder / f"{number}").touch()
             (folder / f"{number}").unlink()
-    assert eventually(lambda: observer.inotify.overflowed)
+    assert eventually(lambda: inotify.overflowed)
 
 
 def test_an_overflow_is_trouble_and_hints_go_on(watcher, ears, executions, tmp_path):
     (executions / "1-A").mkdir()
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
 
     overflow(watcher, executions / "1-A")
 
-    assert watcher.check() == {}
+    assert modes(watcher) == {}
     assert ears.troubles == [(None, "the file system changed faster than its events could be read")]
     ears.hints.clear()
     (executions / "1-B").mkdir()
@@ -229,37 +250,169 @@ def test_an_overflow_is_trouble_and_hints_go_on(watcher, ears, executions, tmp_p
 
 def test_what_breaks_again_and_again_is_mended_now_and_then(watcher, ears, executions, tmp_path):
     assert executions.is_dir()
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
     for ears.now in (100.0, 101.0, 109.0, 111.0):
-        watcher._observer.inotify.overflowed = True
+        watcher._inotify.overflowed = True
         watcher.check()
 
     assert len(ears.troubles) == 2
 
 
 def test_a_thread_that_died_is_replaced(watcher, ears, executions, tmp_path):
-    watcher.watch(tmp_path)
-    for emitter in set(watcher._observer.emitters):
-        emitter.stop()
-        emitter.join()
+    watch(watcher, tmp_path)
+    watcher._inotify.stop()
+    watcher._inotify.join()
 
     watcher.check()
 
-    assert ears.troubles == [(None, "a thread that watches the file system died")]
+    assert ears.troubles == [(None, "the thread that watches the file system died")]
     (executions / "1-ABC").mkdir()
     assert eventually(lambda: ears.hints)
 
 
-def test_deep_trees_made_at_once_cost_no_warnings(watcher, ears, executions, tmp_path):
-    """Watches are added twice then; a warning would be an error here and end a thread."""
-    watcher.watch(tmp_path)
+def test_a_tree_made_at_once_is_watched_to_its_ends(watcher, ears, executions, tmp_path):
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
+    deepest = [executions / "1-A" / f"{number}/a/b/c/d/e" for number in range(100)]
 
-    for number in range(200):
-        (executions / f"1-{number}/a/b/c/d/e/f/g").mkdir(parents=True)
+    for folder in deepest:
+        folder.mkdir(parents=True)
 
-    assert eventually(lambda: len(ears.rids()) == 200)
-    watcher.check()
+    assert eventually(lambda: len(watcher._inotify) == 2 + 6 * len(deepest))
+    for folder in deepest[::20]:
+        ears.hints.clear()
+        (folder / "late").touch()
+        assert eventually(lambda: ears.rids() == {"1-A"})
     assert ears.troubles == []
+
+
+def test_a_tree_moved_in_is_watched_like_one_that_was_made(watcher, ears, executions, tmp_path):
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+
+    (tmp_path / "elsewhere").rename(executions / "1-A/here")
+
+    assert eventually(lambda: len(watcher._inotify) == 4)
+    ears.hints.clear()
+    (executions / "1-A/here/deep/late").touch()
+    assert eventually(lambda: ears.rids() == {"1-A"})
+
+
+def test_thousands_of_directories_are_followed_by_one_thread(watcher, executions, tmp_path):
+    threads = threading.active_count()
+    watch(watcher, tmp_path)
+
+    for number in range(2000):
+        follow(watcher, executions / f"1-{number}")
+
+    assert threading.active_count() == threads + 1
+    assert len(watcher._inotify) == 2001
+
+
+def test_a_root_alone_costs_one_watch_however_much_lies_in_it(watcher, executions, tmp_path):
+    for number in range(50):
+        (executions / f"1-{number}/a/b").mkdir(parents=True)
+
+    watch(watcher, tmp_path)
+
+    assert len(watcher._inotify) == 1
+
+
+def test_what_is_let_go_keeps_its_watches_while_they_are_few(
+    watcher, ears, executions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("deriva_watch.edges.watcher._SPARE_WATCHES", 4)
+    watch(watcher, tmp_path)
+    for rid in ("1-A", "1-B", "1-C"):
+        follow(watcher, executions / rid / "deep")
+        watcher.follow(tmp_path, rid, executions / rid)
+
+    for rid in ("1-A", "1-B", "1-C"):
+        watcher.unfollow(tmp_path, rid)
+
+    assert eventually(lambda: {"1-A", "1-B", "1-C"} <= ears.rids())
+    ears.hints.clear()
+    for rid in ("1-A", "1-B", "1-C"):
+        (executions / rid / "late").touch()
+    assert eventually(lambda: "1-C" in ears.rids())
+    assert "1-A" not in ears.rids()
+
+
+def test_a_directory_that_was_replaced_is_followed_anew(watcher, ears, executions, tmp_path):
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
+    (executions / "1-A").rename(tmp_path / "old")
+    (executions / "1-A/deep").mkdir(parents=True)
+    follow(watcher, executions / "1-A")
+    assert eventually(lambda: ears.hints)
+    time.sleep(0.05)  # the hints of the move itself are all in
+    ears.hints.clear()
+
+    (tmp_path / "old/late").touch()
+    (executions / "1-A/deep/late").touch()
+
+    assert eventually(lambda: ears.hints)
+    assert len(watcher._inotify) == 3
+
+
+def test_files_in_the_folder_itself_are_told_apart_where_that_is_asked_for(watcher, ears, tmp_path):
+    (tmp_path / "run").mkdir()
+    watcher.watch(tmp_path, (Folder(tmp_path, loose=True),))
+
+    (tmp_path / "image.tif").touch()
+    (tmp_path / "other").mkdir()
+
+    assert eventually(lambda: ears.rids() == {".", "other"})
+
+
+def test_a_second_folder_may_come_later_and_is_watched_to_its_ends(
+    watcher, ears, executions, tmp_path
+):
+    tables = tmp_path / "deriva-ml/table"
+    watcher.watch(tmp_path, (Folder(executions), Folder(tables, "rows", deep=True)))
+
+    (tables / "isa").mkdir(parents=True)
+
+    assert modes(watcher) == {tmp_path: Mode.NATIVE}
+    (tables / "isa/Subject.csv").touch()
+    assert eventually(lambda: ears.rids() == {"rows"})
+
+
+def test_files_of_our_own_are_no_hints(watcher, ears, executions, tmp_path):
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
+    assert eventually(lambda: ears.hints)
+    ears.hints.clear()
+
+    (executions / ".deriva-watch-probe").mkdir()
+    (executions / "1-A/.deriva-watch-123").touch()
+    (executions / "1-A/b").touch()
+
+    assert eventually(lambda: len(ears.hints) == 2)  # made and closed
+    assert ears.rids() == {"1-A"}
+
+
+def test_a_storm_of_overflows_leaves_its_root_to_scans_for_a_while(watcher, ears, tmp_path):
+    for name in ("loud", "quiet"):
+        (tmp_path / name / "deriva-ml/execution").mkdir(parents=True)
+        watch(watcher, tmp_path / name)
+
+    for ears.now in (10.0, 20.0, 30.0):
+        watcher._inotify.heard[tmp_path / "loud"] += 1000
+        watcher._inotify.heard[tmp_path / "quiet"] += 1
+        watcher._inotify.overflowed = True
+        found = watcher.check()
+
+    assert found.keys() == {tmp_path / "loud"}
+    assert found[tmp_path / "loud"].mode is Mode.POLLING
+    assert found[tmp_path / "loud"].why.startswith("the file system changed faster")
+    (tmp_path / "quiet/deriva-ml/execution/1-Q").mkdir()
+    assert eventually(lambda: ears.rids() == {"1-Q"})
+    ears.now = 331.0
+    assert modes(watcher) == {tmp_path / "loud": Mode.NATIVE}
+    (tmp_path / "loud/deriva-ml/execution/1-L").mkdir()
+    assert eventually(lambda: "1-L" in ears.rids())
 
 
 def test_a_folder_that_may_not_be_read_hides_itself_only(watcher, ears):
@@ -273,7 +426,8 @@ def test_a_folder_that_may_not_be_read_hides_itself_only(watcher, ears):
         if user == 0:
             os.seteuid(65534)
         try:
-            assert watcher.watch(prefix) is Mode.NATIVE
+            assert watch(watcher, prefix) is Mode.NATIVE
+            watcher.follow(prefix, "1-ABC", prefix / "deriva-ml/execution/1-ABC")
         finally:
             os.seteuid(user)
 
@@ -287,12 +441,14 @@ def test_a_folder_that_may_not_be_read_hides_itself_only(watcher, ears):
 LIMITED = """
 import json, os, sys
 from pathlib import Path
-from deriva_watch.edges.mounts import file_system
-from deriva_watch.edges.watcher import Watcher
+from deriva_watch.edges.watcher import Folder, Watcher
 Path(f"/proc/sys/user/max_inotify_{sys.argv[2]}").write_text(sys.argv[3])
 troubles = []
+prefix = Path(sys.argv[1])
 watcher = Watcher(print, lambda *trouble: troubles.append(trouble))
-mode = watcher.watch(Path(sys.argv[1]))
+mode = watcher.watch(prefix, (Folder(prefix / "deriva-ml/execution"),)).mode
+for directory in sorted(prefix.glob("deriva-ml/execution/*")):
+    watcher.follow(prefix, directory.name, directory)
 watcher.check()
 watcher.check()
 watcher.stop()
@@ -333,7 +489,7 @@ def test_stopping_leaves_no_thread_and_may_be_repeated(ears, executions, tmp_pat
     threads = threading.active_count()
     watcher = Watcher(ears.hint, ears.trouble)
     watcher.stop()
-    watcher.watch(tmp_path)
+    watch(watcher, tmp_path)
 
     watcher.stop()
     watcher.stop()

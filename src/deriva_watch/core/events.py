@@ -136,6 +136,8 @@ class RootWatched(Event):
 
     prefix: str
     observer: str  # native | polling
+    why: str
+    file_system: str  # its type, "" where that is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,12 @@
-"""Hints from the file system: "something changed in this execution directory".
+"""Hints from the file system: "something changed in this directory".
 
 Hints are lost when the kernel's queue overflows, so nothing may depend on one: whoever hears of
 trouble scans. `check` mends what can break without a word: a root that was removed, replaced or
 unmounted, a thread that died, an overflow.
 
-watchdog 7.1 is mended in three places (`_Inotify`). Its answer to an overflow, to take all
-watches down and up again, makes the queue overflow again and never ends above some thousand
-directories; we build a new observer instead, and seldom. It hides that there are no watches
-left, and warns with a text that contains every watch there is.
+Watches are few: the roots, each alone, and what somebody follows, with everything below. What is
+followed no longer keeps its watches while there are few of that kind, so that late files are seen
+at once; where it has none, the next scan finds them.
 """
 
 import errno
@@ -15,46 +14,21 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers.api import BaseObserver, ObservedWatch
-from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import (
-    CallbackId,
-    InotifyEvent,
-    InotifyFD,
-    Mask,
-    WatchCallback,
-    WatchDescriptor,
-)
-
+from deriva_watch.edges.inotify import Hint, Inotify, Tree
 from deriva_watch.edges.mounts import file_system, is_remote
 
-_EVENTS: Final[list[type[FileSystemEvent]]] = [
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileDeletedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
-    DirDeletedEvent,
-]
 _REBUILD_PAUSE_S: Final = 10.0
 _RETRY_S: Final = 60.0
+_STORM_OVERFLOWS: Final = 3  # so many overflows
+_STORM_WITHIN_S: Final = 60.0  # in so long a time are a storm
+_STORM_PAUSE_S: Final = 300.0  # and so long its root is only scanned
+_SPARE_WATCHES: Final = 4096  # for what is followed no longer
+_OVERFLOW: Final = "the file system changed faster than its events could be read"
 _LIMITS: Final = {
     errno.ENOSPC: "there are no inotify watches left: raise fs.inotify.max_user_watches"
     " (sysctl -w fs.inotify.max_user_watches=1048576)",
@@ -62,8 +36,9 @@ _LIMITS: Final = {
     " (sysctl -w fs.inotify.max_user_instances=1024)",
 }
 
-Hint = Callable[[Path, str], None]
+Wanted = Literal["auto", "native", "polling"]
 Trouble = Callable[[str | None, str], None]
+Identity = tuple[int, int]
 
 
 class Mode(StrEnum):
@@ -74,27 +49,59 @@ class Mode(StrEnum):
     MISSING = "missing"  # it is not there; `check` sees it come
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder to watch from the start.
+
+    Attributes:
+        path: Where it is.
+        name: What hints name; None: the first level below it.
+        deep: With everything below.
+        loose: Files in the folder itself are hints for `LOOSE`.
+    """
+
+    path: Path
+    name: str | None = None
+    deep: bool = False
+    loose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How a root is watched, and why so."""
+
+    mode: Mode
+    why: str = ""
+    file_system: str = ""
+
+
+@dataclass(slots=True)
 class _Root:
     prefix: Path
-    wanted: Literal["auto", "native", "polling"]
-    mode: Mode = Mode.MISSING
-    identity: tuple[int, int] | None = None  # of the folder that is watched
-    watch: ObservedWatch | None = None
-    retry_at: float = 0.0  # where watching failed
+    folders: tuple[Folder, ...]
+    wanted: Wanted
+    now: Watched = Watched(Mode.MISSING)
+    found: list[Identity | None] = field(default_factory=list)  # what is watched of the folders
+    trees: list[Tree] = field(default_factory=list)
+    retry_at: float | None = None  # where watching failed
 
-    @property
-    def folder(self) -> Path:
-        return self.prefix / "deriva-ml" / "execution"
+    def look(self) -> list[Identity | None]:
+        return [_identity(each.path) for each in self.folders]
+
+
+@dataclass(slots=True)
+class _Followed:
+    identity: Identity
+    tree: Tree
 
 
 class Watcher:
-    """Watches `deriva-ml/execution` below each prefix.
+    """Watches roots, and the directories in them that somebody follows.
 
     Args:
         on_hint: Called with prefix and RID, in a thread of the watcher; must return at once.
         on_trouble: Called with a prefix, or None for all, and the reason why hints are missing;
-            in the thread that calls `watch` or `check`.
+            in the thread that calls `watch`, `follow` or `check`.
         clock: Seconds that never go back.
     """
 
@@ -105,172 +112,197 @@ class Watcher:
         self._on_trouble = on_trouble
         self._clock = clock
         self._roots: dict[Path, _Root] = {}
-        self._observer: _Observer | None = None
-        self._rebuild_at = 0.0
+        self._followed: dict[tuple[Path, str], _Followed] = {}
+        self._spare: dict[tuple[Path, str], None] = {}  # followed no longer, the oldest first
+        self._inotify: Inotify | None = None
+        self._rebuild_at = -_REBUILD_PAUSE_S
+        self._overflows: deque[float] = deque(maxlen=_STORM_OVERFLOWS)
         self._told_of_limit = False
 
-    def watch(self, prefix: Path, mode: Literal["auto", "native", "polling"] = "auto") -> Mode:
+    def watch(self, prefix: Path, folders: tuple[Folder, ...], wanted: Wanted = "auto") -> Watched:
         """Begin to watch; scan afterwards, or what came before is missed.
 
+        The first of *folders* decides whether the root is there; the others may come and go.
         "auto" polls where events do not arrive: on network and FUSE file systems.
         """
-        root = self._roots[prefix] = _Root(prefix, mode)
+        root = self._roots[prefix] = _Root(prefix, folders, wanted)
         self._arm(root)
-        return root.mode
+        return root.now
 
-    def check(self) -> dict[Path, Mode]:
-        """Mend what broke, and return the roots that came, went or changed their mode.
+    def check(self) -> dict[Path, Watched]:
+        """Mend what broke, and return the roots that came, went or are watched otherwise now.
 
         Scan them; after trouble scan all. Call it about once a second.
         """
-        before = {root.prefix: (root.identity, root.mode) for root in self._roots.values()}
+        before = {root.prefix: (root.found, root.now) for root in self._roots.values()}
         for root in self._roots.values():
-            failed = root.retry_at and self._clock() >= root.retry_at
-            if failed or _identity(root.folder) != root.identity:
+            failed = root.retry_at is not None and self._clock() >= root.retry_at
+            if failed or root.look() != root.found:
                 self._arm(root)
-        if self._observer:
-            self._mend(self._observer)
+        if self._inotify:
+            self._mend(self._inotify)
         return {
-            root.prefix: root.mode
+            root.prefix: root.now
             for root in self._roots.values()
-            if before[root.prefix] != (root.identity, root.mode)
+            if before[root.prefix] != (root.found, root.now)
         }
+
+    def follow(self, prefix: Path, rid: str, folder: Path) -> None:
+        """Watch a directory with everything below; look at it afterwards or again some time.
+
+        It may be called for every look: what is followed already costs a stat.
+        """
+        key = (prefix, rid)
+        root, identity = self._roots.get(prefix), _identity(folder)
+        if root is None or identity is None or self._inotify is None:
+            return
+        if root.now.mode is not Mode.NATIVE or any(_covers(each, folder) for each in root.folders):
+            return
+        self._spare.pop(key, None)
+        followed = self._followed.get(key)
+        if followed and followed.identity == identity and followed.tree.watches:
+            return
+        self._drop(key)
+        tree = Tree(prefix, _real(folder), rid, deep=True)
+        self._followed[key] = _Followed(identity, tree)
+        self._add(self._inotify, tree)
+
+    def unfollow(self, prefix: Path, rid: str) -> None:
+        """Let go of a directory; it keeps its watches for as long as there are enough."""
+        key = (prefix, rid)
+        if key in self._followed:
+            self._spare[key] = None
+            self._shed(_SPARE_WATCHES)
 
     def stop(self) -> None:
         """Stop watching; twice is fine."""
-        observer, self._observer = self._observer, None
+        inotify, self._inotify = self._inotify, None
+        self._followed.clear()
+        self._spare.clear()
         for root in self._roots.values():
-            root.watch = None
-        if observer:
-            observer.stop()
-            observer.join()
+            root.trees.clear()
+        if inotify:
+            inotify.stop()
+            inotify.join()
 
-    def _mend(self, observer: "_Observer") -> None:
-        if observer.inotify.limited and not self._told_of_limit:
+    # ------------------------------------------------------------------ what is followed
+
+    def _add(self, inotify: Inotify, tree: Tree) -> None:
+        """Watch *tree* as far as there are watches, at the cost of what may do without."""
+        try:
+            if not inotify.add(tree) and self._spare:
+                self._shed(0)
+                inotify.add(tree)
+        except OSError as error:
+            inotify.lacked |= error.errno == errno.ENOSPC
+            # Anything else: it is gone again, or not for us; the look says so.
+
+    def _shed(self, most: int) -> None:
+        """Take watches from what is followed no longer until there are *most* in all."""
+        while self._spare and self._inotify and len(self._inotify) > most:
+            self._drop(next(iter(self._spare)))
+
+    def _drop(self, key: tuple[Path, str]) -> None:
+        self._spare.pop(key, None)
+        followed = self._followed.pop(key, None)
+        if followed and self._inotify:
+            self._inotify.remove(followed.tree)
+
+    # ------------------------------------------------------------------ what breaks
+
+    def _mend(self, inotify: Inotify) -> None:
+        if inotify.lacked and not self._told_of_limit:
             self._told_of_limit = True
             self._on_trouble(None, _LIMITS[errno.ENOSPC])
-        why = observer.problem()
+        why = _problem(inotify)
         if why and self._clock() >= self._rebuild_at:
             self._rebuild_at = self._clock() + _REBUILD_PAUSE_S
+            if why is _OVERFLOW:
+                self._count_overflow(inotify)
             self.stop()
             for root in self._roots.values():
-                self._arm(root)
+                if root.retry_at is None:
+                    self._arm(root)
             self._on_trouble(None, why)
 
-    def _arm(self, root: _Root) -> None:
-        if root.watch and self._observer:
-            self._observer.unschedule(root.watch)
-        root.watch, root.retry_at = None, 0.0
-        root.identity = _identity(root.folder)
-        root.mode = self._start(root)
+    def _count_overflow(self, inotify: Inotify) -> None:
+        """Let the root that most events came from be scanned for a while, if there is no end."""
+        now = self._clock()
+        self._overflows.append(now)
+        if len(self._overflows) < _STORM_OVERFLOWS or self._overflows[0] < now - _STORM_WITHIN_S:
+            return
+        self._overflows.clear()
+        for prefix, _ in inotify.heard.most_common(1):
+            root = self._roots[prefix]
+            root.now = Watched(Mode.POLLING, f"{_OVERFLOW}, again and again", root.now.file_system)
+            root.retry_at = now + _STORM_PAUSE_S
 
-    def _start(self, root: _Root) -> Mode:
-        if root.identity is None:
-            return Mode.MISSING
+    def _arm(self, root: _Root) -> None:
+        for key in [key for key in self._followed if key[0] == root.prefix]:
+            self._drop(key)
+        self._uproot(root)
+        root.retry_at = None
+        root.found = root.look()
+        root.now = self._start(root)
+
+    def _start(self, root: _Root) -> Watched:
+        if root.found[0] is None:
+            return Watched(Mode.MISSING)
+        folder = root.folders[0].path
+        kind = ""
         try:
-            if root.wanted == "polling" or (
-                root.wanted == "auto" and is_remote(file_system(root.folder))
-            ):
-                return Mode.POLLING
-            self._observer = self._observer or _Observer(self._on_hint)
-            root.watch = self._observer.watch(root)
+            kind = file_system(folder)
+            if root.wanted == "polling":
+                return Watched(Mode.POLLING, "by the settings", kind)
+            if root.wanted == "auto" and is_remote(kind):
+                why = f"others can change {kind} without an event here"
+                return Watched(Mode.POLLING, why, kind)
+            self._inotify = self._inotify or Inotify(self._on_hint)
+            self._plant(root, self._inotify)
         except OSError as error:
+            self._uproot(root)
             root.retry_at = self._clock() + _RETRY_S
             self._told_of_limit |= error.errno == errno.ENOSPC
-            why = _LIMITS.get(error.errno or 0) or f"{root.folder}: {error.strerror}"
+            why = _LIMITS.get(error.errno or 0) or f"{folder}: {error.strerror}"
             self._on_trouble(str(root.prefix), f"{why}; until then it is only scanned")
-            return Mode.POLLING
-        return Mode.NATIVE
+            return Watched(Mode.POLLING, why, kind)
+        return Watched(Mode.NATIVE, "", kind)
+
+    def _uproot(self, root: _Root) -> None:
+        for tree in root.trees:
+            if self._inotify:
+                self._inotify.remove(tree)
+        root.trees.clear()
+
+    def _plant(self, root: _Root, inotify: Inotify) -> None:
+        for each, found in zip(root.folders, root.found, strict=True):
+            if found is not None:
+                folder = _real(each.path)
+                tree = Tree(root.prefix, folder, each.name, deep=each.deep, loose=each.loose)
+                root.trees.append(tree)
+                inotify.add(tree)
 
 
-class _Observer(BaseObserver):
-    """One inotify instance with its threads; running from the start."""
-
-    def __init__(self, on_hint: Hint) -> None:
-        self.inotify = _Inotify()
-        self.inotify.start()
-        super().__init__(InotifyEmitter, inotify_fd=self.inotify)
-        self._on_hint = on_hint
-        self._crashes: deque[str] = deque(maxlen=1)
-        self.start()
-
-    def watch(self, root: _Root) -> ObservedWatch:
-        """Watch the folder of *root* with everything below."""
-        folder = os.path.realpath(root.folder)  # inotify does not follow links
-        handler = _Handler(root.prefix, folder, self._on_hint, self._crashes)
-        return self.schedule(handler, folder, recursive=True, event_filter=_EVENTS)
-
-    def problem(self) -> str | None:
-        """Say why it has to be built anew, or None."""
-        threads = (self, self.inotify, *self.emitters)
-        if not all(thread.is_alive() for thread in threads):
-            return "a thread that watches the file system died"
-        if self.inotify.overflowed:
-            return "the file system changed faster than its events could be read"
-        return f"a hint could not be taken: {self._crashes[0]}" if self._crashes else None
-
-    def on_thread_stop(self) -> None:
-        """Stop the emitters, then the reader."""
-        super().on_thread_stop()
-        self.inotify.stop()
-        self.inotify.join()
+def _problem(inotify: Inotify) -> str | None:
+    """Say why it has to be built anew, or None."""
+    if not inotify.is_alive():
+        return "the thread that watches the file system died"
+    if inotify.overflowed:
+        return _OVERFLOW
+    return f"a hint could not be taken: {inotify.failure}" if inotify.failure else None
 
 
-class _Handler(FileSystemEventHandler):
-    """Turns the path of an event into a hint."""
-
-    def __init__(self, prefix: Path, folder: str, on_hint: Hint, crashes: deque[str]) -> None:
-        self._prefix = prefix
-        self._base = folder + "/"
-        self._on_hint = on_hint
-        self._crashes = crashes
-
-    def dispatch(self, event: FileSystemEvent) -> None:
-        """Give a hint for every execution directory that the event names."""
-        try:
-            for path in (os.fsdecode(event.src_path), os.fsdecode(event.dest_path)):
-                if path.startswith(self._base):
-                    rid = path.removeprefix(self._base).partition("/")[0]
-                    self._on_hint(self._prefix, rid)
-        except Exception as error:  # noqa: BLE001 - it would end the thread of all roots
-            self._crashes.append(repr(error))
+def _covers(each: Folder, folder: Path) -> bool:
+    return each.deep and folder.is_relative_to(each.path)
 
 
-class _Inotify(InotifyFD):
-    """The reader of watchdog, mended as the head of this file says."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.overflowed = False
-        self.limited = False
-
-    def handle_event(self, event: InotifyEvent) -> None:
-        """Note an overflow instead of answering it."""
-        if event.is_queue_overflow:
-            self.overflowed = True
-        else:
-            super().handle_event(event)
-
-    def add_callback(
-        self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
-    ) -> WatchDescriptor:
-        """Add a watch; the second time for the same directory changes nothing."""
-        with self._lock:
-            try:
-                watch = self._get_or_create_watch(path, mask)
-            except OSError as error:
-                self.limited = self.limited or error.errno == errno.ENOSPC
-                raise
-            if watch.wd == -1:  # watchdog lets EACCES pass
-                self._watch_for_wd.pop(watch.wd)
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            watch.callbacks[id_] = callback
-            return watch.wd
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
+def _identity(folder: Path) -> Identity | None:
     try:
         found = folder.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _real(folder: Path) -> bytes:
+    return os.fsencode(os.path.realpath(folder))

@@ -1,0 +1,193 @@
+"""Watches of the kernel's: one inotify instance, one thread that reads it, any number of folders.
+
+The reader is watchdog's. What lies above it in watchdog is not used: its emitters are a thread per
+watched tree, hold every event back for half a second, look at all of them for every rename, and
+answer an overflow by taking all watches down and up again, which overflows again. An event here
+is only a hint, so nothing needs to be paired, ordered or kept.
+"""
+
+import ctypes
+import errno
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    WatchDescriptor,
+    inotify_add_watch,
+    inotify_rm_watch,
+)
+
+from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.observation import OWN_PREFIX
+
+# Growing is no event: a file that is only appended to would send one for every write.
+_MASK: Final = (
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_MOVE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_ONLYDIR
+    | InotifyConstants.IN_DONT_FOLLOW
+    | InotifyConstants.IN_EXCL_UNLINK
+)
+_CAME: Final = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO
+_OWN: Final = OWN_PREFIX.encode()
+
+Hint = Callable[[Path, str], None]
+
+
+@dataclass(eq=False, slots=True)
+class Tree:
+    """A folder that is watched, alone or with everything below.
+
+    Attributes:
+        prefix: What its hints name first.
+        folder: Its path, without links: inotify follows none.
+        name: What its hints name second; None: the first level below the folder.
+        deep: With everything below.
+        loose: Files in the folder itself are hints for `LOOSE`.
+        watches: Its descriptors.
+    """
+
+    prefix: Path
+    folder: bytes
+    name: str | None = None
+    deep: bool = False
+    loose: bool = False
+    watches: set[WatchDescriptor] = field(default_factory=set)
+
+
+class Inotify(InotifyFD):
+    """The reader, running from the start; `stop` and `join` end it.
+
+    Attributes:
+        overflowed: The kernel dropped events.
+        lacked: There were no watches left for a folder below one that is watched.
+        failure: Why an event could not be taken; the reader goes on.
+        heard: How many events each prefix had.
+
+    Raises OSError where no instance can be had.
+    """
+
+    def __init__(self, on_hint: Hint) -> None:
+        super().__init__()
+        self.overflowed = False
+        self.lacked = False
+        self.failure: str | None = None
+        self.heard: Counter[Path] = Counter()
+        self._on_hint = on_hint
+        self._mine = threading.Lock()  # watchdog's own is not held while we list folders
+        self._places: dict[WatchDescriptor, dict[Tree, bytes]] = {}
+        self.start()
+
+    def __len__(self) -> int:
+        """Return how many folders are watched."""
+        return len(self._places)
+
+    def add(self, tree: Tree) -> bool:
+        """Watch *tree*; tell whether all of it is.
+
+        What came before is not told. Raises OSError where its folder itself cannot be watched.
+        """
+        self._watch(tree, tree.folder)
+        return self._add_below(tree, tree.folder) if tree.deep else True
+
+    def remove(self, tree: Tree) -> None:
+        """Watch it no longer; folders that another tree shares stay watched."""
+        with self._mine:
+            for watch in tree.watches:
+                places = self._places.get(watch, {})
+                places.pop(tree, None)
+                if not places and self._places.pop(watch, None) is not None:
+                    inotify_rm_watch(self._inotify_fd, watch)
+            tree.watches.clear()
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Turn an event into hints; called by the reader, which nothing here may end."""
+        if event.is_queue_overflow:
+            self.overflowed = True
+            return
+        try:
+            if event.is_ignored:
+                self._forget(event.wd)
+                return
+            if event.name.startswith(_OWN):
+                return
+            with self._mine:
+                places = list(self._places.get(event.wd, {}).items())
+            for tree, folder in places:
+                self.heard[tree.prefix] += 1
+                if tree.deep and event.is_directory and event.mask & _CAME:
+                    self._follow(tree, os.path.join(folder, event.name))  # noqa: PTH118  # bytes
+                self._on_hint(tree.prefix, _subject(tree, folder, event))
+        except Exception as error:  # noqa: BLE001 - it would end the thread of all roots
+            self.failure = repr(error)
+
+    def _follow(self, tree: Tree, folder: bytes) -> None:
+        """Watch a folder that came, before its hint: what is in it already, the look finds."""
+        try:
+            self._watch(tree, folder)
+        except OSError as error:
+            self.lacked |= error.errno == errno.ENOSPC
+        else:
+            self._add_below(tree, folder)
+
+    def _add_below(self, tree: Tree, top: bytes) -> bool:
+        """Watch all folders below *top*; False: there were not enough watches."""
+        pending = _folders(top)
+        while pending:
+            folder = pending.pop()
+            try:
+                self._watch(tree, folder)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    self.lacked = True
+                    return False
+                continue  # gone again, or not for us: the look says so
+            pending += _folders(folder)
+        return True
+
+    def _watch(self, tree: Tree, folder: bytes) -> None:
+        """Watch one folder; the second time only its path is new. Raises OSError."""
+        with self._mine:
+            watch = inotify_add_watch(self._inotify_fd, folder, _MASK)
+            if watch == -1:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), os.fsdecode(folder))
+            self._places.setdefault(watch, {})[tree] = folder
+            tree.watches.add(watch)
+
+    def _forget(self, watch: WatchDescriptor) -> None:
+        with self._mine:
+            for tree in self._places.pop(watch, {}):
+                tree.watches.discard(watch)
+
+
+def _folders(top: bytes) -> list[bytes]:
+    try:
+        with os.scandir(top) as found:
+            return [
+                each.path
+                for each in found
+                if each.is_dir(follow_symlinks=False) and not each.name.startswith(_OWN)
+            ]
+    except OSError:
+        return []  # gone again, or not for us: the look says so
+
+
+def _subject(tree: Tree, folder: bytes, event: InotifyEvent) -> str:
+    """Return what an event in *folder* is a hint for."""
+    if tree.name is not None:
+        return tree.name
+    first = folder.removeprefix(tree.folder).lstrip(b"/").partition(b"/")[0]
+    if tree.loose and not first and not event.is_directory:
+        return LOOSE
+    return os.fsdecode(first or event.name)

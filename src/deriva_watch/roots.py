@@ -1,0 +1,146 @@
+"""The roots of the daemon: found, watched, told of, and scanned when their time has come."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+from deriva_watch.core.events import RootMissing, RootWatched, WatchLost
+from deriva_watch.core.layout import ROOT, TABLES
+from deriva_watch.core.states import ExecutionState
+from deriva_watch.edges import scanner
+from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.edges.watcher import Folder, Mode, Watched, Watcher
+from deriva_watch.intake import execution_names, execution_root
+from deriva_watch.lookout import Key, Lookout
+from deriva_watch.settings import Watch
+
+AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
+
+
+@dataclass(slots=True)
+class Roots:
+    """Every prefix of the settings, with those that patterns among them match by now.
+
+    Attributes:
+        lookout: Knows the directories, and which of them need no look.
+        hindrances: What is in the way now, for the commands to show.
+        hint: Takes a directory that something happened in; called by any thread.
+        look: Takes a directory to look at now.
+        hinder: Says what is in the way of something, once; None: nothing any more.
+    """
+
+    lookout: Lookout
+    hindrances: Hindrances
+    hint: Callable[[Key], None]
+    look: Callable[[Key], None]
+    hinder: Callable[[str, TroubleError | None], None]
+    _watcher: Watcher = field(init=False)
+    _roots: dict[Path, Watch] = field(default_factory=dict)
+    _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns
+
+    def __post_init__(self) -> None:
+        self._watcher = Watcher(lambda prefix, rid: self.hint((prefix, rid)), self._lost)
+
+    def tend(self) -> None:
+        """Watch what came, mend what broke, and look at every directory of what is due."""
+        for prefix, watched in self._watcher.check().items():
+            self._tell(prefix, watched)
+            self._due_s.pop(prefix, None)
+        self._find()
+        for prefix, watch in self._roots.items():
+            if self._is_due(prefix, watch.rescan_s):
+                self._scan(prefix, watch)
+
+    def scan_all(self) -> None:
+        """Let everything be due."""
+        self._due_s.clear()
+
+    def follow(self, key: Key, *, filling: bool) -> None:
+        """Watch all of a directory that is filling; let go of one that is not any more."""
+        if filling:
+            self._watcher.follow(*key, execution_root(*key))
+        else:
+            self._watcher.unfollow(*key)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._watcher.stop()
+
+    def _find(self) -> None:
+        for watch in self.lookout.pipeline.settings.watch:
+            if not scanner.is_pattern(watch.prefix):
+                found = [watch.prefix]
+            elif self._is_due(watch.prefix, watch.rescan_s):
+                found = scanner.matching(watch.prefix)
+                why, then = "no folder matches it", "It is watched as soon as one does."
+                nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
+                self.hinder(str(watch.prefix), None if found else nothing)
+            else:
+                continue
+            for prefix in found:
+                if prefix not in self._roots:
+                    self._roots[prefix] = watch
+                    if watch.newer_than:
+                        self.lookout.newer_than[prefix] = watch.newer_than
+                    watched = self._watcher.watch(prefix, _folders(prefix), watch.observer)
+                    self._tell(prefix, watched)
+
+    def _tell(self, prefix: Path, watched: Watched) -> None:
+        """Report that a root is watched, or that it is not there."""
+        missing = None
+        if watched.mode is Mode.MISSING:
+            missing = TroubleError(
+                f"cannot watch {prefix}",
+                f"there is no {prefix / ROOT / 'execution'}",
+                f"It is watched as soon as it is there: mkdir -p {prefix}",
+            )
+            self.lookout.pipeline.emit(
+                RootMissing(prefix=str(prefix), why=missing.why, next=missing.next)
+            )
+        else:
+            self.lookout.pipeline.emit(
+                RootWatched(
+                    prefix=str(prefix),
+                    observer=watched.mode,
+                    why=watched.why,
+                    file_system=watched.file_system,
+                )
+            )
+        self.hindrances.put(str(prefix), missing)
+
+    def _is_due(self, path: Path, every_s: float) -> bool:
+        due = time.monotonic() >= self._due_s.get(path, 0.0)
+        if due:
+            self._due_s[path] = time.monotonic() + every_s
+        return due
+
+    def _scan(self, prefix: Path, watch: Watch) -> None:
+        about = str(prefix / ROOT / "execution")
+        try:
+            found = execution_names(prefix)
+        except (SettingsError, TransientError) as error:
+            self.hinder(about, error)
+            self._due_s[prefix] = time.monotonic() + AGAIN_S
+            return
+        self.hinder(about, None)
+        if prefix.is_dir():  # a root that is not mounted has lost nothing
+            known = self.lookout.pipeline.journal.executions(prefix=str(prefix))
+            found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
+        for rid in found:
+            if not self.lookout.frames.is_still((prefix, rid), watch.full_rescan_s):
+                self.look((prefix, rid))
+
+    def _lost(self, prefix: str | None, why: str) -> None:
+        """Events were lost: what is concerned is due."""
+        self.lookout.pipeline.emit(WatchLost(prefix=prefix, why=why))
+        for root in [Path(prefix)] if prefix else list(self._due_s):
+            self._due_s.pop(root, None)
+
+
+def _folders(prefix: Path) -> tuple[Folder, ...]:
+    """Return what is watched of a prefix; tables are few, and rows are added to them any time."""
+    executions = Folder(prefix / ROOT / "execution")
+    return executions, Folder(prefix / TABLES, TABLES, deep=True)
