@@ -16,6 +16,9 @@ ROWS_NAME: Final = "deriva-watch-rows.jsonl"
 OWN_PREFIX: Final = ".deriva-watch-"
 """How our own temporary files in an execution directory begin; never entries."""
 
+ASIDE_NAME: Final = ".deriva-watch-aside"
+"""Directory beside uploaded files where one lies while it is verified, before it is removed."""
+
 DirectoryStamp = tuple[int, int, int]
 """Change time (ns), device and inode of a directory: the time moves with every name in it."""
 

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, NamedTuple, Self
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.local import passing
 from deriva_watch.core.observation import (
+    ASIDE_NAME,
     OWN_PREFIX,
     RECEIPT_NAME,
     ROWS_NAME,
@@ -274,6 +275,8 @@ class _Look:
         shown = place.shown + name.name
         try:
             if name.is_dir(follow_symlinks=False):
+                if name.name == ASIDE_NAME:  # what lies there is put back or removed
+                    return
                 stack.append(_Directory(name.path, f"{shown}/", place.link_owner, ignored))
             elif ignored:
                 self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED)

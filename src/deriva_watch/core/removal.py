@@ -1,0 +1,112 @@
+"""May a file that is uploaded be removed from its folder? What must hold, and what is told if not.
+
+A file goes only if its bytes, read again at that moment, are in an object that a row stands for,
+asked for at that moment. Whatever cannot be known keeps it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from deriva_watch.core.names import CONTENT_PATH
+from deriva_watch.core.objects import ObjectVersion
+from deriva_watch.core.observation import Entry, Kind, Observation
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.states import FileState
+
+UPLOADED_FOLDER: Final = "uploaded"
+"""Where a drop folder's files are moved to; it is no unit, and never looked at."""
+
+_NAME_BYTES: Final = 255  # the longest name of a Linux file
+_HOLDING: Final = {FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """How long this host has been on, as far as a journal saw it.
+
+    Attributes:
+        boot: Which start of the host it was seen in.
+        boot_s: How long ago that start was then, asleep or awake: nobody can set this clock.
+        total_s: How long it has been on since the journal began.
+    """
+
+    boot: str
+    boot_s: float
+    total_s: float
+
+    def later(self, boot: str, boot_s: float) -> "Uptime":
+        """Return what it is now; the time that the host was off does not count."""
+        passed_s = boot_s - self.boot_s if boot == self.boot else boot_s
+        return Uptime(boot, boot_s, self.total_s + max(0.0, passed_s))
+
+
+def objection(record: FileRecord) -> str | None:
+    """Say why a file, as the journal has it, must stay where it is, or None."""
+    if record.state is not FileState.LINKED:
+        return f"it is {record.state}, not linked"
+    if record.rows is not None or not (record.url and record.rid and record.table):
+        return "no object of the server holds its bytes"
+    if not (record.md5 and record.sha256):
+        return "its digests are not known"
+    if CONTENT_PATH in (record.names or {}):
+        return "what was sent is made of it, and is another content"
+    return None
+
+
+def holding(records: Iterable[FileRecord], seen: Observation) -> str | None:
+    """Return the first file for whose sake nothing beside it may be removed, or None.
+
+    It is not in the catalog, and what lies beside it may be all that tells what it is.
+    """
+    states = {record.path: record.state for record in records}
+    left = sorted(path for path in seen.entries if states.get(path) in _HOLDING)
+    left += sorted(path for path, e in seen.entries.items() if e.kind is not Kind.CONTENT)
+    left += sorted(seen.unreadable)
+    return next(iter(left), None)
+
+
+def difference(
+    record: FileRecord, row: Mapping[str, Any] | None, there: ObjectVersion | None
+) -> str | None:
+    """Say in what the server does not hold what was uploaded, or None.
+
+    Args:
+        record: The file.
+        row: The row with its RID, as it is now.
+        there: Its object version, as it is now.
+    """
+    if row is None:
+        return f"its row {record.rid} is not in {record.table} any more"
+    said = {"URL": record.url, "MD5": record.md5, "Length": record.size_bytes}
+    for column, value in said.items():
+        if row.get(column) != value:
+            return f"row {record.rid} says {column} = {row.get(column)!r}, not {value!r}"
+    if there is None:
+        return f"its object {record.url} is gone"
+    if there.md5 is None:
+        return f"its object {record.url} does not say what it holds (no MD5)"
+    if (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
+        return f"its object {record.url} is another content"
+    return None
+
+
+def without(seen: Observation, paths: Iterable[str]) -> Observation:
+    """Return a look as it is once *paths* are removed: to remove them is no change of the unit."""
+    left = seen.entries.keys() - set(paths)
+    return replace(seen, entries={path: seen.entries[path] for path in left})
+
+
+def with_removed(seen: Observation, records: Iterable[FileRecord]) -> Observation:
+    """Return a look as it was before the files of *records* were removed."""
+    were = {record.path: Entry(record.path, *record.stamp) for record in records}
+    return replace(seen, entries={**seen.entries, **were})
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a name for one more file of a name that is taken: "scan (2).dcm"."""
+    path = PurePosixPath(name)
+    ending = f" ({number}){path.suffix}".encode(errors="surrogateescape")
+    stem = path.stem.encode(errors="surrogateescape")[: _NAME_BYTES - len(ending)]
+    return (stem + ending).decode(errors="surrogateescape")
