@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
-from deriva_watch.core.events import RootMissing, RootWatched, WatchLost
+from deriva_watch.core.events import BacklogFound, RootMissing, RootWatched, WatchLost
 from deriva_watch.core.layout import ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges import scanner
@@ -40,6 +40,7 @@ class Roots:
     _watcher: Watcher = field(init=False)
     _roots: dict[Path, Watch] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns
+    _told: set[Path] = field(default_factory=set)  # that were scanned
 
     def __post_init__(self) -> None:
         self._watcher = Watcher(lambda prefix, rid: self.hint((prefix, rid)), self._lost)
@@ -128,10 +129,19 @@ class Roots:
         self.hinder(about, None)
         if prefix.is_dir():  # a root that is not mounted has lost nothing
             known = self.lookout.pipeline.journal.executions(prefix=str(prefix))
+            self._tell_backlog(prefix, 0 if known else len(found))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
         for rid in found:
             if not self.lookout.frames.is_still((prefix, rid), watch.full_rescan_s):
                 self.look((prefix, rid))
+
+    def _tell_backlog(self, prefix: Path, directories: int) -> None:
+        """Say at the first scan what will be taken that no journal knows."""
+        if directories and prefix not in self._told:
+            then = "They are uploaded too; [[watch]] newer_than leaves older ones alone."
+            event = BacklogFound(prefix=str(prefix), directories=directories, next=then)
+            self.lookout.pipeline.emit(event)
+        self._told.add(prefix)
 
     def _lost(self, prefix: str | None, why: str) -> None:
         """Events were lost: what is concerned is due."""

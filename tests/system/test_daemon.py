@@ -132,12 +132,15 @@ def test_what_was_dropped_while_the_daemon_was_down_is_found_at_its_start(tmp_pa
     with daemon(config) as running:
         running.wait_for_state(first, "uploaded")
         running.stop()
+        (backlog,) = [event for event in running.events() if event["event"] == "root.backlog"]
+        assert backlog["directories"] == 1
     write_files(directory(tmp_path, first), {"assets/Execution_Asset/late.txt": "late"})
     write_files(directory(tmp_path, second), FILES)
 
     with daemon(config) as running:
         running.wait_for_state(first, "uploaded")
         running.wait_for_state(second, "uploaded")
+        assert "root.backlog" not in [event["event"] for event in running.events()]
 
     states = {file["path"]: file["state"] for file in shown(config, first)["files"]}
     assert states == dict.fromkeys([*FILES, "assets/Execution_Asset/late.txt"], "linked")

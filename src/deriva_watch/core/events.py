@@ -153,6 +153,17 @@ class RootMissing(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogFound(Event):
+    """A root holds directories that were there before the daemon: they are taken too."""
+
+    NAME: ClassVar[str] = "root.backlog"
+
+    prefix: str
+    directories: int
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchLost(Event):
     """File system events were lost or the watcher died; a scan makes up for it."""
 
@@ -312,6 +323,7 @@ ALL_EVENTS: Final = (
     DaemonStopped,
     RootWatched,
     RootMissing,
+    BacklogFound,
     WatchLost,
     ClockSet,
     ServerAway,
