@@ -7,17 +7,27 @@ from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
-from deriva_watch.core.events import BacklogFound, RootMissing, RootWatched, WatchLost
+from deriva_watch.core.events import (
+    BacklogFound,
+    RootMissing,
+    RootWatched,
+    WatchLost,
+    WatchScarce,
+)
 from deriva_watch.core.layout import ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.edges import scanner
+from deriva_watch.edges import inotify_limits, scanner
 from deriva_watch.edges.hindrances import Hindrances
-from deriva_watch.edges.watcher import Folder, Mode, Watched, Watcher
+from deriva_watch.edges.observing import Mode, Watched
+from deriva_watch.edges.watcher import Folder, Watcher
 from deriva_watch.intake import execution_names, execution_root
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.settings import Watch
 
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
+_LIMITS: Final = Path("limits")
+_LIMITS_S: Final = 60.0  # how often the limits are looked at
+_SCARCE: Final = 0.8  # of the watches that may be had
 
 
 @dataclass(slots=True)
@@ -39,8 +49,9 @@ class Roots:
     hinder: Callable[[str, TroubleError | None], None]
     _watcher: Watcher = field(init=False)
     _roots: dict[Path, Watch] = field(default_factory=dict)
-    _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns
+    _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
     _told: set[Path] = field(default_factory=set)  # that were scanned
+    _is_scarce: bool = False
 
     def __post_init__(self) -> None:
         self._watcher = Watcher(lambda prefix, rid: self.hint((prefix, rid)), self._lost)
@@ -54,6 +65,19 @@ class Roots:
         for prefix, watch in self._roots.items():
             if self._is_due(prefix, watch.rescan_s):
                 self._scan(prefix, watch)
+        self._mind_limits()
+
+    def _mind_limits(self) -> None:
+        """Say once that watches are nearly used up, while that can still be mended."""
+        if not self._is_due(_LIMITS, _LIMITS_S):
+            return
+        found = inotify_limits.watches()
+        scarce = found.used >= _SCARCE * found.limit
+        if scarce and not self._is_scarce:
+            then = f"Before there are none left: {inotify_limits.remedy('watches')}"
+            event = WatchScarce(used=found.used, limit=found.limit, next=then)
+            self.lookout.pipeline.emit(event)
+        self._is_scarce = scarce
 
     def scan_all(self) -> None:
         """Let everything be due."""

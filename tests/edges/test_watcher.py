@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.edges.mounts import file_system
-from deriva_watch.edges.watcher import Folder, Mode, Watcher
+from deriva_watch.edges.observing import Mode
+from deriva_watch.edges.watcher import Folder, Watcher
 
 DEADLINE_S = 10
 
@@ -47,7 +48,7 @@ def ears():
 
 @pytest.fixture
 def watcher(ears):
-    watcher = Watcher(ears.hint, ears.trouble, clock=lambda: ears.now)
+    watcher = Watcher(ears.hint, ears.trouble, lambda: ears.now)
     yield watcher
     watcher.stop()
 
@@ -322,7 +323,7 @@ def test_a_root_alone_costs_one_watch_however_much_lies_in_it(watcher, execution
 def test_what_is_let_go_keeps_its_watches_while_they_are_few(
     watcher, ears, executions, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("deriva_watch.edges.watcher._SPARE_WATCHES", 4)
+    monkeypatch.setattr("deriva_watch.edges.following.SPARE_WATCHES", 4)
     watch(watcher, tmp_path)
     for rid in ("1-A", "1-B", "1-C"):
         follow(watcher, executions / rid / "deep")
@@ -398,7 +399,7 @@ def test_a_storm_of_overflows_leaves_its_root_to_scans_for_a_while(watcher, ears
         (tmp_path / name / "deriva-ml/execution").mkdir(parents=True)
         watch(watcher, tmp_path / name)
 
-    for ears.now in (10.0, 20.0, 30.0):
+    for ears.now in (10.0, 20.0, 40.0):
         watcher._inotify.heard[tmp_path / "loud"] += 1000
         watcher._inotify.heard[tmp_path / "quiet"] += 1
         watcher._inotify.overflowed = True
@@ -409,7 +410,7 @@ def test_a_storm_of_overflows_leaves_its_root_to_scans_for_a_while(watcher, ears
     assert found[tmp_path / "loud"].why.startswith("the file system changed faster")
     (tmp_path / "quiet/deriva-ml/execution/1-Q").mkdir()
     assert eventually(lambda: ears.rids() == {"1-Q"})
-    ears.now = 331.0
+    ears.now = 341.0
     assert modes(watcher) == {tmp_path / "loud": Mode.NATIVE}
     (tmp_path / "loud/deriva-ml/execution/1-L").mkdir()
     assert eventually(lambda: "1-L" in ears.rids())

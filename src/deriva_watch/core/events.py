@@ -164,6 +164,18 @@ class BacklogFound(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchScarce(Event):
+    """This user has nearly all the inotify watches that it may have."""
+
+    NAME: ClassVar[str] = "watch.scarce"
+    LEVEL: ClassVar[str] = "warning"
+
+    used: int
+    limit: int
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchLost(Event):
     """File system events were lost or the watcher died; a scan makes up for it."""
 

@@ -55,6 +55,7 @@ class Tree:
         deep: With everything below.
         loose: Files in the folder itself are hints for `LOOSE`.
         watches: Its descriptors.
+        whole: There were enough watches for all of it.
     """
 
     prefix: Path
@@ -63,6 +64,7 @@ class Tree:
     deep: bool = False
     loose: bool = False
     watches: set[WatchDescriptor] = field(default_factory=set)
+    whole: bool = True
 
 
 class Inotify(InotifyFD):
@@ -92,13 +94,15 @@ class Inotify(InotifyFD):
         """Return how many folders are watched."""
         return len(self._places)
 
-    def add(self, tree: Tree) -> bool:
-        """Watch *tree*; tell whether all of it is.
+    def add(self, tree: Tree) -> None:
+        """Watch *tree*; what came before is not told.
 
-        What came before is not told. Raises OSError where its folder itself cannot be watched.
+        Raises OSError where its folder itself cannot be watched.
         """
+        tree.whole = True
         self._watch(tree, tree.folder)
-        return self._add_below(tree, tree.folder) if tree.deep else True
+        if tree.deep:
+            self._add_below(tree, tree.folder)
 
     def remove(self, tree: Tree) -> None:
         """Watch it no longer; folders that another tree shares stay watched."""
@@ -133,26 +137,24 @@ class Inotify(InotifyFD):
 
     def _follow(self, tree: Tree, folder: bytes) -> None:
         """Watch a folder that came, before its hint: what is in it already, the look finds."""
+        if self._watch_if_possible(tree, folder):
+            self._add_below(tree, folder)
+
+    def _add_below(self, tree: Tree, top: bytes) -> None:
+        """Watch all folders below *top*, as far as there are watches."""
+        pending = _folders(top)
+        while pending and tree.whole:
+            folder = pending.pop()
+            if self._watch_if_possible(tree, folder):
+                pending += _folders(folder)
+
+    def _watch_if_possible(self, tree: Tree, folder: bytes) -> bool:
         try:
             self._watch(tree, folder)
         except OSError as error:
-            self.lacked |= error.errno == errno.ENOSPC
-        else:
-            self._add_below(tree, folder)
-
-    def _add_below(self, tree: Tree, top: bytes) -> bool:
-        """Watch all folders below *top*; False: there were not enough watches."""
-        pending = _folders(top)
-        while pending:
-            folder = pending.pop()
-            try:
-                self._watch(tree, folder)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    self.lacked = True
-                    return False
-                continue  # gone again, or not for us: the look says so
-            pending += _folders(folder)
+            if error.errno == errno.ENOSPC:
+                self.lacked, tree.whole = True, False
+            return False  # anything else: gone again, or not for us; the look says so
         return True
 
     def _watch(self, tree: Tree, folder: bytes) -> None:
@@ -169,6 +171,20 @@ class Inotify(InotifyFD):
         with self._mine:
             for tree in self._places.pop(watch, {}):
                 tree.watches.discard(watch)
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another one in its place, or None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def real(folder: Path) -> bytes:
+    """Return the path of a folder without links."""
+    return os.fsencode(os.path.realpath(folder))
 
 
 def _folders(top: bytes) -> list[bytes]:

@@ -4,49 +4,35 @@ Hints are lost when the kernel's queue overflows, so nothing may depend on one: 
 trouble scans. `check` mends what can break without a word: a root that was removed, replaced or
 unmounted, a thread that died, an overflow.
 
-Watches are few: the roots, each alone, and what somebody follows, with everything below. What is
-followed no longer keeps its watches while there are few of that kind, so that late files are seen
-at once; where it has none, the next scan finds them.
+Watches are few: the roots, each alone, and what somebody follows, with everything below.
 """
 
 import errno
-import os
+import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from deriva_watch.edges.inotify import Hint, Inotify, Tree
-from deriva_watch.edges.mounts import file_system, is_remote
+from deriva_watch.edges import inotify_limits
+from deriva_watch.edges.following import Following
+from deriva_watch.edges.inotify import Hint, Inotify, Tree, identity, real
+from deriva_watch.edges.observing import Mode, Probe, Wanted, Watched, choose
+from deriva_watch.edges.probe import probe
 
-_REBUILD_PAUSE_S: Final = 10.0
+_REBUILD_PAUSE_S: Final = 10.0  # doubled each time
+_REBUILD_PAUSE_MAX_S: Final = 300.0
+_SAY_AGAIN_S: Final = 3600.0
+_MISSING: Final = Watched(Mode.MISSING)
 _RETRY_S: Final = 60.0
 _STORM_OVERFLOWS: Final = 3  # so many overflows
 _STORM_WITHIN_S: Final = 60.0  # in so long a time are a storm
 _STORM_PAUSE_S: Final = 300.0  # and so long its root is only scanned
-_SPARE_WATCHES: Final = 4096  # for what is followed no longer
 _OVERFLOW: Final = "the file system changed faster than its events could be read"
-_LIMITS: Final = {
-    errno.ENOSPC: "there are no inotify watches left: raise fs.inotify.max_user_watches"
-    " (sysctl -w fs.inotify.max_user_watches=1048576)",
-    errno.EMFILE: "there are no inotify instances left: raise fs.inotify.max_user_instances"
-    " (sysctl -w fs.inotify.max_user_instances=1024)",
-}
-
-Wanted = Literal["auto", "native", "polling"]
 Trouble = Callable[[str | None, str], None]
-Identity = tuple[int, int]
-
-
-class Mode(StrEnum):
-    """How a root is watched."""
-
-    NATIVE = "native"  # by events
-    POLLING = "polling"  # by the periodic scan alone
-    MISSING = "missing"  # it is not there; `check` sees it come
+_Identity = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +52,18 @@ class Folder:
     loose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """How a root is watched, and why so."""
-
-    mode: Mode
-    why: str = ""
-    file_system: str = ""
-
-
 @dataclass(slots=True)
 class _Root:
     prefix: Path
     folders: tuple[Folder, ...]
     wanted: Wanted
-    now: Watched = Watched(Mode.MISSING)
-    found: list[Identity | None] = field(default_factory=list)  # what is watched of the folders
+    now: Watched = _MISSING
+    found: list[_Identity] = field(default_factory=list)  # what is watched of the folders
     trees: list[Tree] = field(default_factory=list)
     retry_at: float | None = None  # where watching failed
 
-    def look(self) -> list[Identity | None]:
-        return [_identity(each.path) for each in self.folders]
-
-
-@dataclass(slots=True)
-class _Followed:
-    identity: Identity
-    tree: Tree
+    def look(self) -> list[_Identity]:
+        return [identity(each.path) for each in self.folders]
 
 
 class Watcher:
@@ -103,21 +74,27 @@ class Watcher:
         on_trouble: Called with a prefix, or None for all, and the reason why hints are missing;
             in the thread that calls `watch`, `follow` or `check`.
         clock: Seconds that never go back.
+        probe: Tries what a folder can be trusted with.
     """
 
     def __init__(
-        self, on_hint: Hint, on_trouble: Trouble, clock: Callable[[], float] = time.monotonic
+        self,
+        on_hint: Hint,
+        on_trouble: Trouble,
+        clock: Callable[[], float] = time.monotonic,
+        probe: Probe = probe,
     ) -> None:
         self._on_hint = on_hint
         self._on_trouble = on_trouble
         self._clock = clock
+        self._probe = probe
         self._roots: dict[Path, _Root] = {}
-        self._followed: dict[tuple[Path, str], _Followed] = {}
-        self._spare: dict[tuple[Path, str], None] = {}  # followed no longer, the oldest first
+        self._following = Following(lambda: self._inotify)
         self._inotify: Inotify | None = None
-        self._rebuild_at = -_REBUILD_PAUSE_S
+        self._rebuild_at = -math.inf
         self._overflows: deque[float] = deque(maxlen=_STORM_OVERFLOWS)
-        self._told_of_limit = False
+        self._pause_s = _REBUILD_PAUSE_S
+        self._told_of_limit_at = -_SAY_AGAIN_S
 
     def watch(self, prefix: Path, folders: tuple[Folder, ...], wanted: Wanted = "auto") -> Watched:
         """Begin to watch; scan afterwards, or what came before is missed.
@@ -152,78 +129,50 @@ class Watcher:
 
         It may be called for every look: what is followed already costs a stat.
         """
-        key = (prefix, rid)
-        root, identity = self._roots.get(prefix), _identity(folder)
-        if root is None or identity is None or self._inotify is None:
+        root = self._roots.get(prefix)
+        if root is None or root.now.mode is not Mode.NATIVE:
             return
-        if root.now.mode is not Mode.NATIVE or any(_covers(each, folder) for each in root.folders):
-            return
-        self._spare.pop(key, None)
-        followed = self._followed.get(key)
-        if followed and followed.identity == identity and followed.tree.watches:
-            return
-        self._drop(key)
-        tree = Tree(prefix, _real(folder), rid, deep=True)
-        self._followed[key] = _Followed(identity, tree)
-        self._add(self._inotify, tree)
+        if not any(each.deep and folder.is_relative_to(each.path) for each in root.folders):
+            self._following.follow((prefix, rid), folder)
 
     def unfollow(self, prefix: Path, rid: str) -> None:
         """Let go of a directory; it keeps its watches for as long as there are enough."""
-        key = (prefix, rid)
-        if key in self._followed:
-            self._spare[key] = None
-            self._shed(_SPARE_WATCHES)
+        self._following.unfollow((prefix, rid))
 
     def stop(self) -> None:
         """Stop watching; twice is fine."""
         inotify, self._inotify = self._inotify, None
-        self._followed.clear()
-        self._spare.clear()
+        self._following.clear()
         for root in self._roots.values():
             root.trees.clear()
         if inotify:
             inotify.stop()
             inotify.join()
 
-    # ------------------------------------------------------------------ what is followed
-
-    def _add(self, inotify: Inotify, tree: Tree) -> None:
-        """Watch *tree* as far as there are watches, at the cost of what may do without."""
-        try:
-            if not inotify.add(tree) and self._spare:
-                self._shed(0)
-                inotify.add(tree)
-        except OSError as error:
-            inotify.lacked |= error.errno == errno.ENOSPC
-            # Anything else: it is gone again, or not for us; the look says so.
-
-    def _shed(self, most: int) -> None:
-        """Take watches from what is followed no longer until there are *most* in all."""
-        while self._spare and self._inotify and len(self._inotify) > most:
-            self._drop(next(iter(self._spare)))
-
-    def _drop(self, key: tuple[Path, str]) -> None:
-        self._spare.pop(key, None)
-        followed = self._followed.pop(key, None)
-        if followed and self._inotify:
-            self._inotify.remove(followed.tree)
-
     # ------------------------------------------------------------------ what breaks
 
     def _mend(self, inotify: Inotify) -> None:
-        if inotify.lacked and not self._told_of_limit:
-            self._told_of_limit = True
-            self._on_trouble(None, _LIMITS[errno.ENOSPC])
+        now = self._clock()
+        if inotify.lacked and now >= self._told_of_limit_at + _SAY_AGAIN_S:
+            self._told_of_limit_at, inotify.lacked = now, False
+            self._on_trouble(None, _lack(errno.ENOSPC))
         why = _problem(inotify)
-        if why and self._clock() >= self._rebuild_at:
-            self._rebuild_at = self._clock() + _REBUILD_PAUSE_S
+        if why and now >= self._rebuild_at:
+            soon = now < self._rebuild_at + _REBUILD_PAUSE_MAX_S
+            self._pause_s = (
+                min(2 * self._pause_s, _REBUILD_PAUSE_MAX_S) if soon else _REBUILD_PAUSE_S
+            )
+            self._rebuild_at = now + self._pause_s
             if why is _OVERFLOW:
                 self._count_overflow(inotify)
-            self.stop()
-            for root in self._roots.values():
-                if root.retry_at is None:
-                    self._arm(root)
+            self._rebuild()
             self._on_trouble(None, why)
+
+    def _rebuild(self) -> None:
+        self.stop()
+        for root in self._roots.values():
+            if root.now.mode is Mode.NATIVE:
+                root.now = self._start(root, root.now)
 
     def _count_overflow(self, inotify: Inotify) -> None:
         """Let the root that most events came from be scanned for a while, if there is no end."""
@@ -234,39 +183,34 @@ class Watcher:
         self._overflows.clear()
         for prefix, _ in inotify.heard.most_common(1):
             root = self._roots[prefix]
-            root.now = Watched(Mode.POLLING, f"{_OVERFLOW}, again and again", root.now.file_system)
+            root.now = replace(root.now, mode=Mode.POLLING, why=f"{_OVERFLOW}, again and again")
             root.retry_at = now + _STORM_PAUSE_S
 
     def _arm(self, root: _Root) -> None:
-        for key in [key for key in self._followed if key[0] == root.prefix]:
-            self._drop(key)
+        self._following.drop_all(root.prefix)
         self._uproot(root)
         root.retry_at = None
         root.found = root.look()
         root.now = self._start(root)
 
-    def _start(self, root: _Root) -> Watched:
+    def _start(self, root: _Root, chosen: Watched | None = None) -> Watched:
+        """Watch a root as it was *chosen*; None: choose now."""
         if root.found[0] is None:
-            return Watched(Mode.MISSING)
+            return _MISSING
         folder = root.folders[0].path
-        kind = ""
         try:
-            kind = file_system(folder)
-            if root.wanted == "polling":
-                return Watched(Mode.POLLING, "by the settings", kind)
-            if root.wanted == "auto" and is_remote(kind):
-                why = f"others can change {kind} without an event here"
-                return Watched(Mode.POLLING, why, kind)
-            self._inotify = self._inotify or Inotify(self._on_hint)
-            self._plant(root, self._inotify)
+            chosen = chosen or choose(folder, root.wanted, self._probe)
+            if chosen.mode is Mode.NATIVE:
+                self._inotify = self._inotify or Inotify(self._on_hint)
+                self._plant(root, self._inotify)
         except OSError as error:
             self._uproot(root)
             root.retry_at = self._clock() + _RETRY_S
-            self._told_of_limit |= error.errno == errno.ENOSPC
-            why = _LIMITS.get(error.errno or 0) or f"{folder}: {error.strerror}"
-            self._on_trouble(str(root.prefix), f"{why}; until then it is only scanned")
-            return Watched(Mode.POLLING, why, kind)
-        return Watched(Mode.NATIVE, "", kind)
+            why = _lack(error.errno) or f"{folder}: {error.strerror}"
+            if why != root.now.why:
+                self._on_trouble(str(root.prefix), f"{why}; until then it is only scanned")
+            return replace(chosen or root.now, mode=Mode.POLLING, why=why)
+        return chosen
 
     def _uproot(self, root: _Root) -> None:
         for tree in root.trees:
@@ -277,7 +221,7 @@ class Watcher:
     def _plant(self, root: _Root, inotify: Inotify) -> None:
         for each, found in zip(root.folders, root.found, strict=True):
             if found is not None:
-                folder = _real(each.path)
+                folder = real(each.path)
                 tree = Tree(root.prefix, folder, each.name, deep=each.deep, loose=each.loose)
                 root.trees.append(tree)
                 inotify.add(tree)
@@ -292,17 +236,9 @@ def _problem(inotify: Inotify) -> str | None:
     return f"a hint could not be taken: {inotify.failure}" if inotify.failure else None
 
 
-def _covers(each: Folder, folder: Path) -> bool:
-    return each.deep and folder.is_relative_to(each.path)
-
-
-def _identity(folder: Path) -> Identity | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _real(folder: Path) -> bytes:
-    return os.fsencode(os.path.realpath(folder))
+def _lack(number: int | None) -> str:
+    """Say which limit of the kernel is in the way, and how to raise it; "" where none is."""
+    what = {errno.ENOSPC: "watches", errno.EMFILE: "instances"}.get(number or 0)
+    if what is None:
+        return ""
+    return f"there are no inotify {what} left: raise the limit ({inotify_limits.remedy(what)})"
