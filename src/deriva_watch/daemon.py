@@ -10,6 +10,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import Final
 
+from deriva_watch.ahead import Ahead
 from deriva_watch.assembly import assemble, connect
 from deriva_watch.core.events import Crashed, DaemonStarted, DaemonStopped
 from deriva_watch.core.evidence import CompletionPolicy
@@ -55,7 +56,8 @@ def serve(settings: Settings) -> int:
         )
         if missing:
             gate.close(missing)
-        lookout = Lookout(pipeline, _policy(settings), gate.check)
+        ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
+        lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
         hindrances = Hindrances(settings.state_directory)
         Service(pipeline, lookout, gate, login, Orders.of(settings), ending.stop, hindrances).run()
     ending.tell(emit)

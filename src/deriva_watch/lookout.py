@@ -9,13 +9,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from deriva_watch.ahead import Ahead
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
-from deriva_watch.core.evidence import CompletionPolicy, Evidence, Since, partial_digest, still
+from deriva_watch.core.evidence import (
+    CompletionPolicy,
+    Evidence,
+    Since,
+    partial_digest,
+    partial_paths,
+    still,
+)
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
+from deriva_watch.core.records import (
+    DropDigests,
+    ExecutionFacts,
+    ExecutionRecord,
+    MoveExecution,
+    NoteExecution,
+)
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.holders import holders
 from deriva_watch.frames import Frames
@@ -50,6 +64,7 @@ class Lookout:
     Attributes:
         pipeline: What reads directories and knows the catalog.
         policy: When a directory counts as complete.
+        ahead: Hashes what it can before a directory is complete; None: nothing.
         check: Raises while the server cannot be asked, so that not every look tries it.
         frames: Which finished directories a rescan need not look into.
         newer_than: By prefix: what changed before then for the last time is passed over.
@@ -58,6 +73,7 @@ class Lookout:
     pipeline: Pipeline
     policy: CompletionPolicy
     check: Callable[[], None]
+    ahead: Ahead | None = None
     frames: Frames[Key] = field(default_factory=Frames)
     newer_than: dict[Path, datetime] = field(default_factory=dict)
     _passed: set[Key] = field(default_factory=set)
@@ -90,9 +106,23 @@ class Lookout:
         else:
             self.frames.forget(key)
         if record.state is not ExecutionState.FILLING:
-            self._memories.pop(key, None)
+            self._settled(key, record)
             return None
-        return self._judge(key, record, seen)
+        hash_at = self._hash_ahead(key, record, seen)  # also while the server is away
+        judge_at = self._judge(key, record, seen)
+        return min(filter(None, (judge_at, hash_at))) if judge_at else None
+
+    def _hash_ahead(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
+        if self.ahead is None:
+            return None
+        disk, leave = self.pipeline.intake.directory(*key), partial_paths(seen, self.policy.partial)
+        return self.ahead.consider(record, disk, seen, set(leave))
+
+    def _settled(self, key: Key, record: ExecutionRecord) -> None:
+        """Forget what only a directory that is filling needs."""
+        self._memories.pop(key, None)
+        if self.ahead:
+            self.ahead.forget(record.id)
 
     def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
         """Move an execution whose directory is there again, or is not what it was."""
@@ -120,13 +150,17 @@ class Lookout:
         """Begin anew with every directory: since when it is quiet is not known any more."""
         self._memories.clear()
         self.frames = Frames()
+        if self.ahead:
+            self.ahead.forget_all()
 
     def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
-        self._memories.pop(key, None)
         self.frames.forget(key)
+        if record:
+            self._settled(key, record)
         # A worker that holds the directory finds out by itself.
         if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
-            self._move(record, ExecutionTrigger.REMOVED)
+            moved = MoveExecution(record.id, ExecutionTrigger.REMOVED)
+            self.pipeline.journal.commit([moved, DropDigests(record.id)])
 
     def _judge(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
         now = datetime.now(UTC)
@@ -147,7 +181,7 @@ class Lookout:
             self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
         else:
             self._move(record, ExecutionTrigger.SETTLED, facts)
-        self._memories.pop(key, None)
+        self._settled(key, record)
         return None
 
     def _refusal(

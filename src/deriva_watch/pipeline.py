@@ -33,7 +33,13 @@ from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import ROWS_NAME, Kind, Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord, MoveExecution
+from deriva_watch.core.records import (
+    DropDigests,
+    ExecutionFacts,
+    ExecutionRecord,
+    FileRecord,
+    MoveExecution,
+)
 from deriva_watch.core.retry import Reach, RetryPolicy, came_further, reach, wait_after_s
 from deriva_watch.core.states import ExecutionTrigger, FileState
 from deriva_watch.edges.journal import Journal
@@ -138,6 +144,8 @@ class Pipeline:
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
         upload = self._begin(record, plan, model)
         self.uploader.run(upload)
+        if upload.ahead:  # used: what is tried again after a refusal is read again
+            self.journal.commit([DropDigests(record.id)])
         refusal = _refusal(upload, plan, seen)
         whole = not (refusal or upload.changed or upload.transient)
         digest = self.finisher.leave(upload, seen, plan, whole=whole)
@@ -155,6 +163,7 @@ class Pipeline:
             known = self._records(record)
         upload = self._upload(record, model, known)
         upload.assets |= {asset.path: asset for asset in plan.assets}
+        upload.ahead = {known.stamp: known for known in self.journal.digests(record.id)}
         upload.rows |= {each.path: each for each in plan.rows}
         for about, why in plan.notices.items():
             upload.notice(about, why)

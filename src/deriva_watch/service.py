@@ -45,6 +45,7 @@ TICK_S: Final = 0.5  # how often what has no event of its own is looked after
 HINT_S: Final = 0.2  # a hint waits so long for more hints of the same directory
 LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
+STOP_AHEAD_S: Final = 1.0  # for what is written into the journal
 REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
 
@@ -93,6 +94,8 @@ class Service:
         try:
             self._run_once(self._roots.tend)
             workers.start()
+            if self.lookout.ahead:
+                self.lookout.ahead.start(self._run_once)
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self._run_once(lambda: self._tick(workers))
@@ -100,6 +103,8 @@ class Service:
             systemd.notify("STOPPING=1")
             self.stop.set()
             self._roots.stop()
+            if self.lookout.ahead:
+                self.lookout.ahead.end(STOP_AHEAD_S)
             workers.end(STOP_S)
             self.hindrances.clear()
 

@@ -166,6 +166,30 @@ class BatchRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentDigest:
+    """The digests of a content that was read before its directory was complete.
+
+    Attributes:
+        execution_id: The number of its execution.
+        size_bytes, mtime_ns, device, inode: The stamp of the content, as `Entry.stamp`.
+        md5, sha256: Hexadecimal.
+    """
+
+    execution_id: int
+    size_bytes: int
+    mtime_ns: int
+    device: int
+    inode: int
+    md5: str
+    sha256: str
+
+    @property
+    def stamp(self) -> tuple[int, int, int, int]:
+        """As `Entry.stamp`."""
+        return self.size_bytes, self.mtime_ns, self.device, self.inode
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryRecord:
     """A line of history: how an execution or one of its files came to a state.
 
@@ -279,4 +303,27 @@ class KeepBatch:
     batch: BatchRecord
 
 
-Change = MoveExecution | NoteExecution | AddFile | MoveFile | NoteFile | KeepBatch
+@dataclass(frozen=True, slots=True)
+class KeepDigest:
+    """Write down the digests of a content, in place of what was known of that file; no event."""
+
+    digest: ContentDigest
+
+
+@dataclass(frozen=True, slots=True)
+class DropDigests:
+    """Forget all digests that were kept for an execution; no event."""
+
+    execution_id: int
+
+
+Change = (
+    MoveExecution
+    | NoteExecution
+    | AddFile
+    | MoveFile
+    | NoteFile
+    | KeepBatch
+    | KeepDigest
+    | DropDigests
+)

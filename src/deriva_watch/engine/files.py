@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from deriva_watch.core.errors import (
     FileChangedError,
@@ -15,9 +15,10 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.local import passing
 from deriva_watch.core.names import CONTENT_PATH
+from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.engine.content import Progress, digests
+from deriva_watch.engine.content import Digests, Progress, digests
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.store import Depositor, RecordedMeanwhileError, Source
@@ -116,8 +117,7 @@ class Files:
         asset, start_s = upload.assets[path], time.monotonic()
         entry = asset.entry
         known = self.naming.begin(upload, asset)
-        with self.naming.content(upload, asset, known) as body:
-            found = digests(body, self._moved(path, "hash"), self.naming.more_digests(asset))
+        found = self._digests(upload, asset, known)
         self.naming.verify(upload, asset)
         if found.size_bytes != entry.size_bytes and CONTENT_PATH not in known:
             raise FileChangedError(path)
@@ -133,6 +133,14 @@ class Files:
             "names": self.naming.complete(asset, known, found),
         }
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
+
+    def _digests(self, upload: Upload, asset: AssetPlan, known: Mapping[str, Any]) -> Digests:
+        """Read what is sent for a file, unless that was done while its directory was filling."""
+        more, made = self.naming.more_digests(asset), CONTENT_PATH in known
+        if not (more or made) and (ahead := upload.known_digests(asset.entry)):
+            return ahead
+        with self.naming.content(upload, asset, known) as body:
+            return digests(body, self._moved(asset.path, "hash"), more)
 
     def _store(self, upload: Upload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]

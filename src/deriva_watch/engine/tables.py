@@ -49,8 +49,10 @@ class Tables:
             "inode": entry.inode,
         }
         if plan.is_file:
-            with upload.disk.open(entry) as body:
-                found = digests(body, lambda count: self._moved(path, "hash", count))
+            found = upload.known_digests(entry)
+            if found is None:
+                with upload.disk.open(entry) as body:
+                    found = digests(body, lambda count: self._moved(path, "hash", count))
             upload.disk.verify(entry)
             if found.size_bytes != entry.size_bytes:
                 raise FileChangedError(path)

@@ -1,7 +1,7 @@
 """One execution's upload while it runs: what the plan wants and where each file stands."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -12,9 +12,17 @@ from deriva_watch.core.ledger import Batch
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan
-from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.records import (
+    BatchRecord,
+    ContentDigest,
+    ExecutionRecord,
+    FileFacts,
+    FileRecord,
+    MoveFile,
+)
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
+from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk, Emit, Journal, Row
 
 _SHOWN: Final = 5
@@ -22,6 +30,7 @@ _ONE_TOO_MANY: Final = (
     "Where they are one asset, keep the oldest, and delete the others with their links."
 )
 
+Stamp = tuple[int, int, int, int]
 _READ_AHEAD: Final = 8  # batches
 
 
@@ -48,6 +57,7 @@ class Upload:
         rows: The files of rows that the plan wants, by path.
         vouched: Tells of a file whether its rows cannot have been loaded already.
         hinted: Tells of a file of rows what an earlier journal had of it, as receipts say.
+        ahead: Digests of contents that were read while the directory was filling, by stamp.
         changed: Paths that moved under us: the execution must be looked at again.
         again: Paths that another uploader has recorded since we looked for their rows.
         transient: The last error that may pass, if any.
@@ -64,6 +74,7 @@ class Upload:
     rows: dict[str, RowsPlan] = field(default_factory=dict)
     vouched: Callable[[Entry], bool] = lambda _entry: True
     hinted: Callable[[str], Iterable[Batch]] = lambda _path: ()
+    ahead: Mapping[Stamp, ContentDigest] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     transient: TransientError | None = None
@@ -123,6 +134,11 @@ class Upload:
         for name in (record.rid, record.url):
             if name:
                 self._holders.setdefault(name, record.path)
+
+    def known_digests(self, entry: Entry) -> Digests | None:
+        """Return the digests of a file that was read already and is what it was then."""
+        known = self.ahead.get(entry.stamp)
+        return Digests(known.md5, known.sha256, known.size_bytes) if known else None
 
     def batches(self, path: str) -> Iterator[BatchRecord]:
         """Yield what the journal has of a file of rows, in order."""

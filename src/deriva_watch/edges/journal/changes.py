@@ -11,11 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from deriva_watch.core.events import Event
 from deriva_watch.core.records import (
     AddFile,
-    BatchRecord,
     Change,
+    DropDigests,
     ExecutionRecord,
     FileRecord,
     KeepBatch,
+    KeepDigest,
     MoveExecution,
     MoveFile,
     NoteExecution,
@@ -31,7 +32,7 @@ from deriva_watch.core.states import (
 )
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
-from deriva_watch.edges.journal.schema import batch, execution, file, history
+from deriva_watch.edges.journal.schema import batch, digest, execution, file, history
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _UNSAID: Final = {"what": None, "why": None, "next": None}
@@ -124,16 +125,28 @@ class Changes:
                 return self._move_execution(change)
             case NoteFile():
                 return self._files.change(change.file_id, change.facts).id
-            case KeepBatch(kept):
-                return self._keep(kept)
+            case KeepBatch() | KeepDigest() | DropDigests():
+                return self._keep(change)
             case NoteExecution():
                 return self._executions.change(change.execution_id, change.facts).id
 
-    def _keep(self, kept: BatchRecord) -> int:
-        place = (batch.c.file_id == kept.file_id) & (batch.c.first == kept.first)
-        self._connection.execute(delete(batch).where(place))
-        self._connection.execute(insert(batch), asdict(kept))
-        return kept.file_id
+    def _keep(self, change: KeepBatch | KeepDigest | DropDigests) -> int:
+        """Write a row that has no state, in place of the one that is there."""
+        match change:
+            case KeepBatch(kept):
+                place = (batch.c.file_id == kept.file_id) & (batch.c.first == kept.first)
+                self._connection.execute(delete(batch).where(place))
+                self._connection.execute(insert(batch), asdict(kept))
+                return kept.file_id
+            case KeepDigest(known):
+                place = (digest.c.device == known.device) & (digest.c.inode == known.inode)
+                place &= digest.c.execution_id == known.execution_id
+                self._connection.execute(delete(digest).where(place))
+                self._connection.execute(insert(digest), asdict(known))
+                return known.execution_id
+            case DropDigests(number):
+                self._connection.execute(delete(digest).where(digest.c.execution_id == number))
+                return number
 
     def _move_file(self, change: MoveFile) -> int:
         before = self._files[change.file_id].state

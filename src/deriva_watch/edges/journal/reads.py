@@ -10,6 +10,7 @@ from sqlalchemy import Engine, Select, func, or_, select, true
 
 from deriva_watch.core.records import (
     BatchRecord,
+    ContentDigest,
     ExecutionRecord,
     FileRecord,
     HistoryRecord,
@@ -18,12 +19,13 @@ from deriva_watch.core.records import (
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
-from deriva_watch.edges.journal.schema import batch, execution, file, history, set_aside
+from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, set_aside
 from deriva_watch.edges.journal.trouble import explained
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
 _BATCH: Final = select_records(batch, BatchRecord)
+_DIGEST: Final = select_records(digest, ContentDigest)
 _HISTORY: Final = select_records(history, HistoryRecord)
 _SET_ASIDE: Final = select_records(set_aside, SetAside)
 
@@ -141,6 +143,11 @@ class Reads:
         query = _BATCH.where(batch.c.file_id == file_id, batch.c.first >= first)
         rows = self._rows(query.order_by(batch.c.first).limit(limit))
         return [BatchRecord(*row) for row in rows]
+
+    def digests(self, execution_id: int) -> list[ContentDigest]:
+        """Return the digests that are kept for an execution."""
+        query = _DIGEST.where(digest.c.execution_id == execution_id)
+        return [ContentDigest(*row) for row in self._rows(query)]
 
     def history(self, execution_id: int) -> list[HistoryRecord]:
         """Return what happened to an execution and its files, in order."""

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -170,6 +170,21 @@ batch = Table(
     Column("rids", JSON(none_as_null=True)),
     Column("recorded", Boolean, nullable=False),
     UniqueConstraint("file_id", "first", name="batch_is_one"),
+)
+
+# Digests of contents whose directories are not complete yet, by the file that has the content.
+digest = Table(
+    "digest",
+    metadata,
+    _id(),
+    _execution_id(),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("device", Unsigned64, nullable=False),
+    Column("inode", Unsigned64, nullable=False),
+    Column("md5", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    UniqueConstraint("execution_id", "device", "inode", name="digest_is_one"),
 )
 
 history = Table(
