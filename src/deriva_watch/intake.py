@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Final
 
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError
 from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, called, is_execution, place
 from deriva_watch.core.local import passing
@@ -113,6 +114,10 @@ class Intake:
                 settings.transfer.chunk_bytes,
             ),
         )
+
+    def drop(self, prefix: Path) -> Drop | None:
+        """Return the drop folder that *prefix* is, or None."""
+        return self.settings.drops.get(prefix)
 
     def directory(self, prefix: Path, rid: str) -> Directory:
         """Return an execution directory."""

@@ -12,15 +12,14 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -34,9 +33,23 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.evidence import PARTIAL
+from deriva_watch.settings_drop import DropFolder, overlap
 from deriva_watch.settings_sources import LATER, PREFIX, Origins, find_config, no_config
+from deriva_watch.settings_types import (
+    AbsolutePath,
+    Count,
+    Observer,
+    Seconds,
+    Section,
+    SomeSeconds,
+    home,
+    matching,
+    not_below,
+    number,
+)
 
 _IGNORED: Final = (
     *(".deriva-upload-state-*", ".DS_Store", "._*", "@eaDir", "Thumbs.db", "desktop.ini"),
@@ -46,54 +59,15 @@ _IGNORED: Final = (
 _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")  # noqa: TRY004 (pydantic's way)
-    return value
-
-
-def _home(value: Any) -> Any:
-    # os.path leaves "~" alone where there is no home; Path.expanduser() would raise.
-    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path, or begin with ~/")
-    return path
-
-
 def _file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("names no file; correct the path, or take it out for the system's bundle")
     return path
 
 
-def _matching(pattern: str, must: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(must)
-        return text
-
-    return AfterValidator(check)
-
-
-def _not_below(other: str) -> AfterValidator:
-    def check(value: float, info: ValidationInfo) -> float:
-        if value < info.data.get(other, 0):
-            raise ValueError(f"must not be below {other}; raise it, or lower {other}")
-        return value
-
-    return AfterValidator(check)
-
-
-Seconds = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-SomeSeconds = Annotated[Seconds, Field(gt=0)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-AbsolutePath = Annotated[Path, BeforeValidator(_home), AfterValidator(_absolute)]
 Host = Annotated[
     str,
-    _matching(
+    matching(
         r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?",
         "must be a bare name such as data.example.org or localhost:8080",
     ),
@@ -101,25 +75,18 @@ Host = Annotated[
 CatalogId = Annotated[
     str,
     Field(coerce_numbers_to_str=True),
-    _matching(r"[\w.~-]+", 'must be the id or alias of a catalog, such as "1"'),
+    matching(r"[\w.~-]+", 'must be the id or alias of a catalog, such as "1"'),
 ]
 JournalUrl = Annotated[
     str,
-    _matching(
+    matching(
         r"sqlite:////[^?#]+",
         "must be sqlite:/// and an absolute path: sqlite:////var/lib/deriva-watch/journal.db",
     ),
 ]
 
 
-class _Section(BaseModel):
-    # Values stay out of error texts: one of them may be a secret in the wrong place.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
-
-
-class Server(_Section):
+class Server(Section):
     """The Deriva server. Without `credential_file` systemd's or deriva's own is taken."""
 
     host: Host
@@ -144,21 +111,21 @@ def _is_loopback(host: str) -> bool:
         return name.lower() == "localhost"
 
 
-class Watch(_Section):
+class Watch(Section):
     """One folder that holds `deriva-ml/`."""
 
     prefix: AbsolutePath
-    observer: Literal["auto", "native", "polling"] = "auto"
+    observer: Observer = "auto"
     rescan_s: SomeSeconds = 60
     full_rescan_s: Seconds = 3600
     newer_than: Annotated[datetime, AfterValidator(datetime.astimezone)] | None = None
 
 
-class Completion(_Section):
+class Completion(Section):
     """When an execution directory counts as complete."""
 
     quiet_s: Seconds = 30
-    quiet_max_s: Annotated[Seconds, _not_below("quiet_s")] = 600
+    quiet_max_s: Annotated[Seconds, not_below("quiet_s")] = 600
     quiet_after_signal_s: Seconds = 5
     markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
     partial: tuple[str, ...] = PARTIAL
@@ -168,7 +135,7 @@ class Completion(_Section):
     foreign_upload_cap_s: Seconds = 3600
 
 
-class Spec(_Section):
+class Spec(Section):
     """Where the bulk specification comes from, and which code it may name."""
 
     source: Literal["model", "catalog", "file"] = "model"
@@ -188,7 +155,7 @@ class Spec(_Section):
         return file
 
 
-class Files(_Section):
+class Files(Section):
     """Which files are uploaded, and how their paths are read."""
 
     ignore: tuple[str, ...] = _IGNORED
@@ -196,17 +163,17 @@ class Files(_Section):
     metadata_order: Literal["infer", "sorted"] = "infer"
 
 
-class DerivaMl(_Section):
+class DerivaMl(Section):
     """What may be written into deriva-ml's own workspace database."""
 
     write_back: bool = False
 
 
-class Transfer(_Section):
+class Transfer(Section):
     """How bytes are sent."""
 
     connections: Annotated[Count, Field(le=64)] = 4
-    chunk_bytes: Annotated[ByteSize, BeforeValidator(_number)] = ByteSize(25 * 1024**2)
+    chunk_bytes: Annotated[ByteSize, BeforeValidator(number)] = ByteSize(25 * 1024**2)
     timeout_s: SomeSeconds = 600
     hash_ahead: bool = True
     bandwidth_bytes_per_s: Annotated[int, Field(ge=0, le=0), LATER] = 0
@@ -219,11 +186,11 @@ class Transfer(_Section):
         return chunk_bytes
 
 
-class Retry(_Section):
+class Retry(Section):
     """How long to wait after a failure that may pass."""
 
     initial_s: SomeSeconds = 5
-    max_s: Annotated[SomeSeconds, _not_below("initial_s")] = 900
+    max_s: Annotated[SomeSeconds, not_below("initial_s")] = 900
     max_attempts: Count = 10
 
 
@@ -237,22 +204,22 @@ def _journal_url() -> str:
 def user_state() -> Path:
     """Return our folder in the user's own state: `$XDG_STATE_HOME`, else `~/.local/state`."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    return Path(state if state.startswith("/") else _home("~/.local/state")) / "deriva-watch"
+    return Path(state if state.startswith("/") else home("~/.local/state")) / "deriva-watch"
 
 
-class Journal(_Section):
+class Journal(Section):
     """Where the memory of the daemon lies."""
 
     url: JournalUrl = Field(default_factory=_journal_url)
 
 
-class Status(_Section):
+class Status(Section):
     """Where the status page listens."""
 
     listen: Annotated[Literal["127.0.0.1:9464"], LATER] = "127.0.0.1:9464"
 
 
-class Log(_Section):
+class Log(Section):
     """What is reported on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -274,7 +241,7 @@ class Settings(BaseSettings):
 
     server: Server
     watch: tuple[Watch, ...] = ()
-    drop: Annotated[tuple[()], LATER] = ()
+    drop: tuple[DropFolder, ...] = ()
     completion: Completion = Completion()
     spec: Spec = Spec()
     files: Files = Files()
@@ -307,6 +274,19 @@ class Settings(BaseSettings):
         if len({one.prefix for one in watch}) < len(watch):
             raise ValueError("names a prefix twice; take one out")
         return watch
+
+    @field_validator("drop")
+    @classmethod
+    def _apart(cls, drop: tuple[DropFolder, ...], info: ValidationInfo) -> tuple[DropFolder, ...]:
+        if why := overlap(drop, [one.prefix for one in info.data.get("watch", ())]):
+            raise ValueError(why)
+        return drop
+
+    @cached_property
+    def drops(self) -> dict[Path, Drop]:
+        """The drop folders by path, each with all that it takes over from `[completion]`."""
+        completion = self.completion
+        return {each.path: each.drop(completion.markers, completion.quiet_s) for each in self.drop}
 
     @property
     def state_directory(self) -> Path:

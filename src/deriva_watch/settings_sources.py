@@ -229,9 +229,12 @@ def _meant(name: str, owner: type[BaseModel], root: type[BaseModel]) -> str:
     known = [key for key, field in owner.model_fields.items() if LATER not in field.metadata]
     if near := difflib.get_close_matches(name, known, n=1):
         return f"did you mean '{near[0]}'?"
-    for section, field in root.model_fields.items():
-        if name in getattr(_inner(field), "model_fields", {}):
-            return f"it belongs below [{section}]"
+    if found := [
+        f"[{section}]"
+        for section, field in root.model_fields.items()
+        if name in getattr(_inner(field), "model_fields", {})
+    ]:
+        return f"it belongs below {' or '.join(found)}"
     return f"known are {', '.join(known)}" if known else "take it out"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.settings import Settings, Watch, load
+from deriva_watch.settings_drop import DropFolder
 from deriva_watch.settings_sources import LATER
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -17,8 +18,9 @@ def working(model):
     return [key for key, field in model.model_fields.items() if LATER not in field.metadata]
 
 
+LISTS = {"watch": Watch, "drop": DropFolder}
 SECTIONS = {
-    section: Watch if section == "watch" else Settings.model_fields[section].annotation
+    section: LISTS[section] if section in LISTS else Settings.model_fields[section].annotation
     for section in working(Settings)
     if section != "status"  # no key of it works yet
 }
@@ -28,8 +30,9 @@ SECTIONS = {
 def shown(monkeypatch):
     """The sections of the example with every default switched on."""
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/deriva-watch")
-    tables = tomllib.loads(re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE))
-    return tables | {"watch": tables["watch"][0]}
+    lines = r"^#(?=\w+ = |\[\[drop)"
+    tables = tomllib.loads(re.sub(lines, "", EXAMPLE.read_text(), flags=re.MULTILINE))
+    return tables | {section: tables[section][0] for section in LISTS}
 
 
 def test_the_example_loads_as_it_stands():

@@ -138,7 +138,7 @@ def test_a_file_from_a_windows_editor_is_read(write):
     ("text", "line", "sentence"),
     [
         ("hots = 1", 3, "unknown key 'server.hots', nothing reads it; did you mean 'host'?"),
-        ("[retry]\nquiet_s = 1", 4, "nothing reads it; it belongs below [completion]"),
+        ("[retry]\nquiet_s = 1", 4, "nothing reads it; it belongs below [drop] or [completion]"),
         ("[journal]\nzzz = 1", 4, "nothing reads it; known are url"),
         ("[sever]\n", 3, "unknown key 'sever', nothing reads it; did you mean 'server'?"),
         ('[completion]\nquiet_s = "soon"', 4, "must be a number; for example quiet_s = 30"),
@@ -326,7 +326,6 @@ def test_the_default_of_a_key_that_does_nothing_yet_is_accepted(write):
     [
         "[transfer]\nbandwidth_bytes_per_s = 1",
         '[status]\nlisten = "0.0.0.0:9464"',
-        '[[drop]]\nfolder = "/x"',
     ],
 )
 def test_a_key_that_does_nothing_yet_may_have_no_other_value(write, text):

@@ -1,0 +1,72 @@
+"""The kinds of values that sections of the settings are made of."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+)
+
+
+def number(value: Any) -> Any:
+    """Refuse a truth value, which Python takes for a number."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+def home(value: Any) -> Any:
+    """Return a text with the home directory in place of "~"."""
+    # os.path leaves "~" alone where there is no home; Path.expanduser() would raise.
+    return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path, or begin with ~/")
+    return path
+
+
+def matching(pattern: str, must: str) -> AfterValidator:
+    """Return what refuses a text that is not of *pattern*, with the sentence *must*."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(must)
+        return text
+
+    return AfterValidator(check)
+
+
+def not_below(other: str) -> AfterValidator:
+    """Return what refuses a number that is less than the one at *other*."""
+
+    def check(value: float, info: ValidationInfo) -> float:
+        if value < info.data.get(other, 0):
+            raise ValueError(f"must not be below {other}; raise it, or lower {other}")
+        return value
+
+    return AfterValidator(check)
+
+
+Seconds = Annotated[float, BeforeValidator(number), Field(ge=0, allow_inf_nan=False)]
+SomeSeconds = Annotated[Seconds, Field(gt=0)]
+Count = Annotated[int, BeforeValidator(number), Field(ge=1)]
+AbsolutePath = Annotated[Path, BeforeValidator(home), AfterValidator(_absolute)]
+Observer = Literal["auto", "native", "polling"]
+
+
+class Section(BaseModel):
+    """One table of the settings."""
+
+    # Values stay out of error texts: one of them may be a secret in the wrong place.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
