@@ -26,7 +26,6 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Crashed
-from deriva_watch.core.layout import called
 from deriva_watch.core.local import passing
 from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
@@ -226,13 +225,13 @@ class Pipeline:
         return self._counted(record, error)
 
     def _unforeseen(self, record: ExecutionRecord, error: Exception) -> "_Step":
-        what = f"cannot upload {called(record.rid)} now"
+        what = f"cannot upload {record.called} now"
         trouble = passing(what, error)
         return self._deferred(record, trouble) if trouble else self._crashed(record, error)
 
     def _crashed(self, record: ExecutionRecord, error: Exception) -> "_Step":
         text = traceback.format_exc()
-        where = f"upload of {called(record.rid)}"
+        where = f"upload of {record.called}"
         self.emit(Crashed(where=where, why=repr(error), traceback=text))
         why = f"a bug of deriva-watch: {error!r}"
         return self._counted(record, TransientError(f"the {where} failed", why))
@@ -287,16 +286,17 @@ def _waiting(rid: str, error: TroubleError, wait_s: float) -> ExecutionFacts:
 def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | None:
     """Return why a person must look at the execution, or None."""
     rid, files = upload.execution.rid, upload.records.values()
+    called = upload.execution.called
     refused = [record for record in files if record.state is FileState.REFUSED]
     unmatched = [record for record in files if record.state is FileState.UNMATCHED]
     if refused:
         first = min(refused, key=lambda record: record.path)
         return RefusedError(
-            what=f"{len(refused)} of {len(files)} files of {called(rid)} are refused",
+            what=f"{len(refused)} of {len(files)} files of {called} are refused",
             why=f"{first.path}: {first.why}",
             next=f"{first.next} `deriva-watch show {rid}` lists them all.",
         )
-    what = f"nothing of {called(rid)} is uploaded"
+    what = f"nothing of {called} is uploaded"
     if unmatched and not plan.work:
         return RefusedError(
             what=what,

@@ -14,7 +14,7 @@ from deriva_watch.core.errors import IllegalTransitionError, TransientError
 from deriva_watch.core.events import FileChanged
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.journal import Journal
+from deriva_watch.edges.journal import Batch, Journal
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -306,6 +306,34 @@ def test_executions_are_chosen_by_state_prefix_and_name(journal, execution):
     assert [e.id for e in journal.executions(rid="4-AB2C")] == [execution.id, other.id]
     assert len(journal.executions()) == 3
     assert journal.executions(set()) == []
+
+
+def test_a_batch_is_there_with_all_its_files_and_ready_or_not_at_all(journal, events):
+    batch = Batch("example.org/1", "/drop", "batch-1", "batch")
+    stamp = {"size_bytes": 1, "mtime_ns": 2, "device": 3, "inode": 4}
+
+    made = journal.open_batch(batch, {"a": stamp, "b": stamp}, {"digest": "d"})
+
+    assert (made.state, made.unit, made.digest) == (ExecutionState.READY, "batch", "d")
+    assert journal.members("example.org/1", "/drop") == {
+        "batch-1": {"a": (1, 2, 3, 4), "b": (1, 2, 3, 4)}
+    }
+    with pytest.raises(ValueError, match="there is a batch-1 already"):
+        journal.open_batch(batch, {"c": stamp}, {})
+    assert [file.path for file in journal.files(made.id)] == ["a", "b"]
+    names = ["execution.filling", "file.found", "file.found", "execution.ready"]
+    assert [event.name for event in events] == names
+
+
+def test_a_unit_is_found_by_its_name_and_by_the_rid_of_its_execution(journal):
+    unit = journal.open_execution("example.org/1", "/drop", "run 1", "directory")
+    assert unit.links_to is None
+
+    journal.commit([NoteExecution(unit.id, {"execution_rid": "4-AB2C"})])
+
+    [by_name], [by_rid] = journal.executions(rid="run 1"), journal.executions(rid="4-AB2C")
+    assert by_name == by_rid
+    assert (by_rid.rid, by_rid.unit, by_rid.links_to) == ("run 1", "directory", "4-AB2C")
 
 
 def test_times_keep_their_microseconds_and_their_instant(journal, execution):

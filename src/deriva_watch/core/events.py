@@ -56,6 +56,8 @@ class ExecutionChanged(Event):
     seconds: float | None = None
     notices: dict[str, str] | None = None  # what stopped nothing, by what it is about
     verdict: dict[str, Any] | None = None  # why the directory counts as complete
+    unit: str | None = None  # of a drop folder: directory | batch | none
+    execution_rid: str | None = None  # of the Execution that was made for the unit
 
     @property
     def name(self) -> str:
@@ -295,6 +297,18 @@ class Noticed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionMade(Event):
+    """The Execution of a unit of a drop folder is in the catalog."""
+
+    NAME: ClassVar[str] = "execution.made"
+
+    execution: str  # name of the unit
+    prefix: str  # the drop folder
+    execution_rid: str
+    workflow: str | None  # RID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusMoved(Event):
     """The Status of the Execution row in the catalog was moved by us."""
 
@@ -346,6 +360,7 @@ ALL_EVENTS: Final = (
     JournalSetAside,
     CallRetried,
     Noticed,
+    ExecutionMade,
     StatusMoved,
     ReceiptWritten,
     Crashed,

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
 
+from deriva_watch.core.layout import called, is_execution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """An execution directory as the journal knows it.
+    """An execution directory, or a unit of a drop folder, as the journal knows it.
 
     Attributes:
         id: Number in this journal.
-        prefix: The folder that holds `deriva-ml/`.
-        rid: Name of the directory, the RID of its Execution.
+        prefix: The folder that holds `deriva-ml/`, or the drop folder.
+        rid: Name of the directory, the RID of its Execution; or name of the unit.
         server: "host/catalog" that it goes to.
         state: Where it stands.
         changed_at: When it came there, UTC.
@@ -33,6 +34,9 @@ class ExecutionRecord:
         ours: A person said `--this-catalog`: the directory belongs here whatever the signs say.
         basis: What a refusal rests on (digest of bulk spec, model, identity); when that changes it
             is tried again.
+        unit: Of a drop folder, "directory", "batch" or "none"; None: deriva-ml's own directory.
+        execution_rid: RID of the Execution that we make for the unit: leased, and kept here, before
+            there is a row of it.
     """
 
     id: int
@@ -51,6 +55,20 @@ class ExecutionRecord:
     status_set: str | None = None
     ours: bool = False
     basis: str | None = None
+    unit: str | None = None
+    execution_rid: str | None = None
+
+    @property
+    def links_to(self) -> str | None:
+        """RID of the Execution that its files are linked to, or None."""
+        if self.unit:
+            return self.execution_rid
+        return self.rid if is_execution(self.rid) else None
+
+    @property
+    def called(self) -> str:
+        """What a sentence calls it."""
+        return f"unit {self.rid}" if self.unit else called(self.rid)
 
 
 class ExecutionFacts(TypedDict, total=False):
@@ -66,6 +84,7 @@ class ExecutionFacts(TypedDict, total=False):
     status_set: str | None
     ours: bool
     basis: str | None
+    execution_rid: str | None
 
 
 @dataclass(frozen=True, slots=True)

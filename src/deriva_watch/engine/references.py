@@ -71,9 +71,9 @@ class References:
     def _read(self, table: TableName) -> dict[str, list[str]]:
         model, found = self.upload.model, defaultdict[str, list[str]](list)
         pair = model.find_association(table, EXECUTION) if EXECUTION in model.tables else None
-        if pair is None:
+        rid = self.upload.execution.links_to
+        if pair is None or rid is None:
             return found
-        rid = self.upload.execution.rid
         links = self.patience(
             f"GET {pair.table}", lambda: self.catalog.rows_where(pair.table, {pair.other: rid})
         )

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from deriva_watch.core.adoption import edits
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import is_execution
 from deriva_watch.core.model import ML_SCHEMA, TableName
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.states import FileState, FileTrigger
@@ -228,13 +227,14 @@ class Rows:
         model, record, asset = upload.model, upload.records[path], upload.assets.get(path)
         table, rid = TableName.parse(record.table or ""), record.rid
         is_asset = table in model.tables and model.is_asset(table)
-        if not (is_execution(upload.execution.rid) and rid and is_asset):
+        execution = upload.execution.links_to
+        if not ((execution or upload.execution.unit) and rid and is_asset):
             return []
         # Of a file that vanished since its row was made the journal knows what to link.
         types = asset.types if asset else record.types or ()
         links = []
         for target, values in (
-            ("Execution", (upload.execution.rid,)),
+            ("Execution", (execution,) if execution else ()),
             ("Asset_Type", types),
         ):
             other = model.ml_table(target)

@@ -13,6 +13,7 @@ trouble    what is said of a journal that cannot be used
 aside      what becomes of one that is damaged
 """
 
+from deriva_watch.edges.journal.changes import Batch
 from deriva_watch.edges.journal.journal import Journal, Reader, open_readonly
 
-__all__ = ["Journal", "Reader", "open_readonly"]
+__all__ = ["Batch", "Journal", "Reader", "open_readonly"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +13,9 @@ from deriva_watch.core.records import (
     AddFile,
     Change,
     DropDigests,
+    ExecutionFacts,
     ExecutionRecord,
+    FileFacts,
     FileRecord,
     KeepBatch,
     KeepDigest,
@@ -36,6 +38,15 @@ from deriva_watch.edges.journal.schema import batch, digest, execution, file, hi
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _UNSAID: Final = {"what": None, "why": None, "next": None}
+
+
+class Batch(NamedTuple):
+    """What a batch of a drop folder is called."""
+
+    server: str
+    prefix: str
+    rid: str
+    unit: str
 
 
 class Changes:
@@ -63,16 +74,31 @@ class Changes:
         added = self._add([change for change in changes if isinstance(change, AddFile)])
         return [self._apply(change, added) for change in changes]
 
-    def open_execution(self, server: str, prefix: str, rid: str) -> ExecutionRecord:
+    def open_execution(
+        self, server: str, prefix: str, rid: str, unit: str | None = None
+    ) -> ExecutionRecord:
         """Return the execution of that directory; a new one enters in FILLING."""
         number = self._connection.scalar(select(execution.c.id).where(*same(server, prefix, rid)))
         if number is not None:
             self._executions.load({number})
             return self._executions[number]
         state = ExecutionState.FILLING
-        [new] = self._executions.add([ExecutionRecord(0, prefix, rid, server, state, self._now)])
+        new = ExecutionRecord(0, prefix, rid, server, state, self._now, unit=unit)
+        [new] = self._executions.add([new])
         self._tell_execution(new, None, None, {}, {})
         return new
+
+    def open_batch(
+        self, opened: Batch, members: Mapping[str, FileFacts], facts: ExecutionFacts
+    ) -> ExecutionRecord:
+        """Open a unit of a drop folder that is complete, with all its files."""
+        taken = same(opened.server, opened.prefix, opened.rid)
+        if self._connection.scalar(select(execution.c.id).where(*taken)) is not None:
+            raise ValueError(f"there is a {opened.rid} already")
+        new = self.open_execution(*opened)
+        self.apply([AddFile(new.id, path, said) for path, said in members.items()])
+        self.apply([MoveExecution(new.id, ExecutionTrigger.SETTLED, facts)])
+        return self._executions[new.id]
 
     def claim(self, server: str | None) -> ExecutionRecord | None:
         """Move the oldest ready execution, of *server* if one is given, to UPLOADING."""

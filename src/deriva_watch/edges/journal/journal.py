@@ -1,7 +1,7 @@
 """The journal that a daemon holds, and the view of it that anybody may open."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +12,15 @@ from sqlalchemy import Engine
 
 from deriva_watch.core.errors import JournalDamagedError
 from deriva_watch.core.events import Event, JournalSetAside
-from deriva_watch.core.records import Change, ExecutionRecord, SetAside
+from deriva_watch.core.records import (
+    Change,
+    ExecutionFacts,
+    ExecutionRecord,
+    FileFacts,
+    SetAside,
+)
 from deriva_watch.edges.journal import aside, lock, sqlite, trouble
-from deriva_watch.edges.journal.changes import Changes
+from deriva_watch.edges.journal.changes import Batch, Changes
 from deriva_watch.edges.journal.reads import Reads
 from deriva_watch.edges.journal.revision import migrate, require
 from deriva_watch.edges.journal.writer import Writer
@@ -105,9 +111,20 @@ class Journal(Reads):
         """
         return self._writer.ask(lambda transaction: transaction.apply(changes), changes)
 
-    def open_execution(self, server: str, prefix: str, rid: str) -> ExecutionRecord:
+    def open_execution(
+        self, server: str, prefix: str, rid: str, unit: str | None = None
+    ) -> ExecutionRecord:
         """Return the execution of that directory; a new one enters in FILLING."""
-        return self._writer.ask(lambda changes: changes.open_execution(server, prefix, rid))
+        return self._writer.ask(lambda changes: changes.open_execution(server, prefix, rid, unit))
+
+    def open_batch(
+        self, opened: Batch, members: Mapping[str, FileFacts], facts: ExecutionFacts
+    ) -> ExecutionRecord:
+        """Open a batch of a drop folder with all its *members*: it is READY, or does not exist.
+
+        Raises ValueError where there is one of that name.
+        """
+        return self._writer.ask(lambda changes: changes.open_batch(opened, members, facts))
 
     def claim(self, server: str | None = None) -> ExecutionRecord | None:
         """Take the execution that is ready for longest, or None; it is in UPLOADING now.

@@ -62,14 +62,17 @@ class Reads:
         prefix: str | None = None,
         rid: str | None = None,
     ) -> list[ExecutionRecord]:
-        """Return the executions in one of *states*, below *prefix*, named *rid*; by number."""
+        """Return the executions in one of *states*, below *prefix*, named *rid*; by number.
+
+        A unit of a drop folder is also known by the RID of its Execution.
+        """
         query = _EXECUTION.order_by(execution.c.id)
         if states is not None:
             query = query.where(execution.c.state.in_(states))
         if prefix is not None:
             query = query.where(execution.c.prefix == prefix)
         if rid is not None:
-            query = query.where(execution.c.rid == rid)
+            query = query.where(or_(execution.c.rid == rid, execution.c.execution_rid == rid))
         return [ExecutionRecord(*row) for row in self._rows(query)]
 
     def due(self, now: datetime, latest: datetime | None = None) -> list[ExecutionRecord]:
@@ -92,6 +95,24 @@ class Reads:
         """Return the files of an execution by path."""
         query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
         return [FileRecord(*row) for row in self._rows(query)]
+
+    def members(self, server: str, prefix: str) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Return the files of the units of a drop folder: by unit their stamps by path.
+
+        Those that vanished before anything became of them are no members any more.
+        """
+        columns = file.c
+        stamp = (columns.size_bytes, columns.mtime_ns, columns.device, columns.inode)
+        query = (
+            select(execution.c.rid, columns.path, *stamp)
+            .join(execution, execution.c.id == columns.execution_id)
+            .where(execution.c.server == server, execution.c.prefix == prefix)
+            .where(execution.c.unit.is_not(None), columns.state != FileState.GONE)
+        )
+        found: defaultdict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
+        for rid, path, *values in self._rows(query):
+            found[rid][path] = tuple(values)
+        return dict(found)
 
     def left_jobs(self, server: str) -> list[FileRecord]:
         """Return the files for *server* whose upload jobs nobody will go on with."""

@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -121,6 +121,8 @@ execution = Table(
     Column("status_set", Text),
     Column("ours", Boolean, nullable=False),
     Column("basis", Text),
+    Column("unit", Text),
+    Column("execution_rid", Text),
     UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
     Index("execution_by_state", "state", "changed_at"),
     Index("execution_by_next_at", "state", "next_at"),

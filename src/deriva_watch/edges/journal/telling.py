@@ -28,6 +28,8 @@ def execution_event(
         next_at=record.next_at.isoformat() if record.next_at else None,
         attempts=record.attempts,
         verdict=dict(record.verdict) if record.verdict else None,
+        unit=record.unit,
+        execution_rid=record.execution_rid,
         **report,
     )
 
