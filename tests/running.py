@@ -227,8 +227,13 @@ def command(
         return subprocess.run(
             line, capture_output=True, text=True, timeout=timeout_s, check=False, env=ENVIRONMENT
         )
+    return program(words, ENVIRONMENT, timeout_s)
+
+
+def program(words, environment, timeout_s=60) -> subprocess.CompletedProcess[str]:
+    """Run `deriva-watch` with *words* to its end."""
     with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as errors:
-        process = Program("deriva_watch", words, ENVIRONMENT, out.name, errors.name)
+        process = Program("deriva_watch", words, environment, out.name, errors.name)
         try:
             status = process.wait(timeout_s)
         finally:

@@ -13,7 +13,16 @@ import pytest
 import typer
 
 from deriva_watch.cli import app, main
-from running import Api, daemon, requests_seen, sandbox, wait_until, write_config, write_files
+from running import (
+    Api,
+    daemon,
+    program,
+    requests_seen,
+    sandbox,
+    wait_until,
+    write_config,
+    write_files,
+)
 
 COMMANDS = typer.main.get_command(app).commands
 ASSETS = "asset/deriva-ml/Execution_Asset"
@@ -22,10 +31,8 @@ PARTS = {"what", "why", "next"}
 
 def run(*arguments, **environment):
     """Run `deriva-watch` to its end, in an environment without settings of its own."""
-    line = [sys.executable, "-m", "deriva_watch", *map(str, arguments)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("DERIVA_WATCH_")}
-    env = clean | environment
-    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return program([*map(str, arguments)], clean | environment)
 
 
 @pytest.fixture
@@ -426,7 +433,7 @@ def test_no_secret_is_ever_shown_or_kept(tmp_path, server, api):
         arguments = Path(f"/proc/{running.pid}/cmdline").read_bytes()
         told += [run("status", "--json", "--config", config)]
 
-    places = {f"{each.args[3:]}": (each.stdout + each.stderr).encode() for each in told}
+    places = {f"{each.args}": (each.stdout + each.stderr).encode() for each in told}
     places["the arguments of the daemon"] = arguments
     for folder in (prefix, config.parent):
         places |= {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
