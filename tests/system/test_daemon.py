@@ -156,6 +156,7 @@ def test_a_file_that_is_still_being_written_holds_its_whole_directory(tmp_path, 
     ):
         slow.write(b"half")
         slow.flush()
+        running.wait_for_state(rid, "filling")
         wait_until(lambda: "open for writing" in why_not(config, rid))
         assert not [e for e in running.events() if e["event"] == "execution.ready"]
         slow.write(b" whole")
