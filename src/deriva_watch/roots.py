@@ -27,7 +27,6 @@ from deriva_watch.settings import Watch
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
 _LIMITS: Final = Path("limits")
 _LIMITS_S: Final = 60.0  # how often the limits are looked at
-_SCARCE: Final = 0.8  # of the watches that may be had
 
 
 @dataclass(slots=True)
@@ -72,12 +71,11 @@ class Roots:
         if not self._is_due(_LIMITS, _LIMITS_S):
             return
         found = inotify_limits.watches()
-        scarce = found.used >= _SCARCE * found.limit
-        if scarce and not self._is_scarce:
+        if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"
             event = WatchScarce(used=found.used, limit=found.limit, next=then)
             self.lookout.pipeline.emit(event)
-        self._is_scarce = scarce
+        self._is_scarce = found.is_scarce
 
     def scan_all(self) -> None:
         """Let everything be due."""

@@ -1,10 +1,23 @@
 """The command line: one file a command; the only place where errors become prose and exit codes."""
 
-from deriva_watch.cli import demo, events, plan, retry, run, sandbox, show, spec, status, upload
+from deriva_watch.cli import (
+    check,
+    demo,
+    events,
+    plan,
+    retry,
+    run,
+    sandbox,
+    show,
+    spec,
+    status,
+    upload,
+)
 from deriva_watch.cli.app import app, main
 
 __all__ = [
     "app",
+    "check",
     "demo",
     "events",
     "main",

@@ -3,12 +3,14 @@
 # Thousands of descriptors are read: a Path object for each would double the time.
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _LIMITS: Final = ("/proc/sys/fs/inotify/max_user_{}", "/proc/sys/user/max_inotify_{}")
 _PLENTY: Final = 1048576
+_SCARCE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Usage:
 
     used: int
     limit: int
+
+    @property
+    def is_scarce(self) -> bool:
+        """Tell whether there are nearly none left."""
+        return self.used >= _SCARCE * self.limit
 
 
 def watches() -> Usage:
@@ -38,6 +45,22 @@ def remedy(what: str) -> str:
     """Return the command that raises a limit far enough."""
     wanted = max(_PLENTY if what == "watches" else 1024, 2 * limit(what))
     return f"sysctl -w fs.inotify.max_user_{what}={wanted}"
+
+
+def folders(top: Path, within_s: float) -> tuple[int, bool]:
+    """Count *top* and the folders below it, each of which a watch would be for.
+
+    The second value tells whether these are all: the count ends after *within_s*.
+    """
+    found, pending, ends_s = 0, [os.fspath(top)], time.monotonic() + within_s
+    while pending and time.monotonic() < ends_s:
+        found += 1
+        try:
+            with os.scandir(pending.pop()) as names:
+                pending += [each.path for each in names if each.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue  # gone again, or not for us
+    return found + len(pending), not pending
 
 
 def _processes() -> list[str]:

@@ -1,0 +1,136 @@
+"""What can be known of this host before anything is watched or sent: a line for everything.
+
+No server is asked, and nothing is left behind.
+"""
+
+import getpass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.layout import ROOT
+from deriva_watch.core.observation import HolderMethod
+from deriva_watch.edges import holders, inotify_limits, scanner, workspace
+from deriva_watch.edges.observing import Mode, Watched, choose
+from deriva_watch.edges.probe import probe
+from deriva_watch.settings import Settings, Watch
+
+COUNTING_S: Final = 2.0  # folders are not counted for longer
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one check found.
+
+    Attributes:
+        about: What was looked at.
+        what: What it is like; where something is in the way: what that is.
+        why, next: Empty where nothing is in the way.
+        facts: The same for programs.
+    """
+
+    about: str
+    what: str
+    why: str = ""
+    next: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing is in the way."""
+        return not self.why
+
+
+Check = Callable[[Settings], Iterable[Line]]
+
+
+def check_all(settings: Settings) -> list[Line]:
+    """Return a line for everything that is looked at."""
+    return [line for check in CHECKS for line in check(settings)]
+
+
+def roots(settings: Settings) -> Iterator[Line]:
+    """Look at every prefix."""
+    if not settings.watch:
+        why, then = "the settings have no [[watch]]", 'Add one: [[watch]] and prefix = "/data".'
+        yield Line("roots", "there is nothing to watch", why, then)
+    for watch in settings.watch:
+        if not scanner.is_pattern(watch.prefix):
+            yield _root(settings, watch, watch.prefix)
+        elif found := scanner.matching(watch.prefix):
+            yield from (_root(settings, watch, prefix) for prefix in found)
+        else:
+            then = "It is watched as soon as one does; or correct the pattern."
+            yield Line(f"root {watch.prefix}", "cannot be watched", "no folder matches it", then)
+
+
+def _root(settings: Settings, watch: Watch, prefix: Path) -> Line:
+    about, folder = f"root {prefix}", prefix / ROOT / "execution"
+    try:
+        if not folder.is_dir():
+            why, then = f"there is no {folder}", f"mkdir -p {folder}"
+            return Line(about, "cannot be watched", why, then)
+        next(folder.iterdir(), None)
+        watched = choose(folder, watch.observer, probe)
+        folders, whole = inotify_limits.folders(folder, COUNTING_S)
+        workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
+    except OSError as error:
+        why = f"{error.filename or folder}: {error.strerror}"
+        return Line(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
+    except TroubleError as error:
+        return Line(about, error.what, error.why, error.next)
+    links = [str(prefix), *map(str, settings.files.allowed_link_roots)]
+    facts: dict[str, object] = {
+        "observer": watched.mode,
+        "observer_why": watched.why,
+        "file_system": watched.file_system,
+        "time_step_s": watched.step_s,
+        "watches_at_most": folders if watched.mode is Mode.NATIVE else 0,
+        "watches_counted": whole,
+        "workspaces": workspaces,
+        "links_into": links,
+    }
+    return Line(about, "; ".join(_told(watched, folders, workspaces, links)), facts=facts)
+
+
+def _told(watched: Watched, folders: int, workspaces: list[str], links: list[str]) -> Iterator[str]:
+    yield f"{watched.file_system or 'file system unknown'}, {watched.mode} because {watched.why}"
+    if watched.step_s is not None:
+        yield f"times to {watched.step_s:g} s"
+    if watched.mode is Mode.NATIVE:
+        yield f"1 watch, {folders:,} if all in it were filling"
+    yield f"workspaces of deriva-ml: {', '.join(workspaces) or 'none'}"
+    yield f"links are followed into {', '.join(links)}"
+
+
+def watches(_: Settings) -> Iterator[Line]:
+    """Look at the limits of inotify."""
+    about, found = "inotify", inotify_limits.watches()
+    facts = {
+        "used": found.used,
+        "limit": found.limit,
+        "instances_limit": inotify_limits.limit("instances"),
+    }
+    what = f"{found.used:,} of {found.limit:,} watches in use by {getpass.getuser()}"
+    if not found.is_scarce:
+        yield Line(about, what, facts=facts)
+    else:
+        why = "what cannot be watched is only scanned, which is slower"
+        yield Line(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+
+
+def writers(_: Settings) -> Iterator[Line]:
+    """Say by what it is seen that somebody still writes."""
+    found = holders.method()
+    said = {
+        HolderMethod.PROC: "seen in the descriptors of all processes of this host",
+        HolderMethod.LEASE: "asked of the kernel file by file, as not all processes can be read",
+        HolderMethod.UNKNOWN: "asked of the kernel file by file, which answers for files of "
+        f"{getpass.getuser()} alone; for others the quiet period decides",
+    }
+    yield Line("open writers", said[found], facts={"method": found})
+
+
+CHECKS: Final[tuple[Check, ...]] = (roots, watches, writers)
