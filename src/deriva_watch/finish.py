@@ -27,7 +27,7 @@ from deriva_watch.intake import Intake, execution_root
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
 _MOVED_FROM: Final = ("Stopped", "Pending_Upload")
-_IN: Final = {FileState.LINKED, FileState.ELSEWHERE}
+_IN: Final = {FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,12 @@ from deriva_watch.intake import Intake, is_away
 from deriva_watch.settings import Settings
 from deriva_watch.vouching import vouching
 
-_BROUGHT: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
+_BROUGHT: Final = {
+    FileState.RECORDED,
+    FileState.LINKED,
+    FileState.ELSEWHERE,
+    FileState.REMOVED,
+}
 SPEC_S: Final = 15.0  # how long until it is seen whether the bulk spec is mended
 SHORT_S: Final = 5.0  # how long an execution waits for what this machine lacks
 AWAY_S: Final = 1.0  # how long an execution waits at least; the gate holds it back for longer

@@ -85,6 +85,17 @@ def test_details_show_the_verdict_the_files_and_the_history_of_the_execution():
     assert "found" not in text
 
 
+def test_details_show_where_files_were_moved_to_and_why_others_stay():
+    details = some_details("a.tif")
+    [execution] = details["executions"]
+    execution["files"][0]["removal"] = {"to": "uploaded/run/a.tif"}
+    execution["removal"] = SENTENCE
+    text = piped(render_details(details))
+
+    assert "moved to\na.tif  uploaded/run/a.tif" in text
+    assert "kept 1-AA" in text
+
+
 def test_a_pipe_gets_no_colour_and_whole_names():
     text = piped(render_details(some_details(LONG)))
 

@@ -90,6 +90,7 @@ class FileChanged(Event):
     url: str | None = None  # the object version
     rid: str | None = None
     rows: int | None = None  # of a file of rows: how many are in the catalog
+    moved_to: str | None = None  # of one that was removed: where it is, below the drop folder
     seconds: float | None = None
     what: str | None = None
     why: str | None = None
@@ -320,6 +321,33 @@ class StatusMoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalHeld(Event):
+    """Files that are uploaded, and should be moved or deleted, stay where they are."""
+
+    NAME: ClassVar[str] = "removal.held"
+    LEVEL: ClassVar[str] = "warning"
+
+    execution: str
+    prefix: str
+    what: str
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePutBack(Event):
+    """A file that was set aside to be removed is back under another name, or could not be."""
+
+    NAME: ClassVar[str] = "file.put_back"
+    LEVEL: ClassVar[str] = "warning"
+
+    prefix: str
+    path: str  # where it was
+    now: str | None  # where it is; None: it lies aside still
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptWritten(Event):
     """The proof of what the server holds was written."""
 
@@ -362,6 +390,8 @@ ALL_EVENTS: Final = (
     Noticed,
     ExecutionMade,
     StatusMoved,
+    RemovalHeld,
+    FilePutBack,
     ReceiptWritten,
     Crashed,
 )

@@ -11,6 +11,7 @@ from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
 
 _LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
+_AWAY: Final = {FileState.GONE, FileState.REMOVED}
 _LOSABLE: Final = _LEFT | {FileState.FOUND, FileState.HASHED, FileState.STORED}
 
 
@@ -53,8 +54,8 @@ def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord) -> Iterator[
     if record.state is FileState.FOUND:
         return
     same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
-    if record.state in _LEFT or record.state is FileState.GONE or not same:
-        facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table)}
+    if record.state in _LEFT | _AWAY or not same:
+        facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table), "removal": None}
         yield MoveFile(record.id, _back(record.state), facts)
 
 

@@ -37,6 +37,9 @@ class ExecutionRecord:
         unit: Of a drop folder, "directory", "batch" or "none"; None: deriva-ml's own directory.
         execution_rid: RID of the Execution that we make for the unit: leased, and kept here, before
             there is a row of it.
+        removal: Of one whose files are removed once they are uploaded: `uploaded_at`, which state
+            it speaks of; `since_s`, the host's uptime when that was noticed; `what`, `why`, `next`
+            where something keeps files; `done`, once none is left.
     """
 
     id: int
@@ -57,6 +60,7 @@ class ExecutionRecord:
     basis: str | None = None
     unit: str | None = None
     execution_rid: str | None = None
+    removal: Mapping[str, Any] | None = None
 
     @property
     def links_to(self) -> str | None:
@@ -85,6 +89,7 @@ class ExecutionFacts(TypedDict, total=False):
     ours: bool
     basis: str | None
     execution_rid: str | None
+    removal: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,8 @@ class FileRecord:
             queries, the time), so that another attempt makes the same object and row of it.
         what, why, next: The sentence for a person, where it was refused.
         types: Its asset types, once it has a row: what is left to link if the file vanishes.
+        removal: Of one that is being removed by us, or is: `to`, where it was moved to, below the
+            folder that it was dropped in; None: it was deleted, or is being removed.
     """
 
     id: int
@@ -135,6 +142,7 @@ class FileRecord:
     why: str | None = None
     next: str | None = None
     types: Sequence[str] | None = None
+    removal: Mapping[str, Any] | None = None
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
@@ -163,6 +171,7 @@ class FileFacts(TypedDict, total=False):
     why: str | None
     next: str | None
     types: Sequence[str] | None
+    removal: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

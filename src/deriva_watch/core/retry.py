@@ -12,6 +12,7 @@ _STEPS: Final = {  # what the server has of a file; a digest is our own affair
     FileState.RECORDED: 2,
     FileState.LINKED: 3,
     FileState.ELSEWHERE: 3,
+    FileState.REMOVED: 3,
 }
 _CAP_EXPONENT = 60  # 2**60 s outlasts every cap; larger powers only cost digits
 

@@ -55,6 +55,7 @@ class FileState(StrEnum):
     REFUSED = "refused"  # a person must act; its neighbours go on
     GONE = "gone"  # vanished before it was recorded
     ELSEWHERE = "elsewhere"  # another uploader recorded it
+    REMOVED = "removed"  # uploaded, verified again, and taken out of its folder by us
 
 
 class FileTrigger(StrEnum):
@@ -73,6 +74,7 @@ class FileTrigger(StrEnum):
     VANISHED = "vanished"
     FOREIGN = "foreign"  # another uploader says it did it, and the catalog agrees
     APPEARED = "appeared"
+    REMOVED = "removed"
 
 
 _E, _ET, _F, _FT = ExecutionState, ExecutionTrigger, FileState, FileTrigger
@@ -143,12 +145,17 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.RECONSIDERED: _F.FOUND,
         _FT.REJECTED: _F.REFUSED,
     },
-    _F.LINKED: {_FT.CHANGED: _F.FOUND, _FT.RECONSIDERED: _F.FOUND},
+    _F.LINKED: {
+        _FT.CHANGED: _F.FOUND,
+        _FT.RECONSIDERED: _F.FOUND,
+        _FT.REMOVED: _F.REMOVED,
+    },
     _F.ELSEWHERE: {_FT.CHANGED: _F.FOUND, _FT.RECONSIDERED: _F.FOUND},
     _F.IGNORED: {_FT.RECONSIDERED: _F.FOUND, _FT.VANISHED: _F.GONE},
     _F.UNMATCHED: {_FT.RECONSIDERED: _F.FOUND, _FT.CHANGED: _F.FOUND, _FT.VANISHED: _F.GONE},
     _F.REFUSED: {_FT.RECONSIDERED: _F.FOUND, _FT.CHANGED: _F.FOUND, _FT.VANISHED: _F.GONE},
     _F.GONE: {_FT.APPEARED: _F.FOUND},
+    _F.REMOVED: {_FT.APPEARED: _F.FOUND},
 }
 
 

@@ -41,12 +41,14 @@ class Aside:
         path: Where it was, below *top*.
         stamp: What it was when it was uploaded.
         put_to: Where it was put back to, below *top*: another name where its own was taken.
+        is_aside: It lies aside now; once it is put back, moved or removed it does not.
     """
 
     top: Path
     path: str
     stamp: Stamp
     put_to: str | None = None
+    is_aside: bool = False
     _folder: int = -1
     _aside: int = -1
     _file: int = -1
@@ -62,7 +64,7 @@ class Aside:
             RefusedError: It must stay where it is.
             TransientError: The disk does not answer.
         """
-        with _explained(self.path), ExitStack() as opened:
+        with explained(self.path), ExitStack() as opened:
             self._open = opened
             self._folder = self._opened(folders.walk(self.top, self._way))
             self._check_name(self._folder)
@@ -87,7 +89,7 @@ class Aside:
         where: TracebackType | None,
     ) -> None:
         """Put it back unless it was removed; a process that dies leaves that to the next."""
-        with _explained(self.path), self._open:
+        with explained(self.path), self._open:
             if kind is None or issubclass(kind, Exception):
                 self.restore()
 
@@ -123,16 +125,17 @@ class Aside:
 
     def unlink(self) -> None:
         """Remove it."""
-        with _explained(self.path):
+        with explained(self.path):
             self.check()
             os.unlink(self._name, dir_fd=self._aside)
+            self.is_aside = False
 
     def move(self) -> str:
         """Move it to the same place below `UPLOADED_FOLDER`; return that path below *top*.
 
         Where the name is taken there, it gets another one.
         """
-        with _explained(self.path), ExitStack() as opened:
+        with explained(self.path), ExitStack() as opened:
             like = there = os.open(self.top, folders.FOLDER)
             opened.callback(os.close, like)
             for name in (UPLOADED_FOLDER, *self._way):
@@ -143,13 +146,16 @@ class Aside:
                 opened.callback(os.close, there)
             self.check()
             name = folders.rename_new(self._aside, self._name, there)
+            self.is_aside = False
             return "/".join((UPLOADED_FOLDER, *self._way, name))
 
     def restore(self) -> None:
         """Put it back; under another name where its own is taken by now: both are kept."""
-        with suppress(FileNotFoundError):  # it was removed
-            name = folders.rename_new(self._aside, self._name, self._folder)
-            self.put_to = "/".join((*self._way, name))
+        with suppress(FileNotFoundError):  # somebody took it from there
+            if self.is_aside:
+                name = folders.rename_new(self._aside, self._name, self._folder)
+                self.put_to = "/".join((*self._way, name))
+        self.is_aside = False
 
     @property
     def _way(self) -> tuple[str, ...]:
@@ -172,6 +178,7 @@ class Aside:
             why = f"another file of its name is left in {self.folder}"
             raise folders.kept(self.path, why, "See which of them is right, and remove the other.")
         os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
+        self.is_aside = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,30 +201,81 @@ def put_back(top: Path) -> Iterator[Back]:
     for root, names, _, folder in os.fwalk(top):
         if root == os.fspath(top) and UPLOADED_FOLDER in names:
             names.remove(UPLOADED_FOLDER)
-        if ASIDE_NAME not in names:
-            continue
-        names.remove(ASIDE_NAME)
-        shown = os.path.relpath(root, top)
+        if ASIDE_NAME in names:
+            names.remove(ASIDE_NAME)
+            yield from _put_back(folder, os.path.relpath(root, top))
+
+
+def put_back_in(top: Path, path: str) -> Iterator[Back]:
+    """Put back what was left aside in the folder of *path*, below *top*, if it is there."""
+    way = path.split("/")[:-1]
+    with suppress(OSError, RefusedError), ExitStack() as opened:
+        folder = folders.walk(top, way)
+        opened.callback(os.close, folder)
+        os.lstat(ASIDE_NAME, dir_fd=folder)
+        yield from _put_back(folder, "/".join(way))
+
+
+def whereabouts(top: Path, path: str, stamp: Stamp) -> bool | None:
+    """Tell whether a file of that name is there; None: that cannot be known now.
+
+    A folder of another file system than the file's is a mount point whose disk is not there.
+    """
+    *way, name = path.split("/")
+    try:
         with ExitStack() as opened:
-            opened.callback(folders.leave, folder)
+            folder = folders.walk(top, way)
+            opened.callback(os.close, folder)
+            if os.fstat(folder).st_dev != stamp[2] or _is_in(folder, f"{ASIDE_NAME}/{name}"):
+                return None
+            return _is_in(folder, name)
+    except (OSError, RefusedError):
+        return None
+
+
+def moved_to(top: Path, path: str, stamp: Stamp) -> str | None:
+    """Return where below *top* the file of *path* was moved to, or None."""
+    folder = "/".join((UPLOADED_FOLDER, *path.split("/")[:-1]))
+    with suppress(OSError):
+        for found in (top / folder).iterdir():
+            if _stamp(found.lstat()) == stamp:
+                return f"{folder}/{found.name}"
+    return None
+
+
+def _is_in(folder: int, path: str) -> bool:
+    try:
+        os.lstat(path, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _put_back(folder: int, shown: str) -> Iterator[Back]:
+    """Put back what lies aside in *folder*, which is called *shown*."""
+    with ExitStack() as opened:
+        opened.callback(folders.leave, folder)
+        try:
+            aside = folders.own_folder(folder)
+        except (RefusedError, OSError) as error:
+            yield Back(_joined(shown, ASIDE_NAME), None, str(error))
+            return
+        opened.callback(os.close, aside)
+        for name in sorted(os.listdir(aside)):
             try:
-                aside = folders.own_folder(folder)
-            except (RefusedError, OSError) as error:
-                yield Back(os.path.normpath(os.path.join(shown, ASIDE_NAME)), None, str(error))
-                continue
-            opened.callback(os.close, aside)
-            for name in sorted(os.listdir(aside)):
-                path = os.path.normpath(os.path.join(shown, name))
-                try:
-                    now = folders.rename_new(aside, name, folder)
-                except OSError as error:
-                    yield Back(path, None, error.strerror)
-                else:
-                    yield Back(path, os.path.normpath(os.path.join(shown, now)))
+                now = folders.rename_new(aside, name, folder)
+            except OSError as error:
+                yield Back(_joined(shown, name), None, error.strerror)
+            else:
+                yield Back(_joined(shown, name), _joined(shown, now))
+
+
+def _joined(folder: str, name: str) -> str:
+    return os.path.normpath(os.path.join(folder, name))
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
     """Turn what the system says of a file into an error of ours."""
     try:
         yield

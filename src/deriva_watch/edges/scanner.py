@@ -61,6 +61,11 @@ class ScanPolicy:
     state_directory: Path | None = None
 
 
+def ignores(policy: ScanPolicy) -> Callable[[str], object]:
+    """Return what tells whether a look passes over a name, and a person's count does not."""
+    return _matcher(policy.ignore)
+
+
 def execution_directories(prefix: Path) -> dict[str, Path]:
     """Return the execution directories below *prefix* by RID; none where there is no such folder.
 

@@ -60,6 +60,14 @@ def _execution(execution: Mapping[str, Any]) -> Iterator[RenderableType]:
         for file in execution["files"]:
             if file["what"]:
                 yield from _entry(file["state"], {**file, "rid": file["path"], "prefix": None})
+        moved = {
+            f["path"]: to for f in execution["files"] if (to := (f.get("removal") or {}).get("to"))
+        }
+        if moved:
+            yield _title("moved to")
+            yield _facts(moved)
+    if (execution.get("removal") or {}).get("what"):
+        yield from _entry("kept", {**execution, **execution["removal"]})
     if execution["notices"]:
         yield _title("notices")
         for about, why in execution["notices"].items():

@@ -24,7 +24,7 @@ _WAITING: Final = ("rid", "prefix", "next_at", "attempts", *_SENTENCE)
 _EXECUTION: Final = [field.name for field in fields(ExecutionRecord) if field.name != "id"]
 _FILE: Final = [
     *("path", "state", "changed_at", "size_bytes", "md5", "sha256"),
-    *("table", "url", "rid", "adopted", "rows", *_SENTENCE),
+    *("table", "url", "rid", "adopted", "rows", "removal", *_SENTENCE),
 ]
 _HISTORY: Final = ("at", "trigger", "before", "after", "detail")
 

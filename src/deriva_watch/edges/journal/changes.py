@@ -24,6 +24,7 @@ from deriva_watch.core.records import (
     NoteExecution,
     NoteFile,
 )
+from deriva_watch.core.removal import Uptime
 from deriva_watch.core.states import (
     ExecutionState,
     ExecutionTrigger,
@@ -34,7 +35,7 @@ from deriva_watch.core.states import (
 )
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
-from deriva_watch.edges.journal.schema import batch, digest, execution, file, history
+from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, uptime
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _UNSAID: Final = {"what": None, "why": None, "next": None}
@@ -119,6 +120,14 @@ class Changes:
         left = select(execution.c.id).where(execution.c.state == ExecutionState.UPLOADING)
         numbers = self._connection.scalars(left.order_by(execution.c.id)).all()
         return self.apply([MoveExecution(i, ExecutionTrigger.INTERRUPTED) for i in numbers])
+
+    def uptime_s(self, boot: str, boot_s: float) -> float:
+        """Return how long this host has been on since the first time that this was asked."""
+        known = self._connection.execute(select(uptime)).first()
+        new = Uptime(*known).later(boot, boot_s) if known else Uptime(boot, boot_s, 0.0)
+        self._connection.execute(delete(uptime))
+        self._connection.execute(insert(uptime), asdict(new))
+        return new.total_s
 
     def write(self) -> None:
         """Write what was changed since the last time."""

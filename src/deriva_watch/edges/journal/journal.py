@@ -133,6 +133,15 @@ class Journal(Reads):
         """
         return self._writer.ask(lambda unit: unit.claim(server))
 
+    def uptime_s(self, boot: str, boot_s: float) -> float:
+        """Return how long this host has been on since the journal was first asked, in seconds.
+
+        Args:
+            boot: Which start of the host this is.
+            boot_s: How long ago that was, by a clock that nobody sets.
+        """
+        return self._writer.ask(lambda unit: unit.uptime_s(boot, boot_s))
+
     def void_claims(self) -> list[int]:
         """Give back what a dead daemon left in UPLOADING; call it before the first claim."""
         return self._writer.ask(Changes.void_claims)

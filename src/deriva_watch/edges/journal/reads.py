@@ -33,6 +33,7 @@ _SET_ASIDE: Final = select_records(set_aside, SetAside)
 _NOT_SENT: Final = tuple(
     set(FileState) - {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
 )
+_LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
 
@@ -140,6 +141,25 @@ class Reads:
         for number, path in self._rows(query):
             found[number].append(path)
         return dict(found)
+
+    def being_removed(self, server: str) -> list[FileRecord]:
+        """Return the files for *server* of which it is not written down how their removal ended."""
+        query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
+            execution.c.server == server,
+            file.c.removal.is_not(None),
+            file.c.state != FileState.REMOVED,
+        )
+        return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
+
+    def left_out(self, server: str, prefix: str) -> list[str]:
+        """Return the paths of the files dropped below *prefix* that nothing was made of."""
+        query = (
+            select(file.c.path)
+            .join(execution, execution.c.id == file.c.execution_id)
+            .where(execution.c.server == server, execution.c.prefix == prefix)
+            .where(file.c.state.in_(_LEFT_OUT))
+        )
+        return [row[0] for row in self._rows(query)]
 
     def holders(
         self, urls: Iterable[str], *, unlike: str | None = None

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     Enum,
     ForeignKey,
     Index,
@@ -25,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -123,6 +124,7 @@ execution = Table(
     Column("basis", Text),
     Column("unit", Text),
     Column("execution_rid", Text),
+    Column("removal", JSON(none_as_null=True)),
     UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
     Index("execution_by_state", "state", "changed_at"),
     Index("execution_by_next_at", "state", "next_at"),
@@ -151,6 +153,7 @@ file = Table(
     Column("names", JSON(none_as_null=True)),
     Column("rows", BigInteger),
     Column("types", JSON(none_as_null=True)),
+    Column("removal", JSON(none_as_null=True)),
     Column("what", Prose),
     Column("why", Prose),
     Column("next", Prose),
@@ -159,6 +162,8 @@ file = Table(
     Index("file_by_state", "state"),  # counted at every scrape of the metrics
 )
 _HAS_JOB: Final = file.c.job.is_not(None)
+_HAS_REMOVAL: Final = file.c.removal.is_not(None)
+Index("file_with_removal", file.c.id, sqlite_where=_HAS_REMOVAL, postgresql_where=_HAS_REMOVAL)
 Index("file_with_job", file.c.id, sqlite_where=_HAS_JOB, postgresql_where=_HAS_JOB)
 
 # Rows of a table file, in the order in which they stand there; so many of them are one request.
@@ -201,6 +206,15 @@ history = Table(
     Column("after", Text, nullable=False),
     Column("detail", JSON, nullable=False),
     Index("history_by_execution", "execution_id", "file_id"),
+)
+
+# How long this host has been on, in one row; see `core.removal.Uptime`.
+uptime = Table(
+    "uptime",
+    metadata,
+    Column("boot", Text, nullable=False),
+    Column("boot_s", Double, nullable=False),
+    Column("total_s", Double, nullable=False),
 )
 
 # Damaged journals that this one comes after: what they knew may have been sent.

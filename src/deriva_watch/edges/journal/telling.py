@@ -55,6 +55,7 @@ def file_event(
         url=record.url,
         rid=record.rid,
         rows=record.rows,
+        moved_to=(record.removal or {}).get("to"),
         seconds=seconds,
         what=record.what,
         why=record.why,
