@@ -3,7 +3,7 @@
 An event, a rescan and the start all come here: what is on the disk decides, not what was reported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from deriva_watch.core.evidence import (
     CompletionPolicy,
     Evidence,
     Since,
+    outlived,
     partial_digest,
     partial_paths,
     still,
@@ -31,6 +32,7 @@ from deriva_watch.core.records import (
     NoteExecution,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.edges import machine, mounts
 from deriva_watch.edges.holders import holders
 from deriva_watch.frames import Frames
 from deriva_watch.intake import is_away, unusable_name
@@ -108,15 +110,18 @@ class Lookout:
         if record.state is not ExecutionState.FILLING:
             self._settled(key, record)
             return None
-        hash_at = self._hash_ahead(key, record, seen)  # also while the server is away
-        judge_at = self._judge(key, record, seen)
+        partial = partial_paths(seen, self.policy.partial)
+        hash_at = self._hash_ahead(key, record, seen, partial)  # also while the server is away
+        judge_at = self._judge(key, record, seen, partial)
         return min(filter(None, (judge_at, hash_at))) if judge_at else None
 
-    def _hash_ahead(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
+    def _hash_ahead(
+        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> datetime | None:
         if self.ahead is None:
             return None
-        disk, leave = self.pipeline.intake.directory(*key), partial_paths(seen, self.policy.partial)
-        return self.ahead.consider(record, disk, seen, set(leave))
+        disk = self.pipeline.intake.directory(*key)
+        return self.ahead.consider(record, disk, seen, set(partial))
 
     def _settled(self, key: Key, record: ExecutionRecord) -> None:
         """Forget what only a directory that is filling needs."""
@@ -162,9 +167,11 @@ class Lookout:
             moved = MoveExecution(record.id, ExecutionTrigger.REMOVED)
             self.pipeline.journal.commit([moved, DropDigests(record.id)])
 
-    def _judge(self, key: Key, record: ExecutionRecord, seen: Observation) -> datetime | None:
+    def _judge(
+        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> datetime | None:
         now = datetime.now(UTC)
-        evidence = self._evidence(key, record, seen)
+        evidence = self._evidence(key, record, seen, partial)
         answer, asked = judge(evidence, self.policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
             evidence, asked = replace(evidence, holders=holders([seen])[seen.root]), True
@@ -198,28 +205,36 @@ class Lookout:
             return error
         return None
 
-    def _evidence(self, key: Key, record: ExecutionRecord, seen: Observation) -> Evidence:
+    def _evidence(
+        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> Evidence:
         prefix, rid = key
         memory = self._memories.setdefault(key, _Memory())
         memory.content = still(memory.content, seen.digest(), seen.looked_at)
-        partial = partial_digest(seen, self.policy.partial)
-        memory.partial = still(memory.partial, partial, seen.looked_at) if partial else None
+        digest = partial_digest(seen, partial)
+        memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
         workspace = self._foreign_word(prefix, record)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
         row = self.pipeline.catalog.execution(rid) if is_execution(rid) else None
         status = row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
-        return Evidence(
+        evidence = Evidence(
             seen=seen,
             content=memory.content,
             holders=_NOBODY,
+            partial_paths=partial,
             partial=memory.partial,
             workspace=memory.workspace,
             catalog=memory.catalog,
+            row_changed=row.get("RMT") if row else None,
+            boot=machine.start(),
             ours=record.status_set,
             insisted=bool(record.verdict and record.verdict.get("insisted")),
         )
+        at = outlived(record.verdict, evidence)
+        is_ours = at and mounts.is_local(mounts.file_system(Path(seen.root)))
+        return replace(evidence, outlived=at if is_ours and not machine.is_shared() else None)
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
         if not is_execution(record.rid):

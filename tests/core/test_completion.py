@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.evidence import CompletionPolicy, Evidence, Since, partial_digest, still
+from deriva_watch.core.evidence import (
+    CompletionPolicy,
+    Evidence,
+    Since,
+    outlived,
+    partial_digest,
+    partial_paths,
+    recorded,
+    still,
+)
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Observation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,16 +95,18 @@ PARTIAL = Entry("b.bin.part", 5, 0, 1, 7, kind=Kind.IGNORED)
 
 @pytest.mark.parametrize("more", [{}, {"catalog": Since("Failed", START)}])
 def test_a_partial_file_holds_for_the_longest_quiet_period_whatever_else_is_said(more):
-    fresh = Since("partial", at(40))
+    fresh = {"partial": Since("partial", at(40)), "partial_paths": [PARTIAL.path]}
 
-    answer = judged(100, FILE, marker(), PARTIAL, partial=fresh, **more)
+    answer = judged(100, FILE, marker(), PARTIAL, **fresh, **more)
 
     assert wait_s(answer) == 640
     assert answer.why == "b.bin.part is partial by name: unchanged for 60 s of 600 s"
 
 
 def test_a_partial_file_that_somebody_left_behind_holds_nothing_and_is_told():
-    answer = judged(640, FILE, PARTIAL, partial=Since("partial", at(40)))
+    left = {"partial": Since("partial", at(40)), "partial_paths": [PARTIAL.path]}
+
+    answer = judged(640, FILE, PARTIAL, **left)
 
     assert isinstance(answer, Complete)
     assert "b.bin.part is partial by name, but unchanged for 600 s" in answer.why
@@ -111,7 +122,8 @@ def test_a_partial_file_that_somebody_left_behind_holds_nothing_and_is_told():
 )
 def test_files_are_partial_by_their_names_or_those_of_their_folders(path):
     def digest(entry):
-        return partial_digest(evidence(0, FILE, entry).seen, POLICY.partial)
+        seen = evidence(0, FILE, entry).seen
+        return partial_digest(seen, partial_paths(seen, POLICY.partial))
 
     entry = Entry(path, 5, 0, 1, 7, kind=Kind.IGNORED)
 
@@ -121,13 +133,17 @@ def test_files_are_partial_by_their_names_or_those_of_their_folders(path):
 
 @pytest.mark.parametrize("path", ["a.png", "part", "a.part.png", "tmp/a.png", ".hidden"])
 def test_other_names_are_whole(path):
-    assert partial_digest(evidence(0, Entry(path, 5, 0, 1, 7)).seen, POLICY.partial) is None
+    seen = evidence(0, Entry(path, 5, 0, 1, 7)).seen
+
+    assert partial_digest(seen, partial_paths(seen, POLICY.partial)) is None
 
 
 def test_all_that_is_missing_is_told():
     held = Holders(frozenset({"a.png"}), HolderMethod.PROC)
 
-    answer = judged(10, FILE, PARTIAL, holders=held, partial=Since("partial", START))
+    fresh = {"partial": Since("partial", START), "partial_paths": [PARTIAL.path]}
+
+    answer = judged(10, FILE, PARTIAL, holders=held, **fresh)
 
     assert answer.evidence["missing"] == [
         "a.png is open for writing",
@@ -226,6 +242,59 @@ def test_the_workspace_knows_before_the_catalog():
     answer = judged(60, catalog=Since("Running", START), workspace=Since("Stopped", START))
 
     assert isinstance(answer, Complete)
+
+
+# ---------------------------------------------------------------------- the machine was restarted
+
+
+def looked(looked_s=0.0, **more):
+    """Return a look at a run, as the journal keeps it and as the next one finds it."""
+    known = {"catalog": Since("Running", START), "row_changed": "t1", "boot": "here/1"} | more
+    return evidence(looked_s, **known)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_over"),
+    [
+        ({"boot": "here/2"}, True),
+        ({"boot": "here/1"}, False),
+        ({"boot": "there/2"}, False),
+        ({"boot": None}, False),
+        ({"boot": "here/2", "content": Since("other", START)}, False),
+        ({"boot": "here/2", "row_changed": "t2"}, False),
+        ({"boot": "here/2", "catalog": Since("Pending", START)}, False),
+        ({"boot": "here/2", "workspace": Since("Running", START)}, False),
+    ],
+)
+def test_what_nobody_touched_since_before_the_machine_started_has_no_writer(later, is_over):
+    before = recorded(looked(7))
+
+    assert outlived(before, looked(5000, **later)) == (at(7) if is_over else None)
+
+
+def test_that_the_writer_is_gone_outlives_another_start_of_the_daemon():
+    found = looked(5000, boot="here/2")
+    second = recorded(looked(5010, boot="here/2", outlived=outlived(recorded(looked(7)), found)))
+
+    assert outlived(second, looked(6000, boot="here/2")) == at(7)
+    assert outlived(second, looked(6000, boot="here/2", row_changed="resumed")) is None
+
+
+def test_a_verdict_of_an_earlier_release_proves_nothing():
+    assert outlived({"digest": "digest", "why": "it is Running"}, looked(9)) is None
+    assert outlived(None, looked(9)) is None
+
+
+def test_a_run_that_the_machine_took_along_is_not_waited_for():
+    running = {"catalog": Since("Running", START), "outlived": at(-60)}
+
+    answer = judged(30, **running)
+
+    assert isinstance(answer, Complete)
+    assert "this machine was started anew after the look of 2025-12-31T23:59:00" in answer.why
+    assert wait_s(judged(10, **running)) == 30  # quiet holds all the same
+    held = Holders(frozenset({"a.png"}), HolderMethod.PROC)
+    assert isinstance(judged(9999, holders=held, **running), Incomplete)
 
 
 def test_statuses_that_are_not_trusted_neither_shorten_nor_forbid():

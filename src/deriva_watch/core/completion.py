@@ -7,7 +7,7 @@ so there is no timer anywhere. An answer holds until then, unless the evidence c
 1. Nobody has a file below open for writing, and
 2. nothing has changed for a while (the *quiet* period): both must hold, always.
 3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
-   forbids.
+   forbids, unless the machine was started anew since.
 4. A file that is partial by its name holds until it was unchanged for the longest quiet period: a
    download that died holds nothing for ever.
 5. Another uploader, deriva-ml itself, goes first.
@@ -75,7 +75,7 @@ def judge(
 ) -> Complete | Incomplete | Refuse:
     """Say whether the directory is complete at *now*, and if not, why not."""
     facts = conclude(evidence, policy)
-    record = recorded(evidence, facts)
+    record = {**facts.recorded(), **recorded(evidence)}
     if not evidence.insisted and (who := _who_says(evidence, "Aborted")):
         rid = evidence.seen.root.rpartition("/")[2]
         return Refuse(
@@ -108,12 +108,12 @@ def _holds(
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
         needed = timedelta(seconds=policy.quiet_max_s)
         if partial_quiet < needed:
-            why = f"{_partial(facts)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
+            why = f"{_partial(evidence)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
             yield _Hold(why, evidence.partial.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
         dead_at = latest + timedelta(seconds=policy.max_running_s)
-        if now < dead_at:
+        if now < dead_at and not evidence.outlived:
             yield _Hold("its status is Running", min(dead_at, recheck_at))
     yield from _others_first(evidence, facts, policy, now)
 
@@ -144,16 +144,19 @@ def _verdict(evidence: Evidence, facts: Facts) -> str:
     ]
     if evidence.partial:
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
-        held.append(f"{_partial(facts)} by name, but unchanged for {_s(partial_quiet)}")
+        held.append(f"{_partial(evidence)} by name, but unchanged for {_s(partial_quiet)}")
     if facts.marker:
         held.append(f"{facts.marker} is there")
     if facts.status:
         held.append(f"its status is {facts.status.value} since {facts.status.since.isoformat()}")
+        if evidence.outlived and facts.status.value == "Running":
+            why = "whatever ran has ended, for this machine was started anew"
+            held.append(f"{why} after the look of {evidence.outlived.isoformat()} found the same")
     return "; ".join(held)
 
 
-def _partial(facts: Facts) -> str:
-    return f"{_some(facts.partial)} is partial"
+def _partial(evidence: Evidence) -> str:
+    return f"{_some(evidence.partial_paths)} is partial"
 
 
 def _some(paths: Collection[str]) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import translate
@@ -76,10 +76,14 @@ class Evidence:
         seen: The latest look.
         content: Its digest, and since when looks have found it; set by `looked_at` of the looks.
         holders: Who has files open for writing.
-        partial: The files that are partial by their names, as `partial_digest` has them, and since
-            when looks have found these; None where there are none.
+        partial_paths: The files that are partial by their names.
+        partial: Their digest, and since when looks have found it; None where there are none.
         workspace: Status in deriva-ml's workspace database, None where none lists the execution.
         catalog: Status of the Execution row, None where it has none.
+        row_changed: When the catalog says that the Execution row was changed.
+        boot: Names this machine and its latest start, "machine/start", where it says that.
+        outlived: When a look before that start found all this, see `outlived`; None as well where
+            other machines may write to the directory.
         ours: The status that we ourselves set last; it is nobody's word.
         insisted: A person asked for the upload with `retry`: that it was aborted does not count.
     """
@@ -87,9 +91,13 @@ class Evidence:
     seen: Observation
     content: Since
     holders: Holders
+    partial_paths: Sequence[str] = ()
     partial: Since | None = None
     workspace: Since | None = None
     catalog: Since | None = None
+    row_changed: str | None = None
+    boot: str | None = None
+    outlived: datetime | None = None
     ours: str | None = None
     insisted: bool = False
 
@@ -99,16 +107,50 @@ def partial_paths(seen: Observation, patterns: Sequence[str]) -> list[str]:
     if not patterns:
         return []
     is_partial = _matcher(tuple(patterns))
-    return sorted(path for path in seen.entries if any(map(is_partial, path.split("/"))))
+    folders: dict[str, bool] = {}  # few, beside the files
+    found = []
+    for path in seen.entries:
+        folder, _, name = path.rpartition("/")
+        if folder not in folders:
+            folders[folder] = any(map(is_partial, folder.split("/")))
+        if folders[folder] or is_partial(name):
+            found.append(path)
+    return sorted(found)
 
 
-def partial_digest(seen: Observation, patterns: Sequence[str]) -> str | None:
-    """Return what changes when one of the partial files does; None where there are none."""
-    state, paths = hashlib.sha256(), partial_paths(seen, patterns)
+def partial_digest(seen: Observation, paths: Sequence[str]) -> str | None:
+    """Return what changes when one of the partial files, *paths*, does; None without any."""
+    state = hashlib.sha256()
     for path in paths:
         line = f"{path}\0{seen.entries[path].stamp}\n"
         state.update(line.encode(errors="surrogateescape"))
     return state.hexdigest() if paths else None
+
+
+def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
+    """Return when a look found all of *evidence*, if this machine was started anew since.
+
+    Whatever wrote it on this machine has ended then.
+
+    Args:
+        before: The evidence of an earlier look, as `recorded`.
+        evidence: That of the first look that knows of no other.
+    """
+    if before is None or evidence.boot is None or _word(before) != _word(recorded(evidence)):
+        return None
+    if before.get("boot") == evidence.boot:  # the look of another process after the start
+        at = before.get("outlived")
+    else:
+        machine = evidence.boot.partition("/")[0]
+        is_this = str(before.get("boot")).partition("/")[0] == machine
+        at = before.get("looked_at") if is_this else None
+    return datetime.fromisoformat(at) if at else None
+
+
+def _word(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what is the same as long as no program has done anything."""
+    statuses = {source: status["is"] for source, status in record.get("status", {}).items()}
+    return record.get("digest"), statuses, record.get("row_changed")
 
 
 @cache
@@ -121,12 +163,21 @@ class Facts(NamedTuple):
 
     files: int
     largest_bytes: int
-    partial: list[str]
     marker: str | None
     status: Since | None  # what the writer says; deriva-ml writes its workspace before the catalog
     done: bool  # the writer says so
     quiet: timedelta
     quiet_needed: timedelta
+
+    def recorded(self) -> dict[str, Any]:
+        """Return them as JSON."""
+        return {
+            "files": self.files,
+            "largest_bytes": self.largest_bytes,
+            "quiet_s": self.quiet.total_seconds(),
+            "quiet_needed_s": self.quiet_needed.total_seconds(),
+            "marker": self.marker,
+        }
 
 
 def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
@@ -154,7 +205,6 @@ def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     return Facts(
         files=len(files),
         largest_bytes=largest_bytes,
-        partial=partial_paths(evidence.seen, policy.partial),
         marker=marker,
         status=status,
         done=done,
@@ -163,30 +213,32 @@ def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     )
 
 
-def recorded(evidence: Evidence, facts: Facts) -> dict[str, Any]:
-    """Return the evidence as JSON."""
+def recorded(evidence: Evidence) -> dict[str, Any]:
+    """Return what was found as JSON."""
     statuses = {"workspace": evidence.workspace, "catalog": evidence.catalog}
     return {
-        "files": facts.files,
-        "largest_bytes": facts.largest_bytes,
         "digest": evidence.content.value,
         "looked_at": evidence.seen.looked_at.isoformat(),
         "unchanged_since": evidence.content.since.isoformat(),
-        "quiet_s": facts.quiet.total_seconds(),
-        "quiet_needed_s": facts.quiet_needed.total_seconds(),
         "holders": str(evidence.holders.method),
         "open": [shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
-        "partial": [shown(path) for path in facts.partial[:_NAMED_PATHS]],
-        "partial_unchanged_since": evidence.partial.since.isoformat() if evidence.partial else None,
-        "marker": facts.marker,
+        "partial": [shown(path) for path in evidence.partial_paths[:_NAMED_PATHS]],
+        "partial_unchanged_since": _iso(evidence.partial.since if evidence.partial else None),
         "status": {
             source: {"is": status.value, "since": status.since.isoformat()}
             for source, status in statuses.items()
             if status
         },
+        "row_changed": evidence.row_changed,
         "status_set_by_us": evidence.ours,
         "insisted": evidence.insisted,
+        "boot": evidence.boot,
+        "outlived": _iso(evidence.outlived),
     }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 def shown(path: str) -> str:

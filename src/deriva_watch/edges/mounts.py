@@ -9,6 +9,7 @@ from typing import Final
 _REMOTE: Final = re.compile(
     "nfs4?|cifs|smb3|smbfs|lustre|9p|afs|ceph|gpfs|beegfs|glusterfs|virtiofs|fuse(blk|[.].*)?"
 )
+_LOCAL: Final = re.compile("ext[234]|xfs|btrfs|zfs|f2fs|bcachefs")
 # A directory's change time moves with every name that comes or goes.
 _DATED: Final = re.compile("ext[234]|xfs|btrfs|zfs|f2fs|bcachefs|tmpfs|overlay|nfs4?|lustre|ceph")
 
@@ -32,6 +33,11 @@ def file_system(folder: Path, mounts: str | None = None) -> str:
 def is_remote(kind: str) -> bool:
     """Tell whether a file system can change without an event on this machine."""
     return bool(_REMOTE.fullmatch(kind))
+
+
+def is_local(kind: str) -> bool:
+    """Tell whether a file system is one that a single machine has."""
+    return bool(_LOCAL.fullmatch(kind))
 
 
 def dates_directories(kind: str) -> bool:

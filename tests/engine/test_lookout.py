@@ -1,0 +1,121 @@
+"""When the daemon takes a directory for complete: by its own looks, and by what it kept of them."""
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from deriva_watch.core.evidence import CompletionPolicy
+from deriva_watch.core.records import NoteExecution
+from deriva_watch.edges import machine, mounts
+from deriva_watch.lookout import Lookout
+from running import wait_until
+
+FILE = "execution-asset/Model_File/a.bin"
+QUIET_S = 0.3
+POLICY = CompletionPolicy(quiet_s=QUIET_S, quiet_after_signal_s=0.1, grace_s=0.1)
+DAY_S = 86400
+
+
+class Watching:
+    """A lookout at one directory."""
+
+    def __init__(self, rig, policy=POLICY):
+        self.rig, self.prefix = rig, rig.settings.watch[0].prefix
+        self.lookout = Lookout(rig.pipeline, policy, lambda: None)
+
+    def look(self):
+        """Look once; return where the execution stands."""
+        self.lookout.look((self.prefix, self.rig.rid))
+        return self.record().state
+
+    def record(self):
+        """Return what the journal has of it."""
+        return self.rig.journal.find(self.rig.pipeline.server, str(self.prefix), self.rig.rid)
+
+
+def created(lab):
+    """Let nobody's word shorten the wait."""
+    lab.rid = lab.api.execution("Created")
+
+
+@pytest.mark.parametrize("skew_s", [-9000 * DAY_S, -DAY_S, DAY_S, 9000 * DAY_S])
+def test_times_of_files_neither_hold_a_directory_nor_make_it_complete(lab, skew_s):
+    """A copy keeps old times; a file server has a clock of its own."""
+    created(lab)
+    file = lab.write({FILE: "a"}) / FILE
+    os.utime(file, (time.time() + skew_s,) * 2)
+    with lab.rigged() as rig:
+        watching, start_s = Watching(rig), time.monotonic()
+
+        assert watching.look() == "filling"
+        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+        assert time.monotonic() - start_s >= QUIET_S
+
+
+def test_a_file_that_gets_another_time_was_changed(lab):
+    created(lab)
+    file = lab.write({FILE: "a"}) / FILE
+    with lab.rigged() as rig:
+        watching = Watching(rig)
+        watching.look()
+        time.sleep(QUIET_S)
+        os.utime(file, (0, 0))
+
+        assert watching.look() == "filling"
+        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+
+
+@pytest.mark.skipif(
+    not mounts.is_local(mounts.file_system(os.path.realpath("/tmp"))) or machine.is_shared(),
+    reason="others may write to the file system of the tests",
+)
+@pytest.mark.parametrize("same_machine", [True, False])
+def test_a_run_that_says_running_ended_with_its_machine(lab, same_machine):
+    lab.rid = lab.api.execution("Running")
+    lab.write({FILE: "a"})
+    with lab.rigged() as rig:
+        before = Watching(rig)
+        assert before.look() == "filling"
+        record = before.record()
+        start = f"{machine.start().partition('/')[0] if same_machine else 'another'}/earlier"
+        verdict = {**record.verdict, "boot": start}
+        rig.journal.commit([NoteExecution(record.id, {"verdict": verdict})])
+
+        after = Watching(rig)
+        after.look()
+        time.sleep(QUIET_S)
+
+        assert after.look() == ("ready" if same_machine else "filling")
+        if same_machine:
+            assert "this machine was started anew" in after.record().verdict["why"]
+
+
+def test_a_partial_file_holds_until_it_has_its_name(lab):
+    created(lab)
+    root = lab.write({FILE: "a", f"{FILE}.part": "b"})
+    with lab.rigged() as rig:
+        watching = Watching(rig, replace(POLICY, quiet_max_s=1000))
+        watching.look()
+        time.sleep(QUIET_S)
+        assert watching.look() == "filling"
+        assert watching.record().verdict["why"].startswith(f"{FILE}.part is partial by name")
+
+        (root / f"{FILE}.part").rename(root / "execution-asset/Model_File/b.bin")
+
+        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+
+
+@pytest.mark.parametrize(("quiet_max_s", "state"), [(QUIET_S, "ready"), (1000, "filling")])
+def test_a_partial_file_that_was_left_behind_holds_for_the_longest_quiet_period(
+    lab, quiet_max_s, state
+):
+    created(lab)
+    lab.write({FILE: "a", "b.crdownload": "b"})
+    with lab.rigged() as rig:
+        watching = Watching(rig, replace(POLICY, quiet_max_s=quiet_max_s))
+        watching.look()
+        time.sleep(QUIET_S)
+
+        assert watching.look() == state
