@@ -39,6 +39,7 @@ class Basis:
             json.dumps(spec, sort_keys=True),
             self.settings.spec.model_dump_json(),
             self.settings.files.model_dump_json(),
+            *(folder.model_dump_json() for folder in self.settings.drop),
         ]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()
 

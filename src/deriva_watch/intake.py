@@ -23,6 +23,7 @@ from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
 from deriva_watch.core.spec import Spec
+from deriva_watch.drop_plan import plan_drop
 from deriva_watch.edges import scanner, workspace
 from deriva_watch.edges.spec_source import SpecSource
 from deriva_watch.edges.workspace import Workspace
@@ -196,6 +197,8 @@ class Intake:
         insisted: bool = False,
     ) -> Plan:
         """Answer for every file of a directory; *insisted* as in `check_ours`."""
+        if drop := self.drop(prefix):
+            return plan_drop(drop, seen, model, catalog, self.settings.transfer.chunk_bytes)
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,

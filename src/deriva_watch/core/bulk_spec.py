@@ -4,7 +4,7 @@ Keys and templates are those of deriva-py's uploader, so that it can use ours an
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -80,33 +80,12 @@ def asset_table_upload_spec(
     schema, columns = table.schema.name, sorted(model.asset_metadata(table))
     groups = {column: _group(column, number) for number, column in enumerate(columns)}
     segments = "".join(f"(?P<{group}>[^/]+)/" for group in groups.values())
-    options: dict[str, Any] = {"versioned_urls": True}
-    if chunk_size is not None:
-        options["chunk_size"] = chunk_size
-    spec: dict[str, Any] = {
-        "column_map": {
-            "MD5": "{md5}",
-            "URL": "{URI}",
-            "Length": "{file_size}",
-            "Filename": "{file_name}",
-            "RID": "{RID}",
-        }
-        | {column: f"{{{group}}}" for column, group in groups.items()},
-        "file_pattern": (
-            f"{_EXECUTION}/asset/{re.escape(schema)}/{re.escape(table.name)}/"
-            f"{segments}(?:(?P<RID>[-A-Z0-9]+)/)?{_FILE}"
-        ),
-        "asset_type": "file",
-        "target_table": [schema, table.name],
-        "checksum_types": ["sha256", "md5"],
-        "hatrac_options": options,
-        "hatrac_templates": {
-            "hatrac_uri": f"/hatrac/{quote(table.name, safe='')}/{{md5}}.{{file_name}}",
-            "content-disposition": "filename*=UTF-8''{file_name}",
-        },
-        "record_query_template": "/entity/{target_table}/MD5={md5}&Filename={file_name}",
-        "use_pre_allocated_rid": True,
-    }
+    pattern = (
+        f"{_EXECUTION}/asset/{re.escape(schema)}/{re.escape(table.name)}/"
+        f"{segments}(?:(?P<RID>[-A-Z0-9]+)/)?{_FILE}"
+    )
+    spec = asset_mapping(table, pattern, {"RID": "RID"} | groups, chunk_size)
+    spec["use_pre_allocated_rid"] = True
     if columns:  # without metadata columns no sentinel can occur
         spec["pre_processors"] = [
             {
@@ -115,6 +94,41 @@ def asset_table_upload_spec(
             }
         ]
     return spec
+
+
+def asset_mapping(
+    table: TableLike, pattern: str, groups: Mapping[str, str], chunk_size: int | None = None
+) -> dict[str, Any]:
+    """Return the mapping that uploads files to an asset table by their content.
+
+    Args:
+        table: The asset table.
+        pattern: The paths that it takes.
+        groups: The group of *pattern* that fills a column, by column.
+        chunk_size: Length of the chunks of large files, in bytes; None: the uploader's own.
+    """
+    options: dict[str, Any] = {"versioned_urls": True}
+    if chunk_size is not None:
+        options["chunk_size"] = chunk_size
+    return {
+        "column_map": {
+            "MD5": "{md5}",
+            "URL": "{URI}",
+            "Length": "{file_size}",
+            "Filename": "{file_name}",
+        }
+        | {column: f"{{{group}}}" for column, group in groups.items()},
+        "file_pattern": pattern,
+        "asset_type": "file",
+        "target_table": [table.schema.name, table.name],
+        "checksum_types": ["sha256", "md5"],
+        "hatrac_options": options,
+        "hatrac_templates": {
+            "hatrac_uri": f"/hatrac/{quote(table.name, safe='')}/{{md5}}.{{file_name}}",
+            "content-disposition": "filename*=UTF-8''{file_name}",
+        },
+        "record_query_template": "/entity/{target_table}/MD5={md5}&Filename={file_name}",
+    }
 
 
 def _group(column: str, number: int) -> str:

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from deriva_watch.core.drop_spec import CompiledDrop, unfitted
+from deriva_watch.core.drop_values import Dropped, statement
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.explain import misses
 from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
 from deriva_watch.core.metadata_order import Reading
 from deriva_watch.core.model import CatalogModel, Table, TableName
@@ -64,6 +67,8 @@ def candidate(
     """Say what a file is by its path: *where* it lies, *root* the execution directory."""
     if left := unusable(entry):
         return left
+    if rules.drop:
+        return _dropped(entry, root, rules.drop)
     match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
     try:
         if match:
@@ -78,6 +83,33 @@ def candidate(
         "no mapping of the bulk spec takes it",
         f"`deriva-watch plan {root}` shows what each mapping wants.",
     )  # fmt: skip
+
+
+def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
+    """Answer for a file in a drop folder."""
+    compiled, path = dropped.compiled, f"{root}/{entry.path}"
+    match = compiled.spec.match(path)
+    if match is None:
+        return Leftover(
+            entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
+            _how_far(compiled, path, root),
+            "Rename or move it, or correct the pattern of [[drop]] in the settings.",
+        )  # fmt: skip
+    try:
+        says = statement(entry.path, match, dropped)
+    except RefusedError as error:
+        return refused(entry, f"{error.what}: {error.why}", error.next)
+    table, file_name = compiled.table, entry.path.rpartition("/")[2]
+    return Candidate(entry, table, Shape.ASSET_TREE, match, says, f"{table.name}/{file_name}")
+
+
+def _how_far(compiled: CompiledDrop, path: str, root: str) -> str:
+    (miss,) = misses(compiled.spec, path, root)
+    upto = miss.matched.removeprefix(f"{compiled.drop.path}/")
+    wants = unfitted(miss.wants)
+    beginning = f"only {upto!r} of its path fits" if upto else "nothing of its path fits"
+    then = f"it then wants {wants}" if wants else "it then wants nothing more"
+    return f"{beginning} the pattern of the drop folder, {then}"
 
 
 def unusable(entry: Entry) -> Leftover | None:

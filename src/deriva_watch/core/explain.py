@@ -4,16 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from deriva_watch.core.asset_plan import AssetPlan
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.mapping import AssetMapping, Match
 from deriva_watch.core.names import RESERVED
-from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.spec import Spec
 from deriva_watch.core.spec_keys import fields
 from deriva_watch.core.templates import environment, object_name, row
 
+_DEEPEST: Final = 5  # groups within groups, of which a beginning is looked for
 _OPEN: Final = "open0{}0open"  # stands for a name whose value is not known yet; always plain
 
 
@@ -52,25 +53,56 @@ def _miss(mapping: AssetMapping, path: str) -> Miss | None:
         if pattern.search(path):
             fits += len(text)
             continue
-        for head, length in _heads(pattern):
-            if found := head.search(path):
-                matched, rest = path[: found.end()], text[length:]
-                return Miss(mapping.number, _target(mapping), key, matched, rest, fits + length)
+        if nearest := _nearest(pattern, path):
+            end, length = nearest
+            rest = text[length:]
+            return Miss(mapping.number, _target(mapping), key, path[:end], rest, fits + length)
         return Miss(mapping.number, _target(mapping), key, "", text, fits)
     return None
 
 
-@cache
-def _heads(pattern: re.Pattern[str]) -> tuple[tuple[re.Pattern[str], int], ...]:
-    """Return the beginnings of a pattern that are patterns themselves, the longest first."""
-    heads = []
-    for length in range(len(pattern.pattern) - 1, 0, -1):
-        try:
-            head = re.compile(pattern.pattern[:length], pattern.flags & re.IGNORECASE)
-            heads.append((head, length))
-        except re.error:
+def _nearest(pattern: re.Pattern[str], path: str) -> tuple[int, int] | None:
+    """Return how much of *path* the longest beginning of a pattern fits that fits, and its length.
+
+    Of beginnings that fit as much the one is told that cuts through the fewest groups.
+    """
+    nearest: tuple[int, int, int] | None = None
+    for head in _heads(pattern):
+        found = head.pattern.search(path)
+        if found is None:
             continue
-    return tuple(heads)
+        end = found.end()
+        if nearest is None or (nearest[0] == end and head.open_groups < nearest[2]):
+            nearest = end, head.length, head.open_groups
+        elif nearest[0] != end:
+            break
+    return nearest and nearest[:2]
+
+
+class _Head(NamedTuple):
+    """A beginning of a pattern, with the groups closed that are open where it ends."""
+
+    pattern: re.Pattern[str]
+    length: int
+    open_groups: int
+
+
+@cache
+def _heads(pattern: re.Pattern[str]) -> tuple[_Head, ...]:
+    """Return the beginnings of a pattern that are patterns themselves, the longest first."""
+    lengths = range(len(pattern.pattern) - 1, 0, -1)
+    return tuple(head for length in lengths if (head := _head(pattern, length)))
+
+
+def _head(pattern: re.Pattern[str], length: int) -> _Head | None:
+    for open_groups in range(_DEEPEST):
+        text = pattern.pattern[:length] + ")" * open_groups
+        try:
+            return _Head(re.compile(text, pattern.flags & re.IGNORECASE), length, open_groups)
+        except re.error as error:
+            if not error.msg.startswith("missing )"):
+                return None
+    return None
 
 
 def _target(mapping: AssetMapping) -> str:

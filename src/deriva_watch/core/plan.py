@@ -82,7 +82,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     rows: list[RowsPlan] = []
     for path in sorted(seen.entries):
         entry = seen.entries[path]
-        where = place(path, rules.markers) if rules.execution else None
+        where = _where(path, rules)
         if _is_control(where, rules) and entry.kind is Kind.CONTENT:
             leftovers.extend(_unread(entry, said))
             continue
@@ -114,6 +114,13 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
     return Plan(tuple(assets), tuple(leftovers), notices | inferred(assets), tuple(rows))
+
+
+def _where(path: str, rules: Rules) -> Place | None:
+    """Return where a file lies; a drop folder has no layout but its markers."""
+    if rules.execution:
+        return place(path, rules.markers)
+    return Place(Shape.MARKER, {}) if rules.drop and path in rules.markers else None
 
 
 def _is_control(where: Place | None, rules: Rules) -> bool:

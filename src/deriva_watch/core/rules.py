@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deriva_watch.core.drop_values import Dropped
 from deriva_watch.core.metadata_order import Known
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.sources import FeatureRecord, Manifest, Statement
@@ -41,6 +42,7 @@ class Rules:
         asset_types: The terms that may be asset types, None where there is no such vocabulary.
         markers: Names of files by which a writer says that it is done.
         metadata_in_order: Every path has its metadata in the order of the columns.
+        drop: The drop folder that the files lie in; None: they are an execution's.
         known: Those values that the catalog has, of what paths may refer to.
     """
 
@@ -50,4 +52,5 @@ class Rules:
     asset_types: frozenset[str] | None
     markers: frozenset[str] = frozenset()
     metadata_in_order: bool = False
+    drop: Dropped | None = None
     known: Known = field(default_factory=dict)
