@@ -24,8 +24,9 @@ tools: ## Install what tests need besides Python packages
 demo: $(VENV)/installed ## Sandbox, daemon, real files, result
 	$(BIN)/deriva-watch demo
 
+# Tests wait as long as they work: three at a time keep two cores busy.
 test: $(VENV)/tested tools ## Every test, and the house rules
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
