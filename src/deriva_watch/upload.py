@@ -26,6 +26,7 @@ from deriva_watch.core.spec import Spec
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.journal import open_readonly
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.row_source import Count, count
@@ -33,6 +34,7 @@ from deriva_watch.intake import Intake, execution_names, unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.prospect import Prospect, prospect
 from deriva_watch.settings import Settings
 
 _VERDICT = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
@@ -172,13 +174,14 @@ def uploading(
 class Preview:
     """The plan of a directory, *root*, and the bulk spec that it was made by.
 
-    *rows* says what lies in its files of rows, by path.
+    *rows* says what lies in its files of rows, by path; *prospect* whether it is complete.
     """
 
     plan: Plan
     spec: Spec
     root: str
     rows: Mapping[str, Count]
+    prospect: Prospect
 
 
 @contextmanager
@@ -202,9 +205,19 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
             intake.check_ours(*key, catalog)
             plan, disk = intake.plan(*key, seen, model, catalog), intake.directory(*key)
             rows = {each.path: count(disk, each) for each in plan.rows}
-            return Preview(plan, spec, seen.root, rows)
+            known = prospect(intake, catalog, key, seen, _known(settings, key))
+            return Preview(plan, spec, seen.root, rows, known)
 
         yield preview
+
+
+def _known(settings: Settings, key: Key) -> ExecutionRecord | None:
+    """Return what the journal has of a directory; None where there is none that can be read."""
+    server = f"{settings.server.host}/{settings.server.catalog}"
+    try:
+        return open_readonly(settings.journal.url).find(server, str(key[0]), key[1])
+    except TroubleError:
+        return None
 
 
 def specification(settings: Settings) -> tuple[Any, RefusedError | None]:

@@ -168,6 +168,35 @@ def test_plan_tells_how_many_rows_go_where_and_the_first_that_cannot(tmp_path, c
     assert "line 3" in text.stdout
 
 
+def test_plan_tells_whether_a_directory_is_complete_and_what_is_missing(tmp_path, server, api):
+    """Times are those of the files: nobody has looked before."""
+    completion = {"quiet_s": 1000, "quiet_max_s": 2000}
+    config = write_config(tmp_path / "settings", server, tmp_path / "data", completion=completion)
+    rid = api.execution("Created")
+    root = drop(tmp_path, rid, {f"{ASSETS}/a.txt": "a", f"{ASSETS}/b.txt.part": "b"})
+    script = f'exec 3>>"{root}/{ASSETS}/a.txt"; echo ready; read _'
+    with subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout.readline() == b"ready\n"
+        text = run("plan", root, "--config", config).stdout
+        writer.communicate(b"\n")
+    (root / f"{ASSETS}/b.txt.part").unlink()
+    (root / ".complete").touch()
+    os.utime(root / ".complete", (2e9, 2e9))  # the clock of a file server runs ahead
+
+    told = json.loads(run("plan", root, "--json", "--config", config).stdout)[rid]["verdict"]
+
+    assert f"not complete:\n  {ASSETS}/a.txt is open for writing\n  unchanged for " in text
+    assert "s of 1000 s\n" in text
+    assert f"  {ASSETS}/b.txt.part is partial by name: unchanged for " in text
+    assert "by one look and the times of files" in text
+    assert not told["is_complete"]
+    assert told["missing"][0] == "unchanged for 0 s of 0.2 s"
+    assert told["missing"][1].startswith("a file has a time to come")
+    assert told["evidence"]["marker"] == ".complete"
+
+
 def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api, tell):
     """No name of a file reaches the terminal as a command, or breaks a line."""
     rid = api.execution()

@@ -10,6 +10,7 @@ from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.records import NoteExecution
 from deriva_watch.edges import machine, mounts
 from deriva_watch.lookout import Lookout
+from deriva_watch.prospect import prospect
 from running import wait_until
 
 FILE = "execution-asset/Model_File/a.bin"
@@ -119,3 +120,27 @@ def test_a_partial_file_that_was_left_behind_holds_for_the_longest_quiet_period(
         time.sleep(QUIET_S)
 
         assert watching.look() == state
+
+
+@pytest.mark.parametrize(
+    ("status", "waits", "why"),
+    [
+        ("Created", {"quiet_s": 0}, None),
+        ("Failed", {"quiet_after_signal_s": 0}, None),
+        ("Created", {"quiet_s": 500}, "unchanged for "),
+        ("Stopped", {"quiet_after_signal_s": 0, "grace_s": 500}, "its status is Stopped"),
+        ("Running", {"quiet_s": 0}, "its status is Running"),
+        ("Pending_Upload", {"quiet_s": 0}, "its status is Pending_Upload"),
+    ],
+)
+def test_one_look_tells_what_times_and_statuses_say(lab, status, waits, why):
+    lab.rid = lab.api.execution(status)
+    lab.write({FILE: "a"})
+    with lab.rigged(completion=waits) as rig:
+        key = rig.settings.watch[0].prefix, lab.rid
+        seen = rig.pipeline.intake.look(*key)
+
+        told = prospect(rig.pipeline.intake, rig.catalog, key, seen, None)
+
+    assert told.is_complete == (why is None)
+    assert [each.startswith(why) for each in told.missing] == [True] * bool(why)

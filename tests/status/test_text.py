@@ -5,6 +5,7 @@ from rich.console import Console
 
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.status import render_details, render_summary, show
+from deriva_watch.status.verdict import readable
 
 SENTENCE = {"what": "cannot store it", "why": "403", "next": "Ask."}
 LONG = "asset/" + "x" * 249
@@ -78,11 +79,38 @@ def test_a_summary_names_what_is_refused_and_what_waits():
 def test_details_show_the_verdict_the_files_and_the_history_of_the_execution():
     text = piped(render_details(some_details("a.tif")))
 
-    for words in ('rules    ["quiet"]', "quiet_s  30", "0" * 32, "refused a.tif\n    cannot store"):
+    for words in ("rules  quiet", "quiet  30 s", "0" * 32, "refused a.tif\n    cannot store"):
         assert words in text
     assert "a.tif: 2 rows say the same of it" in text
     assert text.count("filling") == 1
     assert "found" not in text
+
+
+def test_a_verdict_has_its_reason_first_and_times_that_can_be_read():
+    verdict = {
+        "files": 2,
+        "digest": "f00",
+        "unchanged_since": "2026-03-01T13:00:00.123456+01:00",
+        "quiet_s": 2.54,
+        "quiet_needed_s": 30.0,
+        "open": ["a.bin", "b.bin"],
+        "marker": None,
+        "status": {"catalog": {"is": "Running", "since": "2026-03-01T12:00:01+00:00"}},
+        "insisted": False,
+        "missing": ["a.bin is open for writing", "unchanged for 3 s of 30 s"],
+        "why": "unchanged for 3 s of 30 s",
+    }
+
+    assert list(readable(verdict).items()) == [
+        ("why", "unchanged for 3 s of 30 s"),
+        ("missing", "a.bin is open for writing; unchanged for 3 s of 30 s"),
+        ("files", "2"),
+        ("unchanged since", "2026-03-01 12:00:00 UTC"),
+        ("quiet", "2.5 s"),
+        ("quiet needed", "30 s"),
+        ("open", "a.bin; b.bin"),
+        ("status", "catalog: Running since 2026-03-01 12:00:01 UTC"),
+    ]
 
 
 def test_details_show_where_files_were_moved_to_and_why_others_stay():

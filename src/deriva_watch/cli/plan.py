@@ -14,6 +14,7 @@ from deriva_watch.core.layout import called
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.prose import printable
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.prospect import ONE_LOOK, Prospect
 from deriva_watch.upload import Preview
 
 
@@ -26,7 +27,9 @@ def plan(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would become of every file: its table and row, or the reason why not.
+    """Show what would become of every file, and whether their directory is complete.
+
+    Of each file its table and row, or the reason why not.
 
     Asks the server for its model; writes nothing. Exit status 3 if a directory belongs to another
     catalog, 4 if no file matches.
@@ -67,6 +70,7 @@ def _document(found: Preview) -> dict[str, Any]:
         ],
         "left": [_leftover(left, found) for left in found.plan.leftovers],
         "notices": found.plan.notices,
+        "verdict": {**asdict(found.prospect), "told": ONE_LOOK},
     }
 
 
@@ -126,6 +130,19 @@ def _print(rid: str, found: Preview) -> None:
     show(table)
     for about, why in found.plan.notices.items():
         print(f"note: {printable(f'{about}: {why}')}")
+    print(*_verdict(found.prospect), sep="\n")
+
+
+def _verdict(told: Prospect) -> list[str]:
+    """Return whether a directory is complete, as lines of text."""
+    if told.is_complete:
+        lines = [f"complete: {told.why}"]
+    elif told.missing:
+        lines = ["not complete:", *(f"  {why}" for why in told.missing)]
+    else:
+        lines = [f"refused: {told.why}"]
+    known = f"; the journal has it as {told.state}" if told.state else ""
+    return [*map(printable, lines), f"  ({ONE_LOOK}{known})"]
 
 
 def _said(asset: AssetPlan, found: Preview) -> str:

@@ -32,6 +32,7 @@ from deriva_watch.core.evidence import (
 )
 from deriva_watch.core.observation import HolderMethod
 
+_EXACT_S: Final = 10  # shorter times are told with tenths
 _ABOUT_TO_UPLOAD: Final = frozenset({"Stopped", "Completed"})  # deriva-ml uploads after these
 
 
@@ -177,4 +178,5 @@ def _blind(evidence: Evidence) -> str:
 
 
 def _s(duration: timedelta) -> str:
-    return f"{duration.total_seconds():.0f} s"
+    seconds = duration.total_seconds()
+    return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < _EXACT_S else f"{seconds:.0f} s"

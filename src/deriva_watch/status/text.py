@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deriva_watch.core.prose import printable
+from deriva_watch.status.verdict import readable
 
 _PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
 _FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "rows", "url", "path")
@@ -53,7 +54,7 @@ def _execution(execution: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield _facts({"server": execution["server"], "since": execution["changed_at"]})
     if execution["verdict"]:
         yield _title("verdict")
-        yield _facts(execution["verdict"])
+        yield _facts(readable(execution["verdict"]))
     if execution["files"]:
         yield _title("files")
         yield _table(_FILE_COLUMNS, execution["files"])
