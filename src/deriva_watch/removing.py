@@ -167,7 +167,7 @@ class Remover:
             if is_there:
                 changes.append(NoteFile(file.id, {"removal": None}))
             elif is_there is False and file.state is FileState.LINKED:
-                to = removal.moved_to(ground.top, path, file.stamp) if ground.move else None
+                to = removal.moved_to(ground.top, path, file.stamp)
                 changes.append(MoveFile(file.id, FileTrigger.REMOVED, {"removal": {"to": to}}))
                 gone.append(file)
         changes += self._unchanged(unit, gone)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from deriva_watch.clearing import Clearing
 from deriva_watch.core.debounce import DebounceQueue
 from deriva_watch.core.errors import (
     CredentialError,
@@ -47,6 +48,8 @@ LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks sta
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
 STOP_AHEAD_S: Final = 1.0  # for what is written into the journal
 REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
+TURN_S: Final = 1.0  # how soon a directory is looked at that is being cleared
+STOP_CLEARING_S: Final = 2.0  # what then lies aside is put back at the next start
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
 
 
@@ -69,11 +72,15 @@ class Service:
     _journal_failed_s: float = -math.inf
     _damage: JournalDamagedError | None = None
     _clock: Clock = field(default_factory=Clock)
+    _clearing: Clearing = field(init=False)
 
     def __post_init__(self) -> None:
         self._roots = Roots(
             self.lookout, self.hindrances, self._hints.put, self._look_soon, self._hinder
         )
+
+        drops = self.pipeline.settings.drops
+        self._clearing = Clearing(self.pipeline, self.gate, self.stop, self._hints.put, drops)
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way is put down where it is.
@@ -92,10 +99,12 @@ class Service:
         workers = Workers(self.pipeline, self.gate, self.stop, self._hints.put, self._run_once)
         self.pipeline.journal.void_claims()
         try:
+            self._run_once(self._clearing.recover)
             self._run_once(self._roots.tend)
             workers.start()
             if self.lookout.ahead:
                 self.lookout.ahead.start(self._run_once)
+            self._clearing.start(self._run_once)
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self._run_once(lambda: self._tick(workers))
@@ -106,6 +115,7 @@ class Service:
             if self.lookout.ahead:
                 self.lookout.ahead.end(STOP_AHEAD_S)
             workers.end(STOP_S)
+            self._clearing.end(STOP_CLEARING_S)
             self.hindrances.clear()
 
     def _run_once(self, work: Callable[[], None]) -> None:
@@ -208,13 +218,18 @@ class Service:
     def _hint(self, key: Key) -> None:
         self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
 
+    def _look_undisturbed(self, key: Key) -> datetime | None:
+        """Look at one directory, or come back soon where files of it are being removed."""
+        with self._clearing.turns.take(key) as is_free:
+            return self.lookout.look(key) if is_free else _in(TURN_S)
+
     def _look(self, key: Key) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""
         self._mind_clock()
         start_s = time.monotonic()
         trouble: TroubleError | None = None
         try:
-            again_at = self.lookout.look(key)
+            again_at = self._look_undisturbed(key)
         except (ServerAwayError, CredentialError) as error:
             self.gate.close(error)
             again_at = _in(AGAIN_S)

@@ -4,7 +4,7 @@ A file goes only if its bytes, read again at that moment, are in an object that 
 asked for at that moment. Whatever cannot be known keeps it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -55,16 +55,19 @@ def objection(record: FileRecord) -> str | None:
     return None
 
 
-def holding(records: Iterable[FileRecord], seen: Observation) -> str | None:
+def holding(
+    records: Iterable[FileRecord], seen: Observation, markers: Collection[str] = ()
+) -> str | None:
     """Return the first file for whose sake nothing beside it may be removed, or None.
 
-    It is not in the catalog, and what lies beside it may be all that tells what it is.
+    It is not in the catalog, and what lies beside it may be all that tells what it is. *markers*
+    say that their writer is done, and nothing else.
     """
     states = {record.path: record.state for record in records}
     left = sorted(path for path in seen.entries if states.get(path) in _HOLDING)
     left += sorted(path for path, e in seen.entries.items() if e.kind is not Kind.CONTENT)
     left += sorted(seen.unreadable)
-    return next(iter(left), None)
+    return next((path for path in left if path not in markers), None)
 
 
 def difference(
