@@ -379,6 +379,7 @@ ALL_EVENTS: Final = (
     RootMissing,
     BacklogFound,
     WatchLost,
+    WatchScarce,
     ClockSet,
     ServerAway,
     ServerBack,
