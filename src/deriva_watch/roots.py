@@ -25,6 +25,7 @@ from deriva_watch.lookout import Key, Lookout
 from deriva_watch.settings import Watch
 
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
+_FEW: Final = 32  # watches
 _LIMITS: Final = Path("limits")
 _LIMITS_S: Final = 60.0  # how often the limits are looked at
 
@@ -50,6 +51,7 @@ class Roots:
     _roots: dict[Path, Watch] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
     _told: set[Path] = field(default_factory=set)  # that were scanned
+    _counted_at: int = 0  # so many watches of ours are a reason to count all
     _is_scarce: bool = False
 
     def __post_init__(self) -> None:
@@ -67,9 +69,14 @@ class Roots:
         self._mind_limits()
 
     def _mind_limits(self) -> None:
-        """Say once that watches are nearly used up, while that can still be mended."""
-        if not self._is_due(_LIMITS, _LIMITS_S):
+        """Say once that watches are nearly used up, while that can still be mended.
+
+        Counting them looks at every process, so it is done seldom, and when ours become many.
+        """
+        ours = self._watcher.watches
+        if not self._is_due(_LIMITS, _LIMITS_S) and ours < self._counted_at:
             return
+        self._counted_at = 2 * max(ours, _FEW)
         found = inotify_limits.watches()
         if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"

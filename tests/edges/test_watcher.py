@@ -229,7 +229,7 @@ def overflow(watcher: Watcher, folder: Path) -> None:
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     inotify = watcher._inotify
     with inotify._mine:
-        for number in range(limit // 2):  # three events each; the reader takes one buffer full
+        for number in range(limit // 5 * 2):  # three events each; the reader takes one buffer
             (folder / f"{number}").touch()
             (folder / f"{number}").unlink()
     assert eventually(lambda: inotify.overflowed)

@@ -70,16 +70,22 @@ class Following:
 
     def _add(self, inotify: Inotify, tree: Tree) -> None:
         """Watch *tree* as far as there are watches, at the cost of what may do without."""
-        try:
-            inotify.add(tree)
-            if not tree.whole and self._spare:
-                self._shed(0)
-                inotify.add(tree)
-        except OSError as error:  # anything else: gone again, or not for us; the look says so
-            inotify.lacked |= error.errno == errno.ENOSPC
+        if not _is_whole(inotify, tree) and self._spare:
+            self._shed(0)
+            inotify.lacked = not _is_whole(inotify, tree)  # whatever else lacks some says so again
 
     def _shed(self, most: int) -> None:
         """Take watches from what is followed no longer until there are *most* in all."""
         inotify = self.inotify()
         while self._spare and inotify and len(inotify) > most:
             self.drop(next(iter(self._spare)))
+
+
+def _is_whole(inotify: Inotify, tree: Tree) -> bool:
+    """Watch *tree*; tell whether there were enough watches."""
+    try:
+        inotify.add(tree)
+    except OSError as error:  # anything else: gone again, or not for us; the look says so
+        if error.errno == errno.ENOSPC:
+            inotify.lacked, tree.whole = True, False
+    return tree.whole

@@ -34,11 +34,14 @@ _MASK: Final = (
     | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_MOVE
     | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_ATTRIB  # somebody may have been let in
     | InotifyConstants.IN_ONLYDIR
     | InotifyConstants.IN_DONT_FOLLOW
     | InotifyConstants.IN_EXCL_UNLINK
 )
-_CAME: Final = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO
+_CAME: Final = (
+    InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ATTRIB
+)
 _OWN: Final = OWN_PREFIX.encode()
 
 Hint = Callable[[Path, str], None]
@@ -123,8 +126,8 @@ class Inotify(InotifyFD):
             if event.is_ignored:
                 self._forget(event.wd)
                 return
-            if event.name.startswith(_OWN):
-                return
+            if not event.name or event.name.startswith(_OWN):
+                return  # a change of the folder itself is told by the one above it
             with self._mine:
                 places = list(self._places.get(event.wd, {}).items())
             for tree, folder in places:

@@ -139,6 +139,11 @@ class Watcher:
         """Let go of a directory; it keeps its watches for as long as there are enough."""
         self._following.unfollow((prefix, rid))
 
+    @property
+    def watches(self) -> int:
+        """How many folders are watched now."""
+        return len(self._inotify) if self._inotify else 0
+
     def stop(self) -> None:
         """Stop watching; twice is fine."""
         inotify, self._inotify = self._inotify, None
