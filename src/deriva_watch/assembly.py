@@ -4,6 +4,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from deriva_watch.basis import Basis
@@ -14,6 +16,7 @@ from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.processors import SpecProcessors
+from deriva_watch.engine.executions import Executions
 from deriva_watch.engine.files import Files, Watch
 from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.letter import Letter
@@ -105,6 +108,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
         )
         files = Files(depositor, naming, pool, patience, watch)
         rows = Rows(catalog, store, journal, writer, jobs, patience)
+        intake = replace(intake, members=partial(journal.members_of, name))
         pipeline = Pipeline(
             settings=settings,
             journal=journal,
@@ -117,6 +121,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
                 processors,
                 Tables(catalog, writer, patience, watch),
             ),
+            executions=Executions(catalog, writer, patience),
             finisher=Finisher(catalog, writer, intake, name),
             emit=emit,
             basis=Basis(settings, catalog, intake.specs),

@@ -51,7 +51,9 @@ def serve(settings: Settings) -> int:
                 host=settings.server.host,
                 catalog=settings.server.catalog,
                 journal=settings.journal.url,
-                roots=[str(watch.prefix) for watch in settings.watch],
+                roots=[
+                    str(p) for p in (*(watch.prefix for watch in settings.watch), *settings.drops)
+                ],
             )
         )
         if missing:

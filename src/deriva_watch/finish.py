@@ -4,6 +4,7 @@ Receipt, manifest, deriva-ml's workspace, Status of the Execution. Each is best 
 not be written is a notice, never a refusal, because the data are safe by then.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
-from deriva_watch.core.layout import LOOSE, MANIFEST, called, is_execution
+from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
@@ -22,7 +23,7 @@ from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.writer import CatalogWriter
-from deriva_watch.intake import Intake, execution_root
+from deriva_watch.intake import Intake
 
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
@@ -55,11 +56,11 @@ class Finisher:
         done = {path: r for path, r in upload.records.items() if r.state in _IN}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
         whole = whole and not plan.partial
-        workspace = None
-        if is_execution(rid):
+        workspace, is_ml = None, is_execution(rid) and not upload.execution.unit
+        if is_ml:
             workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
         if workspace is None:
-            if whole and is_execution(rid):
+            if whole and is_ml:
                 self._move_status(upload)
         elif self.intake.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
@@ -124,7 +125,7 @@ class Finisher:
         self, upload: Upload, seen: Observation, done: Mapping[str, FileRecord]
     ) -> str:
         entry = seen.entries.get(MANIFEST)
-        if entry is None:
+        if entry is None or upload.execution.unit:
             return seen.digest()
         news: dict[str, dict[str, Any]] = {
             asset.key: {"status": "uploaded", "rid": done[path].rid, "error": None}
@@ -152,9 +153,9 @@ class Finisher:
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return where the RIDs of rows without a key are kept."""
-        root = execution_root(Path(record.prefix), record.rid)
+        root = self.intake.root(Path(record.prefix), record.rid)
         folder = self.intake.settings.state_directory
-        return receipts.RowReceipt.of(folder, self.server, record.rid, root)
+        return receipts.RowReceipt.of(folder, self.server, _kept_as(record), root)
 
     def _keep_rows(self, upload: Upload, plan: Plan) -> None:
         """Keep the RIDs of rows without a key, which no look at the catalog finds out again."""
@@ -165,14 +166,14 @@ class Finisher:
         except OSError as error:
             raise self._not_kept(upload, error) from error
         try:
-            if upload.execution.rid != LOOSE and not plan.partial:
+            if _has_folder(upload.execution) and not plan.partial:
                 receipt.leave_copy()
         except OSError as error:
             upload.notice("receipt", f"RIDs of rows have no copy beside the files ({error})")
 
     def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
         return ShortageError(
-            f"cannot write the receipt of {called(upload.execution.rid)}",
+            f"cannot write the receipt of {upload.execution.called}",
             f"{error.strerror}: {error.filename}",
             f"See to {self.intake.settings.state_directory} (room, rights); "
             "it is tried again by itself.",
@@ -185,7 +186,8 @@ class Finisher:
         receipt = {
             "receipt": 1,
             "server": self.server,
-            "execution": execution.rid,
+            "execution": execution.links_to or execution.rid,
+            "unit": execution.rid if execution.unit else None,
             "directory": upload.disk.root.as_posix(),
             "written_at": datetime.now(UTC).isoformat(),
             "verdict": execution.verdict,
@@ -199,15 +201,31 @@ class Finisher:
         }
         folder = self.intake.settings.state_directory
         try:
-            kept = receipts.write_receipt(folder, self.server, execution.rid, receipt)
+            kept = receipts.write_receipt(folder, self.server, _kept_as(execution), receipt)
         except OSError as error:
             raise self._not_kept(upload, error) from error
         try:
-            if execution.rid != LOOSE and not plan.partial:
+            if _has_folder(execution) and not plan.partial:
                 receipts.copy_receipt(upload.disk.root, receipt)
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
         upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))
+
+
+def _has_folder(execution: ExecutionRecord) -> bool:
+    """Tell whether a copy of a receipt may lie beside the files: the folder is of this unit alone.
+
+    Into a folder that others fill, nothing is written.
+    """
+    return execution.unit == "directory" or not (execution.unit or execution.rid == LOOSE)
+
+
+def _kept_as(execution: ExecutionRecord) -> str:
+    """Return what its receipt is called; two drop folders may have units of the same name."""
+    if not execution.unit:
+        return execution.rid
+    digest = hashlib.sha256(f"{execution.prefix}/{execution.rid}".encode(errors="surrogateescape"))
+    return f"{execution.rid[:50]}-{digest.hexdigest()[:16]}"
 
 
 def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:

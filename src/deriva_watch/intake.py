@@ -5,15 +5,25 @@ upload alike.
 """
 
 import subprocess
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Final
 
-from deriva_watch.core.drop import Drop
-from deriva_watch.core.errors import RefusedError, SettingsError
-from deriva_watch.core.layout import MANIFEST, ROOT, TABLES, Shape, called, is_execution, place
+from deriva_watch.core.drop import MOVED, Drop
+from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
+from deriva_watch.core.layout import (
+    LOOSE,
+    MANIFEST,
+    ROOT,
+    TABLES,
+    Shape,
+    called,
+    is_execution,
+    place,
+)
 from deriva_watch.core.local import passing
 from deriva_watch.core.metadata_order import Reference, read_columns
 from deriva_watch.core.model import CatalogModel, TableName
@@ -39,14 +49,6 @@ def execution_root(prefix: Path, rid: str) -> Path:
     return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
 
 
-def is_away(prefix: Path, rid: str) -> bool:
-    """Tell whether the folder that a directory lies in is not there either.
-
-    A disk that is not mounted has lost nothing; an empty mount point may be left of it.
-    """
-    return not execution_root(prefix, rid).parent.is_dir()
-
-
 def execution_names(prefix: Path) -> set[str]:
     """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 
@@ -56,14 +58,30 @@ def execution_names(prefix: Path) -> set[str]:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
         return tables | scanner.execution_directories(prefix).keys()
     except OSError as error:
-        what = f"cannot look for executions in {prefix}"
-        if trouble := passing(what, error):
-            raise trouble from error
-        raise SettingsError(
-            what,
-            f"{error.filename} cannot be listed: {error.strerror}",
-            "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
-        ) from error
+        raise _unlisted(f"cannot look for executions in {prefix}", error) from error
+
+
+def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
+    """Return the first-level directories of a drop folder, and the files that lie beside them.
+
+    Raises as `execution_names`.
+    """
+    try:
+        directories, others = scanner.listed(drop.path, settings.files.ignore)
+    except OSError as error:
+        raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
+    moved = {MOVED} if drop.after == "move" else set()
+    return directories - moved, [name for name in others if name not in drop.markers]
+
+
+def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
+    if trouble := passing(what, error):
+        return trouble
+    return SettingsError(
+        what,
+        f"{error.filename} cannot be listed: {error.strerror}",
+        "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
+    )
 
 
 def unusable_name(prefix: Path, rid: str) -> RefusedError | None:
@@ -97,10 +115,15 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Reads execution directories, by the settings."""
+    """Reads execution directories, and drop folders, by the settings.
+
+    Attributes:
+        members: Tells the files of a batch by drop folder and name: what the journal has.
+    """
 
     settings: Settings
     specs: SpecSource
+    members: Callable[[Path, str], Iterable[str]] = lambda _prefix, _rid: ()
 
     @classmethod
     def of(cls, settings: Settings) -> "Intake":
@@ -128,11 +151,31 @@ class Intake:
             allowed_link_roots=self.settings.files.allowed_link_roots,
             state_directory=self.settings.state_directory,
         )
-        return Directory(execution_root(prefix, rid), policy)
+        return Directory(self.root(prefix, rid), policy)
+
+    def root(self, prefix: Path, rid: str) -> Path:
+        """Return where the files of a directory, or of a unit of a drop folder, are."""
+        if drop := self.drop(prefix):
+            return prefix / rid if drop.unit == "directory" else prefix
+        return execution_root(prefix, rid)
+
+    def is_away(self, prefix: Path, rid: str) -> bool:
+        """Tell whether the folder that a directory lies in is not there either.
+
+        A disk that is not mounted has lost nothing; an empty mount point may be left of it.
+        """
+        return not (prefix if self.drop(prefix) else self.root(prefix, rid).parent).is_dir()
 
     def look(self, prefix: Path, rid: str) -> Observation | None:
-        """Return what is there now, or None where the directory is gone."""
-        directory = self.directory(prefix, rid)
+        """Return what is there now, or None where the directory is gone.
+
+        Of a batch of a drop folder it is the files that it was made of; `LOOSE` is all of the
+        folder.
+        """
+        directory, drop = self.directory(prefix, rid), self.drop(prefix)
+        if drop and drop.unit != "directory" and rid != LOOSE:
+            paths = self.members(prefix, rid)
+            return scanner.look_at(directory.root, paths, directory.policy)
         return scanner.scan(directory.root, directory.policy)
 
     def said(self, prefix: Path, rid: str, seen: Observation, *, insisted: bool = False) -> Sources:
@@ -141,7 +184,7 @@ class Intake:
         Raises TransientError where the workspace cannot be read: nothing is uploaded without its
         metadata.
         """
-        if not is_execution(rid):
+        if self.drop(prefix) or not is_execution(rid):
             return Sources()
         directory = self.directory(prefix, rid)
         types: dict[TableName, dict[str, tuple[str, ...]]] = {}
@@ -203,7 +246,7 @@ class Intake:
         rules = Rules(
             model=model,
             spec=self.spec(model),
-            execution=rid if is_execution(rid) else None,
+            execution=rid if is_execution(rid) and not self.drop(prefix) else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
             metadata_in_order=self.settings.files.metadata_order == "sorted",
@@ -245,6 +288,8 @@ class Intake:
 
         Raises RefusedError with the reason where it does not.
         """
+        if self.drop(prefix):
+            return
         if not is_execution(rid):
             self._check_tables(prefix, rid, insisted=insisted)
             return

@@ -11,6 +11,7 @@ from typing import Final
 
 from deriva_watch.ahead import Ahead
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
 from deriva_watch.core.evidence import (
@@ -22,7 +23,7 @@ from deriva_watch.core.evidence import (
     partial_paths,
     still,
 )
-from deriva_watch.core.layout import is_execution
+from deriva_watch.core.layout import LOOSE, is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import (
     DropDigests,
@@ -32,10 +33,11 @@ from deriva_watch.core.records import (
     NoteExecution,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.droplook import DropFolders
 from deriva_watch.edges import machine, mounts
 from deriva_watch.edges.holders import holders
 from deriva_watch.frames import Frames
-from deriva_watch.intake import is_away, unusable_name
+from deriva_watch.intake import unusable_name
 from deriva_watch.pipeline import Pipeline
 
 _WATCHED: Final = {  # a change of the directory makes these look anew
@@ -61,7 +63,7 @@ class _Memory:
 
 @dataclass(slots=True)
 class Lookout:
-    """Looks at directories and moves executions as far as `ready`.
+    """Looks at directories and units of drop folders, and moves executions as far as `ready`.
 
     Attributes:
         pipeline: What reads directories and knows the catalog.
@@ -77,9 +79,13 @@ class Lookout:
     check: Callable[[], None]
     ahead: Ahead | None = None
     frames: Frames[Key] = field(default_factory=Frames)
+    folders: DropFolders = field(init=False)
     newer_than: dict[Path, datetime] = field(default_factory=dict)
     _passed: set[Key] = field(default_factory=set)
     _memories: dict[Key, _Memory] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folders = DropFolders(self.pipeline, self.frames)
 
     def look(self, key: Key) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens.
@@ -88,20 +94,26 @@ class Lookout:
         workspace must be asked and does not answer; nothing is decided then.
         """
         prefix, rid = key
+        drop = self.pipeline.intake.drop(prefix)
+        if drop and rid == LOOSE:
+            return self.folders.look(drop, self._policy(prefix))
         seen = self.pipeline.intake.look(prefix, rid)
         if error := unusable_name(prefix, rid):
             if seen is None:
                 return None
-            raise TransientError(error.what, error.why, error.next)  # it may be renamed
+            raise _of_no_name(error, drop)  # it may be renamed
         record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
         if seen is None:
-            if not is_away(prefix, rid):
+            if not self.pipeline.intake.is_away(prefix, rid):
                 self._gone(key, record)
             return None  # once its root is there again, it is looked at by itself
         if record is None:
             if self._passes_over(key, seen):
                 return None
-            record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
+            unit = drop.unit if drop else None
+            record = self.pipeline.journal.open_execution(
+                self.pipeline.server, str(prefix), rid, unit
+            )
         record = self._reopened(record, seen)
         if record.state in _FINISHED:
             self.frames.keep(key, seen)
@@ -155,6 +167,7 @@ class Lookout:
         """Begin anew with every directory: since when it is quiet is not known any more."""
         self._memories.clear()
         self.frames = Frames()
+        self.folders = replace(self.folders, frames=self.frames)  # it knows of no file any more
         if self.ahead:
             self.ahead.forget_all()
 
@@ -172,10 +185,11 @@ class Lookout:
     ) -> datetime | None:
         now = datetime.now(UTC)
         evidence = self._evidence(key, record, seen, partial)
-        answer, asked = judge(evidence, self.policy, now), False
+        policy = self._policy(key[0])
+        answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            evidence, asked = replace(evidence, holders=holders([seen])[seen.root]), True
-            answer = judge(evidence, self.policy, now)
+            evidence, asked = replace(evidence, holders=self._holders(record, seen)), True
+            answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
             del verdict["holders"], verdict["open"]
@@ -190,6 +204,26 @@ class Lookout:
             self._move(record, ExecutionTrigger.SETTLED, facts)
         self._settled(key, record)
         return None
+
+    def _policy(self, prefix: Path) -> CompletionPolicy:
+        """Return when a directory below *prefix* counts as complete."""
+        drop = self.pipeline.intake.drop(prefix)
+        if drop is None:
+            return self.policy
+        return replace(
+            self.policy,
+            markers=drop.markers,
+            quiet_s=drop.quiet_s,
+            quiet_max_s=max(drop.quiet_s, self.policy.quiet_max_s),
+            quiet_after_signal_s=min(drop.quiet_s, self.policy.quiet_after_signal_s),
+        )
+
+    @staticmethod
+    def _holders(record: ExecutionRecord, seen: Observation) -> Holders:
+        found = holders([seen])[seen.root]
+        if record.unit in {None, "directory"}:
+            return found
+        return replace(found, open=found.open & seen.entries.keys())  # others are not of this batch
 
     def _refusal(
         self, key: Key, record: ExecutionRecord, answer: Complete | Refuse
@@ -216,7 +250,8 @@ class Lookout:
         workspace = self._foreign_word(prefix, record)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
-        row = self.pipeline.catalog.execution(rid) if is_execution(rid) else None
+        is_ml = is_execution(rid) and not record.unit
+        row = self.pipeline.catalog.execution(rid) if is_ml else None
         status = row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         evidence = Evidence(
@@ -237,7 +272,7 @@ class Lookout:
         return replace(evidence, outlived=at if is_ours and not machine.is_shared() else None)
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
-        if not is_execution(record.rid):
+        if record.unit or not is_execution(record.rid):
             return None
         try:
             found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
@@ -258,3 +293,11 @@ class Lookout:
         """Keep why it is not complete yet, for `show`."""
         facts: ExecutionFacts = {"verdict": verdict, "next_at": at}
         self.pipeline.journal.commit([NoteExecution(record.id, facts)])
+
+
+def _of_no_name(error: RefusedError, drop: Drop | None) -> TransientError:
+    """Return what to say of a directory whose name the journal cannot have."""
+    if drop is None:
+        return TransientError(error.what, error.why, error.next)
+    what = f"cannot upload a directory in {drop.path}"
+    return TransientError(what, "its name is not UTF-8", "Rename it.")

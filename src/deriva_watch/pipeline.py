@@ -42,15 +42,17 @@ from deriva_watch.core.records import (
 from deriva_watch.core.retry import Reach, RetryPolicy, came_further, reach, wait_after_s
 from deriva_watch.core.states import ExecutionTrigger, FileState
 from deriva_watch.edges.journal import Journal
+from deriva_watch.engine.executions import Executions
 from deriva_watch.engine.patience import InterruptedWorkError, elapsed_since
 from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.finish import Finisher
-from deriva_watch.intake import Intake, is_away
+from deriva_watch.intake import Intake
 from deriva_watch.settings import Settings
 from deriva_watch.vouching import vouching
 
+_WITH_EXECUTION: Final = {"batch", "directory"}  # units of drop folders
 _BROUGHT: Final = {
     FileState.RECORDED,
     FileState.LINKED,
@@ -86,6 +88,7 @@ class Pipeline:
     catalog: Catalog
     uploader: Uploader
     intake: Intake
+    executions: Executions
     finisher: Finisher
     emit: Emit
     basis: Basis
@@ -140,18 +143,23 @@ class Pipeline:
     def _attempt(self, record: ExecutionRecord) -> "_Step":
         prefix = Path(record.prefix)
         seen = self.intake.look(prefix, record.rid)
-        if seen is None and not is_away(prefix, record.rid):
+        if seen is None and not self.intake.is_away(prefix, record.rid):
             return _Step(ExecutionTrigger.REMOVED)
         if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
         upload = self._begin(record, plan, model)
+        drop = self.intake.drop(prefix) if record.unit in _WITH_EXECUTION else None
+        if drop and plan.work:
+            self.executions.begin(upload, drop)
         self.uploader.run(upload)
         if upload.ahead:  # used: what is tried again after a refusal is read again
             self.journal.commit([DropDigests(record.id)])
         refusal = _refusal(upload, plan, seen)
         whole = not (refusal or upload.changed or upload.transient)
+        if drop and whole:
+            self.executions.end(upload)
         digest = self.finisher.leave(upload, seen, plan, whole=whole)
         facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
         return self._end(upload, facts, refusal)
@@ -180,15 +188,16 @@ class Pipeline:
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
     ) -> Upload:
         """Return the work on what the journal has of an execution, without any plan."""
+        disk = self.intake.directory(Path(record.prefix), record.rid)
         upload = Upload(
             execution=record,
-            disk=self.intake.directory(Path(record.prefix), record.rid),
+            disk=disk,
             model=model,
             journal=self.journal,
             emit=self.emit,
             assets={},
             records=known,
-            vouched=vouching(self.journal, record),
+            vouched=vouching(self.journal, record, disk.root),
         )
         kept = self.finisher.row_receipt(record)
         upload.hinted = lambda path: kept.read(path, partial(upload.notice, ROWS_NAME))

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
 from deriva_watch.core.events import (
     BacklogFound,
@@ -14,25 +15,44 @@ from deriva_watch.core.events import (
     WatchLost,
     WatchScarce,
 )
-from deriva_watch.core.layout import ROOT, TABLES
+from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges import inotify_limits, scanner
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.observing import Mode, Watched
 from deriva_watch.edges.watcher import Folder, Watcher
-from deriva_watch.intake import execution_names, execution_root
+from deriva_watch.intake import drop_units, execution_names
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.settings import Watch
+from deriva_watch.settings_drop import DropFolder
 
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
 _FEW: Final = 32  # watches
+FULL_RESCAN_S: Final = 3600.0  # of drop folders: how long a look may be spared at the most
 _LIMITS: Final = Path("limits")
 _LIMITS_S: Final = 60.0  # how often the limits are looked at
 
 
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder to watch: a prefix, or a drop folder.
+
+    Attributes:
+        home: What must be there, or it counts as missing.
+        folders: What is watched of it.
+        observer, rescan_s, full_rescan_s: As the settings have them.
+    """
+
+    home: Path
+    folders: tuple[Folder, ...]
+    observer: Literal["auto", "native", "polling"]
+    rescan_s: float
+    full_rescan_s: float
+
+
 @dataclass(slots=True)
 class Roots:
-    """Every prefix of the settings, with those that patterns among them match by now.
+    """Every prefix and drop folder of the settings, with what patterns among them match by now.
 
     Attributes:
         lookout: Knows the directories, and which of them need no look.
@@ -48,7 +68,7 @@ class Roots:
     look: Callable[[Key], None]
     hinder: Callable[[str, TroubleError | None], None]
     _watcher: Watcher = field(init=False)
-    _roots: dict[Path, Watch] = field(default_factory=dict)
+    _roots: dict[Path, _Root] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
     _told: set[Path] = field(default_factory=set)  # that were scanned
     _counted_at: int = 0  # so many watches of ours are a reason to count all
@@ -63,9 +83,9 @@ class Roots:
             self._tell(prefix, watched)
             self._due_s.pop(prefix, None)
         self._find()
-        for prefix, watch in self._roots.items():
-            if self._is_due(prefix, watch.rescan_s):
-                self._scan(prefix, watch)
+        for prefix, root in self._roots.items():
+            if self._is_due(prefix, root.rescan_s):
+                self._scan(prefix, root)
         self._mind_limits()
 
     def _mind_limits(self) -> None:
@@ -91,7 +111,7 @@ class Roots:
     def follow(self, key: Key, *, filling: bool) -> None:
         """Watch all of a directory that is filling; let go of one that is not any more."""
         if filling:
-            self._watcher.follow(*key, execution_root(*key))
+            self._watcher.follow(*key, self.lookout.pipeline.intake.root(*key))
         else:
             self._watcher.unfollow(*key)
 
@@ -111,12 +131,16 @@ class Roots:
             else:
                 continue
             for prefix in found:
-                if prefix not in self._roots:
-                    self._roots[prefix] = watch
-                    if watch.newer_than:
-                        self.lookout.newer_than[prefix] = watch.newer_than
-                    watched = self._watcher.watch(prefix, _folders(prefix), watch.observer)
-                    self._tell(prefix, watched)
+                if watch.newer_than:
+                    self.lookout.newer_than[prefix] = watch.newer_than
+                self._take_up(prefix, _of_watch(prefix, watch))
+        for folder in self.lookout.pipeline.settings.drop:
+            self._take_up(folder.path, _of_drop(folder))
+
+    def _take_up(self, prefix: Path, root: _Root) -> None:
+        if prefix not in self._roots:
+            self._roots[prefix] = root
+            self._tell(prefix, self._watcher.watch(prefix, root.folders, root.observer))
 
     def _tell(self, prefix: Path, watched: Watched) -> None:
         """Report that a root is watched, or that it is not there."""
@@ -124,7 +148,7 @@ class Roots:
         if watched.mode is Mode.MISSING:
             missing = TroubleError(
                 f"cannot watch {prefix}",
-                f"there is no {prefix / ROOT / 'execution'}",
+                f"there is no {self._roots[prefix].home}",
                 f"It is watched as soon as it is there: mkdir -p {prefix}",
             )
             self.lookout.pipeline.emit(
@@ -147,22 +171,39 @@ class Roots:
             self._due_s[path] = time.monotonic() + every_s
         return due
 
-    def _scan(self, prefix: Path, watch: Watch) -> None:
-        about = str(prefix / ROOT / "execution")
+    def _scan(self, prefix: Path, root: _Root) -> None:
+        drop = self.lookout.pipeline.intake.drop(prefix)
         try:
-            found = execution_names(prefix)
+            found = self._units(drop) if drop else execution_names(prefix)
         except (SettingsError, TransientError) as error:
-            self.hinder(about, error)
+            self.hinder(str(root.home), error)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
-        self.hinder(about, None)
-        if prefix.is_dir():  # a root that is not mounted has lost nothing
+        self.hinder(str(root.home), None)
+        # A root that is not mounted has lost nothing; of batches one look at the folder tells.
+        if prefix.is_dir() and not (drop and drop.unit != "directory"):
             known = self.lookout.pipeline.journal.executions(prefix=str(prefix))
-            self._tell_backlog(prefix, 0 if known else len(found))
+            if drop is None:
+                self._tell_backlog(prefix, 0 if known else len(found))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
         for rid in found:
-            if not self.lookout.frames.is_still((prefix, rid), watch.full_rescan_s):
+            if not self.lookout.frames.is_still((prefix, rid), root.full_rescan_s):
                 self.look((prefix, rid))
+
+    def _units(self, drop: Drop) -> set[str]:
+        """Return what to look at in a drop folder; say so of files that belong to no unit."""
+        if drop.unit != "directory":
+            return {LOOSE}
+        directories, others = drop_units(self.lookout.pipeline.settings, drop)
+        trouble = None
+        if others:
+            trouble = TroubleError(
+                f"{len(others)} files in {drop.path} are not uploaded",
+                f'{others[0]} lies beside the directories, and unit = "directory" takes these',
+                'Move them into a directory, or set unit = "batch".',
+            )
+        self.hinder(f"{drop.path}: loose files", trouble)
+        return directories
 
     def _tell_backlog(self, prefix: Path, directories: int) -> None:
         """Say at the first scan what will be taken that no journal knows."""
@@ -179,7 +220,17 @@ class Roots:
             self._due_s.pop(root, None)
 
 
-def _folders(prefix: Path) -> tuple[Folder, ...]:
-    """Return what is watched of a prefix; tables are few, and rows are added to them any time."""
+def _of_watch(prefix: Path, watch: Watch) -> _Root:
+    """Return a prefix; its tables are few, and rows are added to them any time."""
     executions = Folder(prefix / ROOT / "execution")
-    return executions, Folder(prefix / TABLES, TABLES, deep=True)
+    tables = Folder(prefix / TABLES, TABLES, deep=True)
+    folders = (executions, tables)
+    return _Root(executions.path, folders, watch.observer, watch.rescan_s, watch.full_rescan_s)
+
+
+def _of_drop(folder: DropFolder) -> _Root:
+    """Return a drop folder; of batches all that happens concerns the folder as a whole."""
+    watched = Folder(folder.path, loose=True)
+    if folder.unit != "directory":
+        watched = Folder(folder.path, LOOSE, deep=True)
+    return _Root(folder.path, (watched,), folder.observer, folder.rescan_s, FULL_RESCAN_S)

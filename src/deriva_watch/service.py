@@ -34,7 +34,6 @@ from deriva_watch.edges import systemd
 from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.gate import Gate
-from deriva_watch.intake import execution_root
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.orders import Orders
@@ -75,6 +74,7 @@ class Service:
     _clearing: Clearing = field(init=False)
 
     def __post_init__(self) -> None:
+        self.lookout.folders.hint, self.lookout.folders.hinder = self._look_soon, self._hinder
         self._roots = Roots(
             self.lookout, self.hindrances, self._hints.put, self._look_soon, self._hinder
         )
@@ -247,7 +247,7 @@ class Service:
             if trouble is None:
                 tell_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)
-        about = str(execution_root(*key))
+        about = str(self.pipeline.intake.root(*key))
         if self.hindrances.put(about, trouble) and trouble:
             self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))
         self._roots.follow(key, filling=again_at is not None)

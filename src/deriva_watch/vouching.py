@@ -9,10 +9,10 @@ from deriva_watch.core.layout import TABLES
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.journal import Journal
-from deriva_watch.intake import birth, execution_root
+from deriva_watch.intake import birth
 
 
-def vouching(journal: Journal, record: ExecutionRecord) -> Callable[[Entry], bool]:
+def vouching(journal: Journal, record: ExecutionRecord, root: Path) -> Callable[[Entry], bool]:
     """Return what tells of a file of an execution whether its rows cannot have been loaded yet.
 
     A table outside of executions may have been loaded by hand before there was a journal. Where
@@ -23,7 +23,7 @@ def vouching(journal: Journal, record: ExecutionRecord) -> Callable[[Entry], boo
     if (record.verdict or {}).get("insisted") or (record.rid != TABLES and not before):
         return lambda _entry: True
     if before:
-        return _is_younger(execution_root(Path(record.prefix), record.rid), before[-1].at)
+        return _is_younger(root, before[-1].at)
     began = birth(journal.path) or journal.began()
     return lambda entry: _is_changed_since(entry, began)
 

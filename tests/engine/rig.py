@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal, open_readonly
 from deriva_watch.edges.processors import SpecProcessors
+from deriva_watch.engine.executions import Executions
 from deriva_watch.engine.files import Files
 from deriva_watch.engine.jobs import Jobs
 from deriva_watch.engine.letter import Letter
@@ -279,6 +280,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         )
         intake = Intake.of(settings)
         server_name = f"{settings.server.host}/{settings.server.catalog}"
+        intake = replace(intake, members=partial(opened.members_of, server_name))
         allowed = frozenset(settings.spec.allowed_processors)
         processors = SpecProcessors(allowed, settings.state_directory / "bags")
         naming = Naming(catalog, processors, patience)
@@ -295,6 +297,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
                 Tables(catalog, writer, patience, lambda *moves: moved.append(moves)),
             ),
             intake=intake,
+            executions=Executions(catalog, writer, patience),
             finisher=Finisher(catalog, writer, intake, server_name),
             emit=events.append,
             basis=Basis(settings, catalog, intake.specs),

@@ -11,6 +11,7 @@ Unit = Literal["batch", "directory", "none"]
 After = Literal["keep", "move", "delete"]
 
 FILLED: Final = "filled_"  # begins the groups that a compiled pattern has for columns it tells not
+MOVED: Final = "uploaded"  # folder in a drop folder that files are moved to by after = "move"
 TAKEN: Final = RESERVED | {"RID"}  # names with a meaning of their own in a bulk spec
 
 

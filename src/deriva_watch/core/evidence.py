@@ -17,8 +17,10 @@ PARTIAL: Final = (
 )
 """Names of files that some program is still writing."""
 
+UNKNOWN_HOLDERS: Final = 4
+"""How many times as long it must be quiet where it cannot be seen who has files open."""
+
 _GIB: Final = 1024**3
-_UNKNOWN_HOLDERS_FACTOR: Final = 4
 _DONE: Final = frozenset({"Stopped", "Failed", "Completed"})
 _NAMED_PATHS: Final = 10  # so many paths are kept as evidence
 
@@ -180,6 +182,11 @@ class Facts(NamedTuple):
         }
 
 
+def quiet_needed(largest_bytes: int, policy: CompletionPolicy) -> float:
+    """Return for how many seconds nothing may change, by the size of the largest file."""
+    return min(policy.quiet_max_s, policy.quiet_s * (1 + largest_bytes / _GIB))
+
+
 def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     """Draw the conclusions."""
     entries = evidence.seen.entries
@@ -196,11 +203,11 @@ def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     done = marker is not None or (
         policy.trust_status and status is not None and status.value in _DONE
     )
-    needed_s = min(policy.quiet_max_s, policy.quiet_s * (1 + largest_bytes / _GIB))
+    needed_s = quiet_needed(largest_bytes, policy)
     if done:
         needed_s = policy.quiet_after_signal_s
     if evidence.holders.method is HolderMethod.UNKNOWN:
-        needed_s *= _UNKNOWN_HOLDERS_FACTOR
+        needed_s *= UNKNOWN_HOLDERS
     quiet = evidence.seen.looked_at - evidence.content.since
     return Facts(
         files=len(files),

@@ -11,7 +11,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import translate
@@ -81,6 +81,28 @@ def execution_directories(prefix: Path) -> dict[str, Path]:
         return {}
 
 
+def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
+    """Return the names of the directories of a folder, and of what else lies in it.
+
+    What matches *ignore*, and what is our own, is in neither; none where there is no folder.
+
+    Raises OSError where it may not be listed.
+    """
+    ignores, directories, others = _matcher(ignore), set[str](), list[str]()
+    try:
+        with os.scandir(folder) as names:
+            for name in names:
+                if ignores(name.name) or name.name.startswith(OWN_PREFIX):
+                    continue
+                if name.is_dir():
+                    directories.add(name.name)
+                else:
+                    others.append(name.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return set(), []
+    return directories, sorted(others)
+
+
 def is_pattern(prefix: Path) -> bool:
     """Tell whether a prefix stands for many: "/home/*/work"."""
     return glob.has_magic(str(prefix))
@@ -142,6 +164,27 @@ def glance(file: Path, policy: ScanPolicy) -> Observation:
     elif not file.is_dir():
         look.take_file(name, file.name, None)
     return Observation(str(file.parent), look.entries, looked_at, {})
+
+
+def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation | None:
+    """Look at some files below *root* as `scan` does; None where none of them is there.
+
+    Raises as `scan` does.
+    """
+    looked_at, limits, ignores = datetime.now(UTC), _Limits.of(policy), _matcher(policy.ignore)
+    try:
+        base, _ = _base(root, limits)
+    except OSError as error:
+        _check_lasting(str(root), error)
+        return None
+    except RefusedError as error:
+        return Observation(str(root), {}, looked_at, {".": error.why})
+    look = _Look(base, limits, ignores)
+    for path in paths:
+        look.take_path(path)
+    if not (look.entries or look.unreadable):
+        return None
+    return Observation(str(root), look.entries, looked_at, look.unreadable)
 
 
 def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
@@ -231,6 +274,7 @@ class _Look:
         self.base = base
         self._limits = limits
         self._ignores = ignores
+        self._folders: dict[str, tuple[str, int | None]] = {}  # as above; who owns the last link
         self._parents: dict[str, str] = {}  # folders as links name them → without links
         self._listed: set[tuple[int, int]] = set()
         self._linked: list[_Directory] = []  # directories behind links, for later
@@ -301,6 +345,29 @@ class _Look:
         target = None if link_owner is None else name.path
         self._add(shown, found, problem=why, target=target)
 
+    def take_path(self, path: str) -> None:
+        """Note the file at *path*, below the base, if it is there."""
+        folder, _, last = path.rpartition("/")
+        try:
+            if folder not in self._folders:
+                real = os.path.realpath(os.path.join(self.base, folder), strict=True)
+                owner = _link_owner(Path(self.base), folder) if folder else None
+                self._folders[folder] = real, owner
+            real, owner = self._folders[folder]
+            name = _Name(os.path.join(real, last))
+            found = name.stat(follow_symlinks=False)
+            if any(map(self._ignores, path.split("/"))):
+                self._add(path, found, Kind.IGNORED)
+            elif stat.S_ISLNK(found.st_mode):
+                self.take_link(name, path)
+            elif not stat.S_ISDIR(found.st_mode):
+                self.take_file(name, path, owner)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # it is gone
+        except OSError as error:
+            _check_lasting(path, error)
+            self.unreadable[folder or "."] = _reason(error)
+
     def take_link(self, name: "os.DirEntry[str] | _Name", shown: str) -> None:
         """Note a link: the file it leads to, or why it is not followed."""
         link = name.stat(follow_symlinks=False)
@@ -364,7 +431,7 @@ def _open(root: Path, entry: Entry, limits: _Limits) -> int:
     try:
         found = os.fstat(descriptor)
         place = os.readlink(f"/proc/self/fd/{descriptor}")
-        owner = _link_owner(root, entry) if entry.link else None
+        owner = _link_owner(root, entry.path) if entry.link else None
         if place != expected or _stamp(found) != entry.stamp:
             raise FileChangedError(f"{entry.path} changed since it was looked at")  # noqa: TRY301
         if why := _objection(expected, found, owner, limits):
@@ -417,10 +484,10 @@ def _stranger(found: os.stat_result, linked_by: int) -> str | None:
     return f"it is a link by user {linked_by} to what belongs to user {found.st_uid}"
 
 
-def _link_owner(root: Path, entry: Entry) -> int | None:
-    """Return who owns the last link on the way to *entry*, None where there is none."""
+def _link_owner(root: Path, below: str) -> int | None:
+    """Return who owns the last link on the way from *root* to *below*, None where there is none."""
     owner, path = None, str(root)
-    for name in ("", *entry.path.split("/")):
+    for name in ("", *below.split("/")):
         path = os.path.join(path, name) if name else path
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):

@@ -29,6 +29,13 @@ _DIGEST: Final = select_records(digest, ContentDigest)
 _HISTORY: Final = select_records(history, HistoryRecord)
 _SET_ASIDE: Final = select_records(set_aside, SetAside)
 
+_PAST: Final = (FileState.GONE, FileState.REMOVED)  # of a drop folder another may take the name
+_MEMBERS: Final = (
+    select(execution.c.rid, file.c.path)
+    .join(execution, execution.c.id == file.c.execution_id)
+    .where(execution.c.unit.is_not(None), file.c.state.not_in(_PAST))
+)
+
 # A refused file may be tried again, and then goes on with its job.
 _NOT_SENT: Final = tuple(
     set(FileState) - {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
@@ -97,23 +104,20 @@ class Reads:
         query = _FILE.where(file.c.execution_id == execution_id).order_by(file.c.path)
         return [FileRecord(*row) for row in self._rows(query)]
 
-    def members(self, server: str, prefix: str) -> dict[str, dict[str, tuple[int, ...]]]:
-        """Return the files of the units of a drop folder: by unit their stamps by path.
+    def members(self, server: str, prefix: str) -> dict[str, set[str]]:
+        """Return the paths of the files of the units of a drop folder, by the unit's name.
 
-        Those that vanished before anything became of them are no members any more.
+        Those that vanished before anything became of them, or that we removed, are none any more.
         """
-        columns = file.c
-        stamp = (columns.size_bytes, columns.mtime_ns, columns.device, columns.inode)
-        query = (
-            select(execution.c.rid, columns.path, *stamp)
-            .join(execution, execution.c.id == columns.execution_id)
-            .where(execution.c.server == server, execution.c.prefix == prefix)
-            .where(execution.c.unit.is_not(None), columns.state != FileState.GONE)
-        )
-        found: defaultdict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
-        for rid, path, *values in self._rows(query):
-            found[rid][path] = tuple(values)
+        query = _MEMBERS.where(execution.c.server == server, execution.c.prefix == prefix)
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for rid, path in self._rows(query):
+            found[rid].add(path)
         return dict(found)
+
+    def members_of(self, server: str, prefix: Path, rid: str) -> list[str]:
+        """Return what `members` has of one unit."""
+        return [path for _, path in self._rows(_MEMBERS.where(*same(server, str(prefix), rid)))]
 
     def left_jobs(self, server: str) -> list[FileRecord]:
         """Return the files for *server* whose upload jobs nobody will go on with."""
