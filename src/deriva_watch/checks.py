@@ -4,6 +4,7 @@ No server is asked, and nothing is left behind.
 """
 
 import getpass
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,9 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.observation import HolderMethod
 from deriva_watch.edges import holders, inotify_limits, scanner, workspace
-from deriva_watch.edges.observing import Mode, Watched, choose
+from deriva_watch.edges.observing import Mode, Wanted, Watched, choose
 from deriva_watch.edges.probe import probe
-from deriva_watch.settings import Settings, Watch
+from deriva_watch.settings import Settings
 
 COUNTING_S: Final = 2.0  # folders are not counted for longer
 
@@ -52,28 +53,29 @@ def check_all(settings: Settings) -> list[Line]:
 
 
 def roots(settings: Settings) -> Iterator[Line]:
-    """Look at every prefix."""
-    if not settings.watch:
-        why, then = "the settings have no [[watch]]", 'Add one: [[watch]] and prefix = "/data".'
-        yield Line("roots", "there is nothing to watch", why, then)
+    """Look at every prefix and every drop folder."""
+    if not settings.watch and not settings.drop:
+        why = "the settings have no [[watch]] and no [[drop]]"
+        yield Line("roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".')
     for watch in settings.watch:
-        if not scanner.is_pattern(watch.prefix):
-            yield _root(settings, watch, watch.prefix)
-        elif found := scanner.matching(watch.prefix):
-            yield from (_root(settings, watch, prefix) for prefix in found)
-        else:
+        found = [watch.prefix]
+        if scanner.is_pattern(watch.prefix) and not (found := scanner.matching(watch.prefix)):
             then = "It is watched as soon as one does; or correct the pattern."
             yield Line(f"root {watch.prefix}", "cannot be watched", "no folder matches it", then)
+        for prefix in found:
+            yield _root(settings, prefix, prefix / ROOT / "execution", watch.observer)
+    for drop in settings.drop:
+        yield _root(settings, drop.path, drop.path, drop.observer)
 
 
-def _root(settings: Settings, watch: Watch, prefix: Path) -> Line:
-    about, folder = f"root {prefix}", prefix / ROOT / "execution"
+def _root(settings: Settings, prefix: Path, folder: Path, observer: Wanted) -> Line:
+    about = f"drop folder {prefix}" if folder == prefix else f"root {prefix}"
     try:
         if not folder.is_dir():
-            why, then = f"there is no {folder}", f"mkdir -p {folder}"
+            why, then = f"there is no {folder}", f"mkdir -p {shlex.quote(str(folder))}"
             return Line(about, "cannot be watched", why, then)
         next(folder.iterdir(), None)
-        watched = choose(folder, watch.observer, probe)
+        watched = choose(folder, observer, probe)
         folders, whole = inotify_limits.folders(folder, COUNTING_S)
         workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
     except OSError as error:

@@ -87,6 +87,17 @@ def test_what_is_in_the_way_is_said_with_its_remedy(tell, tmp_path, prefix, why)
     assert then.strip()
 
 
+def test_a_drop_folder_has_a_line_of_its_own(tell, data, tmp_path):
+    (tmp_path / "scanner").mkdir()
+    more = f'[[drop]]\npath = "{tmp_path}/scanner"\ntable = "Image"\npattern = ".*"\n'
+
+    status, said = tell(data, more=more)
+
+    assert status == 0
+    assert f"✓ drop folder {tmp_path}/scanner: " in said
+    assert list((tmp_path / "scanner").iterdir()) == []
+
+
 def test_watches_that_run_out_are_told_with_the_command_that_raises_them(tell, data, monkeypatch):
     monkeypatch.setattr(checks.inotify_limits, "watches", lambda: Usage(80, 100))
 

@@ -271,6 +271,22 @@ def test_a_thread_that_died_is_replaced(watcher, ears, executions, tmp_path):
     assert eventually(lambda: ears.hints)
 
 
+def test_a_reader_that_died_leaves_no_descriptor_open(watcher, executions, tmp_path, monkeypatch):
+    assert executions.is_dir()
+    died = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: died.append(args.exc_type))
+    watch(watcher, tmp_path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    monkeypatch.setattr(watcher._inotify, "read_events", lambda: 1 / 0)
+    (executions / "1-A").mkdir()  # ends the reading that is under way
+    assert eventually(lambda: died == [ZeroDivisionError])
+    watcher.check()
+
+    assert watcher._inotify.is_alive()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_tree_made_at_once_is_watched_to_its_ends(watcher, ears, executions, tmp_path):
     watch(watcher, tmp_path)
     follow(watcher, executions / "1-A")
@@ -338,6 +354,17 @@ def test_what_is_let_go_keeps_its_watches_while_they_are_few(
         (executions / rid / "late").touch()
     assert eventually(lambda: "1-C" in ears.rids())
     assert "1-A" not in ears.rids()
+
+
+def test_what_was_deleted_is_not_remembered(watcher, executions, tmp_path):
+    watch(watcher, tmp_path)
+    follow(watcher, executions / "1-A")
+
+    (executions / "1-A").rmdir()
+    assert eventually(lambda: watcher.watches == 1)
+    watcher.unfollow(tmp_path, "1-A")
+
+    assert not watcher._following._followed
 
 
 def test_a_directory_that_was_replaced_is_followed_anew(watcher, ears, executions, tmp_path):

@@ -47,9 +47,12 @@ class Following:
 
     def unfollow(self, key: _Key) -> None:
         """Let go of a directory."""
-        if key in self._followed:
+        known = self._followed.get(key)
+        if known and known.tree.watches:
             self._spare[key] = None
             self._shed(SPARE_WATCHES)
+        else:
+            self.drop(key)  # it is gone from the disk
 
     def drop(self, key: _Key) -> None:
         """Take its watches away."""

@@ -117,6 +117,14 @@ class Inotify(InotifyFD):
                     inotify_rm_watch(self._inotify_fd, watch)
             tree.watches.clear()
 
+    def run(self) -> None:
+        """Read until told to stop; what ends it otherwise leaves nothing open after `stop`."""
+        try:
+            super().run()
+        except BaseException:
+            self._is_reading = False  # or `close` would wait for this thread to close them
+            raise
+
     def handle_event(self, event: InotifyEvent) -> None:
         """Turn an event into hints; called by the reader, which nothing here may end."""
         if event.is_queue_overflow:
