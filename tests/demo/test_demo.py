@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def demo(tmp_path_factory):
 
 
 def test_a_demo_ends_with_one_verified_line(demo):
-    """Sixteen files in four executions, one of them the same in two."""
+    """Sixteen files in four executions, one of them the same in two; twelve of instruments."""
     _, done = demo
 
     outcome = json.loads(done.stdout)
@@ -45,7 +46,7 @@ def test_a_demo_ends_with_one_verified_line(demo):
     assert done.returncode == 0
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-    wanted = {"executions": 4, "files": 16, "objects": 15, "rows": 15, "links": 32}
+    wanted = {"executions": 6, "files": 28, "objects": 27, "rows": 27, "links": 56}
     assert wanted == {name: outcome[name] for name in wanted}
     assert outcome["verified"] is True
     assert 60_000_000 < outcome["bytes"] < 100_000_000
@@ -59,8 +60,8 @@ def test_its_folder_answers_questions_afterwards(demo):
     status = json.loads(command("status", "--json", cwd=folder.root).stdout)
 
     assert status["daemon"] is None
-    assert status["executions"]["uploaded"] == 4
-    assert status["files"]["linked"] == 16
+    assert status["executions"]["uploaded"] == 6
+    assert status["files"]["linked"] == 28
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):
@@ -103,7 +104,8 @@ def test_files_are_shown_before_the_journal_knows_them(tmp_path):
     """Nothing of them but what is written so far."""
     scripts = script.later()
     file = scripts[0].files[0]
-    run = Run(scripts[0], "1-RUN", tmp_path, (Written(file.asset, tmp_path / "f", "f", 3),))
+    written = (Written(file.asset, tmp_path / "f", "f", 3),)
+    run = Run(scripts[0], "1-RUN", tmp_path, tmp_path, written)
 
     (view,) = look(f"sqlite:///{tmp_path}/journal.db", [run])
 
@@ -112,7 +114,7 @@ def test_files_are_shown_before_the_journal_knows_them(tmp_path):
 
 
 def test_a_failed_check_is_shown_with_what_it_found(tmp_path):
-    run = Run(script.earlier(), "1-RUN", tmp_path / "data" / "1-RUN", ())
+    run = Run(script.earlier(), "1-RUN", tmp_path / "data", tmp_path / "data" / "1-RUN", ())
     check = compare("executions", "links", [("a.png", "1-RUN")], [])
     figures = {"executions": 1, "files": 1, "bytes": 3, "objects": 1, "rows": 1, "links": 0}
 
@@ -139,12 +141,13 @@ class Altered:
         model = read_model(self.server.schema())
         rids = {row["Description"]: row["RID"] for row in self.server.rows("deriva-ml:Execution")}
         return [
-            self._run(each, Desk(self.folder.prefix, rids[each.title], model))
+            self._run(each, Desk(self.folder.root / each.layout.folder, rid, model))
             for each in (script.earlier(), *script.later())
+            for rid in [each.layout.unit or rids[each.title]]
         ]
 
     def _run(self, each, desk):
-        root = desk.prefix / "deriva-ml" / "execution" / desk.rid
+        root = each.layout.root(desk)
         paths = [each.layout.path(desk, file.asset) for file in each.files]
         files = [
             Written(file.asset, path, path.relative_to(root).as_posix())
@@ -155,11 +158,12 @@ class Altered:
             file.size_bytes = len(content)
             file.md5.update(content)
             file.sha256.update(content)
-        return Run(each, desk.rid, root, tuple(files), heard=0)
+        return Run(each, desk.rid, desk.prefix, root, tuple(files), heard=0)
 
     def failed(self, runs=None):
         """Return the names of the checks that do not pass, with what they found."""
-        checks = Inventory(self.server, runs or self.runs()).checks(self.folder.requests)
+        inventory = Inventory(self.server, runs or self.runs())
+        checks = inventory.checks(self.folder.requests, self.folder.receipts)
         return {check.name: check.found for check in checks if not check.passed}
 
     def delete(self, path):
@@ -211,10 +215,11 @@ def test_everything_that_is_tampered_with_is_named_by_its_own_check(altered):
     runs[0].heard = folder.requests.stat().st_size
 
     failed = altered.failed(runs)
-    assert f"missing: demo:Image scan_01.png {link['Execution']} Output" in failed["executions"]
+    missing = rf"missing: demo:Image scan_01.png \(\w{{8}}\) {link['Execution']} Output"
+    assert re.search(missing, failed["executions"])
     assert f"{kind['Asset_Type']}" in failed["asset types"]
     assert "Acquisition_Date=1999-12-31" in failed["rows"]
-    assert f"missing: {runs[0].rid} Uploaded" in failed["status"]
+    assert f"missing: {runs[0].rid} 1-W001 Uploaded" in failed["status"]
     assert f"not expected: {name}" in failed["objects"]
     assert "missing: model.v2.pt" in failed["contents"]
     assert " 2-" in failed["receipts"]

@@ -21,15 +21,17 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch four executions find their way into a catalog, in twenty seconds.
+    """Watch six executions find their way into a catalog, in twenty seconds.
 
     Starts a Deriva server on this machine and the daemon, each as its own
-    process, and plays a program that writes files as real runs do:
+    process, and plays programs that write files as real runs do:
 
     - a directory that was there before the daemon,
     - a microscope that puts metadata into paths and ends with .complete,
     - a training run with a manifest and a model of 60 MB, sent in pieces,
-    - an evaluation that falls silent and goes on before it is done.
+    - an evaluation that falls silent and goes on before it is done,
+    - a scanner that drops DICOM images and knows nothing of deriva-ml,
+    - a sequencer that drops a run and ends with CopyComplete.txt.
 
     Then asks the server, not the daemon, for every object and row. Exit
     status 0 only if all is there, once, as it was written. Nothing outside
@@ -42,7 +44,7 @@ def demo(
 
     folder = Folder(_empty(data))
     if not as_json:
-        print(f"A server, the daemon and a program that writes: {folder.root}\n")
+        print(f"A server, the daemon and programs that write: {folder.root}\n")
     with screen(silent=as_json) as shown:
         outcome = play(folder, shown)
     if as_json:

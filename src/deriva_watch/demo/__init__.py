@@ -1,7 +1,8 @@
-"""The demo: a server, a daemon, a program that writes executions, and a check of what came of it.
+"""The demo: a server, a daemon, programs that write executions, and a check of what came of it.
 
-script     what the four executions of the demo write, and when: data
+script     what the executions of the demo write, and when: data
 content    what their files contain: images, tables, logs, weights
+instruments  what a scanner and a sequencer leave, which know nothing of deriva-ml
 layouts    the places where programs put files and what they say of them
 producer   writes by the script, and remembers the digests
 server     plain HTTP to the server; shares no code with the daemon's client

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.observation import RECEIPT_NAME
-from deriva_watch.demo.layouts import Flat
+from deriva_watch.demo.layouts import BATCH, Flat
 from deriva_watch.demo.producer import Run, Written
+from deriva_watch.demo.script import WORKFLOW
 from deriva_watch.demo.server import Row, Server
 
 Fact = tuple[str, ...]
@@ -61,8 +62,12 @@ class Inventory:
         )
         self._versions = [v for table in self._tables for v in server.versions(_short(table))]
         self._names: dict[str, str] = {
-            row["RID"]: row["Filename"] for rows in self._rows.values() for row in rows
+            row["RID"]: _name(row["Filename"], row["MD5"])
+            for rows in self._rows.values()
+            for row in rows
         }
+        self._executions = server.rows("deriva-ml:Execution")
+        self._rids = {id(run): self._rid(run) for run in runs}
 
     def figures(self) -> dict[str, int]:
         """Return what there is, counted on the server; files and bytes as they were written."""
@@ -75,8 +80,13 @@ class Inventory:
             "links": _count(self._links) + _count(self._types),
         }
 
-    def checks(self, requests: Path) -> Iterator[Check]:
-        """Ask everything; *requests* is the server's log of requests."""
+    def checks(self, requests: Path, kept: Path) -> Iterator[Check]:
+        """Ask everything.
+
+        Args:
+            requests: The server's log of requests.
+            kept: The folder in which the daemon keeps receipts.
+        """
         yield self._contents()
         yield self._objects()
         yield self._asset_rows()
@@ -85,7 +95,7 @@ class Inventory:
         yield self._statuses()
         yield self._other_tables()
         yield self._patience(requests)
-        yield self._receipts()
+        yield self._receipts(kept)
         yield self._manifests()
 
     def _contents(self) -> Check:
@@ -109,10 +119,11 @@ class Inventory:
 
     def _execution_links(self) -> Check:
         expected = {
-            (str(file.asset.table), file.asset.name, run.rid, "Output") for run, file in self._files
+            (str(file.asset.table), _named(file), self._rids[id(run)], "Output")
+            for run, file in self._files
         }
         found = [
-            (table, self._name(table, link), link["Execution"], link["Asset_Role"])
+            (table, self._asset(table, link), link["Execution"], link["Asset_Role"])
             for table, links in self._links.items()
             for link in links
         ]
@@ -120,21 +131,20 @@ class Inventory:
 
     def _type_links(self) -> Check:
         expected = {
-            (str(file.asset.table), file.asset.name, kind)
+            (str(file.asset.table), _named(file), kind)
             for _, file in self._files
             for kind in file.asset.types
         }
         found = [
-            (table, self._name(table, link), link["Asset_Type"])
+            (table, self._asset(table, link), link["Asset_Type"])
             for table, links in self._types.items()
             for link in links
         ]
         return compare("asset types", "links of files to asset types", expected, found)
 
     def _statuses(self) -> Check:
-        expected = [(run.rid, run.script.status_after) for run in self._runs]
-        rows = self._server.rows("deriva-ml:Execution")
-        found = [(row["RID"], str(row["Status"])) for row in rows]
+        expected = [(self._rids[id(run)], WORKFLOW, run.script.status_after) for run in self._runs]
+        found = [(row["RID"], str(row["Workflow"]), str(row["Status"])) for row in self._executions]
         return compare("status", "executions, Uploaded where they were Stopped", expected, found)
 
     def _patience(self, requests: Path) -> Check:
@@ -148,8 +158,7 @@ class Inventory:
 
     def _other_tables(self) -> Check:
         """Look for rows that are younger than our first execution, and nobody's."""
-        executions = self._server.rows("deriva-ml:Execution")
-        since = min(row["RCT"] for row in executions)
+        since = min(row["RCT"] for row in self._executions)
         ours = {"deriva-ml:Execution", *self._tables}
         ours |= {f"{table}_{other}" for table in self._tables for other in _LINKED}
         found = [
@@ -161,7 +170,7 @@ class Inventory:
         ]
         return compare("other tables", "new rows", [], found)
 
-    def _receipts(self) -> Check:
+    def _receipts(self, kept: Path) -> Check:
         expected = [
             (run.rid, file.name, file.md5.hexdigest(), row["RID"], row["URL"])
             for run, file in self._files
@@ -170,7 +179,8 @@ class Inventory:
         found = [
             (run.rid, line["file"], line["md5"], line["rid"], line["object"])
             for run in self._runs
-            for line in _read(run.root / RECEIPT_NAME).get("files", [])
+            for path in _receipts_of(run, kept)
+            for line in _read(path).get("files", [])
         ]
         return compare("receipts", "files in receipts, as the server has them", expected, found)
 
@@ -194,9 +204,26 @@ class Inventory:
         rows = self._rows[str(file.asset.table)]
         return [row for row in rows if (row["Filename"], row["MD5"]) == wanted]
 
-    def _name(self, table: str, link: Row) -> str:
+    def _asset(self, table: str, link: Row) -> str:
         rid = str(link[_short(table)])
         return self._names.get(rid, rid)
+
+    def _rid(self, run: Run) -> str:
+        """Return the RID of its Execution: what a drop folder made is known by its description."""
+        if not run.script.layout.unit:
+            return run.rid
+        title = run.script.title
+        made = [row["RID"] for row in self._executions if row["Description"] == title]
+        return made[0] if len(made) == 1 else f"({len(made)} executions {title!r})"
+
+
+def _named(file: Written) -> str:
+    return _name(file.asset.name, file.md5.hexdigest())
+
+
+def _name(name: str, md5: str) -> str:
+    """Return what tells files apart: those of two cycles have the same name."""
+    return f"{name} ({md5[:8]})"
 
 
 def _told(file: Written) -> dict[str, Any]:
@@ -215,6 +242,13 @@ def _heard(log: bytes, file: Written, end: int) -> str:
     """Return when a log of requests first names a file: before or after its byte *end*."""
     at = log.find(quote(file.asset.name, safe="").encode())
     return "never" if at < 0 else "before" if at < end else "after"
+
+
+def _receipts_of(run: Run, kept: Path) -> list[Path]:
+    """Return where its receipt lies: a batch has no folder of its own, and no known name."""
+    if run.rid == BATCH:
+        return sorted(kept.glob(f"*/{BATCH}*.json"))
+    return [run.root / RECEIPT_NAME]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -48,6 +48,11 @@ def image(seed: int, pieces: int) -> Pieces:
     head = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 0, 0, 0, 0)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b""))
     whole = b"\x89PNG\r\n\x1a\n" + b"".join(_png_part(kind, body) for kind, body in parts)
+    return cut(whole, pieces)
+
+
+def cut(whole: bytes, pieces: int) -> Pieces:
+    """Return a file in so many pieces."""
     length = -(-len(whole) // pieces)
     return lambda number: whole[number * length : (number + 1) * length]
 

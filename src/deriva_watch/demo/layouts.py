@@ -1,17 +1,20 @@
-"""The places where programs put the files of an execution, and what they say of them there.
+"""The places where programs and instruments put their files, and what they say of them there.
 
-The paths come from `deriva_watch.staging`, as in a program that writes executions.
+The paths of executions come from `deriva_watch.staging`, as in a program that writes them.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from deriva_watch import staging
 from deriva_watch.core.layout import TYPED_TABLES
 from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.demo import instruments
+
+BATCH: Final = "batch-"  # how the name of a batch begins; the rest is the daemon's
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,13 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where an execution writes."""
+    """Where an execution writes.
+
+    Attributes:
+        prefix: The folder that holds `deriva-ml/`, or a drop folder.
+        rid: Of its row; the name of the unit in a drop folder.
+        model: The catalog's.
+    """
 
     prefix: Path
     rid: str
@@ -35,7 +44,19 @@ class Desk:
 
 
 class Layout(Protocol):
-    """One way to lay out an execution directory."""
+    """One way to lay out what belongs to an execution.
+
+    Attributes:
+        folder: The name of the prefix or of the drop folder.
+        unit: The name of the unit in a drop folder; "" where there is an Execution beforehand.
+    """
+
+    folder: ClassVar[str]
+    unit: ClassVar[str]
+
+    def root(self, desk: Desk) -> Path:
+        """Return the directory that the paths of its files begin in."""
+        ...
 
     def path(self, desk: Desk, asset: Asset) -> Path:
         """Return where the file lies; its directory is there."""
@@ -46,7 +67,18 @@ class Layout(Protocol):
         ...
 
 
-class Flat:
+class _Execution:
+    """An execution directory of deriva-ml."""
+
+    folder: ClassVar[str] = "data"
+    unit: ClassVar[str] = ""
+
+    def root(self, desk: Desk) -> Path:
+        """Return the execution directory."""
+        return staging.execution_root(desk.prefix, desk.rid)
+
+
+class Flat(_Execution):
     """`assets/<Table>/<file>`; everything else stands in asset-manifest.json."""
 
     def path(self, desk: Desk, asset: Asset) -> Path:
@@ -74,7 +106,7 @@ class Flat:
         draft.replace(path)
 
 
-class Tree:
+class Tree(_Execution):
     """`asset/<schema>/<table>/<metadata…>/<file>`; the types stand in asset-type/."""
 
     def path(self, desk: Desk, asset: Asset) -> Path:
@@ -89,7 +121,7 @@ class Tree:
             types.write(json.dumps({asset.name: asset.types}) + "\n")
 
 
-class Typed:
+class Typed(_Execution):
     """`execution-asset/<type>/<file>` and `execution-metadata/<type>/<file>`: the path says all."""
 
     def path(self, desk: Desk, asset: Asset) -> Path:
@@ -102,3 +134,48 @@ class Typed:
 
     def register(self, desk: Desk, asset: Asset) -> None:
         """Say nothing more."""
+
+
+class _Instrument:
+    """A folder that an instrument writes into: the path says all."""
+
+    def register(self, desk: Desk, asset: Asset) -> None:
+        """Say nothing more: it does not know how."""
+
+
+class Scans(_Instrument):
+    """`<subject>/<date>/<image>` of a scanner: what comes within a while is one execution."""
+
+    folder: ClassVar[str] = "scanner"
+    unit: ClassVar[str] = BATCH
+    subjects: ClassVar = {f"1-S00{number}": f"subject-{number}" for number in (1, 2, 3)}
+
+    def root(self, desk: Desk) -> Path:
+        """Return the drop folder."""
+        return desk.prefix
+
+    def path(self, desk: Desk, asset: Asset) -> Path:
+        """Return where the image lies."""
+        subject = self.subjects[str(asset.metadata["Subject"])]
+        folder = desk.prefix / subject / str(asset.metadata["Acquisition_Date"])
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / asset.name
+
+
+class SequencerRun(_Instrument):
+    """`<run>/…` of a sequencer: each folder is one execution."""
+
+    folder: ClassVar[str] = "sequencer"
+    unit: ClassVar[str] = instruments.RUN
+
+    def root(self, desk: Desk) -> Path:
+        """Return the folder of the run."""
+        return desk.prefix / desk.rid
+
+    def path(self, desk: Desk, asset: Asset) -> Path:
+        """Return where the file lies: base calls in a folder for each cycle."""
+        cycle = asset.metadata["Cycle"]
+        name = instruments.basecalls_path(int(cycle)) if cycle else asset.name
+        path = self.root(desk) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path

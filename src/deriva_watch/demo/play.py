@@ -1,4 +1,4 @@
-"""The whole demo, in order: server, one execution, daemon, three more, the check."""
+"""The whole demo, in order: server, one execution, daemon, all others, the check."""
 
 import json
 import signal
@@ -16,6 +16,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.demo import script
 from deriva_watch.demo.check import Check, Inventory
+from deriva_watch.demo.layouts import Scans, SequencerRun
 from deriva_watch.demo.processes import Child, running
 from deriva_watch.demo.producer import Producer, Run
 from deriva_watch.demo.screen import RunView, Show, look
@@ -26,8 +27,7 @@ _LATENCY_MS: Final = 50  # as if the server were in another town: the steps can 
 _TICK_S: Final = 0.1
 _STOPPED: Final = 128 + signal.SIGTERM
 
-_CONFIG: Final = """\
-# Written by `deriva-watch demo`; config.example.toml explains every key.
+_CONFIG: Final = r"""# Written by `deriva-watch demo`; config.example.toml explains every key.
 [server]
 host = {host}
 catalog = {catalog}
@@ -37,6 +37,33 @@ credential_file = {owner_credential_file}
 [[watch]]
 prefix = {prefix}
 rescan_s = 1            # asks for the executions' status every second
+
+# An instrument that knows nothing of deriva-ml: what it writes within batch_s
+# becomes one execution; the subject in the path stands for its row.
+[[drop]]
+path = {scanner}
+table = "Image"
+pattern = '(?P<subject>[^/]+)/(?P<Acquisition_Date>\d{{4}}-\d\d-\d\d)/[^/]+\.dcm'
+lookup.Subject = {{ table = "Subject", column = "Name", value = "{{subject}}" }}
+asset_types = ["Image"]
+unit = "batch"
+batch_s = 4
+quiet_s = 1
+workflow = {workflow}
+description = {scans}
+
+# Another one: each folder is an execution. A run may pause for long, but no longer
+# once CopyComplete.txt is there.
+[[drop]]
+path = {sequencer}
+table = "Sequencer_File"
+pattern = '(?P<Run>\d+_(?P<Instrument>[^_]+)_[^/]+)/(.*/L00(?P<Lane>\d)/C(?P<Cycle>\d+)\.1/)?.+'
+asset_types = ["Output_File"]
+unit = "directory"
+markers = ["CopyComplete.txt"]
+quiet_s = 60
+workflow = {workflow}
+description = {runs}
 
 [completion]            # everything is done within seconds here
 quiet_s = {quiet_s}
@@ -64,13 +91,28 @@ class Folder:
 
     @property
     def prefix(self) -> Path:
-        """What the daemon watches."""
+        """The folder that holds `deriva-ml/`."""
         return self.root / "data"
+
+    @property
+    def scanner(self) -> Path:
+        """Where the scanner drops its images."""
+        return self.root / Scans.folder
+
+    @property
+    def sequencer(self) -> Path:
+        """Where the sequencer drops its runs."""
+        return self.root / SequencerRun.folder
 
     @property
     def journal_url(self) -> str:
         """The daemon's memory."""
         return f"sqlite:///{self.root / 'state' / 'journal.db'}"
+
+    @property
+    def receipts(self) -> Path:
+        """Where the daemon keeps all receipts; those of batches are nowhere else."""
+        return self.root / "state" / "receipts"
 
     @property
     def log(self) -> Path:
@@ -125,9 +167,11 @@ def play(folder: Folder, show: Show) -> Outcome:
     with _ended_by_signals(), running("the server", folder.sandbox_log, *serve) as sandbox:
         ready = sandbox.first_line()
         server = Server(ready)
-        producer = Producer(server, folder.requests, folder.prefix)
+        producer = Producer(server, folder.requests, folder.root)
         runs = producer.begin([script.earlier()])
         producer.play(runs, threading.Event())
+        folder.scanner.mkdir()
+        folder.sequencer.mkdir()
         folder.config.write_text(_config(folder, ready))
         with running("the daemon", folder.log, *watch) as daemon:
             later = producer.begin(script.later())
@@ -136,7 +180,7 @@ def play(folder: Folder, show: Show) -> Outcome:
                 _watch(folder, runs, (sandbox, daemon), writing, show)
             status = daemon.stop()
         inventory = Inventory(server, runs)
-        checks = (*inventory.checks(folder.requests), _ended_well(status))
+        checks = (*inventory.checks(folder.requests, folder.receipts), _ended_well(status))
     took_s = round(time.monotonic() - start_s, 1)
     return Outcome(inventory.figures(), checks, tuple(runs), took_s, ready["host"])
 
@@ -190,7 +234,16 @@ def _ended_well(status: int) -> Check:
 
 
 def _config(folder: Folder, ready: dict[str, str]) -> str:
-    texts = {**ready, "prefix": str(folder.prefix), "journal_url": folder.journal_url}
+    texts = {
+        **ready,
+        "prefix": str(folder.prefix),
+        "scanner": str(folder.scanner),
+        "sequencer": str(folder.sequencer),
+        "workflow": script.WORKFLOW,
+        "scans": script.scanner().title,
+        "runs": script.sequencer().title,
+        "journal_url": folder.journal_url,
+    }
     quoted = {name: json.dumps(text) for name, text in texts.items()}
     return _CONFIG.format(**quoted, quiet_s=script.QUIET_S)
 

@@ -1,4 +1,4 @@
-"""A program that writes executions, and knows what it wrote."""
+"""Programs and instruments that write, and know what they wrote."""
 
 import hashlib
 import threading
@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deriva_watch import staging
 from deriva_watch.core.model import CatalogModel, read_model
-from deriva_watch.demo.layouts import Asset, Desk
-from deriva_watch.demo.script import File, Script
+from deriva_watch.demo.layouts import BATCH, Asset, Desk
+from deriva_watch.demo.script import WORKFLOW, File, Script
 from deriva_watch.demo.server import Server
 
 
@@ -23,7 +22,7 @@ class Written:
     Attributes:
         asset: What is said of it.
         path: Where it lies.
-        name: The same, below the execution directory.
+        name: The same, below the root of its run.
         size_bytes: Its length so far.
         md5, sha256: Of its content so far.
     """
@@ -50,7 +49,8 @@ class Run:
 
     Attributes:
         script: What it does.
-        rid: The RID of its row.
+        rid: The RID of its row; the name of its unit, or how that begins, in a drop folder.
+        prefix: The folder that is watched.
         root: Its directory.
         files: Its files, in the order of the script.
         heard: How long the server's log of requests was when it ended.
@@ -58,48 +58,59 @@ class Run:
 
     script: Script
     rid: str
+    prefix: Path
     root: Path
     files: tuple[Written, ...]
     heard: int = 0
 
+    def is_unit(self, prefix: str, rid: str) -> bool:
+        """Tell whether the journal's name of a directory is ours."""
+        same = rid == self.rid or (self.rid == BATCH and rid.startswith(BATCH))
+        return same and prefix == str(self.prefix)
+
 
 class Producer:
-    """Writes executions below *prefix*.
+    """Writes executions.
 
     Args:
         server: Where their rows are.
         requests: The server's log of requests.
-        prefix: The folder that will hold `deriva-ml/`.
+        root: The folder that will hold the prefix and the drop folders.
     """
 
-    def __init__(self, server: Server, requests: Path, prefix: Path) -> None:
+    def __init__(self, server: Server, requests: Path, root: Path) -> None:
         self._server = server
         self._requests = requests
-        self._prefix = prefix
+        self._root = root
         self._model: CatalogModel = read_model(server.schema())
 
     def begin(self, scripts: Sequence[Script]) -> list[Run]:
-        """Make a row and a directory for each of *scripts*; no file is there yet."""
-        rows = self._server.insert(
-            "deriva-ml:Execution",
-            (
-                {"Workflow": "1-W001", "Description": script.title, "Status": script.status}
-                for script in scripts
-            ),
+        """Make a directory for each of *scripts*, and a row where it knows of deriva-ml.
+
+        No file is there yet.
+        """
+        rids = iter(self._rows([script for script in scripts if not script.layout.unit]))
+        return [self._run(script, script.layout.unit or next(rids)) for script in scripts]
+
+    def _rows(self, scripts: Sequence[Script]) -> list[str]:
+        rows = (
+            {"Workflow": WORKFLOW, "Description": script.title, "Status": script.status}
+            for script in scripts
         )
-        return [self._run(script, row["RID"]) for script, row in zip(scripts, rows, strict=True)]
+        return [row["RID"] for row in self._server.insert("deriva-ml:Execution", rows)]
 
     def _run(self, script: Script, rid: str) -> Run:
-        desk, root = self._desk(rid), staging.execution_root(self._prefix, rid)
+        desk = self._desk(script, rid)
+        root = script.layout.root(desk)
         paths = [script.layout.path(desk, file.asset) for file in script.files]
         files = (
             Written(file.asset, path, path.relative_to(root).as_posix())
             for file, path in zip(script.files, paths, strict=True)
         )
-        return Run(script, rid, root, tuple(files))
+        return Run(script, rid, desk.prefix, root, tuple(files))
 
-    def _desk(self, rid: str) -> Desk:
-        return Desk(self._prefix, rid, self._model)
+    def _desk(self, script: Script, rid: str) -> Desk:
+        return Desk(self._root / script.layout.folder, rid, self._model)
 
     def play(self, runs: Sequence[Run], stop: threading.Event) -> None:
         """Write everything at its time; return when all runs have ended, or at *stop*."""
@@ -118,12 +129,12 @@ class Producer:
 
     def _append(self, run: Run, file: File, written: Written, number: int) -> None:
         if number == 0:
-            run.script.layout.register(self._desk(run.rid), file.asset)
+            run.script.layout.register(self._desk(run.script, run.rid), file.asset)
         written.append(file.content(number))
 
     def _end(self, run: Run) -> None:
         run.heard = self._requests.stat().st_size
         if run.script.says_done == "Stopped":
             self._server.set_status(run.rid, "Stopped")
-        else:
+        elif run.script.says_done:
             (run.root / run.script.says_done).touch()

@@ -56,9 +56,10 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """How far an execution is, and why no farther."""
+    """How far an execution is, and why no farther; *name* is its RID or that of the unit."""
 
     run: Run
+    name: str
     state: str
     why: str
     files: tuple[FileView, ...]
@@ -73,7 +74,8 @@ def look(journal_url: str, runs: Sequence[Run]) -> list[RunView]:
     with suppress(TroubleError):  # there may be no journal yet
         reader = open_views(journal_url)
         for record in reader.executions():
-            known[record.rid] = record, {file.path: file for file in reader.files(record.id)}
+            for run in (run for run in runs if run.is_unit(record.prefix, record.rid)):
+                known[run.rid] = record, {file.path: file for file in reader.files(record.id)}
     return [_run_view(run, *known.get(run.rid, (None, {}))) for run in runs]
 
 
@@ -83,7 +85,7 @@ def _run_view(run: Run, record: ExecutionRecord | None, known: dict[str, FileRec
     if record and state is ExecutionState.FILLING and record.verdict:
         why = str(record.verdict.get("why", ""))
     files = (_file_view(file, known.get(file.name), state) for file in run.files)
-    return RunView(run, state, why, tuple(files))
+    return RunView(run, record.rid if record else run.rid, state, why, tuple(files))
 
 
 def _file_view(file: Written, record: FileRecord | None, state: str) -> FileView:
@@ -122,7 +124,7 @@ def _picture(views: Sequence[RunView], seconds: float) -> RenderableType:
 def _execution(view: RunView) -> Iterator[RenderableType]:
     symbol, style = _SYMBOLS.get(view.state, ("?", "red"))
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append(f"{symbol} {view.run.rid} ", f"bold {style}")
+    head.append(f"{symbol} {view.name} ", f"bold {style}")
     head.append(f"{view.run.script.title}  ", "bold")
     head.append(f"{view.state}{': ' if view.why else ''}{view.why}", style)
     yield head
@@ -130,7 +132,7 @@ def _execution(view: RunView) -> Iterator[RenderableType]:
     for width in (24, 9, 24, 16):
         table.add_column(width=width, no_wrap=True)
     table.columns[1].justify = "right"
-    for file in view.files:
+    for file in _told(view):
         symbol, style = _SYMBOLS.get(file.state, ("·", "dim"))
         table.add_row(
             Text(f"  {symbol} {file.name}", style),
@@ -139,6 +141,18 @@ def _execution(view: RunView) -> Iterator[RenderableType]:
             Text(file.chunks or file.state, style),
         )
     yield table
+
+
+def _told(view: RunView) -> Sequence[FileView]:
+    """Return a line for each file, or one for all: of an instrument, and of what is in."""
+    done = view.state == ExecutionState.UPLOADED
+    if not (done or view.run.script.layout.unit):
+        return view.files
+    count = len(view.files)
+    state = FileState.LINKED if done else view.state
+    size = sum(file.size_bytes for file in view.files)
+    share = sum(file.share for file in view.files) / count
+    return [FileView(f"{count} files", size, state, share)]
 
 
 @dataclass(slots=True)
@@ -151,7 +165,7 @@ class _Lines:
     def show(self, views: Sequence[RunView]) -> None:
         for view in views:
             why = f": {view.why}" if view.state in _STUCK else ""
-            self._tell(view.run.rid, view.state, f"{view.run.rid} {view.run.script.title}{why}")
+            self._tell(view.run.rid, view.state, f"{view.name} {view.run.script.title}{why}")
             for file in view.files:
                 if file.state == FileState.LINKED:
                     self._tell(f"{view.run.rid}/{file.name}", file.state, file.name)

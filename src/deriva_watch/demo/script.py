@@ -1,20 +1,25 @@
-"""What the four executions of the demo write, where and when. Times are seconds from the start."""
+"""What the demo's programs and instruments write, where and when.
+
+Times are seconds from the start.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.model import ML_SCHEMA, TableName
-from deriva_watch.demo import content
-from deriva_watch.demo.layouts import Asset, Flat, Layout, Tree, Typed
+from deriva_watch.demo import content, instruments
+from deriva_watch.demo.layouts import Asset, Flat, Layout, Scans, SequencerRun, Tree, Typed
 
 QUIET_S: Final = 3.0  # the daemon's quiet_s
 SILENCE_S: Final = 2 * QUIET_S  # how long the evaluation writes nothing, and is not done
 MARKER: Final = ".complete"
+WORKFLOW: Final = "1-W001"  # of all executions
 
 _IMAGE: Final = TableName("demo", "Image")
 _ASSET: Final = TableName(ML_SCHEMA, "Execution_Asset")
 _METADATA: Final = TableName(ML_SCHEMA, "Execution_Metadata")
+_SEQUENCER: Final = TableName("demo", "Sequencer_File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,8 @@ class Script:
         layout: Where its files lie and how they are described.
         files: Its files.
         end_s: When its program ends.
-        status: Of its row while it writes.
-        says_done: A marker file or a Status: how its program says that it has ended.
+        status: Of its row while it writes, where it has one.
+        says_done: A marker file or a Status: how its program says that it has ended, if it does.
     """
 
     title: str
@@ -65,8 +70,9 @@ class Script:
 
     @property
     def status_after(self) -> str:
-        """The Status that its row must have in the end: only what is Stopped is moved."""
-        return "Uploaded" if self.says_done == "Stopped" else self.status
+        """The Status that its row must have in the end: what is Stopped is moved, or made by us."""
+        moved = self.layout.unit or self.says_done == "Stopped"
+        return "Uploaded" if moved else self.status
 
 
 def earlier() -> Script:
@@ -85,7 +91,49 @@ def earlier() -> Script:
 
 def later() -> tuple[Script, ...]:
     """Return the executions that are written while the daemon watches."""
-    return _microscope(), _training(), _evaluation()
+    return _microscope(), _training(), _evaluation(), scanner(), sequencer()
+
+
+def scanner() -> Script:
+    """Return what a scanner leaves, which knows nothing of deriva-ml and never says it is done."""
+    about = {"Subject": "1-S001", "Acquisition_Date": "2001-01-01"}
+    return Script(
+        "scanner, a batch of DICOM images",
+        Scans(),
+        tuple(
+            File(Asset(name, _IMAGE, ("Image",), about), _halves(image), (Burst(0.5 + at / 4, 2),))
+            for at, (name, image) in enumerate(instruments.scans().items())
+        ),
+        end_s=2.0,
+        says_done="",
+    )
+
+
+def sequencer() -> Script:
+    """Return the run of a sequencer, whose last word is CopyComplete.txt."""
+    folder = instruments.run_folder()
+    return Script(
+        f"sequencer, ends with {instruments.COPY_COMPLETE}",
+        SequencerRun(),
+        tuple(
+            File(_of_run(path), _halves(folder[path]), (Burst(0.4 + number / 2, 2),))
+            for number, path in enumerate(folder)
+        ),
+        end_s=5.0,
+        says_done=instruments.COPY_COMPLETE,
+    )
+
+
+def _of_run(path: str) -> Asset:
+    cycles = {instruments.basecalls_path(n): str(n) for n in range(1, instruments.CYCLES + 1)}
+    lane = "1" if path in cycles else None
+    about = {"Run": instruments.RUN, "Instrument": "M00001", "Lane": lane}
+    name = path.rpartition("/")[2]
+    return Asset(name, _SEQUENCER, ("Output_File",), {**about, "Cycle": cycles.get(path)})
+
+
+def _halves(whole: bytes) -> content.Pieces:
+    return content.cut(whole, 2)
 
 
 def _microscope() -> Script:

@@ -17,7 +17,8 @@ from deriva_watch.demo.play import Folder, Outcome
 _STORY: Final = """\
 calibration.json, which two executions have,
 is stored and recorded once and linked twice. The evaluation was silent for
-longer than the daemon waits, but its status said Running."""
+longer than the daemon waits, but its status said Running. Scanner and sequencer
+know nothing of deriva-ml: the daemon made their executions."""
 _TROUBLE: Final = """\
 What differs is marked above.
 That must not happen: please report it, with what daemon.log says."""
