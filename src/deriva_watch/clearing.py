@@ -25,7 +25,7 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.events import FilePutBack, RemovalHeld
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
-from deriva_watch.core.removal import holding, objection
+from deriva_watch.core.removal import UPLOADED_FOLDER, holding, objection
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges import removal, scanner
 from deriva_watch.edges.clock import boot
@@ -152,7 +152,7 @@ class Clearing:
 
     def _sweep(self) -> None:
         """Put back what lies aside and no journal knows of, once for each folder."""
-        for path in self.drops:
+        for path, drop in self.drops.items():
             try:
                 found = path.stat()
             except OSError:
@@ -160,7 +160,8 @@ class Clearing:
             if (key := (path, found.st_dev, found.st_ino)) in self._swept:
                 continue
             self._swept.add(key)
-            for back in removal.put_back(path):
+            moved = UPLOADED_FOLDER if drop.after == "move" else None
+            for back in removal.put_back(path, but=moved):
                 told = FilePutBack(prefix=str(path), path=back.path, now=back.now, why=back.why)
                 self.pipeline.emit(told)
 

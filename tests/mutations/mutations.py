@@ -36,6 +36,10 @@ JOURNAL_FILE: Final = "tests/edges/test_journal_file.py"
 JOURNAL_CRASH: Final = "tests/edges/test_journal_crash.py"
 DERIVA: Final = "tests/edges/test_deriva.py"
 
+REMOVAL: Final = "tests/edges/test_removal.py"
+REMOVING: Final = "tests/engine/test_removing.py"
+CLEARING: Final = "tests/engine/test_clearing.py"
+
 MUTATIONS: Final = (
     # ------------------------------------------------------------ nothing doubled
     Mutation(
@@ -283,5 +287,65 @@ MUTATIONS: Final = (
         "engine/jobs.py",
         (("        else:\n            self.cancel(old)\n", ""),),
         (f"{STORE}::test_the_job_of_a_content_that_is_no_more_is_cancelled",),
+    ),
+    # ------------------------------------------------------------ nothing removed that is not safe
+    Mutation(
+        "removed without a last look",
+        "edges/removal.py",
+        (("            self.check()\n            os.unlink", "            os.unlink"),),
+        (f"{REMOVAL}::test_what_is_attacked_after_it_was_verified_stays_and_goes_back",),
+    ),
+    Mutation(
+        "a file with two names is removed",
+        "edges/removal.py",
+        (("    if found.st_nlink > 1:", "    if found.st_nlink > 9:"),),
+        (f"{REMOVAL}::test_what_was_attacked_before_is_not_even_set_aside",),
+    ),
+    Mutation(
+        "the time of the last change is not compared",
+        "edges/removal.py",
+        (("found.st_ctime_ns != self._changed_ns", "found.st_ctime_ns < self._changed_ns"),),
+        (f"{REMOVAL}::test_what_is_attacked_after_it_was_verified_stays_and_goes_back",),
+    ),
+    Mutation(
+        "a folder is entered through a link",
+        "edges/folders.py",
+        (("FOLDER | os.O_NOFOLLOW, dir_fd=folder)", "FOLDER, dir_fd=folder)"),),
+        (f"{REMOVAL}::test_links_in_place_of_folders_are_not_entered",),
+    ),
+    Mutation(
+        "a file is put back over another",
+        "edges/folders.py",
+        (("_NOREPLACE: Final = 1 ", "_NOREPLACE: Final = 0 "),),
+        (f"{REMOVAL}::test_both_files_are_kept_where_the_name_is_taken_meanwhile",),
+    ),
+    Mutation(
+        "removed without reading it again",
+        "removing.py",
+        (("if (found.md5, found.sha256) != (file.md5, file.sha256):", "if found is None:"),),
+        (f"{REMOVING}::test_another_content_with_the_same_stamp_is_found_and_uploaded_again",),
+    ),
+    Mutation(
+        "removed without asking the server",
+        "removing.py",
+        (("ended.differing |= self.standing.differences(", "str(self.standing) and dict("),),
+        (f"{REMOVING}::test_what_the_server_does_not_hold_stays_and_is_uploaded_again",),
+    ),
+    Mutation(
+        "the journal does not know what is about to be removed",
+        "removing.py",
+        (
+            (
+                'commit([NoteFile(file.id, {"removal": {"to": None}}) for file in files])',
+                "commit([])",
+            ),
+        ),
+        (f"{REMOVING}::test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it",),
+    ),
+    Mutation(
+        "an upload of today is removed today",
+        "clearing.py",
+        (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
+        (f"{CLEARING}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
     ),
 )

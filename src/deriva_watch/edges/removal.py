@@ -196,11 +196,11 @@ class Back:
     why: str | None = None
 
 
-def put_back(top: Path) -> Iterator[Back]:
-    """Put back what a process that died left aside anywhere below *top*."""
+def put_back(top: Path, but: str | None = None) -> Iterator[Back]:
+    """Put back what a process that died left aside below *top*, but in its folder *but*."""
     for root, names, _, folder in os.fwalk(top):
-        if root == os.fspath(top) and UPLOADED_FOLDER in names:
-            names.remove(UPLOADED_FOLDER)
+        if root == os.fspath(top) and but in names:
+            names.remove(but)
         if ASIDE_NAME in names:
             names.remove(ASIDE_NAME)
             yield from _put_back(folder, os.path.relpath(root, top))
