@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.core.drop import Drop
+from deriva_watch.core.drop import MOVED, Drop
 from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
@@ -25,7 +25,7 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.events import FilePutBack, RemovalHeld
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
-from deriva_watch.core.removal import UPLOADED_FOLDER, holding, objection
+from deriva_watch.core.removal import holding, objection
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges import removal, scanner
 from deriva_watch.edges.clock import boot
@@ -160,7 +160,7 @@ class Clearing:
             if (key := (path, found.st_dev, found.st_ino)) in self._swept:
                 continue
             self._swept.add(key)
-            moved = UPLOADED_FOLDER if drop.after == "move" else None
+            moved = MOVED if drop.after == "move" else None
             for back in removal.put_back(path, but=moved):
                 told = FilePutBack(prefix=str(path), path=back.path, now=back.now, why=back.why)
                 self.pipeline.emit(told)

@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import BinaryIO, Final
 
-from deriva_watch.core.drop import MOVED, Drop
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
 from deriva_watch.core.layout import (
     LOOSE,
@@ -70,8 +70,9 @@ def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
         directories, others = scanner.listed(drop.path, settings.files.ignore)
     except OSError as error:
         raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
-    moved = {MOVED} if drop.after == "move" else set()
-    return directories - moved, [name for name in others if name not in drop.markers]
+    return set(filter(drop.is_unit, directories)), [
+        name for name in others if name not in drop.markers
+    ]
 
 
 def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
@@ -173,6 +174,8 @@ class Intake:
         folder.
         """
         directory, drop = self.directory(prefix, rid), self.drop(prefix)
+        if drop and drop.unit == "directory" and not drop.is_unit(rid):
+            return None
         if drop and drop.unit != "directory" and rid != LOOSE:
             paths = self.members(prefix, rid)
             return scanner.look_at(directory.root, paths, directory.policy)

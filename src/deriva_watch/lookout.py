@@ -177,6 +177,8 @@ class Lookout:
             self._settled(key, record)
         # A worker that holds the directory finds out by itself.
         if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
+            if (record.removal or {}).get("done"):
+                return  # by ourselves: all of it is where it belongs
             moved = MoveExecution(record.id, ExecutionTrigger.REMOVED)
             self.pipeline.journal.commit([moved, DropDigests(record.id)])
 

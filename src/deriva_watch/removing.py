@@ -48,7 +48,7 @@ class Ground:
     Attributes:
         top: The folder that nothing outside of is touched.
         base: What the paths of the unit's files begin with below *top*: "" or "run 7/".
-        move: To `UPLOADED_FOLDER`; else they are deleted.
+        move: To `MOVED`; else they are deleted.
         whole: The folder *base* is the unit's own: one file that is left out holds back all of
             it, and what is empty in the end is removed.
         markers: Names of files that say "done" and hold nothing back.

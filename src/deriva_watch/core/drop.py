@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from deriva_watch.core.names import RESERVED
+from deriva_watch.core.observation import OWN_PREFIX
 
 Unit = Literal["batch", "directory", "none"]
 After = Literal["keep", "move", "delete"]
@@ -76,3 +77,8 @@ class Drop:
     quiet_s: float
     after: After
     after_delay_s: float
+
+    def is_unit(self, name: str) -> bool:
+        """Tell whether a first-level directory may be a unit: it is none of our own."""
+        ours = name.startswith(OWN_PREFIX) or (name == MOVED and self.after == "move")
+        return self.unit == "directory" and not ours

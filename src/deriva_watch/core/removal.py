@@ -15,9 +15,6 @@ from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 
-UPLOADED_FOLDER: Final = "uploaded"
-"""Where a drop folder's files are moved to; it is no unit, and never looked at."""
-
 _NAME_BYTES: Final = 255  # the longest name of a Linux file
 _HOLDING: Final = {FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED}
 

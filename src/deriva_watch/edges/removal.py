@@ -21,10 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from deriva_watch.core.drop import MOVED
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.local import passing
 from deriva_watch.core.observation import ASIDE_NAME
-from deriva_watch.core.removal import UPLOADED_FOLDER
 from deriva_watch.edges import folders
 
 Stamp = tuple[int, int, int, int]  # as `Entry.stamp`
@@ -131,14 +131,14 @@ class Aside:
             self.is_aside = False
 
     def move(self) -> str:
-        """Move it to the same place below `UPLOADED_FOLDER`; return that path below *top*.
+        """Move it to the same place below `MOVED`; return that path below *top*.
 
         Where the name is taken there, it gets another one.
         """
         with explained(self.path), ExitStack() as opened:
             like = there = os.open(self.top, folders.FOLDER)
             opened.callback(os.close, like)
-            for name in (UPLOADED_FOLDER, *self._way):
+            for name in (MOVED, *self._way):
                 if there != like:
                     like = folders.enter(like, name)
                     opened.callback(os.close, like)
@@ -147,7 +147,7 @@ class Aside:
             self.check()
             name = folders.rename_new(self._aside, self._name, there)
             self.is_aside = False
-            return "/".join((UPLOADED_FOLDER, *self._way, name))
+            return "/".join((MOVED, *self._way, name))
 
     def restore(self) -> None:
         """Put it back; under another name where its own is taken by now: both are kept."""
@@ -235,7 +235,7 @@ def whereabouts(top: Path, path: str, stamp: Stamp) -> bool | None:
 
 def moved_to(top: Path, path: str, stamp: Stamp) -> str | None:
     """Return where below *top* the file of *path* was moved to, or None."""
-    folder = "/".join((UPLOADED_FOLDER, *path.split("/")[:-1]))
+    folder = "/".join((MOVED, *path.split("/")[:-1]))
     with suppress(OSError):
         for found in (top / folder).iterdir():
             if _stamp(found.lstat()) == stamp:

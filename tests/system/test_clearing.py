@@ -1,0 +1,71 @@
+"""Drop folders that a daemon clears: what is uploaded and verified again leaves them."""
+
+import pytest
+
+from running import Api, daemon, detailed, sandbox, write_config, write_files
+
+DROP = """
+[[drop]]
+path = "{path}"
+table = "deriva-ml:Execution_Asset"
+pattern = '(?:[^/]+/)*[^/]+[.]bin'
+unit = "{unit}"
+after = "{after}"
+after_delay_s = 0
+quiet_s = 0.2
+{more}
+"""
+WORKFLOW = "1-W001"  # of the sandbox
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("clearing") / "data") as ready:
+        yield ready
+
+
+def lying(folder):
+    """Return the paths of the files below a folder, receipts aside."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith("deriva-watch-receipt")
+    )
+
+
+def is_removed(path):
+    return lambda event: event["event"] == "file.removed" and event["path"] == path
+
+
+def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path):
+    """Also what comes later under the name of a file that was removed."""
+    moving, deleting = tmp_path / "moving", tmp_path / "deleting"
+    config = write_config(tmp_path, ready, tmp_path / "data")
+    with config.open("a") as more:
+        said = f'workflow = "{WORKFLOW}"'
+        more.write(DROP.format(path=moving, unit="directory", after="move", more=said))
+        said = "batch_s = 0.1"
+        more.write(DROP.format(path=deleting, unit="none", after="delete", more=said))
+    contents = {"run 1/a.bin": "a", "run 1/sub/b.bin": "b"}
+    write_files(moving, contents)
+    write_files(deleting, {"x.bin": "x", "odd/y.bin": "y", "odd/stray.txt": "?"})
+
+    with daemon(config) as running:
+        for path in ("a.bin", "sub/b.bin", "x.bin"):
+            event = running.wait_for(is_removed(path))
+        held = running.wait_for(lambda event: event["event"] == "removal.held")
+        assert "odd/stray.txt" in held["why"]
+        seen = len(running.events())
+        write_files(deleting, {"x.bin": "another x"})
+        event = running.wait_for(is_removed("x.bin"), after=seen)
+        unit = detailed(config, event["execution"])
+
+        assert lying(moving) == [f"uploaded/{path}" for path in contents]
+        assert lying(deleting) == ["odd/stray.txt", "odd/y.bin"]
+        assert (unit["state"], unit["files"][0]["state"]) == ("uploaded", "removed")
+        run = detailed(config, "run 1")
+        assert [f["removal"]["to"] for f in run["files"]] == [f"uploaded/{p}" for p in contents]
+    rows = Api(ready).rows("deriva-ml:Execution_Asset")
+    stored = sorted(Api(ready).content(row["URL"]) for row in rows)
+    assert stored == [b"a", b"another x", b"b", b"x", b"y"]
+    assert not [e for e in running.events() if e["event"] in {"execution.refused", "file.put_back"}]
