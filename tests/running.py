@@ -202,6 +202,8 @@ def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) 
         "retry": {"initial_s": 0.2, "max_s": 1.0},
         "journal": {"url": f"sqlite:///{folder / 'state' / 'journal.db'}"},
     }
+    waits = settings["completion"] | sections.get("completion", {})
+    settings["completion"]["quiet_max_s"] = max(1.0, waits["quiet_s"])
     text = f"[[watch]]\nprefix = {_toml(prefix)}\n"
     for name in settings | sections:
         values = settings.get(name, {}) | sections.get(name, {})

@@ -11,6 +11,7 @@ from typing import Final
 
 from deriva_watch.ahead import Ahead
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
+from deriva_watch.core.coverage import awaited
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
@@ -190,11 +191,12 @@ class Lookout:
         policy = self._policy(key[0])
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            evidence, asked = replace(evidence, holders=self._holders(record, seen)), True
+            held, missed = self._holders(record, seen), self._awaited(key, record, seen)
+            evidence, asked = replace(evidence, holders=held, awaited=missed), True
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
-            del verdict["holders"], verdict["open"]
+            del verdict["holders"], verdict["open"], verdict["awaited"]
         if isinstance(answer, Incomplete):
             self._note(record, verdict, answer.look_again_at)
             return answer.look_again_at
@@ -272,6 +274,13 @@ class Lookout:
         at = outlived(record.verdict, evidence)
         is_ours = at and mounts.is_local(mounts.file_system(Path(seen.root)))
         return replace(evidence, outlived=at if is_ours and not machine.is_shared() else None)
+
+    def _awaited(self, key: Key, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
+        try:
+            said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
+        except RefusedError:
+            return ()  # not ours
+        return awaited(said, seen)
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
         if record.unit or not is_execution(record.rid):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.completion import Complete, Incomplete, judge
+from deriva_watch.core.coverage import awaited
 from deriva_watch.core.evidence import (
     CompletionPolicy,
     Evidence,
@@ -97,6 +98,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
+        awaited=awaited(intake.said(*key, seen), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

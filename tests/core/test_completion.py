@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
+from deriva_watch.core.coverage import awaited
 from deriva_watch.core.evidence import (
     CompletionPolicy,
     Evidence,
@@ -20,6 +21,8 @@ from deriva_watch.core.evidence import (
     still,
 )
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Observation
+from deriva_watch.core.rules import Sources
+from deriva_watch.core.sources import Manifest, Statement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GIB = 1024**3
@@ -242,6 +245,47 @@ def test_the_workspace_knows_before_the_catalog():
     answer = judged(60, catalog=Since("Running", START), workspace=Since("Stopped", START))
 
     assert isinstance(answer, Complete)
+
+
+# ---------------------------------------------------------------------- registered files
+
+
+@pytest.mark.parametrize("more", [{}, {"catalog": Since("Failed", START)}])
+def test_a_file_that_was_registered_is_waited_for_as_long_as_for_the_largest(more):
+    missed = {"awaited": ["assets/Image/a.png", "assets/Image/b.png"]}
+
+    answer = judged(100, FILE, **missed, **more)
+
+    assert wait_s(answer) == 600
+    assert answer.why.startswith("assets/Image/a.png and 1 more was registered but is not there: ")
+    answer = judged(600, FILE, **missed, **more)
+    assert isinstance(answer, Complete)
+    assert "was registered but did not come" in answer.why
+
+
+@pytest.mark.parametrize(
+    ("path", "is_there"),
+    [
+        ("assets/Image/a.png", True),
+        ("asset/demo/Image/2026-01-01/a.png", True),
+        ("assets/Image/b.png", False),
+        ("assets/Report/a.png", False),
+        ("a.png", False),
+    ],
+)
+def test_a_registered_file_is_there_where_files_of_its_table_lie(path, is_there):
+    seen = evidence(0, Entry(path, 1, 0, 1, 1)).seen
+    registered = Sources(workspace={"Image/a.png": Statement("deriva-ml's workspace", "Image")})
+
+    assert awaited(registered, seen) == ([] if is_there else ["assets/Image/a.png"])
+
+
+def test_what_is_recorded_already_is_not_waited_for():
+    uploaded = Statement("the manifest", "Image", rid="1-AA", recorded=True)
+    said = Sources(manifest=Manifest({"Image/a.png": uploaded}, {}))
+
+    assert awaited(said, evidence(0).seen) == []
+    assert awaited(Sources(), evidence(0).seen) == []
 
 
 # ---------------------------------------------------------------------- the machine was restarted

@@ -1,5 +1,6 @@
 """When the daemon takes a directory for complete: by its own looks, and by what it kept of them."""
 
+import json
 import os
 import shutil
 import time
@@ -157,8 +158,7 @@ def test_a_directory_that_fills_is_hashed_and_its_upload_reads_nothing_again(lab
         ahead = Ahead(rig.journal, rig.events.append, stable_s=0.1)
         ahead.start(lambda work: work())
         watching = Watching(rig, ahead=ahead)
-        assert watching.look() == "filling"
-        assert (again_at := watching.lookout.look((watching.prefix, lab.rid)))
+        again_at = watching.lookout.look((watching.prefix, lab.rid))
         assert again_at <= datetime.now(UTC) + timedelta(seconds=0.1)
         hashed = partial(rig.journal.digests, watching.record().id)
         wait_until(lambda: watching.look() and hashed())
@@ -185,3 +185,19 @@ def test_digests_of_a_directory_that_went_away_are_forgotten(lab):
 
         assert watching.look() == "gone"
         assert not rig.journal.digests(number)
+
+
+def test_a_copy_that_brought_the_manifest_first_is_waited_for(lab):
+    created(lab)
+    manifest = {"version": 1, "assets": {"Execution_Asset/late.bin": {"status": "pending"}}}
+    lab.write({FILE: "a", "asset-manifest.json": json.dumps(manifest)})
+    with lab.rigged() as rig:
+        watching = Watching(rig)
+        watching.look()
+        time.sleep(QUIET_S)
+        assert watching.look() == "filling"
+        assert "late.bin was registered but is not there" in watching.record().verdict["why"]
+
+        lab.write({"assets/Execution_Asset/late.bin": "late"})
+
+        wait_until(lambda: watching.look() == "ready", timeout_s=10)

@@ -9,7 +9,8 @@ so there is no timer anywhere. An answer holds until then, unless the evidence c
 3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
    forbids, unless the machine was started anew since.
 4. A file that is partial by its name holds until it was unchanged for the longest quiet period: a
-   download that died holds nothing for ever.
+   download that died holds nothing for ever. So does a file that manifest or workspace name and
+   that is not there.
 5. Another uploader, deriva-ml itself, goes first.
 
 The quiet period is `quiet_s` and as much again for each GiB of the largest file, at most
@@ -111,6 +112,10 @@ def _holds(
         if partial_quiet < needed:
             why = f"{_partial(evidence)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
             yield _Hold(why, evidence.partial.since + needed)
+    if evidence.awaited and facts.quiet < (needed := timedelta(seconds=policy.quiet_max_s)):
+        why = f"{_some(evidence.awaited)} was registered but is not there"
+        why += f": unchanged for {_s(facts.quiet)} of {_s(needed)}"
+        yield _Hold(why, evidence.content.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
         dead_at = latest + timedelta(seconds=policy.max_running_s)
@@ -146,6 +151,8 @@ def _verdict(evidence: Evidence, facts: Facts) -> str:
     if evidence.partial:
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
         held.append(f"{_partial(evidence)} by name, but unchanged for {_s(partial_quiet)}")
+    if evidence.awaited:
+        held.append(f"{_some(evidence.awaited)} was registered but did not come")
     if facts.marker:
         held.append(f"{facts.marker} is there")
     if facts.status:

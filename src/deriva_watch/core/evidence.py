@@ -80,6 +80,8 @@ class Evidence:
         holders: Who has files open for writing.
         partial_paths: The files that are partial by their names.
         partial: Their digest, and since when looks have found it; None where there are none.
+        awaited: The files that were registered but are not there; looked for once all else says
+            that it is complete.
         workspace: Status in deriva-ml's workspace database, None where none lists the execution.
         catalog: Status of the Execution row, None where it has none.
         row_changed: When the catalog says that the Execution row was changed.
@@ -95,6 +97,7 @@ class Evidence:
     holders: Holders
     partial_paths: Sequence[str] = ()
     partial: Since | None = None
+    awaited: Sequence[str] = ()
     workspace: Since | None = None
     catalog: Since | None = None
     row_changed: str | None = None
@@ -231,6 +234,7 @@ def recorded(evidence: Evidence) -> dict[str, Any]:
         "open": [shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
         "partial": [shown(path) for path in evidence.partial_paths[:_NAMED_PATHS]],
         "partial_unchanged_since": _iso(evidence.partial.since if evidence.partial else None),
+        "awaited": [shown(path) for path in evidence.awaited[:_NAMED_PATHS]],
         "status": {
             source: {"is": status.value, "since": status.since.isoformat()}
             for source, status in statuses.items()
