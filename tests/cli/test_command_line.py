@@ -288,6 +288,7 @@ def test_the_daemon_does_not_start_where_there_is_nothing_to_watch(config, tell)
     assert told.returncode == 2
     assert error_of(told)["what"] == "there is nothing to watch"
     assert "[[watch]]" in error_of(told)["next"]
+    assert "[[drop]]" in error_of(told)["why"]
 
 
 def test_an_execution_that_nobody_knows_is_an_error(tmp_path, config, api, tell):

@@ -86,6 +86,15 @@ def test_details_show_the_verdict_the_files_and_the_history_of_the_execution():
     assert "found" not in text
 
 
+def test_details_show_the_execution_that_was_made_for_a_unit_of_a_drop_folder():
+    details = some_details("a.tif")
+    assert "execution  " not in piped(render_details(details))
+
+    details["executions"][0]["execution_rid"] = "1-EX"
+
+    assert "execution  1-EX" in piped(render_details(details))
+
+
 def test_a_verdict_has_its_reason_first_and_times_that_can_be_read():
     verdict = {
         "files": 2,

@@ -144,7 +144,8 @@ def lab(tmp_path_factory):
     with sandbox(root / "server", latency_ms=5) as ready:
         config = write_config(root / "daemon", ready, root / "data")
         folders = {name: root / name for name in ("scanner", "sequencer", "microscope")}
-        config.write_text(config.read_text() + DROPS.format(**folders))
+        _watch, _, text = config.read_text().partition("[server]")  # there is no deriva-ml here
+        config.write_text(f"[server]{text}{DROPS.format(**folders)}")
         for folder in folders.values():
             folder.mkdir()
         lab = Lab(root, ready, Api(ready), config)

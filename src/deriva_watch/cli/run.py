@@ -28,12 +28,12 @@ def run(
     from deriva_watch.daemon import serve
 
     loaded = settings.load(config, {"log": {"format": log_format}})
-    if not loaded.watch:
+    if not loaded.watch and not loaded.drop:
         raise SettingsError(
             "there is nothing to watch",
-            "the settings have no [[watch]]",
+            "the settings have no [[watch]] and no [[drop]]",
             "Add one that names the folder which holds deriva-ml/: "
-            '[[watch]] and below it prefix = "/data".',
+            '[[watch]] and below it prefix = "/data"; or a drop folder.',
         )
     signal = serve(loaded)
     if as_json:

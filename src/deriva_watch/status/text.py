@@ -51,7 +51,9 @@ def render_details(details: Mapping[str, Any]) -> RenderableType:
 
 def _execution(execution: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield from _entry(execution["state"], execution)
-    yield _facts({"server": execution["server"], "since": execution["changed_at"]})
+    made = execution.get("execution_rid")  # for a unit of a drop folder
+    about = {"server": execution["server"], **({"execution": made} if made else {})}
+    yield _facts({**about, "since": execution["changed_at"]})
     if execution["verdict"]:
         yield _title("verdict")
         yield _facts(readable(execution["verdict"]))
