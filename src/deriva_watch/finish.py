@@ -157,6 +157,17 @@ class Finisher:
         folder = self.intake.settings.state_directory
         return receipts.RowReceipt.of(folder, self.server, _kept_as(record), root)
 
+    def execution_before(self, record: ExecutionRecord) -> str | None:
+        """Return the Execution that a journal which was lost had made for a directory, or None.
+
+        Batches of another journal are others.
+        """
+        if record.unit != "directory" or record.execution_rid:
+            return None
+        folder = self.intake.settings.state_directory
+        said = receipts.read_receipt(folder, self.server, _kept_as(record))
+        return str(said["execution"]) if said.get("unit") == record.rid else None
+
     def _keep_rows(self, upload: Upload, plan: Plan) -> None:
         """Keep the RIDs of rows without a key, which no look at the catalog finds out again."""
         receipt = self.row_receipt(upload.execution)

@@ -152,7 +152,8 @@ class Pipeline:
         upload = self._begin(record, plan, model)
         drop = self.intake.drop(prefix) if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
-            self.executions.begin(upload, drop)
+            before = self.finisher.execution_before(record) if self.journal.set_aside() else None
+            self.executions.begin(upload, drop, before)
         self.uploader.run(upload)
         if upload.ahead:  # used: what is tried again after a refusal is read again
             self.journal.commit([DropDigests(record.id)])

@@ -173,13 +173,14 @@ class Roots:
 
     def _scan(self, prefix: Path, root: _Root) -> None:
         drop = self.lookout.pipeline.intake.drop(prefix)
+        about = f"{root.home}: names"  # that it is missing is told of the root itself
         try:
             found = self._units(drop) if drop else execution_names(prefix)
         except (SettingsError, TransientError) as error:
-            self.hinder(str(root.home), error)
+            self.hinder(about, error)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
-        self.hinder(str(root.home), None)
+        self.hinder(about, None)
         # A root that is not mounted has lost nothing; of batches one look at the folder tells.
         if prefix.is_dir() and not (drop and drop.unit != "directory"):
             known = self.lookout.pipeline.journal.executions(prefix=str(prefix))

@@ -247,7 +247,8 @@ class Service:
             if trouble is None:
                 tell_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)
-        about = str(self.pipeline.intake.root(*key))
+        root = self.pipeline.intake.root(*key)
+        about = f"{root}: {key[1]}" if root == key[0] else str(root)  # of many in one folder
         if self.hindrances.put(about, trouble) and trouble:
             self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))
         self._roots.follow(key, filling=again_at is not None)

@@ -73,6 +73,21 @@ def test_a_directory_is_a_unit_and_has_a_receipt(drops):
     assert (lab.path / "run 1" / "deriva-watch-receipt.json").exists()
 
 
+def test_a_directory_keeps_its_execution_when_the_journal_is_lost(drops):
+    """An ordinary writer has used up the lease: nothing but the receipt knows which row it was."""
+    lab = drops(unit="directory", batch_s=None)
+    lab.drop({"run 1/a.bin": f"a {lab.rid}"})
+    with lab.rigged("writer") as rig:
+        Instrument(rig, lab.path).bring("run 1")
+    (lab.folder / "state" / "journal.db").write_bytes(b"this is no database")
+    lab.drop({"run 1/b.bin": f"b {lab.rid}"})
+    with lab.rigged("writer") as rig:
+        assert Instrument(rig, lab.path).bring("run 1") == {"run 1": "uploaded"}
+
+    [execution] = lab.executions()
+    assert lab.linked() == {"a.bin": [execution["RID"]], "b.bin": [execution["RID"]]}
+
+
 def test_files_without_an_execution_have_their_types_and_no_links(drops):
     lab = drops(unit="none", batch_s=None, workflow=None, description=None)
     lab.drop({"a.bin": f"a {lab.rid}"})

@@ -34,6 +34,15 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
     return path
 
 
+def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
+    """Return the receipt that is kept in the state directory; nothing where there is none."""
+    try:
+        found = json.loads(_receipt_path(state_directory, server, rid).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def copy_receipt(root: Path, receipt: Mapping[str, Any]) -> None:
     """Put a copy into the execution directory; OSError where we may not write there."""
     _replace(root / RECEIPT_NAME, [_text(receipt)], mode=0o644)

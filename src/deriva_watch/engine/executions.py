@@ -34,12 +34,16 @@ class Executions:
     writer: CatalogWriter
     patience: Patience
 
-    def begin(self, upload: Upload, drop: Drop) -> None:
+    def begin(self, upload: Upload, drop: Drop, before: str | None = None) -> None:
         """See that the unit has its Execution, and that it is about to be uploaded.
+
+        *before* is the RID of one that was made for it, as somebody else remembers.
 
         Raises RefusedError where there cannot be one: without it nothing of the unit is sent.
         """
         table = _execution(upload)
+        if before and self._there(table, before):
+            self._note(upload, {"execution_rid": before})
         rid = upload.execution.execution_rid or self._lease(upload)
         row = self._there(table, rid) or self._make(upload, drop, table, rid)
         if upload.execution.status_set is None:
