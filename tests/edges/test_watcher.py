@@ -512,6 +512,40 @@ def test_limits_of_the_kernel_are_named_with_their_remedy(executions, tmp_path, 
     assert [f"sysctl -w fs.inotify.max_user_{limit}" in why for _, why in troubles] == [True]
 
 
+MORE_LATER = """
+import sys
+from pathlib import Path
+from deriva_watch.edges.watcher import Folder, Watcher
+limit = Path("/proc/sys/user/max_inotify_watches")
+limit.write_text("3")
+folder, now = Path(sys.argv[1]), 0.0
+watcher = Watcher(print, print, lambda: now)
+watcher.watch(folder, (Folder(folder, deep=True),), "native")
+watcher.check()
+print(watcher.watches)
+limit.write_text("100")
+now = 61.0
+watcher.check()
+print(watcher.watches)
+watcher.stop()
+"""
+
+
+@pytest.mark.skipif(not may_have_limits_of_its_own(), reason="needs user namespaces")
+def test_a_root_that_lacked_watches_gets_them_once_there_are_some(executions):
+    for number in range(10):
+        (executions / f"1-{number}").mkdir()
+
+    answer = subprocess.run(
+        ["unshare", "-Ur", sys.executable, "-c", MORE_LATER, executions],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+    trouble, before, after = answer.stdout.splitlines()
+    assert "there are no inotify watches left" in trouble
+    assert (before, after) == ("3", "11")
+
+
 def test_stopping_leaves_no_thread_and_may_be_repeated(ears, executions, tmp_path):
     assert executions.is_dir()
     threads = threading.active_count()

@@ -43,7 +43,7 @@ class Following:
             self._followed[key] = known
         elif known.tree.whole:
             return
-        self._add(inotify, known.tree)
+        self.add(inotify, known.tree)
 
     def unfollow(self, key: _Key) -> None:
         """Let go of a directory."""
@@ -71,8 +71,8 @@ class Following:
         self._followed.clear()
         self._spare.clear()
 
-    def _add(self, inotify: Inotify, tree: Tree) -> None:
-        """Watch *tree* as far as there are watches, at the cost of what may do without."""
+    def add(self, inotify: Inotify, tree: Tree) -> None:
+        """Watch any *tree* as far as there are watches, at the cost of what may do without."""
         if not _is_whole(inotify, tree) and self._spare:
             self._shed(0)
             inotify.lacked = not _is_whole(inotify, tree)  # whatever else lacks some says so again

@@ -93,6 +93,7 @@ class Watcher:
         self._inotify: Inotify | None = None
         self._rebuild_at = -math.inf
         self._overflows: deque[float] = deque(maxlen=_STORM_OVERFLOWS)
+        self._complete_at = -math.inf
         self._pause_s = _REBUILD_PAUSE_S
         self._told_of_limit_at = -_SAY_AGAIN_S
 
@@ -157,6 +158,7 @@ class Watcher:
     # ------------------------------------------------------------------ what breaks
 
     def _mend(self, inotify: Inotify) -> None:
+        self._complete(inotify)
         now = self._clock()
         if inotify.lacked and now >= self._told_of_limit_at + _SAY_AGAIN_S:
             self._told_of_limit_at, inotify.lacked = now, False
@@ -172,6 +174,14 @@ class Watcher:
                 self._count_overflow(inotify)
             self._rebuild()
             self._on_trouble(None, why)
+
+    def _complete(self, inotify: Inotify) -> None:
+        """Try again now and then to watch what of the roots lacked watches."""
+        if self._clock() >= self._complete_at:
+            self._complete_at = self._clock() + _RETRY_S
+            for tree in (tree for root in self._roots.values() for tree in root.trees):
+                if not tree.whole:
+                    self._following.add(inotify, tree)
 
     def _rebuild(self) -> None:
         self.stop()
