@@ -35,6 +35,8 @@ JOURNAL: Final = "tests/edges/test_journal.py"
 JOURNAL_FILE: Final = "tests/edges/test_journal_file.py"
 JOURNAL_CRASH: Final = "tests/edges/test_journal_crash.py"
 DERIVA: Final = "tests/edges/test_deriva.py"
+WATCHER: Final = "tests/edges/test_watcher.py"
+PROBE: Final = "tests/edges/test_probe.py"
 
 REMOVAL: Final = "tests/edges/test_removal.py"
 REMOVING: Final = "tests/engine/test_removing.py"
@@ -347,5 +349,48 @@ MUTATIONS: Final = (
         "clearing.py",
         (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
         (f"{CLEARING}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
+    ),
+    # ------------------------------------------------------------ watching
+    Mutation(
+        "new folders are not watched",
+        "edges/inotify.py",
+        (("if tree.deep and event.is_directory and event.mask & _CAME:", "if False:"),),
+        (f"{WATCHER}::test_a_tree_made_at_once_is_watched_to_its_ends",),
+    ),
+    Mutation(
+        "an overflow is not noticed",
+        "edges/inotify.py",
+        (("self.overflowed = True\n", "pass\n"),),
+        (f"{WATCHER}::test_an_overflow_is_trouble_and_hints_go_on",),
+    ),
+    Mutation(
+        "a folder is known by its path alone",
+        "edges/inotify.py",
+        (("return found.st_dev, found.st_ino", "return 0, 0"),),
+        (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_anew",),
+    ),
+    Mutation(
+        "what is not followed keeps its watches for ever",
+        "edges/following.py",
+        (("self._shed(SPARE_WATCHES)", "pass"),),
+        (f"{WATCHER}::test_what_is_let_go_keeps_its_watches_while_they_are_few",),
+    ),
+    Mutation(
+        "too few watches are not told",
+        "edges/inotify.py",
+        (("self.lacked, tree.whole = True, False", "pass"),),
+        (f"{WATCHER}::test_a_root_that_lacked_watches_gets_them_once_there_are_some",),
+    ),
+    Mutation(
+        "network file systems are believed",
+        "edges/observing.py",
+        (("if is_remote(kind):", "if False:"),),
+        (f"{PROBE}::test_a_network_file_system_is_not_written_to",),
+    ),
+    Mutation(
+        "a try that is under way is cleared away",
+        "edges/probe.py",
+        (("== os.geteuid():\n                    flock(descriptor, LOCK_EX | LOCK_NB)", "> -1:"),),
+        (f"{PROBE}::test_what_a_killed_try_left_behind_is_cleared_away_by_the_next",),
     ),
 )
