@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final
 
 from deriva_watch.basis import Basis
-from deriva_watch.core.errors import CredentialError
+from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
+from deriva_watch.core.model import CatalogModel
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
@@ -62,6 +63,17 @@ def connect(
     )
     with server:
         yield server, missing
+
+
+def read_model(catalog: Catalog) -> CatalogModel:
+    """Return the model of the catalog that the settings name.
+
+    Raises SettingsError where it is not there, or may not be read.
+    """
+    try:
+        return catalog.model()
+    except RefusedError as error:
+        raise SettingsError(error.what, error.why, error.next_for(None)) from error
 
 
 def _probe(server: Server, catalog: Catalog, store: Hatrac) -> None:

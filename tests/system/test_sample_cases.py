@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pytest
 
 from deriva_watch import settings
-from deriva_watch.upload import directories, uploading
+from deriva_watch.paths import directories
+from deriva_watch.upload import uploading
 from running import Api, sandbox, write_config
 from system.difference import moved, new_rows
 from system.sample import CATALOG, Sample
@@ -192,8 +193,9 @@ def upload(sample, folder, **sections):
         files, prefix = {"allowed_link_roots": [root / "src"]}, root / sample.prefix
         config = write_config(folder / "daemon", ready, prefix, files=files, **sections)
         stop, seen = threading.Event(), lambda *_: None
-        with uploading(settings.load(config), events.append, stop, seen) as one_shot:
-            brought = [one_shot.upload(key).record for key in directories([prefix])]
+        loaded = settings.load(config)
+        with uploading(loaded, events.append, stop, seen) as one_shot:
+            brought = [one_shot.upload(key).record for key in directories([prefix], loaded)]
         refused = {e.path: e.why for e in events if e.name == "file.refused"}
         notices = {e.about: e.why for e in events if e.name == "execution.noticed"}
         states = {record.rid: record.state.value for record in brought}

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,19 +10,23 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_documen
 from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.explain import Miss, misses, outlook
-from deriva_watch.core.layout import called
+from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.prose import printable
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.preview import Preview
 from deriva_watch.prospect import ONE_LOOK, Prospect
-from deriva_watch.upload import Preview
+
+_PATHS: Final = (
+    "Execution directories, folders with deriva-ml/, drop folders or directories in them."
+)
 
 
 @app.command()
 def plan(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Execution directories, or folders with deriva-ml/."),
+        typer.Argument(metavar="PATH…", help=_PATHS),
     ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -35,24 +39,27 @@ def plan(
     catalog, 4 if no file matches.
     """
     from deriva_watch import settings
-    from deriva_watch.upload import directories, previewing
+    from deriva_watch.paths import directories
+    from deriva_watch.preview import previewing
 
-    loaded, keys = settings.load(config), directories(paths)
+    loaded = settings.load(config)
+    keys = directories(paths, loaded)
     plans: dict[str, Preview] = {}
     refused: dict[str, RefusedError] = {}
     with previewing(loaded) as preview:
         for key in keys:
+            name = str(key[0]) if key[1] == LOOSE else key[1]
             try:
                 if found := preview(key):
-                    plans[key[1]] = found
+                    plans[name] = found
             except RefusedError as error:
-                refused[key[1]] = error
+                refused[name] = error
     if as_json:
         told = {rid: {"error": as_document(trouble)} for rid, trouble in refused.items()}
         print_json({rid: _document(found) for rid, found in plans.items()} | told)
     else:
-        for rid, found in plans.items():
-            _print(rid, found)
+        for found in plans.values():
+            _print(found)
         for trouble in refused.values():
             print(*map(printable, (trouble.what, trouble.why, trouble.next)), sep="\n  ")
     if refused:
@@ -104,14 +111,14 @@ def _misses(left: Leftover, found: Preview) -> list[Miss]:
     return misses(found.spec, f"{found.root}/{left.path}", found.root) if unmatched else []
 
 
-def _print(rid: str, found: Preview) -> None:
+def _print(found: Preview) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     from deriva_watch.status import show
 
-    table = Table(title=called(rid), title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=found.called, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("file", "becomes", "with"):
         table.add_column(column, overflow="fold")
     for asset in found.plan.assets:
@@ -156,9 +163,12 @@ def _said(asset: AssetPlan, found: Preview) -> str:
 
 
 def _nearest(left: Leftover, found: Preview) -> str:
-    """Return why a file is left over; of the mappings that missed it, the one that came nearest."""
+    """Return why a file is left over; of the mappings that missed it, the one that came nearest.
+
+    In a drop folder there is one, and the reason tells how far that one fits.
+    """
     nearest = next(iter(_misses(left, found)), None)
-    if nearest is None or not nearest.matched:
+    if found.is_dropped or nearest is None or not nearest.matched:
         return left.why
     upto = nearest.matched.removeprefix(found.root) or nearest.matched
     more = f"mapping {nearest.mapping} ({nearest.target}) comes nearest: its {nearest.key} fits up"

@@ -1,6 +1,8 @@
 """`deriva-watch spec`: the bulk specification in force."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -9,16 +11,23 @@ from deriva_watch.core.prose import printable
 
 
 @app.command()
-def spec(config: ConfigOption = None, as_json: JsonOption = False) -> None:  # noqa: ARG001 - it is
+def spec(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="A drop folder: what it is compiled to."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,  # noqa: ARG001 - it is
+) -> None:
     """Print the bulk-upload specification that files are matched with, as JSON.
 
     It comes from where `[spec] source` says: the catalog's model, the catalog's annotation, a file.
     Exit status 3 if it cannot be used; it is printed all the same.
     """
     from deriva_watch import settings
-    from deriva_watch.upload import specification
+    from deriva_watch.preview import specification
 
-    document, problem = specification(settings.load(config))
+    document, problem = specification(settings.load(config), folder)
     print_json(document)
     if problem:  # beside the document, which programs read
         print(

@@ -29,10 +29,11 @@ def upload(
     something was refused, 4 if no file matched, 10 if the server cannot be reached.
     """
     from deriva_watch import settings
-    from deriva_watch.upload import directories, uploading
+    from deriva_watch.paths import directories
+    from deriva_watch.upload import uploading
 
     loaded = settings.load(config)
-    keys = directories(paths)
+    keys = directories(paths, loaded)
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
     brought: list[Brought] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
