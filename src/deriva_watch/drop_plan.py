@@ -1,8 +1,10 @@
 """The plan of what lies in a drop folder; its look-ups are asked in bulk, each value once."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 
+from deriva_watch.core.candidates import Leftover, unusable
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.drop_spec import CompiledDrop, Search, compile_drop
 from deriva_watch.core.drop_values import Answer, Dropped, questions
@@ -11,6 +13,7 @@ from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.rules import Rules, Sources
+from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check, meaning
 from deriva_watch.engine.ports import Catalog, Row
 
@@ -25,7 +28,12 @@ def compiled_for(
 def plan_drop(
     drop: Drop, seen: Observation, model: CatalogModel, catalog: Catalog, chunk_bytes: int
 ) -> Plan:
-    """Answer for every file that was *seen* in a unit of a drop folder."""
+    """Answer for every file that was *seen* in a unit of a drop folder, or in all of it."""
+    if seen.root == str(drop.path):
+        if drop.unit == "directory":
+            return Plan((), tuple(_beside(drop, seen)), {})
+        own = {path: entry for path, entry in seen.entries.items() if not drop.is_moved(path)}
+        seen = replace(seen, entries=own)
     terms = _terms(model, catalog)
     compiled = compile_drop(drop, model, terms, chunk_bytes)
     answers = {
@@ -41,6 +49,17 @@ def plan_drop(
         drop=Dropped(compiled, answers),
     )
     return make_plan(seen, Sources(), rules)
+
+
+def _beside(drop: Drop, seen: Observation) -> Iterator[Leftover]:
+    """Answer for files that are in no unit, because they are in no directory."""
+    for path, entry in sorted(seen.entries.items()):
+        if "/" not in path and path not in drop.markers:
+            yield unusable(entry) or Leftover(
+                path, entry, FileTrigger.UNMATCHED, f"{path} is not uploaded",
+                'it lies beside the directories, and unit = "directory" takes these',
+                'Move it into a directory, or set unit = "batch".',
+            )  # fmt: skip
 
 
 def _terms(model: CatalogModel, catalog: Catalog) -> frozenset[str] | None:

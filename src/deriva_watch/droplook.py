@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core import batching
-from deriva_watch.core.drop import MOVED, Drop
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
@@ -53,7 +53,8 @@ class DropFolders:
             self._arrivals.pop(drop.path, None)
             return None
         self._tell_unreadable(drop, seen)
-        seen = replace(seen, entries=dict(_own(seen.entries, drop)))
+        own = {path: each for path, each in seen.entries.items() if not drop.is_moved(path)}
+        seen = replace(seen, entries=own)
         members = self.pipeline.journal.members(self.pipeline.server, str(drop.path))
         units = self._units(drop)
         again_at = self._form(drop, policy, seen, members, units.keys())
@@ -122,16 +123,6 @@ class DropFolders:
                 "Let the user of deriva-watch read it; it is looked at again by itself.",
             )
         self.hinder(f"{drop.path}: folders", trouble)
-
-
-def _own(entries: Any, drop: Drop) -> Iterable[tuple[str, Entry]]:
-    """Yield what is data: not what we moved away ourselves."""
-    moved = f"{MOVED}/"
-    return (
-        (path, entry)
-        for path, entry in entries.items()
-        if drop.after != "move" or not path.startswith(moved)
-    )
 
 
 def _part(seen: Observation, paths: Iterable[str]) -> Observation:

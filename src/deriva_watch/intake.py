@@ -249,7 +249,7 @@ class Intake:
         rules = Rules(
             model=model,
             spec=self.spec(model),
-            execution=rid if is_execution(rid) and not self.drop(prefix) else None,
+            execution=rid if is_execution(rid) else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
             metadata_in_order=self.settings.files.metadata_order == "sorted",

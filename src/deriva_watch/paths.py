@@ -7,7 +7,7 @@ from pathlib import Path
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
-from deriva_watch.intake import execution_names
+from deriva_watch.intake import drop_units, execution_names
 from deriva_watch.lookout import Key
 from deriva_watch.settings import Settings
 
@@ -15,7 +15,7 @@ from deriva_watch.settings import Settings
 def directories(paths: Iterable[Path], settings: Settings) -> list[Key]:
     """Return what *paths* name: directories themselves, or all below a prefix or drop folder.
 
-    Of a drop folder that takes batches `LOOSE` stands for all that lies in it.
+    Of a drop folder `LOOSE` stands for all files that are in no directory which is a unit.
 
     Raises SettingsError for a path that is nothing of that.
     """
@@ -26,7 +26,7 @@ def directories(paths: Iterable[Path], settings: Settings) -> list[Key]:
 def _directories(path: Path, settings: Settings) -> Iterator[Key]:
     for folder, drop in settings.drops.items():
         if folder in {path, *path.parents}:
-            yield from _units(path, drop)
+            yield from _units(path, drop, settings)
             return
     if path.parent.name == "execution" and path.parent.parent.name == ROOT and path.is_dir():
         yield path.parents[2], path.name
@@ -46,7 +46,7 @@ def _directories(path: Path, settings: Settings) -> Iterator[Key]:
     yield from ((prefix, rid) for rid in sorted(execution_names(prefix)))
 
 
-def _units(path: Path, drop: Drop) -> Iterator[Key]:
+def _units(path: Path, drop: Drop, settings: Settings) -> Iterator[Key]:
     by_directory = drop.unit == "directory"
     if not path.is_dir() or (path != drop.path and not (by_directory and path.parent == drop.path)):
         takes = "each of its directories" if by_directory else "its files in batches"
@@ -58,10 +58,10 @@ def _units(path: Path, drop: Drop) -> Iterator[Key]:
     if path != drop.path:
         yield drop.path, path.name
         return
-    if by_directory:
-        names = {each.name for each in path.iterdir() if each.is_dir()}
-        yield from ((path, name) for name in sorted(names))
-    yield path, LOOSE
+    names, beside = drop_units(settings, drop) if by_directory else (set[str](), [LOOSE])
+    yield from ((path, name) for name in sorted(names))
+    if beside:
+        yield path, LOOSE
 
 
 def _nothing(path: Path, why: str, then: str) -> SettingsError:

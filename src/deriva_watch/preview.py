@@ -64,9 +64,8 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
             seen = intake.look(*key)
             if seen is None:
                 return None
+            intake.check_ours(*key, catalog)
             drop, spec = intake.drop(key[0]), spec_of(key)
-            if drop is None:
-                intake.check_ours(*key, catalog)
             plan, disk = intake.plan(*key, seen, model, catalog), intake.directory(*key)
             rows = {each.path: count(disk, each) for each in plan.rows}
             known = prospect(intake, catalog, key, seen, _known(settings, key))

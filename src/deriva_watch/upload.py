@@ -4,29 +4,37 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from shlex import quote
+from typing import Any, Final
 
 from deriva_watch.assembly import assemble, connect, read_model
+from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import (
     RefusedError,
     ServerAwayError,
     TransientError,
     TroubleError,
 )
+from deriva_watch.core.evidence import CompletionPolicy
+from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
+from deriva_watch.drop_plan import compiled_for
+from deriva_watch.droplook import DropFolders
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Emit
+from deriva_watch.frames import Frames
 from deriva_watch.intake import unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
 
-_VERDICT = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
+_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
+_VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,32 @@ class OneShot:
     """Uploads directories one after the other."""
 
     pipeline: Pipeline
+
+    def units(self, key: Key) -> list[Key]:
+        """Return what a key that `paths` gives stands for: itself, or batches of a drop folder.
+
+        What lies in the folder and is in no batch is a new one now, without waiting; `LOOSE` comes
+        with them where something is left that somebody writes.
+
+        Raises UnusableSpecError for a drop folder that the catalog cannot take.
+        """
+        folder, name = key
+        drop = self.pipeline.intake.drop(folder)
+        if drop:
+            catalog = self.pipeline.catalog
+            chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
+            compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
+        if drop is None or name != LOOSE or drop.unit == "directory":
+            return [key]
+        changed: list[Key] = []
+        policy = CompletionPolicy(**self.pipeline.settings.completion.model_dump())
+        at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
+        folders = DropFolders(self.pipeline, Frames(), hint=changed.append)
+        left = folders.look(replace(drop, batch_s=0), at_once)
+        known = self.pipeline.journal.executions(prefix=str(folder))
+        pending = {record.rid for record in known if record.state not in _AT_REST}
+        pending |= {rid for _, rid in changed}
+        return [(folder, rid) for rid in sorted(pending)] + ([key] if left else [])
 
     def upload(self, key: Key) -> Brought:
         """Bring one directory as far as it goes now; return where it stands.
@@ -62,7 +96,12 @@ class OneShot:
         prefix, rid = key
         if error := unusable_name(prefix, rid):
             return self._unrecorded(key, ExecutionState.REFUSED, error)
-        record = self.pipeline.journal.open_execution(self.pipeline.server, str(prefix), rid)
+        drop = self.pipeline.intake.drop(prefix)
+        if drop and rid == LOOSE:
+            return self._unrecorded(key, ExecutionState.REFUSED, _left_over(drop))
+        record = self.pipeline.journal.open_execution(
+            self.pipeline.server, str(prefix), rid, drop.unit if drop else None
+        )
         seen = self.pipeline.intake.look(prefix, rid)
         if seen is None:
             return self._move(record, ExecutionTrigger.REMOVED)
@@ -102,6 +141,19 @@ class OneShot:
     ) -> ExecutionRecord:
         self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
         return self.pipeline.journal.execution(record.id)
+
+
+def _left_over(drop: Drop) -> RefusedError:
+    what = f"some files in {drop.path} are not uploaded"
+    if drop.unit == "directory":
+        return RefusedError(
+            what,
+            'they lie beside the directories, and unit = "directory" takes these',
+            f"`deriva-watch plan {quote(str(drop.path))}` lists them; move them into a directory.",
+        )
+    return RefusedError(
+        what, "somebody has them open for writing", "Upload again once they are closed."
+    )
 
 
 def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:

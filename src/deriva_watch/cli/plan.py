@@ -17,9 +17,7 @@ from deriva_watch.core.states import FileTrigger
 from deriva_watch.preview import Preview
 from deriva_watch.prospect import ONE_LOOK, Prospect
 
-_PATHS: Final = (
-    "Execution directories, folders with deriva-ml/, drop folders or directories in them."
-)
+_PATHS: Final = "Execution directories, folders with deriva-ml/, drop folders or their units."
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.prose import printable
 from deriva_watch.core.records import Brought, ExecutionRecord
 
@@ -18,7 +19,10 @@ from deriva_watch.core.records import Brought, ExecutionRecord
 def upload(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Execution directories, or folders with deriva-ml/."),
+        typer.Argument(
+            metavar="PATH…",
+            help="Execution directories, folders with deriva-ml/, drop folders or their units.",
+        ),
     ],
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -37,10 +41,12 @@ def upload(
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
     brought: list[Brought] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
-        for key in keys:
-            brought.append(one_shot.upload(key))
+        for unit in (unit for key in keys for unit in one_shot.units(key)):
+            brought.append(one_shot.upload(unit))
             if not as_json:
                 screen.done(brought[-1].record)
+    if not brought and not as_json:
+        print("nothing new to upload")
     if as_json:
         files = sum((each.files for each in brought if each.files), Counter[str]())
         print_json({"executions": [_told(each.record) for each in brought], "files": files})
@@ -56,7 +62,7 @@ def _told(record: ExecutionRecord) -> dict[str, Any]:
 
 def _exit(brought: list[Brought]) -> Exit:
     states = {each.record.state for each in brought}
-    if states == {"uploaded"}:
+    if states <= {"uploaded"}:  # all units of a drop folder may be in already
         return Exit.DONE
     if all(each.nothing_matched for each in brought):
         return Exit.NOTHING_MATCHED
@@ -128,7 +134,8 @@ class _Screen:
 
     def done(self, record: ExecutionRecord) -> None:
         """Tell where an execution stands now."""
-        self._out.print(f"{printable(record.rid)}  {record.state}", markup=False)
+        name = record.prefix if record.rid == LOOSE else record.rid
+        self._out.print(f"{printable(name)}  {record.state}", markup=False)
         if record.why:
             for part in (record.what, record.why, record.next):
                 self._out.print(f"  {printable(part or '')}", markup=False)

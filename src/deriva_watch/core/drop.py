@@ -82,3 +82,7 @@ class Drop:
         """Tell whether a first-level directory may be a unit: it is none of our own."""
         ours = name.startswith(OWN_PREFIX) or (name == MOVED and self.after == "move")
         return self.unit == "directory" and not ours
+
+    def is_moved(self, path: str) -> bool:
+        """Tell whether a file at *path* below the folder was moved there after its upload."""
+        return self.after == "move" and path.startswith(f"{MOVED}/")
