@@ -7,6 +7,7 @@ has been on, so that no clock that is set makes it long enough.
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from deriva_watch.core.removal import holding, objection
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges import removal, scanner
 from deriva_watch.edges.clock import boot
+from deriva_watch.engine.patience import InterruptedWorkError
 from deriva_watch.engine.standing import Standing
 from deriva_watch.gate import Gate
 from deriva_watch.lookout import Key
@@ -46,11 +48,16 @@ _AWAY: Final = {FileState.REMOVED, FileState.GONE}
 _BUSY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
 
-def ground_of(unit: ExecutionRecord, drop: Drop) -> Ground:
-    """Return where the files of a unit of a drop folder may be removed."""
+def ground_of(unit: ExecutionRecord, drop: Drop | None) -> Ground:
+    """Return where the files of a unit of a drop folder may be removed, or put back."""
     whole = unit.unit == "directory"
-    base = f"{unit.rid}/" if whole else ""
-    return Ground(drop.path, base, drop.after == "move", whole, frozenset(drop.markers))
+    return Ground(
+        top=Path(unit.prefix),
+        base=f"{unit.rid}/" if whole else "",
+        move=drop is None or drop.after == "move",
+        whole=whole,
+        markers=frozenset(drop.markers if drop else ()),
+    )
 
 
 @dataclass(slots=True)
@@ -93,12 +100,13 @@ class Clearing:
     stop: threading.Event
     again: Callable[[Key], None]
     drops: Mapping[Path, Drop]
-    ground: Callable[[ExecutionRecord, Drop], Ground] = ground_of
+    ground: Callable[[ExecutionRecord, Drop | None], Ground] = ground_of
     turns: Turns = field(default_factory=Turns)
     _remover: Remover = field(init=False)
     _thread: threading.Thread | None = None
     _swept: set[tuple[Path, int, int]] = field(default_factory=set)
     _again_s: dict[int, float] = field(default_factory=dict)
+    _tries: Counter[int] = field(default_factory=Counter)
     _worked_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -134,6 +142,8 @@ class Clearing:
         while not self.stop.is_set():
             try:
                 guard(self.once)
+            except InterruptedWorkError:
+                return
             except Exception:  # noqa: BLE001  # a bug here must not stop what uploads
                 tell_crash(self.pipeline.emit, "the clearing of drop folders")
             self.stop.wait(pause_s)
@@ -147,8 +157,8 @@ class Clearing:
             begun.setdefault(file.execution_id, []).append(file)
         for number, files in begun.items():
             unit = self.pipeline.journal.execution(number)
-            if drop := self.drops.get(Path(unit.prefix)):
-                self._remover.recover(unit, self.ground(unit, drop), files)
+            drop = self.drops.get(Path(unit.prefix))  # it may not be in the settings any more
+            self._remover.recover(unit, self.ground(unit, drop), files)
 
     def _sweep(self) -> None:
         """Put back what lies aside and no journal knows of, once for each folder."""
@@ -176,22 +186,18 @@ class Clearing:
         for path, drop in self.drops.items():
             if drop.after == "keep":
                 continue
-            states = {ExecutionState.UPLOADED}
-            for unit in self.pipeline.journal.executions(states, prefix=str(path)):
-                if unit.server != self.pipeline.server:
-                    continue
+            for unit in self.pipeline.journal.clearable(self.pipeline.server, str(path)):
                 if self._is_due(unit, drop, uptime_s) and not self._must_wait():
                     self._clear(unit, drop)
 
     def _is_due(self, unit: ExecutionRecord, drop: Drop, uptime_s: float) -> bool:
         known = unit.removal or {}
-        if known.get("uploaded_at") != unit.changed_at.isoformat():
-            known = {"uploaded_at": unit.changed_at.isoformat(), "since_s": uptime_s}
+        if "since_s" not in known:  # it has just been uploaded
+            known = {"since_s": uptime_s}
             self._note(unit, known)
             self._again_s.pop(unit.id, None)
         waited = uptime_s - known["since_s"] >= drop.after_delay_s
-        again_s = self._again_s.get(unit.id, 0.0)
-        return waited and not known.get("done") and time.monotonic() >= again_s
+        return waited and time.monotonic() >= self._again_s.get(unit.id, 0.0)
 
     def _must_wait(self) -> bool:
         if self.stop.is_set() or self.gate.error is not None:
@@ -210,7 +216,7 @@ class Clearing:
             unit = self.pipeline.journal.execution(unit.id)
             if unit.state is not ExecutionState.UPLOADED:
                 return
-            self._again_s[unit.id] = time.monotonic() + SOON_S
+            self._again_s[unit.id] = time.monotonic() + SOON_S  # where it has to be looked at first
             try:
                 self._clear_ours(key, unit, self.ground(unit, drop))
             except JournalDamagedError:
@@ -219,6 +225,9 @@ class Clearing:
                 self.gate.close(error)
             except TroubleError as error:
                 self._hold(unit, error)
+            except OSError as error:  # what lies there is another by now
+                what, why = f"cannot remove files of {unit.called}", f"{error}"
+                self._hold(unit, TransientError(what, why))
             self._worked_s = time.monotonic()
 
     def _clear_ours(self, key: Key, unit: ExecutionRecord, ground: Ground) -> None:
@@ -250,7 +259,8 @@ class Clearing:
                 return
         if kept:
             raise kept
-        self._note(unit, {**(unit.removal or {}), "done": True})
+        self._tries.pop(unit.id, None)
+        self._note(unit, {"done": True})
 
     def _sorted(
         self,
@@ -304,8 +314,9 @@ class Clearing:
 
     def _hold(self, unit: ExecutionRecord, error: TroubleError) -> None:
         """Tell once why files stay, and see later whether that still holds."""
-        is_lasting = isinstance(error, RefusedError)
-        self._again_s[unit.id] = time.monotonic() + (HELD_S if is_lasting else SOON_S)
+        self._tries[unit.id] += 1  # what may pass is tried soon, and then less and less often
+        soon_s = HELD_S if isinstance(error, RefusedError) else SOON_S * 2 ** self._tries[unit.id]
+        self._again_s[unit.id] = time.monotonic() + min(soon_s, HELD_S)
         known = (self.pipeline.journal.execution(unit.id).removal) or {}
         if known.get("why") == error.why:
             return

@@ -137,6 +137,8 @@ class Remover:
         try:
             with ExitStack() as stack:
                 self._set_aside(files, asides, stack, ended)
+                _check_writers(ended.open(files), asides, ended)  # before much is read for nothing
+                self._read_all(ended.open(files), asides, ended)
                 self._ask_server(unit, ended.open(files), ended)
                 self._finish(ground, asides, ended.open(files), ended)
         except Exception as stopped:  # noqa: BLE001  # what was removed is written down first
@@ -184,10 +186,15 @@ class Remover:
         stack: ExitStack,
         ended: _Ended,
     ) -> None:
-        """Set files aside, and read them again."""
         for file in files:
             with ended.noting(file.path):
                 stack.enter_context(asides[file.path])
+
+    def _read_all(
+        self, files: Iterable[FileRecord], asides: Mapping[str, Aside], ended: _Ended
+    ) -> None:
+        for file in files:
+            with ended.noting(file.path):
                 self._read(asides[file.path], file)
 
     def _read(self, aside: Aside, file: FileRecord) -> None:
@@ -216,10 +223,7 @@ class Remover:
         ended: _Ended,
     ) -> None:
         """Remove what nothing was found against, each after a last look."""
-        unsure = [file for file in files if not asides[file.path].leased]
-        for file, held in _writers(unsure, asides):
-            with ended.noting(file.path):
-                _check_held(file, held)
+        _check_writers(files, asides, ended)
         for file in ended.open(files):
             with ended.noting(file.path):
                 aside = asides[file.path]
@@ -284,19 +288,19 @@ def _aside(ground: Ground, file: FileRecord) -> Aside:
     return Aside(ground.top, ground.base + file.path, file.stamp)
 
 
-def _writers(
-    files: Sequence[FileRecord], asides: Mapping[str, Aside]
-) -> Iterator[tuple[FileRecord, Holders]]:
+def _check_writers(files: Iterable[FileRecord], asides: Mapping[str, Aside], ended: _Ended) -> None:
     """Look into the processes for who writes to files that the kernel gives no lease of."""
-    looks = {}
-    for file in files:
+    unsure, looks = [file for file in files if not asides[file.path].leased], {}
+    for file in unsure:
         aside = asides[file.path]
         name = file.path.rpartition("/")[2]
         place = str(aside.folder / name)
         entries = {name: Entry(name, *file.stamp, target=place)}
         looks[file.path] = Observation(place, entries, datetime.now(UTC), {})
     found = holders(list(looks.values())) if looks else {}
-    yield from ((file, found[looks[file.path].root]) for file in files)
+    for file in unsure:
+        with ended.noting(file.path):
+            _check_held(file, found[looks[file.path].root])
 
 
 def _check_held(file: FileRecord, held: Holders) -> None:

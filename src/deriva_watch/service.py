@@ -221,7 +221,10 @@ class Service:
     def _look_undisturbed(self, key: Key) -> datetime | None:
         """Look at one directory, or come back soon where files of it are being removed."""
         with self._clearing.turns.take(key) as is_free:
-            return self.lookout.look(key) if is_free else _in(TURN_S)
+            if is_free:
+                return self.lookout.look(key)
+        self._due.hint(key, _in(TURN_S))
+        return None
 
     def _look(self, key: Key) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""

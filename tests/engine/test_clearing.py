@@ -1,7 +1,7 @@
 """Uploaded units are cleared when their time has come, and whatever holds that up is told once."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.gate import Gate
 from deriva_watch.removing import Ground
-from engine.rig import image, instead, write_files
+from engine.rig import first, image, instead, write_files
 
 DAY_S = 86400.0
 
@@ -228,3 +228,30 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
         look = rig.pipeline.intake.look(rig.settings.watch[0].prefix, rig.rid)
         assert look.digest() == record(rig).digest
+
+
+def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene, host):
+    with scene.lab.rigged() as rig:
+        work = scene.clearing(rig)
+        host.boot_s += DAY_S + 1
+        work.once()
+        prefix = str(rig.settings.watch[0].prefix)
+        assert rig.journal.clearable(rig.pipeline.server, prefix) == []
+
+        write_files(scene.root, {scene.paths[0]: b"late"})
+        rig.upload()
+        assert [u.rid for u in rig.journal.clearable(rig.pipeline.server, prefix)] == [rig.rid]
+
+
+def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):
+    with scene.lab.rigged() as rig:
+        work = scene.clearing(rig)
+        host.boot_s += DAY_S + 1
+        rig.store._port.then["head"].append(first(lambda *_: rig.stop.set()))
+        work.drops = {path: replace(drop, after_delay_s=0.0) for path, drop in work.drops.items()}
+        work.start(lambda once: once())
+        work.end(20)
+
+        assert not work._thread.is_alive()
+        assert not rig.told("daemon.crashed")
+    assert scene.left() == scene.paths

@@ -241,7 +241,7 @@ MUTATIONS: Final = (
     Mutation(
         "what a file was told to wait for outlives its wait",
         "edges/journal/changes.py",
-        (('facts = {**_UNSAID, "next_at": None, "basis": None, **', "facts = {**"),),
+        (("facts = {**_UNSAID, **_OF_ONE_STAY, **", "facts = {**"),),
         (f"{JOURNAL}::test_a_sentence_and_a_time_last_until_the_next_move",),
     ),
     Mutation(

@@ -37,9 +37,9 @@ class ExecutionRecord:
         unit: Of a drop folder, "directory", "batch" or "none"; None: deriva-ml's own directory.
         execution_rid: RID of the Execution that we make for the unit: leased, and kept here, before
             there is a row of it.
-        removal: Of one whose files are removed once they are uploaded: `uploaded_at`, which state
-            it speaks of; `since_s`, the host's uptime when that was noticed; `what`, `why`, `next`
-            where something keeps files; `done`, once none is left.
+        removal: Of one that is uploaded, whose files are to be removed: `since_s`, the host's
+            uptime when it was noticed; `what`, `why`, `next` where something keeps files; `done`,
+            once none is left.
     """
 
     id: int
@@ -280,7 +280,8 @@ class Brought:
 class MoveExecution:
     """Apply *trigger* to an execution and set *facts*.
 
-    What, why, next, next_at and basis belong to one stay in a state: they are cleared unless given.
+    What, why, next, next_at, basis and removal belong to one stay in a state: they are cleared
+    unless given.
     """
 
     execution_id: int

@@ -2,6 +2,8 @@
 
 What is named by an open folder and a name without "/" is in that folder, whatever is renamed above.
 """
+# ruff: noqa: PTH208
+# A Path knows no open directory.
 
 import ctypes
 import errno
@@ -58,8 +60,7 @@ def own_folder(folder: int) -> int:
     with suppress(FileExistsError):
         os.mkdir(ASIDE_NAME, 0o700, dir_fd=folder)
     aside = enter(folder, ASIDE_NAME)
-    found = os.fstat(aside)
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+    if not _is_private(aside):
         os.close(aside)
         then = "Remove it, or let the user of deriva-watch own it with mode 0700."
         raise kept(ASIDE_NAME, "others may enter it", then)
@@ -73,10 +74,16 @@ def made(folder: int, name: str, like: os.stat_result) -> int:
     except FileExistsError:
         return enter(folder, name)
     made = enter(folder, name)
-    with suppress(PermissionError):
-        os.fchown(made, like.st_uid, like.st_gid)
-    os.fchmod(made, stat.S_IMODE(like.st_mode))
+    if _is_private(made) and not os.listdir(made):  # nobody put another in its place
+        with suppress(PermissionError):
+            os.fchown(made, like.st_uid, like.st_gid)
+        os.fchmod(made, stat.S_IMODE(like.st_mode))
     return made
+
+
+def _is_private(folder: int) -> bool:
+    found = os.fstat(folder)
+    return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def leave(folder: int) -> None:

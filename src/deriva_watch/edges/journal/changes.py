@@ -39,6 +39,7 @@ from deriva_watch.edges.journal.schema import batch, digest, execution, file, hi
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _UNSAID: Final = {"what": None, "why": None, "next": None}
+_OF_ONE_STAY: Final = {"next_at": None, "basis": None, "removal": None}
 
 
 class Batch(NamedTuple):
@@ -193,7 +194,7 @@ class Changes:
     def _move_execution(self, change: MoveExecution) -> int:
         before = self._executions[change.execution_id].state
         moved = {"state": execution_after(before, change.trigger), "changed_at": self._now}
-        facts = {**_UNSAID, "next_at": None, "basis": None, **change.facts, **moved}
+        facts = {**_UNSAID, **_OF_ONE_STAY, **change.facts, **moved}
         new = self._executions.change(change.execution_id, facts)
         self._tell_execution(new, before, change.trigger, change.facts, change.report)
         return new.id

@@ -155,6 +155,17 @@ class Reads:
         )
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
 
+    def clearable(self, server: str, prefix: str) -> list[ExecutionRecord]:
+        """Return the uploaded units of a drop folder that are not cleared yet, by number."""
+        known = execution.c
+        query = _EXECUTION.where(
+            known.server == server,
+            known.prefix == prefix,
+            known.state == ExecutionState.UPLOADED,
+            known.removal["done"].as_boolean().is_distinct_from(true()),
+        )
+        return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
+
     def left_out(self, server: str, prefix: str) -> list[str]:
         """Return the paths of the files dropped below *prefix* that nothing was made of."""
         query = (
