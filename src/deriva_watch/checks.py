@@ -8,14 +8,15 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.observation import HolderMethod
 from deriva_watch.edges import holders, inotify_limits, scanner, workspace
-from deriva_watch.edges.observing import Mode, Wanted, Watched, choose
+from deriva_watch.edges.observing import Mode, Wanted, choose
 from deriva_watch.edges.probe import probe
+from deriva_watch.edges.watcher import Folder
 from deriva_watch.settings import Settings
 
 COUNTING_S: Final = 2.0  # folders are not counted for longer
@@ -63,48 +64,63 @@ def roots(settings: Settings) -> Iterator[Line]:
             then = "It is watched as soon as one does; or correct the pattern."
             yield Line(f"root {watch.prefix}", "cannot be watched", "no folder matches it", then)
         for prefix in found:
-            yield _root(settings, prefix, prefix / ROOT / "execution", watch.observer)
+            folder = Folder(prefix / ROOT / "execution")
+            yield _root(settings, f"root {prefix}", prefix, folder, watch.observer)
     for drop in settings.drop:
-        yield _root(settings, drop.path, drop.path, drop.observer)
+        folder = Folder(drop.path, deep=drop.unit != "directory")
+        yield _root(settings, f"drop folder {drop.path}", drop.path, folder, drop.observer)
 
 
-def _root(settings: Settings, prefix: Path, folder: Path, observer: Wanted) -> Line:
-    about = f"drop folder {prefix}" if folder == prefix else f"root {prefix}"
+def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer: Wanted) -> Line:
+    path = folder.path
     try:
-        if not folder.is_dir():
-            why, then = f"there is no {folder}", f"mkdir -p {shlex.quote(str(folder))}"
-            return Line(about, "cannot be watched", why, then)
-        next(folder.iterdir(), None)
-        watched = choose(folder, observer, probe)
-        folders, whole = inotify_limits.folders(folder, COUNTING_S)
+        if not path.is_dir():
+            then = f"mkdir -p {shlex.quote(str(path))}"
+            return Line(about, "cannot be watched", f"there is no {path}", then)
+        next(path.iterdir(), None)
+        watched = choose(path, observer, probe)
+        count, whole = inotify_limits.folders(path, COUNTING_S)
         workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
     except OSError as error:
-        why = f"{error.filename or folder}: {error.strerror}"
+        why = f"{error.filename or path}: {error.strerror}"
         return Line(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
     except TroubleError as error:
         return Line(about, error.what, error.why, error.next)
-    links = [str(prefix), *map(str, settings.files.allowed_link_roots)]
+    native = watched.mode is Mode.NATIVE
     facts: dict[str, object] = {
         "observer": watched.mode,
         "observer_why": watched.why,
         "file_system": watched.file_system,
         "time_step_s": watched.step_s,
-        "watches_at_most": folders if watched.mode is Mode.NATIVE else 0,
-        "watches_counted": whole,
+        "watches_needed": 0 if not native else count if folder.deep else 1,
+        "watches_limit": inotify_limits.limit("watches"),
+        "folders": count,
+        "all_folders_counted": whole,
         "workspaces": workspaces,
-        "links_into": links,
+        "links_into": [str(prefix), *map(str, settings.files.allowed_link_roots)],
     }
-    return Line(about, "; ".join(_told(watched, folders, workspaces, links)), facts=facts)
+    what = "; ".join(_told(facts))
+    if native and folder.deep and count > inotify_limits.limit("watches"):
+        why = "there are not enough watches for all folders in it; the rest is only scanned"
+        return Line(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+    return Line(about, what, facts=facts)
 
 
-def _told(watched: Watched, folders: int, workspaces: list[str], links: list[str]) -> Iterator[str]:
-    yield f"{watched.file_system or 'file system unknown'}, {watched.mode} because {watched.why}"
-    if watched.step_s is not None:
-        yield f"times to {watched.step_s:g} s"
-    if watched.mode is Mode.NATIVE:
-        yield f"1 watch, {folders:,} if all in it were filling"
-    yield f"workspaces of deriva-ml: {', '.join(workspaces) or 'none'}"
-    yield f"links are followed into {', '.join(links)}"
+def _told(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{facts['file_system'] or 'unknown file system'}, "
+        f"{facts['observer']} because {facts['observer_why']}"
+    )
+    if facts["time_step_s"] is not None:
+        yield f"times to {facts['time_step_s']:g} s"
+    if facts["watches_needed"]:
+        more = "" if facts["all_folders_counted"] else "more than "
+        yield (
+            f"needs {facts['watches_needed']:,} of {facts['watches_limit']:,} watches, "
+            f"{more}{facts['folders']:,} if all in it were filling"
+        )
+    yield f"workspaces of deriva-ml: {', '.join(facts['workspaces']) or 'none'}"
+    yield f"links are followed into {', '.join(facts['links_into'])}"
 
 
 def watches(_: Settings) -> Iterator[Line]:

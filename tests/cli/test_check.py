@@ -67,9 +67,8 @@ def test_programs_get_the_same_facts(tell, data):
         "open writers",
     ]
     root, limits, writers = (each["facts"] for each in document["checks"])
-    assert (root["observer"], root["watches_at_most"], root["links_into"]) == (
-        "native", 3, [str(data)],
-    )  # fmt: skip
+    assert (root["observer"], root["watches_needed"], root["folders"]) == ("native", 1, 3)
+    assert root["links_into"] == [str(data)]
     assert 0 <= limits["used"] < limits["limit"]
     assert writers["method"] in {"proc", "lease", "unknown"}
 

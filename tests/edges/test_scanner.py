@@ -358,6 +358,7 @@ def test_an_execution_directory_that_leads_out_of_the_prefix_is_refused(root, tm
 
 def test_execution_directories_are_the_directories_only(prefix):
     (prefix / "deriva-ml/execution/stray.txt").write_text("x")
+    (prefix / "deriva-ml/execution/.deriva-watch-probe-1").mkdir()
 
     assert list(execution_directories(prefix)) == ["1-ABC"]
 

@@ -69,14 +69,18 @@ def ignores(policy: ScanPolicy) -> Callable[[str], object]:
 def execution_directories(prefix: Path) -> dict[str, Path]:
     """Return the execution directories below *prefix* by RID; none where there is no such folder.
 
-    A link to a directory counts; `scan` says whether it may be followed.
+    A link to a directory counts; `scan` says whether it may be followed. What is our own does not.
 
     Raises:
         OSError: The folder is there but cannot be listed.
     """
     try:
         with os.scandir(prefix / "deriva-ml" / "execution") as names:
-            return {name.name: Path(name.path) for name in names if name.is_dir()}
+            return {
+                name.name: Path(name.path)
+                for name in names
+                if name.is_dir() and not name.name.startswith(OWN_PREFIX)
+            }
     except (FileNotFoundError, NotADirectoryError):
         return {}
 
