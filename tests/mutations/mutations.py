@@ -41,6 +41,9 @@ PROBE: Final = "tests/edges/test_probe.py"
 REMOVAL: Final = "tests/edges/test_removal.py"
 REMOVING: Final = "tests/engine/test_removing.py"
 CLEARING: Final = "tests/engine/test_clearing.py"
+COMPLETION: Final = "tests/core/test_completion.py"
+LOOKOUT: Final = "tests/engine/test_lookout.py"
+AHEAD: Final = "tests/engine/test_ahead.py"
 
 MUTATIONS: Final = (
     # ------------------------------------------------------------ nothing doubled
@@ -392,5 +395,67 @@ MUTATIONS: Final = (
         "edges/probe.py",
         (("== os.geteuid():\n                    flock(descriptor, LOCK_EX | LOCK_NB)", "> -1:"),),
         (f"{PROBE}::test_what_a_killed_try_left_behind_is_cleared_away_by_the_next",),
+    ),
+    # ------------------------------------------------------------ taken too early
+    Mutation(
+        "a file that is open does not count",
+        "core/completion.py",
+        (("    if evidence.holders.open:", "    if False:"),),
+        (f"{COMPLETION}::test_an_open_file_holds_whatever_else_is_said",),
+    ),
+    Mutation(
+        "a partial file does not count",
+        "core/completion.py",
+        (("        if partial_quiet < needed:", "        if False:"),),
+        (f"{LOOKOUT}::test_a_partial_file_holds_until_it_has_its_name",),
+    ),
+    Mutation(
+        "a registered file does not count",
+        "lookout.py",
+        (("        return awaited(said, seen)", "        return []"),),
+        (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
+    ),
+    Mutation(
+        "quiet is counted from the times of files",
+        "lookout.py",
+        (
+            (
+                "still(memory.content, seen.digest(), seen.looked_at)",
+                "Since(seen.digest(), seen.changed_at())",
+            ),
+        ),
+        (
+            f"{LOOKOUT}::test_times_of_files_neither_hold_a_directory_nor_make_it_complete",
+            f"{LOOKOUT}::test_a_file_that_gets_another_time_was_changed",
+        ),
+    ),
+    Mutation(
+        "a run ended with any machine",
+        "core/evidence.py",
+        (('at = before.get("looked_at") if is_this else None', 'at = before.get("looked_at")'),),
+        (f"{LOOKOUT}::test_a_run_that_says_running_ended_with_its_machine",),
+    ),
+    Mutation(
+        "what was hashed ahead counts for whatever the file has become",
+        "engine/upload.py",
+        (
+            (
+                "known = self.ahead.get(entry.stamp)",
+                "known = {s[2:]: known for s, known in self.ahead.items()}.get(entry.identity)",
+            ),
+        ),
+        (f"{AHEAD}::test_what_was_hashed_while_filling_is_not_read_again_but_what_changed_is",),
+    ),
+    Mutation(
+        "what was hashed ahead is not known to the upload",
+        "pipeline.py",
+        (("self.journal.digests(record.id)}", "()}"),),
+        (f"{AHEAD}::test_what_was_hashed_while_filling_is_not_read_again_but_what_changed_is",),
+    ),
+    Mutation(
+        "a file is hashed while somebody writes to it",
+        "ahead.py",
+        (("if job.file.entry.path in found[str(job.disk.root)].open:", "if False:"),),
+        (f"{AHEAD}::test_a_file_that_somebody_holds_open_is_read_once_it_is_closed",),
     ),
 )
