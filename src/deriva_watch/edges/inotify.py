@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
@@ -59,6 +59,7 @@ class Tree:
         loose: Files in the folder itself are hints for `LOOSE`.
         watches: Its descriptors.
         whole: There were enough watches for all of it.
+        removed: It is not watched any more, whatever the reader is about to add.
     """
 
     prefix: Path
@@ -68,6 +69,7 @@ class Tree:
     loose: bool = False
     watches: set[WatchDescriptor] = field(default_factory=set)
     whole: bool = True
+    removed: bool = False
 
 
 class Inotify(InotifyFD):
@@ -91,6 +93,7 @@ class Inotify(InotifyFD):
         self._on_hint = on_hint
         self._mine = threading.Lock()  # watchdog's own is not held while we list folders
         self._places: dict[WatchDescriptor, dict[Tree, bytes]] = {}
+        self._hinted: set[tuple[Tree, str]] = set()  # since the last reading
         self.start()
 
     def __len__(self) -> int:
@@ -110,6 +113,7 @@ class Inotify(InotifyFD):
     def remove(self, tree: Tree) -> None:
         """Watch it no longer; folders that another tree shares stay watched."""
         with self._mine:
+            tree.removed, tree.whole = True, False
             for watch in tree.watches:
                 places = self._places.get(watch, {})
                 places.pop(tree, None)
@@ -124,6 +128,12 @@ class Inotify(InotifyFD):
         except BaseException:
             self._is_reading = False  # or `close` would wait for this thread to close them
             raise
+
+    def read_events(self, **options: Any) -> list[InotifyEvent]:
+        """Return the next events; all of them came before any hint that one of them leads to."""
+        found = super().read_events(**options)
+        self._hinted.clear()
+        return found
 
     def handle_event(self, event: InotifyEvent) -> None:
         """Turn an event into hints; called by the reader, which nothing here may end."""
@@ -140,9 +150,13 @@ class Inotify(InotifyFD):
                 places = list(self._places.get(event.wd, {}).items())
             for tree, folder in places:
                 self.heard[tree.prefix] += 1
+                subject = _subject(tree, folder, event)
                 if tree.deep and event.is_directory and event.mask & _CAME:
                     self._follow(tree, os.path.join(folder, event.name))  # noqa: PTH118  # bytes
-                self._on_hint(tree.prefix, _subject(tree, folder, event))
+                elif (tree, subject) in self._hinted:
+                    continue
+                self._hinted.add((tree, subject))
+                self._on_hint(tree.prefix, subject)
         except Exception as error:  # noqa: BLE001 - it would end the thread of all roots
             self.failure = repr(error)
 
@@ -171,6 +185,8 @@ class Inotify(InotifyFD):
     def _watch(self, tree: Tree, folder: bytes) -> None:
         """Watch one folder; the second time only its path is new. Raises OSError."""
         with self._mine:
+            if tree.removed:
+                return
             watch = inotify_add_watch(self._inotify_fd, folder, _MASK)
             if watch == -1:
                 number = ctypes.get_errno()
