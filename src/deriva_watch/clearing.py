@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.drop import MOVED, Drop
@@ -278,11 +279,12 @@ class Clearing:
                 continue
             beside = left.get("" if ground.whole else file.path.rpartition("/")[0])
             if beside is not None:
-                then = f"Mend or remove it (`deriva-watch show {unit.rid}`); they go by themselves."
+                show = f"`deriva-watch show {quote(unit.rid)}`"
+                then = f"Mend or remove it ({show}); they go by themselves."
                 why = f"{beside}, which is not in the catalog, lies beside them"
                 kept = RefusedError(f"files of {unit.called} stay where they are", why, then)
             elif bar := objection(file):
-                then = f"`deriva-watch show {unit.rid}` tells more."
+                then = f"`deriva-watch show {quote(unit.rid)}` tells more."
                 kept = RefusedError(f"{file.path} stays where it is", bar, then)
             else:
                 going.append(file)

@@ -15,7 +15,7 @@ from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
-from deriva_watch.core.observation import Entry, HolderMethod, Holders, Observation
+from deriva_watch.core.observation import Entry, Observation
 from deriva_watch.core.records import ExecutionRecord, FileFacts
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges.holders import holders
@@ -24,7 +24,6 @@ from deriva_watch.frames import Frames
 from deriva_watch.pipeline import Pipeline
 
 _Key = tuple[Path, str]
-_NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 

@@ -123,7 +123,7 @@ class Lookout:
         if record.state is not ExecutionState.FILLING:
             self._settled(key, record)
             return None
-        partial = partial_paths(seen, self.policy.partial)
+        partial = partial_paths(seen, self.policy.partial, rid if drop else None)
         hash_at = self._hash_ahead(key, record, seen, partial)  # also while the server is away
         judge_at = self._judge(key, record, seen, partial)
         return min(filter(None, (judge_at, hash_at))) if judge_at else None

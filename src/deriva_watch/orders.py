@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Self
 from uuid import uuid4
 
@@ -42,7 +43,7 @@ class Retry:
         raise TroubleError(
             f"cannot try {self.rid} again",
             why,
-            f"`deriva-watch show {self.rid}` tells what it waits for."
+            f"`deriva-watch show {quote(self.rid)}` tells what it waits for."
             if known
             else "`deriva-watch status` lists what is refused or waits.",
         )

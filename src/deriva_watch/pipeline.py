@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import random
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.basis import Basis
@@ -261,7 +262,7 @@ class Pipeline:
                 {**_waiting(record.rid, error, wait_s), "attempts": attempts},
             )
         why = f"gave up after {record.attempts} attempts: {error.why}"
-        then = f"When its cause is mended: `deriva-watch retry {record.rid}`."
+        then = f"When its cause is mended: `deriva-watch retry {quote(record.rid)}`."
         refusal = RefusedError(error.what, why, then)
         return _Step(ExecutionTrigger.REJECTED, _sentence(record.rid, refusal))
 
@@ -300,8 +301,8 @@ def _waiting(rid: str, error: TroubleError, wait_s: float) -> ExecutionFacts:
 
 def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | None:
     """Return why a person must look at the execution, or None."""
-    rid, files = upload.execution.rid, upload.records.values()
-    called = upload.execution.called
+    files = upload.records.values()
+    called, name = upload.execution.called, quote(upload.execution.rid)
     refused = [record for record in files if record.state is FileState.REFUSED]
     unmatched = [record for record in files if record.state is FileState.UNMATCHED]
     if refused:
@@ -309,14 +310,14 @@ def _refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | No
         return RefusedError(
             what=f"{len(refused)} of {len(files)} files of {called} are refused",
             why=f"{first.path}: {first.why}",
-            next=f"{first.next} `deriva-watch show {rid}` lists them all.",
+            next=f"{first.next} `deriva-watch show {name}` lists them all.",
         )
     what = f"nothing of {called} is uploaded"
     if unmatched and not plan.work:
         return RefusedError(
             what=what,
             why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
-            next=f"`deriva-watch show {rid}` tells for every file why not.",
+            next=f"`deriva-watch show {name}` tells for every file why not.",
         )
     brought = any(record.state in _BROUGHT for record in files)
     if not (plan.work or brought) and all(

@@ -141,6 +141,13 @@ def test_other_names_are_whole(path):
     assert partial_digest(seen, partial_paths(seen, POLICY.partial)) is None
 
 
+def test_a_directory_that_will_be_renamed_is_partial_as_a_whole():
+    seen = evidence(0, FILE).seen
+
+    assert partial_paths(seen, POLICY.partial, "run 1.part") == ["a.png"]
+    assert partial_paths(seen, POLICY.partial, "run 1") == []
+
+
 def test_all_that_is_missing_is_told():
     held = Holders(frozenset({"a.png"}), HolderMethod.PROC)
 

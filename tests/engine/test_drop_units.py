@@ -126,7 +126,7 @@ def test_a_workflow_that_is_not_one_row_refuses_the_unit_and_none_is_made(drops,
 
     assert why in unit.why
     assert f"Correct workflow of the [[drop]] with path {lab.path}" in unit.next
-    assert f"deriva-watch retry {unit.rid}" in unit.next
+    assert f"deriva-watch retry {unit.rid}`" in unit.next
     assert (lab.executions(), len(lab.api.rows("deriva-ml:Workflow"))) == ([], count)
 
 
@@ -140,12 +140,15 @@ def test_a_workflow_is_found_by_name_and_version(drops):
 
 
 def test_what_matches_nothing_gets_no_execution(drops):
-    lab = drops()
-    lab.drop({"notes.doc": "x"})
+    lab = drops(unit="directory", batch_s=None)
+    lab.drop({"run 1/notes.doc": "x"})
     with lab.rigged() as rig:
-        assert list(Instrument(rig, lab.path).bring().values()) == ["refused"]
+        instrument = Instrument(rig, lab.path)
+        assert instrument.bring("run 1") == {"run 1": "refused"}
+        [unit] = instrument.units()
 
     assert lab.executions() == []
+    assert "`deriva-watch show 'run 1'`" in unit.next, "a shell takes it as it stands"
 
 
 def test_a_status_that_somebody_else_set_stays(drops):

@@ -40,6 +40,8 @@ PROBE: Final = "tests/edges/test_probe.py"
 
 REMOVAL: Final = "tests/edges/test_removal.py"
 REMOVING: Final = "tests/engine/test_removing.py"
+DROPS: Final = "tests/engine/test_drop_units.py"
+DROP_CRASHES: Final = "tests/engine/test_drop_crashes.py"
 CLEARING: Final = "tests/engine/test_clearing.py"
 COMPLETION: Final = "tests/core/test_completion.py"
 LOOKOUT: Final = "tests/engine/test_lookout.py"
@@ -99,6 +101,32 @@ MUTATIONS: Final = (
             ),
         ),
         (f"{TABLE_CRASHES}::test_a_crash_doubles_no_row",),
+    ),
+    Mutation(
+        "the RID of an Execution is used before the journal has it",
+        "engine/executions.py",
+        (
+            ('        self._note(upload, {"execution_rid": leased[name]})\n', ""),
+            (
+                "if upload.execution.status_set is None:",
+                'if not self._note(upload, {"execution_rid": rid}):',
+            ),
+        ),
+        (f"{DROP_CRASHES}::test_a_crash_makes_no_second_execution_and_loses_no_file",),
+    ),
+    Mutation(
+        "a batch takes the files of another",
+        "droplook.py",
+        (("taken = set().union(*members.values())", "taken = set[str]()"),),
+        (
+            f"{DROPS}::test_names_that_come_later_are_another_batch_and_a_member_that_changes_reopens_its_own",
+        ),
+    ),
+    Mutation(
+        "nobody asks who has the files of a drop folder open",
+        "droplook.py",
+        (("batching.settle(found, asked, ", "batching.settle(found, replace(asked, open=()), "),),
+        (f"{DROPS}::test_a_batch_waits_for_no_file_that_somebody_writes",),
     ),
     Mutation(
         "two rows of one upload job are not told of",

@@ -17,6 +17,7 @@ WatchError
 """
 
 from dataclasses import dataclass
+from shlex import quote
 
 
 class WatchError(Exception):
@@ -44,7 +45,7 @@ class TroubleError(WatchError):
         """
         if rid is None:
             return self.next.replace(", then run `deriva-watch retry RID`", "")
-        return self.next.replace("deriva-watch retry RID", f"deriva-watch retry {rid}")
+        return self.next.replace("deriva-watch retry RID", f"deriva-watch retry {quote(rid)}")
 
     def __str__(self) -> str:
         """Return the three parts as one line for a log."""

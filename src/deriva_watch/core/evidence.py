@@ -107,11 +107,16 @@ class Evidence:
     insisted: bool = False
 
 
-def partial_paths(seen: Observation, patterns: Sequence[str]) -> list[str]:
-    """Return the paths of the files that are partial by their names, or by that of a folder."""
+def partial_paths(seen: Observation, patterns: Sequence[str], unit: str | None = None) -> list[str]:
+    """Return the paths of the files that are partial by their names, or by that of a folder.
+
+    *unit* is the name of the directory itself, where it may have been given for the time being.
+    """
     if not patterns:
         return []
     is_partial = _matcher(tuple(patterns))
+    if unit and is_partial(unit):
+        return sorted(seen.entries)
     folders: dict[str, bool] = {}  # few, beside the files
     found = []
     for path in seen.entries:

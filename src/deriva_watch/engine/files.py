@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.errors import (
@@ -101,7 +102,7 @@ class Files:
             if trouble := passing(f"cannot read {path}", error):
                 upload.transient = trouble
                 return None
-            then = f"Mend it, then `deriva-watch retry {upload.execution.rid}`."
+            then = f"Mend it, then `deriva-watch retry {quote(upload.execution.rid)}`."
             why = error.strerror or type(error).__name__
             upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
         return None
