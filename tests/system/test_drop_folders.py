@@ -1,223 +1,68 @@
 """Three instruments that know nothing of deriva-ml drop real files before one daemon.
 
 A scanner (DICOM) whose files of a while are one execution, a sequencer whose runs are one
-execution each, and a microscope (OME-TIFF) whose stacks belong to none. What they do, and a kill
-in the middle of it, happens once, in `dropped`; the tests ask for what became of it.
+execution each, and a microscope (OME-TIFF) whose stacks belong to none. What they do happens once,
+and the daemon is killed meanwhile: when the first object is in and when the second execution was
+made; with `DERIVA_WATCH_SOAK=1` also again and again. The tests ask for what became of it.
 """
 
-import hashlib
 import io
-import signal
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
+import os
 
-import pydicom.data
 import pytest
 import tifffile
 
 from deriva_watch.demo import instruments
-from running import (
-    Api,
-    daemon,
-    detailed,
-    requests_seen,
-    sandbox,
-    wait_until,
-    write_config,
-    write_files,
-)
+from running import sandbox
 from system.difference import new_rows, stored
+from system.instrument_lab import (
+    BATCH,
+    DAY,
+    EXECUTION,
+    IMAGE,
+    INSTRUMENTS,
+    MICROGRAPH,
+    OPEN,
+    RUN,
+    RUN_FILE,
+    RUN_FOLDER,
+    SCANS,
+    STACK,
+    furnish,
+    md5,
+    work,
+)
 
-DROPS = r"""
-[[drop]]
-path = "{scanner}"
-table = "Image"
-pattern = '(?P<subject>[^/]+)/(?P<Acquisition_Date>\d{{4}}-\d\d-\d\d)/(again/)?[^/]+\.dcm'
-lookup.Subject = {{ table = "Subject", column = "Name", value = "{{subject}}" }}
-lookup.Observation.table = "Observation"
-lookup.Observation.column = "Observation_Date"
-lookup.Observation.value = "{{Acquisition_Date}}"
-columns.Description = "CT of {{subject}}"
-asset_types = ["Image"]
-unit = "batch"
-batch_s = 1
-quiet_s = 0.5
-workflow = "1-W001"
-description = "From the scanner"
-
-[[drop]]
-path = "{sequencer}"
-table = "Sequencer_File"
-pattern = '(?P<Run>\d+_(?P<Instrument>[^_]+)_[^/]+)/(.*/L00(?P<Lane>\d)/C(?P<Cycle>\d+)\.1/)?.+'
-asset_types = ["Output_File"]
-unit = "directory"
-markers = ["CopyComplete.txt"]
-quiet_s = 60
-workflow = {{ name = "Image acquisition", version = "1.0" }}
-description = "Run of the sequencer"
-
-[[drop]]
-path = "{microscope}"
-table = "Micrograph"
-pattern = '(?P<Plate>plate-\d+)/(?P<Well>[A-H]\d\d)_(?P<Site>\d+)\.ome\.tif'
-columns.Objective = "20x"
-asset_types = ["Image"]
-unit = "none"
-quiet_s = 0.5
-"""
-IMAGE, RUN_FILE, MICROGRAPH = "demo:Image", "demo:Sequencer_File", "demo:Micrograph"
-EXECUTION, LEASES = "deriva-ml:Execution", "public:ERMrest_RID_Lease"
 RECEIPT = "deriva-watch-receipt.json"
-SERIES = Path(pydicom.data.__file__).parent / "test_files/dicomdirtests/98892003/MR700"
-SCANS = [path.read_bytes() for path in sorted(SERIES.iterdir())]
-DAY = "subject-1/2001-01-01"  # for which there is one observation
-BATCH = {  # what the scanner has written when it pauses for the first time
-    f"{DAY}/IM-1.dcm": SCANS[0],
-    f"{DAY}/IM-1 copy.dcm": SCANS[0],
-    f"{DAY}/IM-2.dcm": SCANS[1],
-    f"{DAY}/again/IM-2.dcm": SCANS[1],
-    f"{DAY}/IM-3.dcm": SCANS[2],
-    "subject-9/2001-01-01/IM-5.dcm": SCANS[4],  # nobody knows this subject
-    "subject-2/2026-03-02/IM-6.dcm": SCANS[5],  # there are two observations of that day
-    f"{DAY}/IM-7.dcm.txt": b"The patient coughed.",  # fits no pattern
-}
-OPEN = f"{DAY}/IM-4.dcm"  # is still being written then
-RUN = instruments.RUN
-RUN_FOLDER = instruments.run_folder(clusters=2000)
-STACK = "plate-7/B02_3.ome.tif"
-OBSERVATIONS = [
-    {"Subject": "1-S001", "Observation_Date": "2001-01-01"},
-    {"Subject": "1-S002", "Observation_Date": "2026-03-02"},
-]
 
 
-@dataclass
-class Lab:
-    """Three instruments, and what became of their files."""
-
-    root: Path
-    ready: dict
-    api: Api
-    config: Path
-    observation: str = ""  # of the day of most images
-    before: dict = field(default_factory=dict)
-    after: dict = field(default_factory=dict)
-    versions: dict = field(default_factory=dict)
-    batches: list = field(default_factory=list)  # the names of the scanner's batches
-    waiting: dict = field(default_factory=dict)  # the run while its log was open
-    contents: dict = field(default_factory=dict)  # of all objects, by URL
-    events: list = field(default_factory=list)  # of both daemons
-
-    def drop(self, instrument, files):
-        """Write *files*, contents by path, below the folder of an instrument."""
-        write_files(self.root / instrument, files)
-
-    def new(self, table):
-        """Return the rows of a table that were not there before."""
-        return new_rows(self.before, self.after).get(table, [])
-
-    def unit(self, name):
-        """Return what `show` tells of a unit, its files by path."""
-        told = detailed(self.config, name)
-        return told | {"files": {file["path"]: file for file in told["files"]}}
-
-    def executions(self, table):
-        """Return the name of each new row with the executions that it is linked to."""
-        asset, links = table.partition(":")[2], self.new(f"{table}_Execution")
-        return sorted(
-            (row["Filename"], [link["Execution"] for link in links if link[asset] == row["RID"]])
-            for row in self.new(table)
-        )
-
-    def made(self, description):
-        """Return the RIDs of the new executions with this description, the oldest first."""
-        rows = [row for row in self.new(EXECUTION) if row["Description"] == description]
-        return [row["RID"] for row in sorted(rows, key=lambda row: row["RCT"])]
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """Let the instruments work for a while, with a kill in the middle."""
-    root = tmp_path_factory.mktemp("lab")
-    with sandbox(root / "server", latency_ms=5) as ready:
-        config = write_config(root / "daemon", ready, root / "data")
-        folders = {name: root / name for name in ("scanner", "sequencer", "microscope")}
-        _watch, _, text = config.read_text().partition("[server]")  # there is no deriva-ml here
-        config.write_text(f"[server]{text}{DROPS.format(**folders)}")
-        for folder in folders.values():
-            folder.mkdir()
-        lab = Lab(root, ready, Api(ready), config)
-        lab.observation = lab.api.insert("demo:Observation", *OBSERVATIONS)[0]["RID"]
-        lab.before = lab.api.tables()
-        work(lab)
-        lab.after, lab.versions = lab.api.tables(), lab.api.versions()
-        urls = [url for versions in lab.versions.values() for url in versions]
-        lab.contents = {url: lab.api.content(url) for url in urls}
-    return lab
-
-
-def work(lab):
-    """Drop everything; kill the daemon at its first object; go on before the next one."""
-    stack = lab.root / "microscope" / STACK
-    stack.parent.mkdir()
-    (lab.root / "scanner" / DAY).mkdir(parents=True)
-    (lab.root / "sequencer" / RUN / "Logs").mkdir(parents=True)
-    words = [sys.executable, Path(__file__).with_name("microscope.py"), stack, "4", "0.7"]
-    with (
-        subprocess.Popen(words) as microscope,
-        (lab.root / "scanner" / OPEN).open("wb") as image,
-        (lab.root / "sequencer" / RUN / "Logs/run.log").open("wb", buffering=0) as log,
-    ):
-        image.write(SCANS[3][:1000])
-        image.flush()
-        log.write(b"cycle 4 done\n")
-        with daemon(lab.config) as running:
-            lab.drop("scanner", BATCH)
-            lab.drop(f"sequencer/{RUN}", RUN_FOLDER | {"CopyComplete.txt": b""})
-            wait_until(lambda: stored(requests_seen(lab.ready)), what="no file was sent")
-            running.stop(signal.SIGKILL)
-            lab.events += running.events()
-        with daemon(lab.config) as running:
-            lab.batches.append(ended(running, lab.root / "scanner")["execution"])
-            log.write(b"copy done\n")
-            lab.waiting = lab.unit(RUN)
-            image.write(SCANS[3][1000:])
-            image.close()
-            log.close()
-            go_on(lab, running)
-            lab.events += running.events()
-    assert microscope.returncode == 0
-
-
-def go_on(lab, running):
-    """Come late: a file of a run, a change of an image, the row of a subject."""
-    running.wait_for_state(RUN, "uploaded")
-    first = lab.batches[0]
-    second = ended(running, lab.root / "scanner", lambda event: event["execution"] != first)
-    lab.batches.append(second["execution"])
-    ended(running, lab.root / "microscope")
-    so_far = len(running.events())
-
-    lab.drop("scanner", {f"{DAY}/IM-3.dcm": SCANS[6]})
-    lab.drop(f"sequencer/{RUN}", {"Logs/late.log": b"disk is full\n"})
-    lab.api.insert("demo:Subject", {"RID": "1-S009", "Name": "subject-9"})
-
-    running.wait_for_state(RUN, "uploaded", after=so_far)
-    running.wait_for_state(first, "refused", after=so_far)
-
-
-def ended(running, folder, fits=lambda _: True):
-    """Wait until a unit of a drop folder is in, or in but for what is refused."""
-    ends = ("execution.uploaded", "execution.refused")
-    return running.wait_for(
-        lambda event: event["event"] in ends and event["prefix"] == str(folder) and fits(event)
+def executions_made(requests):
+    """Count the executions that the server was given."""
+    return sum(
+        each["method"] == "POST" and "/entity/deriva-ml:Execution?" in each["path"]
+        for each in requests
     )
 
 
-def md5(content):
-    return hashlib.md5(content).hexdigest()
+KILLS = {
+    "twice": [stored, lambda requests: executions_made(requests) == 2],
+    **{
+        f"every-{step}": [
+            lambda requests, count=count: len(requests) > count for count in range(step, 400, step)
+        ]
+        for step in ((13, 17, 31) if os.environ.get("DERIVA_WATCH_SOAK") else ())
+    },
+}
+
+
+@pytest.fixture(scope="module", params=KILLS)
+def lab(request, tmp_path_factory):
+    """Let the instruments work for a while, with kills in the middle."""
+    root = tmp_path_factory.mktemp("lab")
+    with sandbox(root / "server", latency_ms=5) as ready:
+        lab = furnish(root, ready)
+        work(lab, KILLS[request.param])
+    return lab
 
 
 # ------------------------------------------------------------------ the scanner
@@ -280,7 +125,7 @@ def test_a_look_up_that_finds_none_or_several_refuses_the_file_by_the_value(lab)
 def test_a_look_up_that_found_nothing_is_asked_again_when_its_batch_opens(lab):
     """The row has come: the file goes in, with the execution of its batch."""
     file = lab.unit(lab.batches[0])["files"]["subject-9/2001-01-01/IM-5.dcm"]
-    refused = [event for event in lab.events if event["event"] == "file.refused"]
+    refused = [event for event in lab.events() if event["event"] == "file.refused"]
 
     assert file["state"] == "linked"
     (said,) = {event["why"] for event in refused if event["path"].startswith("subject-9")}
@@ -364,14 +209,14 @@ def test_nothing_is_doubled_or_lost_by_a_kill_in_the_middle(lab):
     assert len(lab.new(EXECUTION)) == 3
     links = {f"{table}_{other}" for table in tables for other in ("Execution", "Asset_Type")}
     ours = {*tables, *links, EXECUTION, "demo:Subject"}  # the subject came by hand
-    assert new_rows(lab.before, lab.after).keys() - {LEASES} <= ours
+    assert new_rows(lab.before, lab.after).keys() - {"public:ERMrest_RID_Lease"} <= ours
 
 
 def test_no_instrument_finds_anything_new_in_its_folder(lab):
     """Nothing is copied, renamed or written there but the receipt in a folder of a run."""
     ours = {
         path.relative_to(lab.root).as_posix()
-        for name in ("scanner", "sequencer", "microscope")
+        for name in INSTRUMENTS
         for path in (lab.root / name).rglob("*")
         if path.is_file()
     }
