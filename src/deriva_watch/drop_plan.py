@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
 
 from deriva_watch.core.candidates import Leftover, unusable
 from deriva_watch.core.drop import Drop
@@ -15,7 +17,10 @@ from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check, meaning
+from deriva_watch.edges.catalog import LONGEST_PATH_BYTES
 from deriva_watch.engine.ports import Catalog, Row
+
+_SHOWN: Final = 80  # characters of what is too long
 
 
 def compiled_for(
@@ -72,6 +77,9 @@ def _answers(search: Search, asked: Iterable[str], catalog: Catalog) -> dict[str
         return {path: _by_query(path, search.returns, catalog) for path in asked}
     values, answers = {}, {}
     for text in sorted(asked):
+        if _is_long(text):
+            answers[text] = Answer(problem=f"{text[:_SHOWN]!r}… is too long to be asked for")
+            continue
         try:
             values[text] = check(search.by, text)
         except ValueError as error:
@@ -88,7 +96,14 @@ def _answers(search: Search, asked: Iterable[str], catalog: Catalog) -> dict[str
     }
 
 
+def _is_long(text: str) -> bool:
+    """Tell whether a request would be too long: the server would refuse all that it asks for."""
+    return len(quote(text, safe="")) > LONGEST_PATH_BYTES // 2
+
+
 def _by_query(path: str, returns: str, catalog: Catalog) -> Answer:
+    if len(path) > LONGEST_PATH_BYTES:
+        return Answer(problem=f"the query {path[:_SHOWN]}… is too long")
     try:
         rows = catalog.query(path if "?" in path else f"{path}?limit=2")  # two are too many
     except RefusedError as error:

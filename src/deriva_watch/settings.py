@@ -36,7 +36,7 @@ from pydantic_settings import SettingsError as SourceError
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.evidence import PARTIAL
-from deriva_watch.settings_drop import DropFolder, overlap
+from deriva_watch.settings_drop import DropFolder, overlap, secret_in
 from deriva_watch.settings_sources import LATER, PREFIX, Origins, find_config, no_config
 from deriva_watch.settings_types import (
     AbsolutePath,
@@ -278,9 +278,24 @@ class Settings(BaseSettings):
     @field_validator("drop")
     @classmethod
     def _apart(cls, drop: tuple[DropFolder, ...], info: ValidationInfo) -> tuple[DropFolder, ...]:
-        if why := overlap(drop, [one.prefix for one in info.data.get("watch", ())]):
+        server = info.data.get("server")
+        if why := overlap(drop, [one.prefix for one in info.data.get("watch", ())]) or secret_in(
+            drop, server.credential_file if server else None
+        ):
             raise ValueError(why)
         return drop
+
+    @field_validator("journal")
+    @classmethod
+    def _outside(cls, journal: Journal, info: ValidationInfo) -> Journal:
+        file = Path(journal.url.removeprefix("sqlite:///"))
+        if folder := next(
+            (d.path for d in info.data.get("drop", ()) if d.path in file.parents), None
+        ):
+            raise ValueError(
+                f"lies in the drop folder {folder}, which would upload it; move it out"
+            )
+        return journal
 
     @cached_property
     def drops(self) -> dict[Path, Drop]:

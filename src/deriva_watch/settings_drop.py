@@ -9,8 +9,16 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from deriva_watch.core.drop import FILLED, TAKEN, After, Drop, Lookup, NamedWorkflow, Unit
 from deriva_watch.core.layout import ROOT
+from deriva_watch.core.observation import SECRET_FOLDERS
 from deriva_watch.core.spec_keys import fields, near
-from deriva_watch.settings_types import AbsolutePath, Observer, Seconds, Section, SomeSeconds
+from deriva_watch.settings_types import (
+    AbsolutePath,
+    Observer,
+    Seconds,
+    Section,
+    SomeSeconds,
+    home,
+)
 
 _RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
 _CONSTANT: Final = (str, bool, int, float)
@@ -168,6 +176,17 @@ def overlap(folders: Iterable[DropFolder], prefixes: Iterable[Path]) -> str | No
                     "already; drop files elsewhere"
                 )
         seen.append(path)
+    return None
+
+
+def secret_in(folders: Iterable[DropFolder], credential_file: Path | None) -> str | None:
+    """Return what to say of a drop folder that would upload what proves who somebody is."""
+    secrets = [Path(home(f"~/{name}")) for name in sorted(SECRET_FOLDERS)]
+    secrets += [credential_file] if credential_file else []
+    for path in (folder.path for folder in folders):
+        for secret in secrets:
+            if path in {secret, *secret.parents} or secret in path.parents:
+                return f"has {path}, by which {secret} would be uploaded; drop files elsewhere"
     return None
 
 

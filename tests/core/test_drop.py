@@ -307,6 +307,14 @@ def test_each_value_is_asked_for_once_and_only_where_a_file_needs_it():
     assert questions(seen, compiled(a_drop())) == {}
 
 
+def test_a_name_that_is_no_text_is_asked_for_nowhere_and_refused():
+    drop = images(pattern="(?P<who>[^/]+)/.+")
+    odd = "b\udcfft/a"
+
+    assert questions(observed(entry(odd), root="/drop"), compiled(drop)) == {}
+    assert "not UTF-8" in only_leftover(planned(drop, odd)).why
+
+
 def test_a_query_is_asked_with_the_pieces_quoted():
     query = {"Subject": Lookup(query="/entity/demo:Subject/RID={who}")}
     drop = images(lookup=query, pattern="(?P<who>[^/]+)/.+")

@@ -51,18 +51,19 @@ def test_a_name_becomes_a_rid_and_one_that_nobody_has_refuses_its_file_alone(
     lab, folder, lookup, fresh
 ):
     folder.said["lookup"] = lookup
-    unknown, odd = fresh(), "it's 100% & more?"
-    write_files(
-        folder.path, {f"{name}/2026-01-02_a.png": name for name in (folder.name, unknown, odd)}
-    )
+    folder.said["pattern"] = r"(?P<who>.+)/(?P<Acquisition_Date>[0-9-]+)_[^/]+[.]png"
+    unknown, odd, long = fresh(), "it's 100% & more?", "/".join(["ü" * 120] * 8)
+    names = (folder.name, unknown, odd, long)
+    write_files(folder.path, {f"{name}/2026-01-02_a.png": name for name in names})
 
     with lab.rigged(drop=[folder.said]) as rig:
         plan = planned(rig, folder)
 
     (asset,) = plan.assets
     assert (asset.values["Subject"], asset.values["Acquisition_Date"]) == (folder.rid, "2026-01-02")
-    left = {each.path.partition("/")[0]: each.why for each in plan.leftovers}
-    assert left.keys() == {unknown, odd}
+    left = {each.path.rpartition("/")[0]: each.why for each in plan.leftovers}
+    assert left.keys() == {unknown, odd, long}
+    assert "too long" in left.pop(long)
     assert all("no row of" in why for why in left.values())
     assert unknown.rpartition(" ")[2] in left[unknown]
 

@@ -149,3 +149,22 @@ def test_no_file_can_be_looked_after_twice(drops, path, why):
 @pytest.mark.parametrize("path", ["/data/incoming", "/drop2", "/home/ann/in", "/home/ann/work/in"])
 def test_a_folder_beside_what_is_watched_is_fine(drops, path):
     assert Path(path) in drops(folder() + folder(path=f'"{path}"'))
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "why"),
+    [
+        ("[server]\nhost = 'a'\ncredential_file = '/drop/me/c.json'\n", "/drop", "/drop/me/c.json"),
+        ("[server]\nhost = 'a'\n", "~/", ".deriva would be uploaded"),
+        ("[server]\nhost = 'a'\n", "~/.ssh/in", ".ssh would be uploaded"),
+        ("[server]\nhost = 'a'\n[journal]\nurl = 'sqlite:////drop/s/j.db'\n", "/drop", "upload it"),
+    ],
+)
+def test_nothing_secret_and_nothing_of_ours_is_ever_dropped(tmp_path, before, path, why):
+    config = tmp_path / "c.toml"
+    config.write_text(before + folder(path=f'"{path}"'))
+
+    with pytest.raises(SettingsError) as raised:
+        load(config)
+
+    assert why in raised.value.what

@@ -12,6 +12,7 @@ from deriva_watch.core.observation import Kind, Observation
 from deriva_watch.core.sources import Statement
 from deriva_watch.core.spec_keys import fields
 from deriva_watch.core.templates import fill, query
+from deriva_watch.core.values import is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def questions(seen: Observation, compiled: CompiledDrop) -> dict[str, set[str]]:
     """Return what must be looked up before files can be planned, by column: each thing once."""
     asked: dict[str, set[str]] = defaultdict(set)
     for path, entry in seen.entries.items() if compiled.searches else ():
-        match = compiled.spec.match(f"{seen.root}/{path}") if entry.kind is Kind.CONTENT else None
+        if entry.kind is not Kind.CONTENT or not is_text(path):
+            continue  # it is refused for that
+        match = compiled.spec.match(f"{seen.root}/{path}")
         for column, search in compiled.searches.items() if match else ():
             text = _asked(search, match) if match else None
             if text is not None:

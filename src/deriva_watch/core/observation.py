@@ -23,6 +23,10 @@ DirectoryStamp = tuple[int, int, int]
 """Change time (ns), device and inode of a directory: the time moves with every name in it."""
 
 
+SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
+"""Folders of a home directory that hold what proves who somebody is; nothing in them is data."""
+
+
 class Kind(StrEnum):
     """What an entry is, once a link has been followed as far as the policy allows."""
 

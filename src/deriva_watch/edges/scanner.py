@@ -26,13 +26,13 @@ from deriva_watch.core.observation import (
     OWN_PREFIX,
     RECEIPT_NAME,
     ROWS_NAME,
+    SECRET_FOLDERS,
     DirectoryStamp,
     Entry,
     Kind,
     Observation,
 )
 
-_SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OWN: Final = {RECEIPT_NAME, ROWS_NAME}
 _TYPES: Final = {
@@ -243,7 +243,7 @@ class _Limits(NamedTuple):
         names = target.split("/")
         name = names[-1].lower()
         secret = name.endswith(".json") and "credential" in name
-        if secret or not _SECRET_FOLDERS.isdisjoint(names) or _below(target, self.state):
+        if secret or not SECRET_FOLDERS.isdisjoint(names) or _below(target, self.state):
             return f"it leads to {target}, a place for credentials or the daemon's own state"
         return None
 
