@@ -127,3 +127,28 @@ def test_a_folder_that_cannot_be_used_says_so_and_waits(lab, folder):
     assert "asset_types: 'No such type' is no asset type" in raised.value.why
     assert (record.state, record.attempts) == ("waiting", 0)
     assert record.why == raised.value.why
+
+
+def test_what_was_moved_away_is_not_planned_again(lab, folder):
+    name = f"{folder.name}/2026-01-02_a.png"
+    write_files(folder.path, {name: "a", f"uploaded/{name}": "b"})
+
+    for after, left in (("move", []), ("keep", [f"uploaded/{name}"])):
+        with lab.rigged(drop=[folder.said | {"after": after}]) as rig:
+            plan = planned(rig, folder)
+        assert [asset.path for asset in plan.assets] == [name]
+        assert [each.path for each in plan.leftovers] == left
+
+
+def test_a_folder_that_is_described_anew_takes_up_what_did_not_fit(lab, folder):
+    write_files(folder.path, {f"{folder.name}/2026-01-02_a.tif": "a"})
+    with lab.rigged(drop=[folder.said]) as rig:
+        record = brought(rig, folder)
+        assert record.state == "refused"
+        assert rig.pipeline.basis.redrive(rig.journal, rig.pipeline.server) == []
+
+    folder.said["pattern"] = folder.said["pattern"].replace("png", "tif")
+    with lab.rigged(drop=[folder.said]) as rig:
+        (moved,) = rig.pipeline.basis.redrive(rig.journal, rig.pipeline.server)
+
+    assert moved.id == record.id

@@ -46,6 +46,8 @@ CLEARING: Final = "tests/engine/test_clearing.py"
 COMPLETION: Final = "tests/core/test_completion.py"
 LOOKOUT: Final = "tests/engine/test_lookout.py"
 AHEAD: Final = "tests/engine/test_ahead.py"
+DROP: Final = "tests/core/test_drop.py"
+DROP_PLAN: Final = "tests/engine/test_drop_plan.py"
 
 MUTATIONS: Final = (
     # ------------------------------------------------------------ nothing doubled
@@ -485,5 +487,36 @@ MUTATIONS: Final = (
         "ahead.py",
         (("if job.file.entry.path in found[str(job.disk.root)].open:", "if False:"),),
         (f"{AHEAD}::test_a_file_that_somebody_holds_open_is_read_once_it_is_closed",),
+    ),
+    # ------------------------------------------------------------ drop folders
+    Mutation(
+        "any row will do for a look-up",
+        "core/drop_values.py",
+        (("if len(answer.found) == 1:", "if answer.found:"),),
+        (f"{DROP}::test_none_or_several_rows_refuse_the_file_with_the_value_and_no_other",),
+    ),
+    Mutation(
+        "the beginning of a path will do",
+        "core/drop_spec.py",
+        (('_END: Final = r")\\Z"', '_END: Final = r")"'),),
+        (f"{DROP}::test_the_whole_path_below_the_folder_must_fit",),
+    ),
+    Mutation(
+        "values are asked for as often as files have them",
+        "core/drop_values.py",
+        (("asked[column].add(text)", "asked[column].add(text + path)"),),
+        (f"{DROP}::test_each_value_is_asked_for_once_and_only_where_a_file_needs_it",),
+    ),
+    Mutation(
+        "what was moved away is dropped again",
+        "core/drop.py",
+        (('return self.after == "move" and path.startswith(f"{MOVED}/")', "return False"),),
+        (f"{DROP_PLAN}::test_what_was_moved_away_is_not_planned_again",),
+    ),
+    Mutation(
+        "refusals do not rest on how a drop folder is described",
+        "basis.py",
+        (("*(folder.model_dump_json() for folder in self.settings.drop),", ""),),
+        (f"{DROP_PLAN}::test_a_folder_that_is_described_anew_takes_up_what_did_not_fit",),
     ),
 )
