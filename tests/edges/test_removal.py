@@ -1,8 +1,14 @@
 """Nothing but the verified file is ever removed, whatever others do between two steps."""
 
 import os
+import re
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -397,3 +403,53 @@ def test_only_folders_that_are_empty_are_pruned_and_never_the_outermost(tmp_path
     assert names(tmp_path) == ["run"]
     folders.prune(tmp_path, "run/gone/y", above=0)
     assert names(tmp_path) == ["run"]
+
+
+# ------------------------------------------------------------------ all at once
+
+
+def write_words(top, said, seed, stop):
+    """Append words to files, and begin new ones where there are none; note each that was said."""
+    chance, number = Random(seed), 0
+    while not stop.is_set():
+        path, number = f"run/{chance.randrange(FILES)}.dcm", number + 1
+        word = f"<{seed}.{number}>"
+        with (top / path).open("a") as file:  # waits while there is a lease
+            file.write(word)
+        said.append(word)
+
+
+FILES = 6
+SECONDS = 20.0 if os.environ.get("DERIVA_WATCH_SOAK") else 0.7
+
+
+def test_nothing_that_writers_say_is_lost_while_files_are_removed_under_them(tmp_path):
+    """What is removed is what was read; a word that comes meanwhile is found in some file."""
+    said, stop, removed = [], threading.Event(), Counter()
+    (tmp_path / "run").mkdir()
+    with ThreadPoolExecutor(3) as pool:
+        writers = [pool.submit(write_words, tmp_path, said, seed, stop) for seed in range(2)]
+        ends_s = time.monotonic() + SECONDS
+        gone = []
+        while time.monotonic() < ends_s:
+            for file in [path for path in (tmp_path / "run").iterdir() if path.is_file()]:
+                found = file.stat()
+                stamp = found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+                try:
+                    with Aside(tmp_path, f"run/{file.name}", stamp) as aside:
+                        content = read(aside)
+                        aside.unlink()
+                    gone.append(content.decode())
+                    removed["removed"] += 1
+                except KEPT:
+                    removed["kept"] += 1
+        stop.set()
+        for writer in writers:
+            writer.result()
+
+    everything = "".join(
+        [*gone, *(file.read_text() for file in (tmp_path / "run").rglob("*") if file.is_file())]
+    )
+    assert removed["removed"] > 10
+    assert removed["kept"] > 0
+    assert Counter(re.findall("<[^>]*>", everything)) == Counter(said)
