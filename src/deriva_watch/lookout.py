@@ -11,21 +11,15 @@ from typing import Final
 
 from deriva_watch.ahead import Ahead
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.coverage import awaited
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Noticed
 from deriva_watch.core.evidence import (
     CompletionPolicy,
-    Evidence,
-    Since,
-    outlived,
-    partial_digest,
     partial_paths,
-    still,
 )
-from deriva_watch.core.layout import LOOSE, is_execution
-from deriva_watch.core.observation import HolderMethod, Holders, Observation
+from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import (
     DropDigests,
     ExecutionFacts,
@@ -35,11 +29,10 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.droplook import DropFolders
-from deriva_watch.edges import machine, mounts
-from deriva_watch.edges.holders import holders
 from deriva_watch.frames import Frames
 from deriva_watch.intake import unusable_name
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.witness import Witness
 
 _WATCHED: Final = {  # a change of the directory makes these look anew
     ExecutionState.READY,
@@ -48,18 +41,7 @@ _WATCHED: Final = {  # a change of the directory makes these look anew
     ExecutionState.REFUSED,
 }
 _FINISHED: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED}
-_NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 Key = tuple[Path, str]  # prefix, RID
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Since when the looks at a directory have found what they find; a restart begins anew."""
-
-    content: Since | None = None
-    partial: Since | None = None
-    workspace: Since | None = None
-    catalog: Since | None = None
 
 
 @dataclass(slots=True)
@@ -83,9 +65,10 @@ class Lookout:
     folders: DropFolders = field(init=False)
     newer_than: dict[Path, datetime] = field(default_factory=dict)
     _passed: set[Key] = field(default_factory=set)
-    _memories: dict[Key, _Memory] = field(default_factory=dict)
+    _witness: Witness = field(init=False)
 
     def __post_init__(self) -> None:
+        self._witness = Witness(self.pipeline, self.check)
         self.folders = DropFolders(self.pipeline, self.frames)
 
     def look(self, key: Key) -> datetime | None:
@@ -138,7 +121,7 @@ class Lookout:
 
     def _settled(self, key: Key, record: ExecutionRecord) -> None:
         """Forget what only a directory that is filling needs."""
-        self._memories.pop(key, None)
+        self._witness.forget(key)
         if self.ahead:
             self.ahead.forget(record.id)
 
@@ -166,7 +149,7 @@ class Lookout:
 
     def forget(self) -> None:
         """Begin anew with every directory: since when it is quiet is not known any more."""
-        self._memories.clear()
+        self._witness.forget_all()
         self.frames = Frames()
         self.folders = replace(self.folders, frames=self.frames)  # it knows of no file any more
         if self.ahead:
@@ -187,12 +170,11 @@ class Lookout:
         self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> datetime | None:
         now = datetime.now(UTC)
-        evidence = self._evidence(key, record, seen, partial)
+        evidence = self._witness.evidence(key, record, seen, partial)
         policy = self._policy(key[0])
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            held, missed = self._holders(record, seen), self._awaited(key, record, seen)
-            evidence, asked = replace(evidence, holders=held, awaited=missed), True
+            evidence, asked = self._witness.last(key, record, evidence), True
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
@@ -222,13 +204,6 @@ class Lookout:
             quiet_after_signal_s=min(drop.quiet_s, self.policy.quiet_after_signal_s),
         )
 
-    @staticmethod
-    def _holders(record: ExecutionRecord, seen: Observation) -> Holders:
-        found = holders([seen])[seen.root]
-        if record.unit in {None, "directory"}:
-            return found
-        return replace(found, open=found.open & seen.entries.keys())  # others are not of this batch
-
     def _refusal(
         self, key: Key, record: ExecutionRecord, answer: Complete | Refuse
     ) -> RefusedError | None:
@@ -242,54 +217,6 @@ class Lookout:
         except RefusedError as error:
             return error
         return None
-
-    def _evidence(
-        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
-    ) -> Evidence:
-        prefix, rid = key
-        memory = self._memories.setdefault(key, _Memory())
-        memory.content = still(memory.content, seen.digest(), seen.looked_at)
-        digest = partial_digest(seen, partial)
-        memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
-        workspace = self._foreign_word(prefix, record)
-        memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
-        self.check()
-        is_ml = is_execution(rid) and not record.unit
-        row = self.pipeline.catalog.execution(rid) if is_ml else None
-        status = row.get("Status") if row else None
-        memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
-        evidence = Evidence(
-            seen=seen,
-            content=memory.content,
-            holders=_NOBODY,
-            partial_paths=partial,
-            partial=memory.partial,
-            workspace=memory.workspace,
-            catalog=memory.catalog,
-            row_changed=row.get("RMT") if row else None,
-            boot=machine.start(),
-            ours=record.status_set,
-            insisted=bool(record.verdict and record.verdict.get("insisted")),
-        )
-        at = outlived(record.verdict, evidence)
-        is_ours = at and mounts.is_local(mounts.file_system(Path(seen.root)))
-        return replace(evidence, outlived=at if is_ours and not machine.is_shared() else None)
-
-    def _awaited(self, key: Key, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
-        try:
-            said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
-        except RefusedError:
-            return ()  # not ours
-        return awaited(said, seen)
-
-    def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
-        if record.unit or not is_execution(record.rid):
-            return None
-        try:
-            found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
-        except RefusedError:
-            return None  # not ours: `check_ours` says so once the directory is complete
-        return found.execution_status(record.rid) if found else None
 
     def _move(
         self,

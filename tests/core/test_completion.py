@@ -18,6 +18,7 @@ from deriva_watch.core.evidence import (
     partial_digest,
     partial_paths,
     recorded,
+    same_since,
     still,
 )
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Observation
@@ -237,6 +238,35 @@ def test_a_run_that_never_moved_again_is_taken_for_dead():
 
     assert wait_s(judged(3590, policy=policy, catalog=running)) == 3600
     assert isinstance(judged(3600, policy=policy, catalog=running), Complete)
+
+
+def test_a_restart_of_the_daemon_does_not_begin_the_wait_for_a_dead_run_anew():
+    policy = CompletionPolicy(max_running_s=3600)
+    running = Since("Running", at(7200))
+
+    known = {"catalog": running, "content": Since("digest", at(7200)), "same_since": at(3620)}
+
+    assert wait_s(judged(7215, policy=policy, **known)) == 7230  # quiet is counted anew
+    assert isinstance(judged(7230, policy=policy, **known), Complete)
+    known["same_since"] = at(3700)
+    assert judged(7230, policy=policy, **known).why == "its status is Running"
+
+
+@pytest.mark.parametrize(
+    ("later", "since"),
+    [
+        ({}, at(3)),
+        ({"content": Since("other", START)}, None),
+        ({"row_changed": "t2"}, None),
+        ({"catalog": Since("Stopped", START)}, None),
+    ],
+)
+def test_what_all_looks_have_found_is_known_across_restarts(later, since):
+    before = recorded(looked(7, same_since=at(3)))
+
+    assert same_since(before, looked(90, **later)) == since
+    assert same_since(before, looked(1, **later)) is None  # the clock was set back
+    assert same_since({**before, "same_since": None}, looked(90, **later)) is None
 
 
 def test_a_run_that_still_writes_is_not_dead():

@@ -98,6 +98,27 @@ def test_a_run_that_says_running_ended_with_its_machine(lab, same_machine):
             assert "this machine was started anew" in after.record().verdict["why"]
 
 
+@pytest.mark.parametrize(("clock_was_set", "state"), [(False, "ready"), (True, "filling")])
+def test_the_wait_for_a_dead_run_goes_on_after_a_restart(lab, clock_was_set, state):
+    lab.rid = lab.api.execution("Running")
+    lab.write({FILE: "a"})
+    with lab.rigged() as rig:
+        before = Watching(rig)
+        before.look()
+        record = before.record()
+        since = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+        verdict = {**record.verdict, "same_since": since}
+        rig.journal.commit([NoteExecution(record.id, {"verdict": verdict})])
+
+        after = Watching(rig, replace(POLICY, max_running_s=3600))
+        if clock_was_set:
+            after.lookout.forget()
+        after.look()
+        time.sleep(QUIET_S)
+
+        assert after.look() == state
+
+
 def test_a_partial_file_holds_until_it_has_its_name(lab):
     created(lab)
     root = lab.write({FILE: "a", f"{FILE}.part": "b"})

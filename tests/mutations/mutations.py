@@ -441,13 +441,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a registered file does not count",
-        "lookout.py",
+        "witness.py",
         (("        return awaited(said, seen)", "        return []"),),
         (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
     ),
     Mutation(
         "quiet is counted from the times of files",
-        "lookout.py",
+        "witness.py",
         (
             (
                 "still(memory.content, seen.digest(), seen.looked_at)",

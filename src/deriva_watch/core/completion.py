@@ -118,6 +118,8 @@ def _holds(
         yield _Hold(why, evidence.content.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
+        if evidence.same_since:
+            latest = min(latest, evidence.same_since)  # so long a wait must outlast a restart
         dead_at = latest + timedelta(seconds=policy.max_running_s)
         if now < dead_at and not evidence.outlived:
             yield _Hold("its status is Running", min(dead_at, recheck_at))

@@ -86,6 +86,8 @@ class Evidence:
         catalog: Status of the Execution row, None where it has none.
         row_changed: When the catalog says that the Execution row was changed.
         boot: Names this machine and its latest start, "machine/start", where it says that.
+        same_since: Since when looks have found content, statuses and row as they are, those of
+            earlier processes among them; None: not known.
         outlived: When a look before that start found all this, see `outlived`; None as well where
             other machines may write to the directory.
         ours: The status that we ourselves set last; it is nobody's word.
@@ -102,6 +104,7 @@ class Evidence:
     catalog: Since | None = None
     row_changed: str | None = None
     boot: str | None = None
+    same_since: datetime | None = None
     outlived: datetime | None = None
     ours: str | None = None
     insisted: bool = False
@@ -146,7 +149,7 @@ def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime |
         before: The evidence of an earlier look, as `recorded`.
         evidence: That of the first look that knows of no other.
     """
-    if before is None or evidence.boot is None or _word(before) != _word(recorded(evidence)):
+    if before is None or evidence.boot is None or _signature(before) != signature(evidence):
         return None
     if before.get("boot") == evidence.boot:  # the look of another process after the start
         at = before.get("outlived")
@@ -157,8 +160,24 @@ def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime |
     return datetime.fromisoformat(at) if at else None
 
 
-def _word(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def same_since(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
+    """Return since when looks, those of earlier processes too, have found all of *evidence*.
+
+    None where *before*, as in `outlived`, is of something else. It is the word of a process that
+    ended, so it is good for the longest waits alone.
+    """
+    if before is None or _signature(before) != signature(evidence) or not before.get("same_since"):
+        return None
+    since = datetime.fromisoformat(before["same_since"])
+    return since if since <= evidence.seen.looked_at else None
+
+
+def signature(evidence: Evidence) -> tuple[Any, ...]:
     """Return what is the same as long as no program has done anything."""
+    return _signature(recorded(evidence))
+
+
+def _signature(record: Mapping[str, Any]) -> tuple[Any, ...]:
     statuses = {source: status["is"] for source, status in record.get("status", {}).items()}
     return record.get("digest"), statuses, record.get("row_changed")
 
@@ -249,6 +268,7 @@ def recorded(evidence: Evidence) -> dict[str, Any]:
         "status_set_by_us": evidence.ours,
         "insisted": evidence.insisted,
         "boot": evidence.boot,
+        "same_since": _iso(evidence.same_since),
         "outlived": _iso(evidence.outlived),
     }
 
