@@ -1,0 +1,60 @@
+"""What it costs to remove files: read again, asked for again, deleted; and their upload beside it.
+
+`BENCH_FILES` says how many small ones there are.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from deriva_watch.engine.standing import Standing
+from deriva_watch.removing import TOGETHER, Ground, Remover
+from engine.rig import Lab
+from running import sandbox
+
+FILES = int(os.environ.get("BENCH_FILES", "2000"))
+
+
+def test_small_and_large_files(tmp_path: Path) -> None:
+    print()
+    with sandbox(tmp_path / "server") as ready:
+        for count, size_bytes in ((FILES, 10_000), (4, 200_000_000)):
+            _remove(Lab(tmp_path / str(size_bytes), ready), count, size_bytes)
+
+
+def _remove(lab: Lab, count: int, size_bytes: int) -> None:
+    names = [f"execution-asset/Model_File/{number}" for number in range(count)]
+    root = lab.write({name: os.urandom(size_bytes) for name in names})
+    with lab.rigged(chunk_bytes=25_000_000) as rig:
+        sent_s = _seconds(rig.upload)
+        [unit] = rig.journal.executions(rid=lab.rid)
+        rows, prefix = rig.pipeline.uploader.rows, Path(unit.prefix)
+        standing = Standing(rows.catalog, rows.store, rows.patience)
+        look = rig.pipeline.intake.look
+        remover = Remover(rig.journal, rig.catalog, standing, look, rig.events.append, rig.stop)
+        ground = Ground(prefix, f"deriva-ml/execution/{lab.rid}/", move=False, whole=True)
+        files, before, cpu_s = rig.journal.files(unit.id), len(rig.power.names), time.process_time()
+
+        def remove() -> None:
+            seen = look(prefix, lab.rid)
+            for start in range(0, count, TOGETHER):
+                seen = remover.remove(unit, ground, files[start : start + TOGETHER], seen).seen
+
+        took_s = _seconds(remove)
+        cpu_s = time.process_time() - cpu_s
+        calls = len(rig.power.names) - before
+    assert not (root / "execution-asset").exists()
+    print(
+        f"  {count} files of {size_bytes:,} bytes: uploaded in {sent_s:.1f} s, removed in "
+        f"{took_s:.1f} s ({1000 * took_s / count:.1f} ms each, {1000 * cpu_s / count:.1f} ms of "
+        f"CPU, {calls / count:.2f} calls)"
+    )
+
+
+def _seconds(work) -> float:
+    start_s = time.monotonic()
+    work()
+    return time.monotonic() - start_s
