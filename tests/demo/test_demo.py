@@ -1,3 +1,4 @@
+import io
 import json
 import re
 import shutil
@@ -7,15 +8,16 @@ import time
 
 import pytest
 import requests
+from rich.console import Console
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.model import read_model
 from deriva_watch.demo import script
 from deriva_watch.demo.check import Inventory, compare
-from deriva_watch.demo.layouts import Desk
+from deriva_watch.demo.layouts import BATCH, Desk
 from deriva_watch.demo.play import Folder, Outcome, play
 from deriva_watch.demo.producer import Run, Written
-from deriva_watch.demo.screen import look
+from deriva_watch.demo.screen import look, picture
 from deriva_watch.demo.server import Server
 from deriva_watch.demo.summary import render
 from running import sandbox
@@ -111,6 +113,33 @@ def test_files_are_shown_before_the_journal_knows_them(tmp_path):
 
     assert view.state == "filling"
     assert [(f.size_bytes, f.state, f.share) for f in view.files] == [(3, "filling", 0.0)]
+
+
+def test_what_an_instrument_drops_is_one_line_with_all_its_files(tmp_path):
+    """The batch has no name yet; the journal does not know it before it is closed."""
+    scans = script.scanner()
+    files = [Written(file.asset, tmp_path / "f", file.asset.name, 100) for file in scans.files]
+    run = Run(scans, BATCH, tmp_path, tmp_path, tuple(files))
+    console = Console(file=io.StringIO(), width=120)
+
+    console.print(picture(look(f"sqlite:///{tmp_path}/journal.db", [run]), 3.0))
+
+    shown = console.file.getvalue()
+    assert "batch- scanner, a batch of DICOM images" in shown
+    assert "5 files" in shown
+    assert "500 bytes" in shown
+    assert "IM-0001.dcm" not in shown
+
+
+def test_the_journal_knows_a_batch_by_a_name_that_is_longer(tmp_path):
+    """The name of a run, and of an execution, must be the same."""
+    batch = Run(script.scanner(), BATCH, tmp_path / "scanner", tmp_path, ())
+    run = Run(script.sequencer(), "run-1", tmp_path / "sequencer", tmp_path, ())
+
+    assert batch.is_unit(f"{tmp_path}/scanner", "batch-20260302T090000Z")
+    assert not batch.is_unit(f"{tmp_path}/microscope", "batch-20260302T090000Z")
+    assert run.is_unit(f"{tmp_path}/sequencer", "run-1")
+    assert not run.is_unit(f"{tmp_path}/sequencer", "run-12")
 
 
 def test_a_failed_check_is_shown_with_what_it_found(tmp_path):

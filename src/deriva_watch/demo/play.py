@@ -47,7 +47,7 @@ pattern = '(?P<subject>[^/]+)/(?P<Acquisition_Date>\d{{4}}-\d\d-\d\d)/[^/]+\.dcm
 lookup.Subject = {{ table = "Subject", column = "Name", value = "{{subject}}" }}
 asset_types = ["Image"]
 unit = "batch"
-batch_s = 4
+batch_s = 6
 quiet_s = 1
 workflow = {workflow}
 description = {scans}

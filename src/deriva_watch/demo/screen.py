@@ -111,10 +111,11 @@ def screen(*, silent: bool) -> Iterator[Show]:
         yield _Lines(start_s).show
     else:
         with Live(refresh_per_second=10) as live:
-            yield lambda views: live.update(_picture(views, time.monotonic() - start_s))
+            yield lambda views: live.update(picture(views, time.monotonic() - start_s))
 
 
-def _picture(views: Sequence[RunView], seconds: float) -> RenderableType:
+def picture(views: Sequence[RunView], seconds: float) -> RenderableType:
+    """Return all executions with their files, as a terminal shows them."""
     done = sum(file.state == FileState.LINKED for view in views for file in view.files)
     count = sum(len(view.files) for view in views)
     foot = Text(f"{done} of {count} files are in, {seconds:.0f} s", "dim")
