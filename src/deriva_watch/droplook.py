@@ -67,6 +67,16 @@ class DropFolders:
             self.frames.keep(key, seen)
         return again_at
 
+    def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
+        """Tell whether a drop folder is the empty mount point of the disk that a unit was on."""
+        try:
+            device = drop.path.stat().st_dev
+            is_empty = not any(drop.path.iterdir())
+        except OSError:
+            return True
+        known = {file.device for file in self.pipeline.journal.files(unit.id)}
+        return is_empty and bool(known) and device not in known
+
     def _units(self, drop: Drop) -> dict[str, ExecutionRecord]:
         found = self.pipeline.journal.executions(prefix=str(drop.path))
         return {each.rid: each for each in found if each.server == self.pipeline.server}
@@ -83,14 +93,14 @@ class DropFolders:
         taken = set().union(*members.values())
         found = batching.arrivals(self._arrivals.get(drop.path, {}), seen, taken, policy)
         if due := batching.quiet(found, seen.looked_at):
-            asked = holders([_part(seen, due)])[seen.root]
+            asked = holders([batching.part(seen, due)])[seen.root]
             found = batching.settle(found, asked, seen.looked_at)
         batch_s = 0.0 if drop.unit == "none" else drop.batch_s
         formed = batching.batch(found, batch_s, seen.looked_at, policy.recheck_s)
         self._arrivals[drop.path] = found
         if formed.closed:
             name = batching.batch_name(seen.looked_at, names)
-            self._write_down(drop, name, _part(seen, formed.closed), found)
+            self._write_down(drop, name, batching.part(seen, formed.closed), found)
             for path in formed.closed:
                 del found[path]
         return formed.look_again_at
@@ -124,21 +134,16 @@ class DropFolders:
         self.hinder(f"{drop.path}: folders", trouble)
 
 
-def _part(seen: Observation, paths: Iterable[str]) -> Observation:
-    entries = {path: seen.entries[path] for path in paths if path in seen.entries}
-    return Observation(seen.root, entries, seen.looked_at, {})
-
-
 def _changed(
     units: Iterable[ExecutionRecord], members: dict[str, set[str]], seen: Observation
 ) -> Iterable[ExecutionRecord]:
     """Yield the batches that are not what they were, or not settled: each is looked at alone."""
     for unit in units:
-        part = _part(seen, members.get(unit.rid, ()))
+        paths = members.get(unit.rid, set())
         if unit.state is ExecutionState.GONE:
-            if part.entries:
+            if not paths.isdisjoint(seen.entries):
                 yield unit
-        elif unit.state is ExecutionState.FILLING or part.digest() != unit.digest:
+        elif unit.state is ExecutionState.FILLING or batching.is_another(seen, paths, unit.digest):
             yield unit
 
 

@@ -88,7 +88,8 @@ class Lookout:
             raise _of_no_name(error, drop)  # it may be renamed
         record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
         if seen is None:
-            if not self.pipeline.intake.is_away(prefix, rid):
+            away = self.pipeline.intake.is_away(prefix, rid)
+            if not (away or (drop and record and self.folders.is_unmounted(drop, record))):
                 self._gone(key, record)
             return None  # once its root is there again, it is looked at by itself
         if record is None:

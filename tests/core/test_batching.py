@@ -2,7 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
-from deriva_watch.core.batching import Batching, arrivals, batch, batch_name, quiet, settle
+import pytest
+
+from deriva_watch.core.batching import (
+    Batching,
+    arrivals,
+    batch,
+    batch_name,
+    is_another,
+    part,
+    quiet,
+    settle,
+)
 from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Observation
 
@@ -156,6 +167,26 @@ def test_a_clock_that_was_set_back_begins_anew():
 
 def test_nothing_waits_for_nothing():
     assert batch({}, 300, START, 20) == Batching([], None)
+
+
+def look(*paths, unreadable=()):
+    entries = {path: Entry(path, 1, 0, 1, 1) for path in paths}
+    return Observation("/drop", entries, START, dict.fromkeys(unreadable, "permission denied"))
+
+
+def test_a_batch_is_another_once_a_file_of_it_is_and_not_when_others_come():
+    digest = part(look("a/x", "b"), ["a/x", "b"]).digest()
+
+    assert not is_another(look("a/x", "b", "c"), ["a/x", "b"], digest)
+    assert is_another(look("b"), ["a/x", "b"], digest)
+
+
+@pytest.mark.parametrize("folder", [".", "a"])
+def test_what_cannot_be_listed_is_not_lost(folder):
+    digest = part(look("a/x"), ["a/x"]).digest()
+
+    assert not is_another(look(unreadable=[folder]), ["a/x"], digest)
+    assert is_another(look(unreadable=["ab"]), ["a/x"], digest)
 
 
 def test_no_two_batches_have_one_name():

@@ -2,6 +2,8 @@
 
 import itertools
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -209,6 +211,28 @@ def test_a_folder_that_is_away_has_lost_nothing(drops):
         instrument.settle()
 
         assert [unit.state for unit in instrument.units()] == ["uploaded"]
+
+
+def test_an_empty_mount_point_has_lost_nothing(drops, tmp_path):
+    lab, shared = drops(), Path("/dev/shm")
+    if shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system to write to")
+    with TemporaryDirectory(dir=shared) as disk:
+        lab.path.rmdir()
+        lab.path.symlink_to(disk)
+        lab.drop({"a.bin": f"a {lab.rid}"})
+        with lab.rigged() as rig:
+            instrument = Instrument(rig, lab.path)
+            instrument.bring()
+            lab.path.unlink()
+            lab.path.mkdir()
+            instrument.look()
+            assert [unit.state for unit in instrument.units()] == ["uploaded"]
+            lab.path.rmdir()
+            lab.path.symlink_to(disk)
+            instrument.settle()
+
+            assert [unit.state for unit in instrument.units()] == ["uploaded"]
 
 
 def test_a_link_below_a_linked_folder_is_looked_at_alike_by_both_ways(drops):

@@ -5,7 +5,7 @@ to be, and nobody has it open for writing. One that never settles holds up no ot
 closed some time after its first file settled, and takes all that have settled by then.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -107,6 +107,23 @@ def batch(found: Arrivals, batch_s: float, looked_at: datetime, recheck_s: float
             return Batching(sorted(settled), min(times, default=None))
         times.append(closes_at)
     return Batching([], min(times, default=None))
+
+
+def part(seen: Observation, paths: Iterable[str]) -> Observation:
+    """Return what a look at a drop folder saw of some files: as a look at them alone has it."""
+    entries = {path: seen.entries[path] for path in paths if path in seen.entries}
+    return Observation(seen.root, entries, seen.looked_at, {})
+
+
+def is_another(seen: Observation, paths: Collection[str], digest: str | None) -> bool:
+    """Tell whether the files of a batch are not what they were, as far as this look can tell.
+
+    Of what lies in a folder that cannot be listed it cannot.
+    """
+    hidden = tuple("" if folder == "." else f"{folder}/" for folder in seen.unreadable)
+    if hidden and any(path.startswith(hidden) for path in paths):
+        return False
+    return part(seen, paths).digest() != digest
 
 
 def batch_name(at: datetime, taken: Collection[str]) -> str:
