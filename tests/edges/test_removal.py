@@ -453,3 +453,19 @@ def test_nothing_that_writers_say_is_lost_while_files_are_removed_under_them(tmp
     assert removed["removed"] > 10
     assert removed["kept"] > 0
     assert Counter(re.findall("<[^>]*>", everything)) == Counter(said)
+
+
+def test_a_rename_that_is_said_to_have_failed_and_has_not_is_taken_back(tmp_path, monkeypatch):
+    """As a network disk says of a request that it answered already."""
+    rename = os.rename
+
+    def unheard(*names, **folders):
+        rename(*names, **folders)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    aside = made(tmp_path)
+    monkeypatch.setattr(removal.os, "rename", unheard)
+    with pytest.raises(FileChangedError), aside:
+        raise AssertionError
+
+    assert contents(tmp_path) == {"run/a.dcm": b"verified"}

@@ -42,12 +42,12 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
     moving, deleting = tmp_path / "moving", tmp_path / "deleting"
     config = write_config(tmp_path, ready, tmp_path / "data")
     with config.open("a") as more:
-        said = f'workflow = "{WORKFLOW}"'
+        said = f'workflow = "{WORKFLOW}"\nmarkers = ["Done.txt"]'
         more.write(DROP.format(path=moving, unit="directory", after="move", more=said))
         said = "batch_s = 0.1"
         more.write(DROP.format(path=deleting, unit="none", after="delete", more=said))
     contents = {"run 1/a.bin": "a", "run 1/sub/b.bin": "b"}
-    write_files(moving, contents)
+    write_files(moving, {**contents, "run 1/Done.txt": "a marker, and no data"})
     write_files(deleting, {"x.bin": "x", "odd/y.bin": "y", "odd/stray.txt": "?"})
 
     with daemon(config) as running:
@@ -60,11 +60,12 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
         event = running.wait_for(is_removed("x.bin"), after=seen)
         unit = detailed(config, event["execution"])
 
-        assert lying(moving) == [f"uploaded/{path}" for path in contents]
+        assert lying(moving) == ["run 1/Done.txt", *(f"uploaded/{path}" for path in contents)]
         assert lying(deleting) == ["odd/stray.txt", "odd/y.bin"]
         assert (unit["state"], unit["files"][0]["state"]) == ("uploaded", "removed")
         run = detailed(config, "run 1")
-        assert [f["removal"]["to"] for f in run["files"]] == [f"uploaded/{p}" for p in contents]
+        moved = [f["removal"]["to"] for f in run["files"] if f["state"] == "removed"]
+        assert moved == [f"uploaded/{path}" for path in contents]
     rows = Api(ready).rows("deriva-ml:Execution_Asset")
     stored = sorted(Api(ready).content(row["URL"]) for row in rows)
     assert stored == [b"a", b"another x", b"b", b"x", b"y"]

@@ -70,8 +70,10 @@ class Aside:
             self._check_name(self._folder)
             self._aside = self._opened(folders.own_folder(self._folder))
             opened.callback(folders.leave, self._folder)
-            self._rename_aside()
+            self._check_free()
             try:
+                self.is_aside = True  # also where a network disk says that it failed
+                os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
                 self._file = self._opened(os.open(self._name, _FILE, dir_fd=self._aside))
                 self._changed_ns = os.fstat(self._file).st_ctime_ns
                 self._leased = _leased(self._file)
@@ -172,13 +174,11 @@ class Aside:
     def _check_name(self, folder: int) -> None:
         _check(self.path, os.lstat(self._name, dir_fd=folder), self.stamp)
 
-    def _rename_aside(self) -> None:
+    def _check_free(self) -> None:
         with suppress(FileNotFoundError):
             os.lstat(self._name, dir_fd=self._aside)
             why = f"another file of its name is left in {self.folder}"
             raise folders.kept(self.path, why, "See which of them is right, and remove the other.")
-        os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
-        self.is_aside = True
 
 
 @dataclass(frozen=True, slots=True)
