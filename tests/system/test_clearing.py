@@ -1,7 +1,13 @@
 """Drop folders that a daemon clears: what is uploaded and verified again leaves them."""
 
+import os
+import signal
+import time
+from random import Random
+
 import pytest
 
+from deriva_watch.core.observation import ASIDE_NAME
 from running import Api, daemon, detailed, sandbox, write_config, write_files
 
 DROP = """
@@ -70,3 +76,38 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
     stored = sorted(Api(ready).content(row["URL"]) for row in rows)
     assert stored == [b"a", b"another x", b"b", b"x", b"y"]
     assert not [e for e in running.events() if e["event"] in {"execution.refused", "file.put_back"}]
+
+
+ROUNDS = 20 if os.environ.get("DERIVA_WATCH_SOAK") else 1
+
+
+def stored(ready):
+    """Return the contents that the server has of files that a row describes."""
+    api = Api(ready)
+    return {api.content(row["URL"]) for row in api.rows("deriva-ml:Execution_Asset")}
+
+
+def test_a_daemon_that_is_killed_while_it_clears_loses_nothing(ready, tmp_path):
+    """The next one ends what it began, and looks at nothing as if it were new."""
+    folder, config = tmp_path / "drop", write_config(tmp_path, ready, tmp_path / "data")
+    with config.open("a") as more:
+        more.write(DROP.format(path=folder, unit="none", after="delete", more="batch_s = 0.1"))
+    chance, written = Random(7), {}
+    for number in range(ROUNDS):
+        files = {f"{number}/{n}.bin": f"killed {number} {n}" for n in range(80)}
+        written |= files
+        write_files(folder, files)
+        with daemon(config) as running:
+            running.wait_for(lambda e: e["event"] == "file.removed")
+            time.sleep(chance.random() / 10)
+            running.stop(signal.SIGKILL)
+
+    with daemon(config) as running:
+        deadline_s = time.monotonic() + 60
+        while list(folder.rglob("*.bin")):
+            assert time.monotonic() < deadline_s, lying(folder)
+            time.sleep(0.05)
+    told = [event for event in running.events() if event["event"] == "execution.filling"]
+    assert [event for event in told if event["before"]] == []
+    assert not list(folder.rglob(ASIDE_NAME))
+    assert {text.encode() for text in written.values()} <= stored(ready)
