@@ -13,7 +13,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.observation import HolderMethod
-from deriva_watch.edges import holders, inotify_limits, scanner, workspace
+from deriva_watch.edges import holders, inotify_limits, listing, workspace
 from deriva_watch.edges.observing import Mode, Wanted, choose
 from deriva_watch.edges.probe import probe
 from deriva_watch.edges.watcher import Folder
@@ -60,7 +60,7 @@ def roots(settings: Settings) -> Iterator[Line]:
         yield Line("roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".')
     for watch in settings.watch:
         found = [watch.prefix]
-        if scanner.is_pattern(watch.prefix) and not (found := scanner.matching(watch.prefix)):
+        if listing.is_pattern(watch.prefix) and not (found := listing.matching(watch.prefix)):
             then = "It is watched as soon as one does; or correct the pattern."
             yield Line(f"root {watch.prefix}", "cannot be watched", "no folder matches it", then)
         for prefix in found:

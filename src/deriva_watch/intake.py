@@ -34,7 +34,7 @@ from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
 from deriva_watch.core.spec import Spec
 from deriva_watch.drop_plan import plan_drop
-from deriva_watch.edges import scanner, workspace
+from deriva_watch.edges import listing, scanner, workspace
 from deriva_watch.edges.spec_source import SpecSource
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
@@ -56,7 +56,7 @@ def execution_names(prefix: Path) -> set[str]:
     """
     try:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
-        return tables | scanner.execution_directories(prefix).keys()
+        return tables | listing.execution_directories(prefix).keys()
     except OSError as error:
         raise _unlisted(f"cannot look for executions in {prefix}", error) from error
 
@@ -67,7 +67,7 @@ def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
     Raises as `execution_names`.
     """
     try:
-        directories, others = scanner.listed(drop.path, settings.files.ignore)
+        directories, others = listing.listed(drop.path, settings.files.ignore)
     except OSError as error:
         raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
     return set(filter(drop.is_unit, directories)), [

@@ -17,7 +17,7 @@ from deriva_watch.core.events import (
 )
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.edges import inotify_limits, scanner
+from deriva_watch.edges import inotify_limits, listing
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.observing import Mode, Watched
 from deriva_watch.edges.watcher import Folder, Watcher
@@ -121,10 +121,10 @@ class Roots:
 
     def _find(self) -> None:
         for watch in self.lookout.pipeline.settings.watch:
-            if not scanner.is_pattern(watch.prefix):
+            if not listing.is_pattern(watch.prefix):
                 found = [watch.prefix]
             elif self._is_due(watch.prefix, watch.rescan_s):
-                found = scanner.matching(watch.prefix)
+                found = listing.matching(watch.prefix)
                 why, then = "no folder matches it", "It is watched as soon as one does."
                 nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
                 self.hinder(str(watch.prefix), None if found else nothing)

@@ -12,10 +12,10 @@ import pytest
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.observation import RECEIPT_NAME, Entry, Kind, Observation
+from deriva_watch.edges.listing import execution_directories
 from deriva_watch.edges.scanner import (
     ScanPolicy,
     check_unchanged,
-    execution_directories,
     open_content,
     scan,
 )

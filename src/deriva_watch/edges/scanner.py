@@ -4,20 +4,16 @@ A look decides which names may ever be opened; `open_content` asks the same ques
 descriptor it got, because whoever may write below the prefix can exchange any part of a path
 between the look and the opening.
 """
-# ruff: noqa: PTH118,PTH116,PTH115,PTH120,PTH112,PTH207
+# ruff: noqa: PTH118,PTH116,PTH115,PTH112
 # A Path object for every name would double the time of a look.
 
-import glob
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import translate
-from functools import cache
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Self
+from typing import BinaryIO, Final, NamedTuple
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.local import passing
@@ -26,22 +22,16 @@ from deriva_watch.core.observation import (
     OWN_PREFIX,
     RECEIPT_NAME,
     ROWS_NAME,
-    SECRET_FOLDERS,
     DirectoryStamp,
     Entry,
     Kind,
     Observation,
 )
+from deriva_watch.edges.links import Links, below, link_owner, stranger, unreadable
+from deriva_watch.edges.listing import matcher
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OWN: Final = {RECEIPT_NAME, ROWS_NAME}
-_TYPES: Final = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a directory",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,61 +50,14 @@ class ScanPolicy:
     allowed_link_roots: tuple[Path, ...] = ()
     state_directory: Path | None = None
 
+    def links(self) -> Links:
+        """Return how far links may lead, as the folders are now."""
+        return Links.within((self.prefix, *self.allowed_link_roots), self.state_directory)
+
 
 def ignores(policy: ScanPolicy) -> Callable[[str], object]:
     """Return what tells whether a look passes over a name, and a person's count does not."""
-    return _matcher(policy.ignore)
-
-
-def execution_directories(prefix: Path) -> dict[str, Path]:
-    """Return the execution directories below *prefix* by RID; none where there is no such folder.
-
-    A link to a directory counts; `scan` says whether it may be followed. What is our own does not.
-
-    Raises:
-        OSError: The folder is there but cannot be listed.
-    """
-    try:
-        with os.scandir(prefix / "deriva-ml" / "execution") as names:
-            return {
-                name.name: Path(name.path)
-                for name in names
-                if name.is_dir() and not name.name.startswith(OWN_PREFIX)
-            }
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-
-
-def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
-    """Return the names of the directories of a folder, and of what else lies in it.
-
-    What matches *ignore*, and what is our own, is in neither; none where there is no folder.
-
-    Raises OSError where it may not be listed.
-    """
-    ignores, directories, others = _matcher(ignore), set[str](), list[str]()
-    try:
-        with os.scandir(folder) as names:
-            for name in names:
-                if ignores(name.name) or name.name.startswith(OWN_PREFIX):
-                    continue
-                if name.is_dir():
-                    directories.add(name.name)
-                else:
-                    others.append(name.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return set(), []
-    return directories, sorted(others)
-
-
-def is_pattern(prefix: Path) -> bool:
-    """Tell whether a prefix stands for many: "/home/*/work"."""
-    return glob.has_magic(str(prefix))
-
-
-def matching(pattern: Path) -> list[Path]:
-    """Return the folders that *pattern* matches now; what may not be listed matches nothing."""
-    return sorted(path for name in glob.iglob(str(pattern)) if (path := Path(name)).is_dir())
+    return matcher(policy.ignore)
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:
@@ -125,9 +68,9 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     Raises TransientError where the disk does not answer, or this process may open nothing more:
     that is no property of the directory.
     """
-    looked_at, limits = datetime.now(UTC), _Limits.of(policy)
+    looked_at, links = datetime.now(UTC), policy.links()
     try:
-        base, link_owner = _base(root, limits)
+        base, link_owner = links.base(root)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except RefusedError as error:
@@ -135,7 +78,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, limits, _matcher(policy.ignore))
+    look = _Look(base, links, matcher(policy.ignore))
     if link_owner is not None:
         look.directories[str(root)] = _directory_stamp(os.lstat(root))
     look.walk(_Directory(base, "", link_owner))
@@ -161,7 +104,7 @@ def glance(file: Path, policy: ScanPolicy) -> Observation:
 
     Raises OSError when it is not there.
     """
-    look = _Look(os.path.realpath(file.parent), _Limits.of(policy), lambda _name: None)
+    look = _Look(os.path.realpath(file.parent), policy.links(), lambda _name: None)
     looked_at, name = datetime.now(UTC), _Name(os.path.join(look.base, file.name))
     if file.is_symlink():
         look.take_link(name, file.name)
@@ -175,15 +118,15 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 
     Raises as `scan` does.
     """
-    looked_at, limits, ignores = datetime.now(UTC), _Limits.of(policy), _matcher(policy.ignore)
+    looked_at, links, ignores = datetime.now(UTC), policy.links(), matcher(policy.ignore)
     try:
-        base, _ = _base(root, limits)
+        base, _ = links.base(root)
     except OSError as error:
         _check_lasting(str(root), error)
         return None
     except RefusedError as error:
         return Observation(str(root), {}, looked_at, {".": error.why})
-    look = _Look(base, limits, ignores)
+    look = _Look(base, links, ignores)
     for path in paths:
         look.take_path(path)
     if not (look.entries or look.unreadable):
@@ -204,9 +147,9 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
         RefusedError: It may not be read.
     """
     try:
-        return os.fdopen(_open(root, entry, _Limits.of(policy)), "rb")
+        return os.fdopen(_open(root, entry, policy.links()), "rb")
     except PermissionError as error:
-        raise _refused(entry.path, "the user of the daemon may not read it") from error
+        raise unreadable(entry.path, "the user of the daemon may not read it") from error
     except OSError as error:
         _check_lasting(entry.path, error)
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
@@ -221,31 +164,6 @@ def check_unchanged(root: Path, entry: Entry) -> None:
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
     if _stamp(found) != entry.stamp:
         raise FileChangedError(f"{entry.path} changed since it was looked at")
-
-
-class _Limits(NamedTuple):
-    """How far links may lead: the folders of a policy, without links, as they are now."""
-
-    roots: tuple[str, ...]
-    state: str  # "" where there is none
-
-    @classmethod
-    def of(cls, policy: ScanPolicy) -> Self:
-        """Resolve the folders of *policy*."""
-        roots = (policy.prefix, *policy.allowed_link_roots)
-        state = os.path.realpath(policy.state_directory) if policy.state_directory else ""
-        return cls(tuple(map(os.path.realpath, roots)), state)
-
-    def objection(self, target: str) -> str | None:
-        """Say why no link may lead to *target*, an absolute path without links, or None."""
-        if not any(_below(target, root) for root in self.roots):
-            return f"it leads to {target}, outside the prefix and [files] allowed_link_roots"
-        names = target.split("/")
-        name = names[-1].lower()
-        secret = name.endswith(".json") and "credential" in name
-        if secret or not SECRET_FOLDERS.isdisjoint(names) or _below(target, self.state):
-            return f"it leads to {target}, a place for credentials or the daemon's own state"
-        return None
 
 
 class _Directory(NamedTuple):
@@ -270,13 +188,13 @@ class _Name(NamedTuple):
 class _Look:
     """One look in the making."""
 
-    def __init__(self, base: str, limits: _Limits, ignores: Callable[[str], object]) -> None:
+    def __init__(self, base: str, links: Links, ignores: Callable[[str], object]) -> None:
         """Begin a look at *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
         self.directories: dict[str, DirectoryStamp] = {}
         self.base = base
-        self._limits = limits
+        self._links = links
         self._ignores = ignores
         self._folders: dict[str, tuple[str, int | None]] = {}  # as above; who owns the last link
         self._parents: dict[str, str] = {}  # folders as links name them → without links
@@ -316,10 +234,10 @@ class _Look:
         if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
             return "it is part of this execution under another name already"
         self._listed.add(identity)
-        return None if place.link_owner is None else self._limits.objection(place.path)
+        return None if place.link_owner is None else self._links.objection(place.path)
 
     def _is_above(self, place: _Directory) -> bool:
-        return self.base != place.path and _below(self.base, place.path)
+        return self.base != place.path and below(self.base, place.path)
 
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
         if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):
@@ -345,7 +263,7 @@ class _Look:
     ) -> None:
         """Note what is no directory and no link."""
         found = name.stat(follow_symlinks=False)
-        why = _objection(name.path, found, link_owner, self._limits)
+        why = self._links.objection_to_file(name.path, found, link_owner)
         target = None if link_owner is None else name.path
         self._add(shown, found, problem=why, target=target)
 
@@ -355,7 +273,7 @@ class _Look:
         try:
             if folder not in self._folders:
                 real = os.path.realpath(os.path.join(self.base, folder), strict=True)
-                owner = _link_owner(Path(self.base), folder) if folder else None
+                owner = link_owner(Path(self.base), folder) if folder else None
                 self._folders[folder] = real, owner
             real, owner = self._folders[folder]
             name = _Name(os.path.join(real, last))
@@ -384,12 +302,12 @@ class _Look:
             )
             return
         if stat.S_ISDIR(found.st_mode):
-            why = self._limits.objection(target) or _stranger(found, link.st_uid)
+            why = self._links.objection(target) or stranger(found, link.st_uid)
             if not why:
                 self._linked.append(_Directory(target, f"{shown}/", link.st_uid))
                 return
         else:
-            why = _objection(target, found, link.st_uid, self._limits)
+            why = self._links.objection_to_file(target, found, link.st_uid)
         if why:
             self._add(shown, link, problem=why)
         else:
@@ -428,75 +346,23 @@ class _Look:
         )
 
 
-def _open(root: Path, entry: Entry, limits: _Limits) -> int:
-    base, _ = _base(root, limits)
+def _open(root: Path, entry: Entry, links: Links) -> int:
+    base, _ = links.base(root)
     expected = entry.target or os.path.join(base, entry.path)
     descriptor = os.open(expected, _OPEN_FLAGS)
     try:
         found = os.fstat(descriptor)
         place = os.readlink(f"/proc/self/fd/{descriptor}")
-        owner = _link_owner(root, entry.path) if entry.link else None
+        owner = link_owner(root, entry.path) if entry.link else None
         if place != expected or _stamp(found) != entry.stamp:
             raise FileChangedError(f"{entry.path} changed since it was looked at")  # noqa: TRY301
-        if why := _objection(expected, found, owner, limits):
-            raise _refused(entry.path, why)  # noqa: TRY301
+        if why := links.objection_to_file(expected, found, owner):
+            raise unreadable(entry.path, why)  # noqa: TRY301
         os.set_blocking(descriptor, True)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _base(root: Path, limits: _Limits) -> tuple[str, int | None]:
-    """Return where *root* really is, and who owns the link if it is one.
-
-    Raises:
-        RefusedError: It, or a folder above it, is a link that must not be followed.
-        OSError: It is not there.
-    """
-    base = os.path.realpath(root, strict=True)
-    link = os.lstat(root)
-    is_link = stat.S_ISLNK(link.st_mode)
-    why = limits.objection(base) or (_stranger(os.stat(base), link.st_uid) if is_link else None)
-    if why:
-        raise _refused(str(root), why)
-    return base, link.st_uid if is_link else None
-
-
-def _objection(
-    path: str, found: os.stat_result, link_owner: int | None, limits: _Limits
-) -> str | None:
-    """Say why the file at *path*, a path without links, must not be uploaded, or None."""
-    if not stat.S_ISREG(found.st_mode):
-        noun = _TYPES.get(stat.S_IFMT(found.st_mode), "a special file")
-        return f"it is {noun}; only regular files can be uploaded"
-    why = None
-    if link_owner is not None:
-        why = limits.objection(path) or _stranger(found, link_owner)
-    elif found.st_nlink > 1:  # whoever may write to the folder can have made the hard link
-        why = _stranger(found, os.stat(os.path.dirname(path)).st_uid)
-    if why is None and not found.st_mode & stat.S_IROTH and not os.access(path, os.R_OK):
-        why = f"the user of the daemon may not read it (mode {stat.S_IMODE(found.st_mode):04o})"
-    return why
-
-
-def _stranger(found: os.stat_result, linked_by: int) -> str | None:
-    """Say that a link to *found* was made by somebody whom it does not belong to, or None."""
-    readable_by_all = found.st_mode & stat.S_IROTH
-    if found.st_uid == linked_by or (found.st_uid == 0 and readable_by_all):
-        return None
-    return f"it is a link by user {linked_by} to what belongs to user {found.st_uid}"
-
-
-def _link_owner(root: Path, below: str) -> int | None:
-    """Return who owns the last link on the way from *root* to *below*, None where there is none."""
-    owner, path = None, str(root)
-    for name in ("", *below.split("/")):
-        path = os.path.join(path, name) if name else path
-        found = os.lstat(path)
-        if stat.S_ISLNK(found.st_mode):
-            owner = found.st_uid
-    return owner
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
@@ -508,10 +374,6 @@ def _directory_stamp(found: os.stat_result) -> DirectoryStamp:
     return found.st_ctime_ns, found.st_dev, found.st_ino
 
 
-def _below(path: str, folder: str) -> bool:
-    return path == folder or (folder != "" and path.startswith(folder.rstrip("/") + "/"))
-
-
 def _check_lasting(path: str, error: OSError) -> None:
     """Raise TransientError where an error may pass: it says nothing of what lies there."""
     if trouble := passing(f"cannot look at {path}", error):
@@ -520,17 +382,3 @@ def _check_lasting(path: str, error: OSError) -> None:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
-
-
-def _refused(path: str, why: str) -> RefusedError:
-    return RefusedError(
-        f"cannot read {path}", why, "Replace it by a regular file, or change its owner or mode."
-    )
-
-
-@cache
-def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
-    """Return what tells whether a name matches one of *patterns*."""
-    if not patterns:
-        return lambda _name: None
-    return re.compile("|".join(map(translate, patterns))).match
