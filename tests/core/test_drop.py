@@ -19,7 +19,7 @@ from deriva_watch.core.drop import Drop, Lookup
 from deriva_watch.core.drop_spec import CompiledDrop, compile_drop
 from deriva_watch.core.drop_values import Answer, Dropped, questions
 from deriva_watch.core.mapping import UnusableSpecError
-from deriva_watch.core.model import CatalogModel, Column, Schema, Table
+from deriva_watch.core.model import CatalogModel, Column, ForeignKey, Schema, Table, TableName
 from deriva_watch.core.observation import Entry, Kind
 from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.rules import Rules, Sources
@@ -29,7 +29,23 @@ TERMS: Final = frozenset({"Scan", "Thumb Nail"})
 BY_NAME: Final = {"Subject": Lookup("Subject", "RID", "{who}")}
 SCANS: Final = r"(?P<who>\w+)/(?P<Session>\d+)/[^/]+[.]dcm"
 THING: Final = asset_table(Session="int4", Label="text", Day="date")
-MODEL_WITH_THING: Final = model_of(THING, *MODEL.tables.values())
+
+
+def linking(target: str) -> Table:
+    """Return a table that links things to rows of *target*."""
+    keys = tuple(
+        ForeignKey((name.table,), name, ("RID",))
+        for name in (THING.full_name, TableName("deriva-ml", target))
+    )
+    columns = tuple(
+        Column(key.columns[0], "text", nullable=False, has_default=False) for key in keys
+    )
+    pair = frozenset(column.name for column in columns)
+    return Table(Schema("lab"), f"Thing_{target}", columns, (pair,), keys)
+
+
+LINKS: Final = (linking("Execution"), linking("Asset_Type"))
+MODEL_WITH_THING: Final = model_of(THING, *LINKS, *MODEL.tables.values())
 
 
 def a_drop(**changes: Any) -> Drop:
@@ -194,6 +210,16 @@ def test_a_column_that_must_have_a_value_and_gets_none_is_named():
     why = refusal(images(lookup={}, pattern="(?P<Observation>.+)"))
 
     assert "demo:Image must have a value of 'Subject': say it with columns.Subject or" in why
+
+
+def test_a_table_whose_files_cannot_be_linked_as_it_is_said_is_named():
+    unlinked = model_of(THING, *MODEL.tables.values())
+
+    why = refusal(a_drop(asset_types=("Scan",)), unlinked)
+
+    assert 'unit: no table links lab:Thing to Execution; set it to "none", or add one' in why
+    assert "asset_types: no table links lab:Thing to Asset_Type; take them out, or add" in why
+    assert compiled(a_drop(unit="none"), unlinked)
 
 
 def test_a_look_up_in_a_table_that_the_column_does_not_refer_to_is_named():
@@ -361,10 +387,10 @@ def test_what_is_looked_up_is_what_the_column_refers_to():
         (),
     )
     things = asset_table(Scanner="text")
-    key = type(MODEL.tables[IMAGE].foreign_keys[0])(("Scanner",), scanner.full_name, ("Name",))
+    key = ForeignKey(("Scanner",), scanner.full_name, ("Name",))
     thing = Table(things.schema, things.name, things.columns, things.keys, (key,))
     lookup = {"Scanner": Lookup("Scanner", "ID", "{who}")}
-    drop = a_drop(pattern="(?P<who>.+)", columns={}, lookup=lookup)
+    drop = a_drop(pattern="(?P<who>.+)", columns={}, lookup=lookup, unit="none")
 
     found = compiled(drop, model_of(thing, scanner)).searches["Scanner"]
 

@@ -97,9 +97,8 @@ def compile_drop(
             searches[column] = _search(column, said, table, model)
         except ValueError as error:
             problems.append(f"lookup.{column}: {error}")
-    for name in drop.asset_types:
-        if asset_types is not None and name not in asset_types:
-            problems.append(f"asset_types: {name!r} is no asset type{near(name, asset_types)}")
+    problems += _terms(drop, asset_types)
+    problems += _links(drop, table, model)
     if problems:
         raise _unusable(drop, "; ".join(problems))
     spec = Spec({"asset_mappings": [_mapping(drop, table, templates, chunk_bytes)]})
@@ -216,6 +215,24 @@ def _missing(
                 f"{table.full_name} must have a value of {name!r}: say it with columns.{name} or "
                 f"lookup.{name}, or with a group of the pattern that is called so"
             )
+
+
+def _terms(drop: Drop, known: frozenset[str] | None) -> Iterator[str]:
+    if known is not None:
+        for name in drop.asset_types:
+            if name not in known:
+                yield f"asset_types: {name!r} is no asset type{near(name, known)}"
+
+
+def _links(drop: Drop, table: Table, model: CatalogModel) -> Iterator[str]:
+    """Name what files of the table cannot be linked to."""
+    for key, target, wanted, then in (
+        ("unit", "Execution", drop.unit != "none", 'set it to "none"'),
+        ("asset_types", "Asset_Type", bool(drop.asset_types), "take them out"),
+    ):
+        other = model.ml_table(target) if wanted else None
+        if wanted and (other is None or model.find_association(table, other) is None):
+            yield f"{key}: no table links {table.full_name} to {target}; {then}, or add one"
 
 
 def _search(column: str, said: Lookup, table: Table, model: CatalogModel) -> Search:
