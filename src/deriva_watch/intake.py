@@ -4,27 +4,24 @@ Everything that reads an execution directory goes through here, for the daemon a
 upload alike.
 """
 
-import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import BinaryIO, Final
+from typing import Final
 
 from deriva_watch.core.drop import Drop
-from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
+from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.layout import (
     LOOSE,
     MANIFEST,
-    ROOT,
     TABLES,
     Shape,
     called,
     is_execution,
     place,
 )
-from deriva_watch.core.local import passing
 from deriva_watch.core.metadata_order import Reference, read_columns
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -33,8 +30,9 @@ from deriva_watch.core.plan import Plan, make_plan
 from deriva_watch.core.rules import Rules, Sources
 from deriva_watch.core.sources import Manifest, read_manifest, read_types
 from deriva_watch.core.spec import Spec
+from deriva_watch.directories import Directory, birth, execution_root
 from deriva_watch.drop_plan import plan_drop
-from deriva_watch.edges import listing, scanner, workspace
+from deriva_watch.edges import scanner, workspace
 from deriva_watch.edges.spec_source import SpecSource
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
@@ -42,76 +40,6 @@ from deriva_watch.settings import Settings
 
 _SAYING: Final = (Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS)
 _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalog differs more
-
-
-def execution_root(prefix: Path, rid: str) -> Path:
-    """Return where an execution directory, or one that is none, is; nothing is created."""
-    return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
-
-
-def execution_names(prefix: Path) -> set[str]:
-    """Return the names of the execution directories below a prefix; `TABLES` if there are any.
-
-    Raises SettingsError where they may not be listed, TransientError where they cannot now.
-    """
-    try:
-        tables = {TABLES} if (prefix / TABLES).is_dir() else set()
-        return tables | listing.execution_directories(prefix).keys()
-    except OSError as error:
-        raise _unlisted(f"cannot look for executions in {prefix}", error) from error
-
-
-def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
-    """Return the first-level directories of a drop folder, and the files that lie beside them.
-
-    Raises as `execution_names`.
-    """
-    try:
-        directories, others = listing.listed(drop.path, settings.files.ignore)
-    except OSError as error:
-        raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
-    return set(filter(drop.is_unit, directories)), [
-        name for name in others if name not in drop.markers
-    ]
-
-
-def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
-    if trouble := passing(what, error):
-        return trouble
-    return SettingsError(
-        what,
-        f"{error.filename} cannot be listed: {error.strerror}",
-        "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
-    )
-
-
-def unusable_name(prefix: Path, rid: str) -> RefusedError | None:
-    """Return what to say of a directory whose name no RID can have, or None."""
-    try:
-        rid.encode()
-    except UnicodeEncodeError:
-        return RefusedError(
-            f"cannot upload {execution_root(prefix, rid)}",
-            "its name is not UTF-8, so it is no RID",
-            "Rename it to the RID of its Execution.",
-        )
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """An execution directory as the engine's `Disk`."""
-
-    root: Path
-    policy: scanner.ScanPolicy
-
-    def open(self, entry: Entry) -> BinaryIO:
-        """Open a file by the link policy."""
-        return scanner.open_content(self.root, entry, self.policy)
-
-    def verify(self, entry: Entry) -> None:
-        """Look whether it is still what it was."""
-        scanner.check_unchanged(self.root, entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,13 +292,3 @@ def _not_ours(rid: str, why: str) -> RefusedError:
         why=why,
         next=f"If it does belong here: `deriva-watch retry {rid} --this-catalog`.",
     )
-
-
-def birth(path: Path) -> datetime | None:
-    """Return when a directory was made, or None where its file system does not know."""
-    told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
-        ["/usr/bin/stat", "--format=%.6W", "--", path], capture_output=True, text=True, check=False
-    )
-    said = told.stdout.strip()  # nothing: it is gone
-    seconds = float(said) if said.replace(".", "", 1).isdigit() else 0.0
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None

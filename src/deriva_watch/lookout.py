@@ -28,9 +28,9 @@ from deriva_watch.core.records import (
     NoteExecution,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.directories import unusable_name
 from deriva_watch.droplook import DropFolders
 from deriva_watch.frames import Frames
-from deriva_watch.intake import unusable_name
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.witness import Witness
 

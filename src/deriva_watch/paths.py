@@ -7,7 +7,7 @@ from pathlib import Path
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
-from deriva_watch.intake import drop_units, execution_names
+from deriva_watch.directories import drop_units, execution_names
 from deriva_watch.lookout import Key
 from deriva_watch.settings import Settings
 

@@ -14,12 +14,13 @@ from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.spec import Spec
+from deriva_watch.directories import unusable_name
 from deriva_watch.drop_plan import compiled_for
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.journal import open_readonly
 from deriva_watch.engine.row_source import Count, count
-from deriva_watch.intake import Intake, unusable_name
+from deriva_watch.intake import Intake
 from deriva_watch.lookout import Key
 from deriva_watch.prospect import Prospect, prospect
 from deriva_watch.settings import Settings

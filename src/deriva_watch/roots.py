@@ -17,11 +17,11 @@ from deriva_watch.core.events import (
 )
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
+from deriva_watch.directories import drop_units, execution_names
 from deriva_watch.edges import inotify_limits, listing
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.edges.observing import Mode, Watched
 from deriva_watch.edges.watcher import Folder, Watcher
-from deriva_watch.intake import drop_units, execution_names
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.settings import Watch
 from deriva_watch.settings_drop import DropFolder

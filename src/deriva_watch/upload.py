@@ -21,13 +21,13 @@ from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
+from deriva_watch.directories import unusable_name
 from deriva_watch.drop_plan import compiled_for
 from deriva_watch.droplook import DropFolders
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Emit
 from deriva_watch.frames import Frames
-from deriva_watch.intake import unusable_name
 from deriva_watch.lookout import Key
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline

@@ -8,8 +8,8 @@ from pathlib import Path
 from deriva_watch.core.layout import TABLES
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.directories import birth
 from deriva_watch.edges.journal import Journal
-from deriva_watch.intake import birth
 
 
 def vouching(journal: Journal, record: ExecutionRecord, root: Path) -> Callable[[Entry], bool]:
