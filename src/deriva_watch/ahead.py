@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
@@ -21,6 +22,7 @@ from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import ContentDigest, ExecutionRecord, KeepDigest
 from deriva_watch.edges.holders import holders
 from deriva_watch.edges.journal import Journal
+from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk, Emit
 from deriva_watch.hasher import Hasher
 
@@ -30,6 +32,9 @@ _FILES: Final = 20_000  # of one directory, the largest: what it costs to rememb
 _TOGETHER: Final = 100  # so many are one question for their holders
 _KEEP_S: Final = 1.0  # what is found is written down so often
 _IDLE_S: Final = 30.0  # the process that hashes ends when it has nothing to do for so long
+
+
+_Stamp = tuple[int, int, int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,9 +51,12 @@ class _File:
         return self.since + timedelta(seconds=self.wait_s)
 
 
+_Group = int | Path  # the number of an execution, or a drop folder whose files no batch has yet
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
-    execution: ExecutionRecord
+    group: _Group
     disk: Disk
     file: _File
 
@@ -66,7 +74,8 @@ class Ahead:
     journal: Journal
     emit: Emit
     stable_s: float = STABLE_S
-    _files: dict[int, dict[tuple[int, int], _File]] = field(default_factory=dict)
+    _files: dict[_Group, dict[tuple[int, int], _File]] = field(default_factory=dict)
+    _loose: dict[Path, dict[_Stamp, tuple[str, str]]] = field(default_factory=dict)
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
     _found: list[KeepDigest] = field(default_factory=list)
     _hasher: Hasher = field(default_factory=Hasher)
@@ -100,27 +109,69 @@ class Ahead:
         """
         if self._over:
             return None
+        known = set() if record.id in self._files else set(self._known(record.id))
+        return self._consider(record.id, disk, seen, leave, known)
+
+    def consider_loose(
+        self, folder: Path, disk: Disk, seen: Observation, leave: Collection[str]
+    ) -> datetime | None:
+        """As `consider`, for the files of a drop folder that no batch has yet: all of *seen*.
+
+        Their digests are in memory until `take`: a restart reads them again.
+        """
+        if self._over:
+            return None
+        known = self._loose.setdefault(folder, {})
+        stamps = {each.stamp for each in seen.entries.values()}
+        for stamp in list(known):  # a copy: the thread that hashes adds to it
+            if stamp not in stamps:
+                del known[stamp]
+        return self._consider(folder, disk, seen, leave, known)
+
+    def take(self, folder: Path, record: ExecutionRecord, seen: Observation) -> None:
+        """Keep for a batch, *record*, what is known of its files, all of *seen*."""
+        known = self._loose.get(folder, {})
+        kept = [
+            KeepDigest(ContentDigest(record.id, *stamp, *digests))
+            for stamp in {entry.stamp for entry in seen.entries.values()}
+            if (digests := known.pop(stamp, None))
+        ]
+        if kept:
+            self.journal.commit(kept)
+
+    def _consider(
+        self,
+        group: _Group,
+        disk: Disk,
+        seen: Observation,
+        leave: Collection[str],
+        known: Collection[_Stamp],
+    ) -> datetime | None:
         waiting = []
-        for file in self._followed(record, seen, leave):
+        for file in self._followed(group, seen, leave, known):
             if file.asked:
                 continue
             if file.due <= seen.looked_at:
                 file.asked = True
-                self._jobs.put(_Job(record, disk, file))
+                self._jobs.put(_Job(group, disk, file))
             else:
                 waiting.append(file.due)
         return min(waiting, default=None)
 
-    def forget(self, execution_id: int) -> None:
+    def forget(self, group: _Group) -> None:
         """Read nothing more of a directory: it is complete, or gone."""
-        self._files.pop(execution_id, None)
+        self._files.pop(group, None)
 
     def forget_all(self) -> None:
         """Begin anew: since when a file is what it is is not known any more."""
         self._files.clear()
 
     def _followed(
-        self, record: ExecutionRecord, seen: Observation, leave: Collection[str]
+        self,
+        group: _Group,
+        seen: Observation,
+        leave: Collection[str],
+        known: Collection[_Stamp],
     ) -> Collection[_File]:
         worth = (
             entry
@@ -128,9 +179,7 @@ class Ahead:
             if entry.kind is Kind.CONTENT and entry.size_bytes and path not in leave
         )
         entries = heapq.nlargest(_FILES, worth, key=lambda entry: entry.size_bytes)
-        before, known = self._files.get(record.id), set[tuple[int, int, int, int]]()
-        if before is None:
-            before, known = {}, set(self._known(record.id))
+        before = self._files.get(group, {})
         after: dict[tuple[int, int], _File] = {}
         for entry in entries:
             file = before.get(entry.identity)
@@ -140,10 +189,10 @@ class Ahead:
                 wait_s = min(2 * file.wait_s, _PATIENCE_S) if file.asked else file.wait_s
                 file = _File(entry, seen.looked_at, wait_s)
             after[entry.identity] = file
-        self._files[record.id] = after
+        self._files[group] = after
         return after.values()
 
-    def _known(self, execution_id: int) -> Iterator[tuple[int, int, int, int]]:
+    def _known(self, execution_id: int) -> Iterator[_Stamp]:
         yield from (each.stamp for each in self.journal.digests(execution_id))
         yield from (each.stamp for each in self.journal.files(execution_id) if each.md5)
 
@@ -190,7 +239,7 @@ class Ahead:
             return self._jobs.get()
 
     def _is_wanted(self, job: _Job) -> bool:
-        files = self._files.get(job.execution.id, {})
+        files = self._files.get(job.group, {})
         return not self._over and files.get(job.file.entry.identity) is job.file
 
     def _hash(self, job: _Job) -> None:
@@ -206,17 +255,28 @@ class Ahead:
         if self._hasher.problem:
             self._tell(job, f"it has no idle priority: {self._hasher.problem}")
         if found and found.size_bytes == entry.size_bytes:
-            known = ContentDigest(job.execution.id, *entry.stamp, found.md5, found.sha256)
+            self._learn(job.group, entry, found)
+
+    def _learn(self, group: _Group, entry: Entry, found: Digests) -> None:
+        if isinstance(group, Path):
+            self._loose.setdefault(group, {})[entry.stamp] = found.md5, found.sha256
+        else:
+            known = ContentDigest(group, *entry.stamp, found.md5, found.sha256)
             self._found.append(KeepDigest(known))
 
     def _tell(self, job: _Job, why: str) -> None:
         if not self._told:
             self._told = True
             about = "hashing files while a directory is filling"
-            self.emit(Noticed(execution=job.execution.rid, about=about, why=why))
+            self.emit(Noticed(execution=job.disk.root.name, about=about, why=why))
 
     def _keep(self) -> None:
         self._kept_s = time.monotonic()
         if self._found:
             self.journal.commit(self._found)
             self._found = []
+
+
+def earliest(*times: datetime | None) -> datetime | None:
+    """Return the first of those times that there are."""
+    return min((at for at in times if at), default=None)

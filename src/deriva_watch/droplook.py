@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from deriva_watch.ahead import Ahead, earliest
 from deriva_watch.core import batching
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.evidence import CompletionPolicy
+from deriva_watch.core.evidence import CompletionPolicy, partial_paths
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.observation import Entry, Observation
 from deriva_watch.core.records import ExecutionRecord, FileFacts
@@ -35,6 +36,7 @@ class DropFolders:
         pipeline: What reads folders, and the journal.
         frames: Which folders a rescan need not look into.
         hint: Takes a batch that is to be looked at.
+        ahead: Hashes what it can before a batch is complete; None: nothing.
         hinder: Says what is in the way of something, once; None: nothing any more.
     """
 
@@ -42,6 +44,7 @@ class DropFolders:
     frames: Frames[_Key]
     hint: Callable[[_Key], None] = lambda _key: None
     hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None
+    ahead: Ahead | None = None
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> datetime | None:
@@ -103,7 +106,17 @@ class DropFolders:
             self._write_down(drop, name, batching.part(seen, formed.closed), found)
             for path in formed.closed:
                 del found[path]
-        return formed.look_again_at
+        return earliest(
+            formed.look_again_at, self._hash_ahead(drop, batching.part(seen, found), policy)
+        )
+
+    def _hash_ahead(
+        self, drop: Drop, seen: Observation, policy: CompletionPolicy
+    ) -> datetime | None:
+        if self.ahead is None:
+            return None
+        disk, leave = self.pipeline.intake.directory(drop.path, LOOSE), policy.partial
+        return self.ahead.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
 
     def _write_down(
         self, drop: Drop, name: str, seen: Observation, found: batching.Arrivals
@@ -116,11 +129,13 @@ class DropFolders:
             "first_settled_at": min(times).isoformat(),
             "looked_at": seen.looked_at.isoformat(),
         }
-        self.pipeline.journal.open_batch(
+        opened = self.pipeline.journal.open_batch(
             Batch(self.pipeline.server, str(drop.path), name, drop.unit),
             {path: _stamp(entry) for path, entry in seen.entries.items()},
             {"digest": seen.digest(), "verdict": verdict},
         )
+        if self.ahead:
+            self.ahead.take(drop.path, opened, seen)
 
     def _tell_unreadable(self, drop: Drop, seen: Observation) -> None:
         trouble = None

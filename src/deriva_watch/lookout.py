@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.ahead import Ahead
+from deriva_watch.ahead import Ahead, earliest
 from deriva_watch.core.completion import Complete, Incomplete, Refuse, judge
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
@@ -69,7 +69,7 @@ class Lookout:
 
     def __post_init__(self) -> None:
         self._witness = Witness(self.pipeline, self.check)
-        self.folders = DropFolders(self.pipeline, self.frames)
+        self.folders = DropFolders(self.pipeline, self.frames, ahead=self.ahead)
 
     def look(self, key: Key) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens.
@@ -110,7 +110,7 @@ class Lookout:
         partial = partial_paths(seen, self.policy.partial, rid if drop else None)
         hash_at = self._hash_ahead(key, record, seen, partial)  # also while the server is away
         judge_at = self._judge(key, record, seen, partial)
-        return min(filter(None, (judge_at, hash_at))) if judge_at else None
+        return earliest(judge_at, hash_at) if judge_at else None
 
     def _hash_ahead(
         self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]

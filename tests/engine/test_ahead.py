@@ -12,6 +12,7 @@ import pytest
 from deriva_watch.ahead import Ahead
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.edges.journal import Journal
+from engine.drops import DropLab, Instrument
 from running import wait_until
 
 PATHS = [f"execution-asset/Model_File/{name}.bin" for name in "abc"]
@@ -159,6 +160,26 @@ def test_a_process_that_was_killed_is_told_once_and_the_next_file_has_another(la
         wait_until(lambda: len(known(rig, record)) == 1)
     [told] = events
     assert "the process that hashes was ended" in told.why
+
+
+def test_a_batch_that_forms_brings_the_digests_of_its_files(tmp_path, ready):
+    lab = DropLab(tmp_path, ready, batch_s=1.0)
+    folder = lab.drop({"a.bin": f"a {lab.rid}", "b.bin": f"b {lab.rid}", "late.bin.part": "late"})
+    os.link(folder / "a.bin", folder / "c.bin")
+    with lab.rigged() as rig:
+        instrument = Instrument(rig, lab.path)
+        with hashing(rig.journal) as ahead:
+            instrument.lookout.folders.ahead = ahead
+            instrument.look()
+            wait_until(lambda: len(ahead._loose[lab.path]) == 2)
+            assert not instrument.units()
+            wait_until(lambda: instrument.look() or instrument.units())
+            [unit] = instrument.units()
+
+        assert len(rig.journal.digests(unit.id)) == 2
+        assert instrument.upload() == {unit.rid: "uploaded"}
+        assert not [path for path, phase, _ in rig.moved if phase == "hash"]
+    assert lab.linked().keys() == {"a.bin", "b.bin", "c.bin"}
 
 
 # ---------------------------------------------------------------------- when
