@@ -1,4 +1,4 @@
-"""What can become of a root while it is watched; the next scan by the clock is an hour away."""
+"""What can become of a root while it is watched by events: its next scan is an hour away."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def mount(running, *words):
 
 
 class Lab:
-    """A daemon with two prefixes, and what comes to them."""
+    """A daemon with two prefixes, of which one is polled, and what comes to them."""
 
     def __init__(self, api, running, data: Path):
         self.api, self.running, self.data = api, running, data
@@ -76,7 +76,8 @@ def lab(tmp_path_factory):
     with sandbox(tmp_path / "server") as ready:
         config = write_config(tmp_path / "daemon", ready, data)
         text = config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 3600\n")
-        config.write_text(f'[[watch]]\nprefix = "{tmp_path}/other"\nrescan_s = 3600\n{text}')
+        other = f'prefix = "{tmp_path}/other"\nobserver = "polling"\nrescan_s = 0.5'
+        config.write_text(f"[[watch]]\n{other}\n{text}")
         with daemon(config, through=THROUGH) as running:
             lab = Lab(Api(ready), running, data)
             lab.other = tmp_path / "other"
