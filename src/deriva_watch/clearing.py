@@ -29,7 +29,7 @@ from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
 from deriva_watch.core.removal import holding, objection
 from deriva_watch.core.states import ExecutionState, FileState
-from deriva_watch.edges import removal, scanner
+from deriva_watch.edges import putting_back, scanner
 from deriva_watch.edges.clock import boot
 from deriva_watch.engine.patience import InterruptedWorkError
 from deriva_watch.engine.standing import Standing
@@ -172,7 +172,7 @@ class Clearing:
                 continue
             self._swept.add(key)
             moved = MOVED if drop.after == "move" else None
-            for back in removal.put_back(path, but=moved):
+            for back in putting_back.put_back(path, but=moved):
                 told = FilePutBack(prefix=str(path), path=back.path, now=back.now, why=back.why)
                 self.pipeline.emit(told)
 

@@ -28,7 +28,7 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.removal import with_removed, without
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges import folders, removal
+from deriva_watch.edges import folders, putting_back, removal
 from deriva_watch.edges.holders import holders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.removal import Aside
@@ -144,7 +144,7 @@ class Remover:
         except Exception as stopped:  # noqa: BLE001  # what was removed is written down first
             error = stopped
         for aside in asides.values():
-            self._tell(unit, removal.Back(aside.path, aside.put_to or aside.path))
+            self._tell(unit, putting_back.Back(aside.path, aside.put_to or aside.path))
         outcome = self._write_down(unit, files, asides, ended, seen)
         if ground.whole:
             for path in ended.removed:
@@ -160,16 +160,16 @@ class Remover:
         """
         paths = {ground.base + file.path: file for file in files}
         for path in {path.rpartition("/")[0]: path for path in paths}.values():
-            for back in removal.put_back_in(ground.top, path):
+            for back in putting_back.put_back_in(ground.top, path):
                 self._tell(unit, back)
         changes: list[Change] = []
         gone: list[FileRecord] = []
         for path, file in paths.items():
-            is_there = removal.whereabouts(ground.top, path, file.stamp)
+            is_there = putting_back.whereabouts(ground.top, path, file.stamp)
             if is_there:
                 changes.append(NoteFile(file.id, {"removal": None}))
             elif is_there is False and file.state is FileState.LINKED:
-                to = removal.moved_to(ground.top, path, file.stamp)
+                to = putting_back.moved_to(ground.top, path, file.stamp)
                 changes.append(MoveFile(file.id, FileTrigger.REMOVED, {"removal": {"to": to}}))
                 gone.append(file)
         changes += self._unchanged(unit, gone)
@@ -277,7 +277,7 @@ class Remover:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]
 
-    def _tell(self, unit: ExecutionRecord, back: removal.Back) -> None:
+    def _tell(self, unit: ExecutionRecord, back: putting_back.Back) -> None:
         """Report what is not where it was."""
         if back.now != back.path:
             told = FilePutBack(prefix=unit.prefix, path=back.path, now=back.now, why=back.why)

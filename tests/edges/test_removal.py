@@ -15,7 +15,8 @@ import pytest
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.edges import folders, removal
-from deriva_watch.edges.removal import Aside, put_back
+from deriva_watch.edges.putting_back import put_back
+from deriva_watch.edges.removal import Aside
 from deriva_watch.edges.scanner import ScanPolicy, scan
 
 KEPT = (FileChangedError, RefusedError)

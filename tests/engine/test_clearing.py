@@ -9,6 +9,7 @@ from deriva_watch import clearing
 from deriva_watch.clearing import Clearing
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import ServerAwayError
+from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.gate import Gate
@@ -205,7 +206,7 @@ def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host)
 
 @pytest.mark.usefixtures("host")
 def test_what_lies_aside_and_no_journal_knows_is_put_back_and_told(scene):
-    aside = (scene.root / scene.paths[0]).parent / clearing.removal.ASIDE_NAME
+    aside = (scene.root / scene.paths[0]).parent / ASIDE_NAME
     aside.mkdir(mode=0o700)
     (scene.root / scene.paths[0]).rename(aside / "a.png")
     with scene.lab.rigged() as rig:

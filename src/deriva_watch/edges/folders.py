@@ -18,6 +18,7 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.core.removal import numbered
 
+Stamp = tuple[int, int, int, int]  # as `Entry.stamp`
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
@@ -137,3 +138,8 @@ def prune(top: Path, path: str, *, above: int) -> None:
                 parent = walk(top, folders[:-1])
                 opened.callback(os.close, parent)
                 os.rmdir(folders.pop(), dir_fd=parent)
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return what must not move for a content to count as the same."""
+    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino

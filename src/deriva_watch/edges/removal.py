@@ -5,9 +5,8 @@ through one descriptor, and only then removed or moved; whatever else happens, i
 step names a file by an open directory and a name without "/", so that no link on the way can lead
 elsewhere. Where the kernel grants it, a lease keeps others from opening the file for writing.
 
-A process that dies leaves the file in that directory, under its own name: `put_back` finds it.
+A process that dies leaves the file in that directory, under its own name: `putting_back` finds it.
 """
-# ruff: noqa: PTH118,PTH208
 # A Path knows no open directory: what is named by one cannot be led astray.
 
 import os
@@ -22,12 +21,10 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from deriva_watch.core.drop import MOVED
-from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.errors import FileChangedError
 from deriva_watch.core.local import passing
 from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.edges import folders
-
-Stamp = tuple[int, int, int, int]  # as `Entry.stamp`
 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -46,7 +43,7 @@ class Aside:
 
     top: Path
     path: str
-    stamp: Stamp
+    stamp: folders.Stamp
     put_to: str | None = None
     is_aside: bool = False
     _folder: int = -1
@@ -181,99 +178,6 @@ class Aside:
             raise folders.kept(self.path, why, "See which of them is right, and remove the other.")
 
 
-@dataclass(frozen=True, slots=True)
-class Back:
-    """What became of a file that was found aside.
-
-    Attributes:
-        path: Where it was before, below the folder that was searched.
-        now: Where it is now, None: it could not be put back.
-        why: Why not.
-    """
-
-    path: str
-    now: str | None
-    why: str | None = None
-
-
-def put_back(top: Path, but: str | None = None) -> Iterator[Back]:
-    """Put back what a process that died left aside below *top*, but in its folder *but*."""
-    for root, names, _, folder in os.fwalk(top):
-        if root == os.fspath(top) and but in names:
-            names.remove(but)
-        if ASIDE_NAME in names:
-            names.remove(ASIDE_NAME)
-            yield from _put_back(folder, os.path.relpath(root, top))
-
-
-def put_back_in(top: Path, path: str) -> Iterator[Back]:
-    """Put back what was left aside in the folder of *path*, below *top*, if it is there."""
-    way = path.split("/")[:-1]
-    with suppress(OSError, RefusedError), ExitStack() as opened:
-        folder = folders.walk(top, way)
-        opened.callback(os.close, folder)
-        os.lstat(ASIDE_NAME, dir_fd=folder)
-        yield from _put_back(folder, "/".join(way))
-
-
-def whereabouts(top: Path, path: str, stamp: Stamp) -> bool | None:
-    """Tell whether a file of that name is there; None: that cannot be known now.
-
-    A folder of another file system than the file's is a mount point whose disk is not there.
-    """
-    *way, name = path.split("/")
-    try:
-        with ExitStack() as opened:
-            folder = folders.walk(top, way)
-            opened.callback(os.close, folder)
-            if os.fstat(folder).st_dev != stamp[2] or _is_in(folder, f"{ASIDE_NAME}/{name}"):
-                return None
-            return _is_in(folder, name)
-    except (OSError, RefusedError):
-        return None
-
-
-def moved_to(top: Path, path: str, stamp: Stamp) -> str | None:
-    """Return where below *top* the file of *path* was moved to, or None."""
-    folder = "/".join((MOVED, *path.split("/")[:-1]))
-    with suppress(OSError):
-        for found in (top / folder).iterdir():
-            if _stamp(found.lstat()) == stamp:
-                return f"{folder}/{found.name}"
-    return None
-
-
-def _is_in(folder: int, path: str) -> bool:
-    try:
-        os.lstat(path, dir_fd=folder)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _put_back(folder: int, shown: str) -> Iterator[Back]:
-    """Put back what lies aside in *folder*, which is called *shown*."""
-    with ExitStack() as opened:
-        opened.callback(folders.leave, folder)
-        try:
-            aside = folders.own_folder(folder)
-        except (RefusedError, OSError) as error:
-            yield Back(_joined(shown, ASIDE_NAME), None, str(error))
-            return
-        opened.callback(os.close, aside)
-        for name in sorted(os.listdir(aside)):
-            try:
-                now = folders.rename_new(aside, name, folder)
-            except OSError as error:
-                yield Back(_joined(shown, name), None, error.strerror)
-            else:
-                yield Back(_joined(shown, name), _joined(shown, now))
-
-
-def _joined(folder: str, name: str) -> str:
-    return os.path.normpath(os.path.join(folder, name))
-
-
 @contextmanager
 def explained(path: str) -> Iterator[None]:
     """Turn what the system says of a file into an error of ours."""
@@ -288,18 +192,14 @@ def explained(path: str) -> Iterator[None]:
         raise folders.kept(path, why, "See to its folder (rights, file system).") from error
 
 
-def _check(path: str, found: os.stat_result, stamp: Stamp) -> None:
+def _check(path: str, found: os.stat_result, stamp: folders.Stamp) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise folders.kept(path, "it is a link", "Remove the link, and what it leads to, by hand.")
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink == 0 or stamp != _stamp(found):
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink == 0 or stamp != folders.stamp_of(found):
         raise FileChangedError(f"{path} is not what was uploaded any more")
     if found.st_nlink > 1:
         why = f"the file has {found.st_nlink} names (hard links)"
         raise folders.kept(path, why, "Remove the other names, or this one by hand.")
-
-
-def _stamp(found: os.stat_result) -> Stamp:
-    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
 
 
 def _leased(descriptor: int) -> bool | None:
