@@ -166,16 +166,18 @@ class Remover:
         gone: list[FileRecord] = []
         for path, file in paths.items():
             is_there = putting_back.whereabouts(ground.top, path, file.stamp)
-            if is_there:
-                changes.append(NoteFile(file.id, {"removal": None}))
-            elif is_there is False and file.state is FileState.LINKED:
+            if is_there is None:
+                continue  # that is found out later
+            if not is_there and file.state is FileState.LINKED:
                 to = putting_back.moved_to(ground.top, path, file.stamp)
                 changes.append(MoveFile(file.id, FileTrigger.REMOVED, {"removal": {"to": to}}))
                 gone.append(file)
+            else:
+                changes.append(NoteFile(file.id, {"removal": None}))
+        all_known = len(changes) == len(files)
         changes += self._unchanged(unit, gone)
-        if changes:
-            self.journal.commit(changes)
-        return len(changes) >= len(files)
+        self.journal.commit(changes)
+        return all_known
 
     # ------------------------------------------------------------------ the steps
 
