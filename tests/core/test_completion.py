@@ -305,6 +305,7 @@ def test_a_file_that_was_registered_is_waited_for_as_long_as_for_the_largest(mor
     [
         ("assets/Image/a.png", True),
         ("asset/demo/Image/2026-01-01/a.png", True),
+        ("feature/demo/Subject/Look/asset/Image/a.png", True),
         ("assets/Image/b.png", False),
         ("assets/Report/a.png", False),
         ("a.png", False),
@@ -315,6 +316,14 @@ def test_a_registered_file_is_there_where_files_of_its_table_lie(path, is_there)
     registered = Sources(workspace={"Image/a.png": Statement("deriva-ml's workspace", "Image")})
 
     assert awaited(registered, seen) == ([] if is_there else ["assets/Image/a.png"])
+
+
+def test_a_typed_asset_is_there_as_well():
+    seen = evidence(0, Entry("execution-asset/Model_File/a.bin", 1, 0, 1, 1)).seen
+    statement = Statement("the manifest", "Execution_Asset")
+    said = Sources(manifest=Manifest({"Execution_Asset/a.bin": statement}, {}))
+
+    assert awaited(said, seen) == []
 
 
 def test_what_is_recorded_already_is_not_waited_for():

@@ -1,6 +1,8 @@
 """Are all files there that were announced? A copy may bring the manifest before them."""
 
-from deriva_watch.core.layout import place
+from collections.abc import Mapping
+
+from deriva_watch.core.layout import TYPED_TABLES, place
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.rules import Sources
 
@@ -14,6 +16,13 @@ def awaited(said: Sources, seen: Observation) -> list[str]:
     named = {key for key, statement in entries.items() if not statement.recorded}
     if not named:
         return []
-    places = (place(path) for path in seen.entries)
-    there = {f"{p.part.get('table')}/{p.part.get('file')}" for p in places if p}
+    there = {_key(where.part) for path in seen.entries if (where := place(path))}
     return sorted(f"assets/{key}" for key in named - there)
+
+
+def _key(part: Mapping[str, str]) -> str:
+    """Return "<Table>/<file>" of a place, as manifest and workspace name files."""
+    table = part.get("asset_table") or part.get("table")
+    if kind := part.get("kind"):
+        _, table = TYPED_TABLES[kind]
+    return f"{table}/{part.get('file')}"
