@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.directories import unusable_name
@@ -43,31 +44,41 @@ class OneShot:
 
     pipeline: Pipeline
 
-    def units(self, key: Key) -> list[Key]:
-        """Return what a key that `paths` gives stands for: itself, or batches of a drop folder.
+    def units(self, keys: Iterable[Key]) -> list[Key]:
+        """Return what keys that `paths` gives stand for: themselves, or batches of drop folders.
 
-        What lies in the folder and is in no batch is a new one now, without waiting; `LOOSE` comes
-        with them where something is left that somebody writes.
+        What lies in such a folder and is in no batch is a new one now, without waiting; `LOOSE`
+        comes with them where something is left.
 
         Raises UnusableSpecError for a drop folder that the catalog cannot take.
         """
+        keys, catalog = list(keys), self.pipeline.catalog
+        chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
+        for folder in dict.fromkeys(folder for folder, _ in keys):
+            if drop := self.pipeline.intake.drop(folder):
+                compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
+        return [unit for key in keys for unit in self._units(key)]
+
+    def _units(self, key: Key) -> list[Key]:
         folder, name = key
         drop = self.pipeline.intake.drop(folder)
-        if drop:
-            catalog = self.pipeline.catalog
-            chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
-            compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
         if drop is None or name != LOOSE or drop.unit == "directory":
             return [key]
         changed: list[Key] = []
+        hindrances: list[TroubleError | None] = []
         policy = CompletionPolicy(**self.pipeline.settings.completion.model_dump())
         at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
-        folders = DropFolders(self.pipeline, Frames(), hint=changed.append)
+        folders = DropFolders(
+            self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)
+        )
         left = folders.look(replace(drop, batch_s=0), at_once)
         known = self.pipeline.journal.executions(prefix=str(folder))
-        pending = {record.rid for record in known if record.state not in _AT_REST}
+        ours = [each for each in known if each.server == self.pipeline.server]
+        pending = {each.rid for each in ours if each.state not in _AT_REST}
         pending |= {rid for _, rid in changed}
-        return [(folder, rid) for rid in sorted(pending)] + ([key] if left else [])
+        return [(folder, rid) for rid in sorted(pending)] + (
+            [key] if left or any(hindrances) else []
+        )
 
     def upload(self, key: Key) -> Brought:
         """Bring one directory as far as it goes now; return where it stands.
@@ -98,7 +109,8 @@ class OneShot:
             return self._unrecorded(key, ExecutionState.REFUSED, error)
         drop = self.pipeline.intake.drop(prefix)
         if drop and rid == LOOSE:
-            return self._unrecorded(key, ExecutionState.REFUSED, _left_over(drop))
+            seen = self.pipeline.intake.look(prefix, rid)
+            return self._unrecorded(key, ExecutionState.REFUSED, _left_over(drop, seen))
         record = self.pipeline.journal.open_execution(
             self.pipeline.server, str(prefix), rid, drop.unit if drop else None
         )
@@ -143,8 +155,12 @@ class OneShot:
         return self.pipeline.journal.execution(record.id)
 
 
-def _left_over(drop: Drop) -> RefusedError:
+def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
+    """Return what to say of files of a drop folder that are in none of its units."""
     what = f"some files in {drop.path} are not uploaded"
+    if seen and seen.unreadable:
+        where, why = min(seen.unreadable.items())
+        return RefusedError(what, f"{where}: {why}", "Let the user of deriva-watch read it.")
     if drop.unit == "directory":
         return RefusedError(
             what,

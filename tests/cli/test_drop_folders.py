@@ -1,6 +1,7 @@
 """Drop folders on the command line: plan, spec, upload, without a daemon."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -135,3 +136,17 @@ def test_upload_leaves_what_somebody_writes_and_is_done_when_all_is_in(folder):
     assert "somebody has them open for writing" in first.stdout
     assert (first.returncode, second.returncode, third.returncode) == (3, 0, 0)
     assert third.stdout == "nothing new to upload\n"
+
+
+def test_upload_names_a_folder_that_it_may_not_look_into(folder):
+    config = folder.configured(pattern=".*", columns={"Subject": folder.rid}, lookup={})
+    shut = folder.path / "shut"
+    shut.mkdir()
+    shut.chmod(0)
+    plain = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root reads everything
+
+    told = command(config, "upload", folder.path, through=() if os.geteuid() else plain)
+
+    assert told.returncode == 3
+    assert "shut: " in told.stdout
+    assert "Let the user of deriva-watch read it." in told.stdout

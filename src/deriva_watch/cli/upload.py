@@ -41,7 +41,7 @@ def upload(
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
     brought: list[Brought] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
-        for unit in (unit for key in keys for unit in one_shot.units(key)):
+        for unit in one_shot.units(keys):
             brought.append(one_shot.upload(unit))
             if not as_json:
                 screen.done(brought[-1].record)
