@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 import requests
 
 from deriva_watch.status import details, open_views, summary
@@ -21,6 +24,7 @@ from starting import Program
 
 POLL_S = 0.02
 START_S = 30
+PLAIN_ROOT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 # What chooses tests is no setting of the daemon, which would refuse it.
 SWITCHES = {"DERIVA_WATCH_SOAK", "DERIVA_WATCH_STORM"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SWITCHES}
@@ -241,6 +245,19 @@ def program(words, environment, timeout_s=60) -> subprocess.CompletedProcess[str
         finally:
             process.kill()
         return subprocess.CompletedProcess(words, status, out.read(), errors.read())
+
+
+@cache
+def without_privilege():
+    """Return the command line of a program that starts another one as an ordinary user is."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which(PLAIN_ROOT[0]):
+        with tempfile.NamedTemporaryFile() as file:
+            Path(file.name).chmod(0)
+            if subprocess.run([*PLAIN_ROOT, "test", "-r", file.name], check=False).returncode == 1:
+                return PLAIN_ROOT
+    pytest.skip("root cannot give up its right to read everything here")
 
 
 def summed_up(config: Path):

@@ -1,13 +1,12 @@
 """Drop folders on the command line: plan, spec, upload, without a daemon."""
 
 import json
-import os
 from types import SimpleNamespace
 
 import pytest
 
 from deriva_watch.core.spec import Spec
-from running import Api, command, sandbox, write_config, write_files
+from running import Api, command, sandbox, without_privilege, write_config, write_files
 
 PATTERN = r"(?P<Subject>[^/]+)/(?P<Acquisition_Date>[-\d]+)/.+[.]png"
 NAMED = {"Subject": {"table": "demo:Subject", "column": "Name"}}
@@ -143,9 +142,8 @@ def test_upload_names_a_folder_that_it_may_not_look_into(folder):
     shut = folder.path / "shut"
     shut.mkdir()
     shut.chmod(0)
-    plain = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root reads everything
 
-    told = command(config, "upload", folder.path, through=() if os.geteuid() else plain)
+    told = command(config, "upload", folder.path, through=without_privilege())
 
     assert told.returncode == 3
     assert "shut: " in told.stdout

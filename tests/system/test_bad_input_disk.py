@@ -4,14 +4,9 @@ As root, which may read and write everything, the programs under test run withou
 """
 
 import json
-import os
 import resource
-import shutil
-import subprocess
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -23,26 +18,13 @@ from running import (
     sandbox,
     summed_up,
     wait_until,
+    without_privilege,
     write_config,
     write_files,
 )
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
-PLAIN_ROOT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 FULL_BYTES = 8192  # no file grows beyond, the short log excepted
-
-
-@cache
-def without_privilege():
-    """Return the command line of a program that starts another one as an ordinary user is."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which(PLAIN_ROOT[0]):
-        with NamedTemporaryFile() as file:
-            Path(file.name).chmod(0)
-            if subprocess.run([*PLAIN_ROOT, "test", "-r", file.name], check=False).returncode == 1:
-                return PLAIN_ROOT
-    pytest.skip("root cannot give up its right to read everything here")
 
 
 @contextmanager
