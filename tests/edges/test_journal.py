@@ -323,6 +323,15 @@ def test_a_batch_is_there_with_all_its_files_and_ready_or_not_at_all(journal, ev
     assert [event.name for event in events] == names
 
 
+def test_a_large_batch_is_whole(journal, events):
+    batch, stamp = Batch("example.org/1", "/drop", "batch-1", "batch"), {"size_bytes": 1}
+
+    made = journal.open_batch(batch, {f"{n:04}": stamp for n in range(4001)}, {})
+
+    assert [file.path for file in journal.files(made.id)] == [f"{n:04}" for n in range(4001)]
+    assert len(events) == len(journal.history(made.id)) == 4003
+
+
 def test_a_unit_is_found_by_its_name_and_by_the_rid_of_its_execution(journal):
     unit = journal.open_execution("example.org/1", "/drop", "run 1", "directory")
     assert unit.links_to is None

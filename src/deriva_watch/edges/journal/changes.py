@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
@@ -38,6 +39,7 @@ from deriva_watch.edges.journal.rows import Rows
 from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, uptime
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
+_TOGETHER: Final = 2000
 _UNSAID: Final = {"what": None, "why": None, "next": None}
 _OF_ONE_STAY: Final = {"next_at": None, "basis": None, "removal": None}
 
@@ -98,7 +100,10 @@ class Changes:
         if self._connection.scalar(select(execution.c.id).where(*taken)) is not None:
             raise ValueError(f"there is a {opened.rid} already")
         new = self.open_execution(*opened)
-        self.apply([AddFile(new.id, path, said) for path, said in members.items()])
+        adding = (AddFile(new.id, path, said) for path, said in members.items())
+        while part := list(islice(adding, _TOGETHER)):  # memory holds the rows of a part alone
+            self.apply(part)
+            self.write()
         self.apply([MoveExecution(new.id, ExecutionTrigger.SETTLED, facts)])
         return self._executions[new.id]
 
