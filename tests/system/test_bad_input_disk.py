@@ -156,7 +156,7 @@ def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, s
         daemon(config, wait=False, through=without_privilege()) as running,
     ):
         said = running.wait_for(lambda event: event["event"] == "daemon.hindered")
-        waits = hindrance(config, str(root.parent))
+        waits = hindrance(config, f"{root.parent}: names")
         at_once = command(config, "plan", tmp_path, "--json", through=without_privilege())
         root.parent.chmod(0o755)
         running.wait_for_state(rid, "uploaded")
