@@ -46,8 +46,6 @@ SAMPLE = [
     ("writer", "journal.commit", 2, False),
     ("writer", "catalog.insert", 0, False),
     ("writer", "catalog.insert", 0, True),
-    ("owner", "catalog.insert", 0, True),
-    ("owner", "catalog.move_status", 1, True),
     ("owner", "catalog.move_status", 3, True),
 ]
 CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
