@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, Engine, Select, func, or_, select, true
 
 from deriva_watch.core.records import (
     BatchRecord,
@@ -123,7 +123,7 @@ class Reads:
         """Return the files for *server* whose upload jobs nobody will go on with."""
         over = or_(execution.c.state == ExecutionState.GONE, file.c.state.in_(_NOT_SENT))
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            execution.c.server == server,
+            _few_of(server),
             execution.c.state != ExecutionState.UPLOADING,
             file.c.job.is_not(None),
             over,
@@ -138,7 +138,7 @@ class Reads:
         query = (
             select(file.c.execution_id, file.c.path)
             .join(execution, execution.c.id == file.c.execution_id)
-            .where(file.c.state == FileState.RECORDED, execution.c.server == server)
+            .where(file.c.state == FileState.RECORDED, _few_of(server))
             .where(execution.c.state == ExecutionState.GONE)
         )
         found: defaultdict[int, list[str]] = defaultdict(list)
@@ -149,7 +149,7 @@ class Reads:
     def being_removed(self, server: str) -> list[FileRecord]:
         """Return the files for *server* of which it is not written down how their removal ended."""
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            execution.c.server == server,
+            _few_of(server),
             file.c.removal.is_not(None),
             file.c.state != FileState.REMOVED,
         )
@@ -263,3 +263,12 @@ def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:
     """Return the conditions that name one execution directory."""
     columns = execution.c
     return columns.server == server, columns.prefix == prefix, columns.rid == rid
+
+
+def _few_of(server: str) -> ColumnElement[bool]:
+    """Return the condition that names a server, where another one leaves few rows.
+
+    It is no bare column, or SQLite, which has no statistics, would begin with all executions of
+    the server and go through all of their files.
+    """
+    return (execution.c.server + "") == server
