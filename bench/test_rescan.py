@@ -7,7 +7,8 @@ import os
 import resource
 import time
 
-from deriva_watch.edges.scanner import ScanPolicy, execution_directories, scan
+from deriva_watch.edges.listing import execution_directories
+from deriva_watch.edges.scanner import ScanPolicy, scan
 from deriva_watch.frames import Frames
 
 FILES = int(os.environ.get("BENCH_RESCAN_FILES", "1000000"))
