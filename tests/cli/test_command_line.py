@@ -403,7 +403,7 @@ def test_a_signal_is_the_exit_status_of_the_daemon(config, number, status):
 
 
 def test_an_upload_that_is_interrupted_says_so_and_goes_on_the_next_time(tmp_path):
-    with sandbox(tmp_path / "server", latency_ms=100) as ready:
+    with sandbox(tmp_path / "server", latency_ms=300) as ready:
         api = Api(ready)
         rid = api.execution()
         root = drop(tmp_path, rid, {f"{ASSETS}/{number}.txt": str(number) for number in range(20)})
