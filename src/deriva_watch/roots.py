@@ -130,17 +130,17 @@ class Roots:
                 self.hinder(str(watch.prefix), None if found else nothing)
             else:
                 continue
-            for prefix in found:
+            for prefix in [each for each in found if each not in self._roots]:
                 if watch.newer_than:
                     self.lookout.newer_than[prefix] = watch.newer_than
                 self._take_up(prefix, _of_watch(prefix, watch))
         for folder in self.lookout.pipeline.settings.drop:
-            self._take_up(folder.path, _of_drop(folder))
+            if folder.path not in self._roots:
+                self._take_up(folder.path, _of_drop(folder))
 
     def _take_up(self, prefix: Path, root: _Root) -> None:
-        if prefix not in self._roots:
-            self._roots[prefix] = root
-            self._tell(prefix, self._watcher.watch(prefix, root.folders, root.observer))
+        self._roots[prefix] = root
+        self._tell(prefix, self._watcher.watch(prefix, root.folders, root.observer))
 
     def _tell(self, prefix: Path, watched: Watched) -> None:
         """Report that a root is watched, or that it is not there."""
