@@ -47,6 +47,23 @@ LEASE = TableName("public", "ERMrest_RID_Lease")
 BRISK = RetryPolicy(initial_s=0.01, max_s=0.1, max_attempts=8)
 
 
+WHO = ("owner", "writer")
+
+
+def every_crash(calls):
+    """Return every crash there can be: whose run, at which call, and whether it took effect.
+
+    *calls* says how often a run calls what, at most.
+    """
+    return [
+        (who, name, number, after)
+        for who in WHO
+        for name, count in calls.items()
+        for number in range(count)
+        for after in (False, True)
+    ]
+
+
 class Crash(BaseException):
     """The process has ended: no `except Exception` may hide it."""
 

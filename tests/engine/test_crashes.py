@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from deriva_watch.core.states import FileState
-from engine.rig import Crash, Lab, Power, earlier, image
+from engine.rig import WHO, Crash, Lab, Power, earlier, every_crash, image
 
 SYSTEM = {"RCT", "RMT", "RCB", "RMB"}
 LINKED = {FileState.LINKED}
@@ -40,14 +40,7 @@ CALLS = {
     "store.finish_job": 2,
     "journal.commit": 40,
 }
-WHO = ("owner", "writer")
-MATRIX = [
-    (who, name, number, after)
-    for who in WHO
-    for name, count in CALLS.items()
-    for number in range(count)
-    for after in (False, True)
-]
+MATRIX = every_crash(CALLS)
 # Of each method a call in the middle, before its effect, or the first, after it.
 SAMPLE = [
     (WHO[place % 2], name, *((0, True) if place % 4 in (1, 2) else (count // 2, False)))

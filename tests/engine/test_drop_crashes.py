@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from engine.drops import WORKFLOW, DropLab, Instrument
-from engine.rig import Crash, Power
+from engine.rig import WHO, Crash, Power, every_crash
 
 # How often a run calls what, at most.
 CALLS = {
@@ -31,14 +31,7 @@ CALLS = {
     "journal.open_batch": 1,
     "journal.commit": 20,
 }
-WHO = ("owner", "writer")
-MATRIX = [
-    (who, name, number, after)
-    for who in WHO
-    for name, count in CALLS.items()
-    for number in range(count)
-    for after in (False, True)
-]
+MATRIX = every_crash(CALLS)
 # What is new here: the lease, the note of it, the row and its status, and the batch.
 SAMPLE = [
     ("writer", "journal.open_batch", 0, True),

@@ -11,18 +11,11 @@ from contextlib import suppress
 import pytest
 
 from deriva_watch.engine import tables
-from engine.rig import BUSY, Crash, Lab, Power, unheard
+from engine.rig import BUSY, WHO, Crash, Lab, Power, every_crash, unheard
 
-WHO = ("owner", "writer")
 # How often a run calls what, at most.
 CALLS = {"catalog.lease": 3, "catalog.insert": 6, "catalog.rows_with": 3, "journal.commit": 14}
-MATRIX = [
-    (who, name, number, after)
-    for who in WHO
-    for name, count in CALLS.items()
-    for number in range(count)
-    for after in (False, True)
-]
+MATRIX = every_crash(CALLS)
 SAMPLE = [case for place, case in enumerate(MATRIX) if place % 7 == 0]
 SAMPLE += [(who, "catalog.insert", 3, True) for who in WHO]
 CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
