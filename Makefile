@@ -19,7 +19,7 @@ $(VENV)/tested: $(VENV)/installed
 	@touch $@
 
 tools: ## Install what tests need besides Python packages
-	@sh tools/packages.sh systemd-analyze:systemd faketime:faketime
+	@sh tools/packages.sh systemd-analyze:systemd faketime:faketime chromium:chromium
 
 demo: $(VENV)/installed ## Sandbox, daemon, real files, result
 	$(BIN)/deriva-watch demo
