@@ -11,6 +11,7 @@ from typing import Final
 from deriva_watch.basis import Basis
 from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.edges.bandwidth import Bandwidth
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
@@ -104,7 +105,8 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
         intake: Reads the directories; None: as the settings say.
     """
     patience = Patience(emit, settings.server.host, stop)
-    catalog, store = Ermrest(server, settings.server.catalog), Hatrac(server)
+    catalog = Ermrest(server, settings.server.catalog)
+    store = Hatrac(server, Bandwidth(settings.transfer.bandwidth_bytes_per_s))
     pool = ThreadPoolExecutor(settings.transfer.connections, thread_name_prefix="transfer")
     writer = CatalogWriter(catalog, patience)
     intake = intake or Intake.of(settings)

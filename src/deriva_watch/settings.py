@@ -174,9 +174,9 @@ class Transfer(Section):
 
     connections: Annotated[Count, Field(le=64)] = 4
     chunk_bytes: Annotated[ByteSize, BeforeValidator(number)] = ByteSize(25 * 1024**2)
+    bandwidth_bytes_per_s: Annotated[ByteSize, Field(ge=0), BeforeValidator(number)] = ByteSize(0)
     timeout_s: SomeSeconds = 600
     hash_ahead: bool = True
-    bandwidth_bytes_per_s: Annotated[int, Field(ge=0, le=0), LATER] = 0
 
     @field_validator("chunk_bytes")
     @classmethod

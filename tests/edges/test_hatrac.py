@@ -3,8 +3,10 @@
 import hashlib
 import io
 import threading
+import time
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
 from deriva_watch.core.objects import ObjectHead, UploadJob
+from deriva_watch.edges.bandwidth import Bandwidth
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac, Part
 from running import credential, requests_seen, sandbox
@@ -71,7 +74,7 @@ def test_a_part_is_exactly_its_bytes(content, data):
     step = data.draw(st.integers(1, len(content)))
     body = io.BytesIO(content)
     body.seek(start)
-    part = Part(body, size)
+    part = Part(body, size, Bandwidth())
 
     first = part.read(step)
     part.seek(0)
@@ -83,7 +86,7 @@ def test_a_part_is_exactly_its_bytes(content, data):
 
 
 def test_a_part_of_a_file_that_shrank_has_no_end():
-    part = Part(io.BytesIO(b"abc"), 5)
+    part = Part(io.BytesIO(b"abc"), 5, Bandwidth())
 
     assert part.read(10) == b"abc"
     with pytest.raises(FileChangedError, match="2 bytes early"):
@@ -92,7 +95,7 @@ def test_a_part_of_a_file_that_shrank_has_no_end():
 
 def test_a_part_that_cannot_be_read_is_not_the_networks_fault(tmp_path):
     with (tmp_path / "file").open("wb") as body, pytest.raises(FileChangedError):
-        Part(body, 5).read(5)
+        Part(body, 5, Bandwidth()).read(5)
 
 
 # ---------------------------------------------------------------- objects
@@ -343,3 +346,22 @@ def test_a_job_of_another_identity_is_not_open_to_us(ready, store, space):
 def test_connections_that_the_server_closes_go_unnoticed(store, space):
     for number in range(250):
         assert put(store, f"{space}/{number}", b"x")
+
+
+def test_all_threads_together_send_no_faster_than_they_may(server, space):
+    store = Hatrac(server, Bandwidth(bytes_per_s := 2_000_000))
+    contents = [bytes([number]) * 700_000 for number in range(3)]  # each is one piece of it
+    start_s = time.monotonic()
+
+    with ThreadPoolExecutor() as pool:
+        urls = list(pool.map(lambda c: put(store, f"{space}/{c[0]}", c), contents))
+
+    assert all(urls)
+    last_bytes = len(contents[-1])  # nothing waits for the last
+    assert time.monotonic() - start_s >= (3 * last_bytes - last_bytes) / bytes_per_s
+
+
+def test_a_narrow_line_sends_in_pieces_so_that_a_stop_is_noticed():
+    part = Part(io.BytesIO(b"x" * 1000), 1000, Bandwidth(bytes_per_s=100))
+
+    assert len(part.read(1000)) == 50

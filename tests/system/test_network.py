@@ -20,7 +20,7 @@ SERVICES = "^/(ermrest|hatrac)"
 def upload(tmp_path):
     """Return what uploads FILES through a server with faults and gives the daemon's events."""
 
-    def run(*faults):
+    def run(*faults, **transfer):
         file = tmp_path / "faults.json"
         file.write_text(json.dumps({"faults": faults}))
         with sandbox(tmp_path / "server") as ready:  # a server without faults, to begin with
@@ -28,7 +28,7 @@ def upload(tmp_path):
             rid, before = api.execution(), api.tables()
         root = tmp_path / "deriva-ml" / "execution" / rid / "assets" / "Execution_Asset"
         write_files(root, FILES)
-        sizes = {"chunk_bytes": CHUNK_BYTES}
+        sizes = {"chunk_bytes": CHUNK_BYTES, **transfer}
         config = write_config(tmp_path / "daemon", ready, tmp_path, transfer=sizes)
         listen = ready["host"]
         with sandbox(tmp_path / "server", listen=listen, faults=file), daemon(config) as running:
@@ -73,3 +73,18 @@ def test_faults_of_every_kind_lose_nothing_and_double_nothing(upload, seed):
             for action, share in kinds.items()
         )
     )
+
+
+def test_uploads_take_no_more_of_the_line_than_they_may(upload):
+    bytes_per_s = 200_000
+    events = upload(bandwidth_bytes_per_s=bytes_per_s)
+
+    begun, ended = (
+        next(
+            datetime.fromisoformat(e["time"]) for e in events if e["event"] == f"execution.{state}"
+        )
+        for state in ("uploading", "uploaded")
+    )
+    last_bytes = bytes_per_s / 2  # nothing waits for the last piece
+    sent_bytes = sum(map(len, FILES.values()))
+    assert (ended - begun).total_seconds() >= (sent_bytes - last_bytes) / bytes_per_s

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
+from deriva_watch.edges.bandwidth import Bandwidth
 from deriva_watch.edges.deriva import BLOCK_BYTES, Server
 
 _THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
@@ -19,13 +20,51 @@ _BYTES: Final = {"Content-Type": "application/octet-stream"}
 _NAMESPACE: Final = {"Content-Type": "application/x-hatrac-namespace"}
 
 
+class Part:
+    """So many bytes of a file, from where it stands, as the body of one request.
+
+    A file that grew sends no byte more, which the server would take for the next request; one
+    that shrank ends the request instead of letting the server wait for the rest.
+    """
+
+    def __init__(self, body: BinaryIO, size_bytes: int, bandwidth: Bandwidth) -> None:
+        self._body, self._size_bytes, self._bandwidth = body, size_bytes, bandwidth
+        self._start, self._done = body.tell(), 0
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def tell(self) -> int:
+        """Return how much was read."""
+        return self._done
+
+    def seek(self, offset: int) -> None:
+        """Go back, so that the request can be sent again."""
+        self._body.seek(self._start + offset)
+        self._done = offset
+
+    def read(self, size: int) -> bytes:
+        """Read at most *size* bytes of what is left."""
+        left = self._size_bytes - self._done
+        try:
+            data = self._body.read(self._bandwidth.piece_bytes(min(size, left)))
+        except OSError as error:  # the network's errors are the same class
+            raise FileChangedError(f"it cannot be read any more: {error.strerror}") from error
+        if left and not data:
+            raise FileChangedError(f"it ended {left} bytes early")
+        self._done += len(data)
+        self._bandwidth.wait(len(data))
+        return data
+
+
 class Hatrac:
     """The object store of a server; fits `engine.ports.ObjectStore`. All threads share one."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, bandwidth: Bandwidth | None = None) -> None:
         from deriva.core import HatracStore
 
         self._server = server
+        self._bandwidth = bandwidth or Bandwidth()
         self._store = server.bind(HatracStore)
         self._namespaces: set[str] = set()  # that are there, as far as this process knows
 
@@ -86,7 +125,7 @@ class Hatrac:
         }
         try:
             with self._asking(f"store {head.name}"):
-                part = _part(body, head.size_bytes)
+                part = self._part(body, head.size_bytes)
                 stored = self._store.put(head.name, part, headers=headers).headers
         except RefusedError as error:
             if error.status == _CHANGED:
@@ -149,7 +188,7 @@ class Hatrac:
             FileChangedError: *body* ends before that.
         """
         with self._asking(f"send chunk {number} of {job}"):
-            self._store.put(f"{job}/{number}", _part(body, size_bytes), headers=_BYTES)
+            self._store.put(f"{job}/{number}", self._part(body, size_bytes), headers=_BYTES)
 
     def finish_job(self, job: str) -> str | None:
         """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
@@ -182,53 +221,17 @@ class Hatrac:
             raise
         return _THERE
 
+    def _part(self, body: BinaryIO, size_bytes: int) -> Part | bytes:
+        """Return the body of a request: small ones as bytes, with which requests is done sooner.
+
+        An empty file object would be sent without a length, which is a 411.
+        """
+        part = Part(body, size_bytes, self._bandwidth)
+        is_large = size_bytes > BLOCK_BYTES
+        return part if is_large else b"".join(iter(lambda: part.read(size_bytes), b""))
+
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what}")
-
-
-class Part:
-    """So many bytes of a file, from where it stands, as the body of one request.
-
-    A file that grew sends no byte more, which the server would take for the next request; one
-    that shrank ends the request instead of letting the server wait for the rest.
-    """
-
-    def __init__(self, body: BinaryIO, size_bytes: int) -> None:
-        self._body, self._size_bytes = body, size_bytes
-        self._start, self._done = body.tell(), 0
-
-    def __len__(self) -> int:
-        return self._size_bytes
-
-    def tell(self) -> int:
-        """Return how much was read."""
-        return self._done
-
-    def seek(self, offset: int) -> None:
-        """Go back, so that the request can be sent again."""
-        self._body.seek(self._start + offset)
-        self._done = offset
-
-    def read(self, size: int) -> bytes:
-        """Read at most *size* bytes of what is left."""
-        left = self._size_bytes - self._done
-        try:
-            data = self._body.read(min(size, left))
-        except OSError as error:  # the network's errors are the same class
-            raise FileChangedError(f"it cannot be read any more: {error.strerror}") from error
-        if left and not data:
-            raise FileChangedError(f"it ended {left} bytes early")
-        self._done += len(data)
-        return data
-
-
-def _part(body: BinaryIO, size_bytes: int) -> Part | bytes:
-    """Return the body of a request: small ones as bytes, with which requests is done sooner.
-
-    An empty file object would be sent without a length, which is a 411.
-    """
-    part = Part(body, size_bytes)
-    return part if size_bytes > BLOCK_BYTES else b"".join(iter(lambda: part.read(size_bytes), b""))
 
 
 def _base64(hexadecimal: str) -> str:
