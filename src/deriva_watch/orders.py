@@ -1,78 +1,56 @@
-"""What a person asks of the daemon, which holds the journal: small files in the state directory."""
+"""Where orders lie until they are carried out: small files in the state directory.
+
+    a command ─ leave ─▶ <state>/orders/<time>-<number>.json ─ lying ─▶ who carries that kind out
+
+A file goes once its order is carried out, so that none is lost; one that is no order is set aside.
+"""
 
 import json
 import os
+import pwd
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
-from typing import Self
+from typing import Final, Generic, Self, TypeVar
 from uuid import uuid4
 
 from deriva_watch.core.errors import SettingsError, TroubleError
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
-from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionTrigger
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.core.events import OrderSetAside
+from deriva_watch.core.orders import Order, parse
+from deriva_watch.engine.ports import Emit
 from deriva_watch.settings import Settings
+
+_ASIDE: Final = ".set-aside"
+_LONGEST_BYTES: Final = 1 << 24  # of an order: paths of a hundred thousand files
+
+O_ = TypeVar("O_", bound=Order)
+
+
+def asker() -> str:
+    """Return the name of the user who gives a command, also through sudo."""
+    number = os.geteuid()
+    if number == 0 and (name := os.environ.get("SUDO_USER")):
+        return name
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container knows no names
+        return f"user {number}"
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """Try an execution again, or all that were refused or wait.
+class Lying(Generic[O_]):
+    """An order that waits to be carried out."""
 
-    Attributes:
-        rid: The execution, None for all.
-        this_catalog: It belongs to this catalog, whatever the signs say.
-    """
+    order: O_
+    path: Path
 
-    rid: str | None
-    this_catalog: bool = False
-
-    def check(self, reader: Reader) -> list[ExecutionRecord]:
-        """Return the executions that it would move now.
-
-        Raises TroubleError where the one that it names cannot be tried again.
-        """
-        wanted = self._wanted(reader)
-        if wanted or self.rid is None:
-            return wanted
-        known = reader.executions(rid=self.rid)
-        states = " and ".join(sorted({record.state.value for record in known}))
-        why = f"it is {states}" if known else f"the journal {reader.path} has no such execution"
-        raise TroubleError(
-            f"cannot try {self.rid} again",
-            why,
-            f"`deriva-watch show {quote(self.rid)}` tells what it waits for."
-            if known
-            else "`deriva-watch status` lists what is refused or waits.",
-        )
-
-    def apply(self, journal: Journal) -> list[ExecutionRecord]:
-        """Move what is asked for; return the executions as they were before."""
-        wanted = self._wanted(journal)
-        for record in wanted:
-            facts: ExecutionFacts = {
-                "attempts": 0,
-                "next_at": None,
-                "verdict": {**(record.verdict or {}), "insisted": True},
-                "ours": record.ours or self.this_catalog,
-            }
-            journal.commit(
-                [
-                    MoveExecution(record.id, ExecutionTrigger.RETRIED),
-                    NoteExecution(record.id, facts),
-                ]
-            )
-        return wanted
-
-    def _wanted(self, journal: Journal | Reader) -> list[ExecutionRecord]:
-        return [
-            record
-            for record in journal.executions(rid=self.rid)
-            if ExecutionTrigger.RETRIED in EXECUTION_TRANSITIONS[record.state]
-            and (self.rid or record.why)
-        ]
+    def remove(self) -> None:
+        """Forget it: it is carried out. SettingsError where that cannot be."""
+        with _explained("take the orders in", self.path.parent):
+            self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +64,7 @@ class Orders:
         """Return the orders for the daemon of these settings."""
         return cls(settings.state_directory / "orders")
 
-    def leave(self, order: Retry) -> None:
+    def leave(self, order: Order) -> None:
         """Leave an order; a running daemon takes it within a second, else the next one does.
 
         It belongs to the daemon's user, whom the state directory belongs to, also where root
@@ -94,26 +72,78 @@ class Orders:
 
         Raises SettingsError where it cannot be left.
         """
-        path = self.folder / f"{uuid4().hex}.json"
+        path = self.folder / f"{time.time_ns():020}-{uuid4().hex[:8]}.json"  # in order of time
         hidden = path.with_suffix(".new")
         with _explained("leave an order in", self.folder):
             self._make_folder()
-            hidden.write_text(json.dumps({"rid": order.rid, "this_catalog": order.this_catalog}))
+            with hidden.open("x") as file:
+                json.dump(order.document(), file)
+                file.flush()
+                os.fsync(file.fileno())
             self._give_away(hidden)
             hidden.rename(path)
 
-    def take(self, journal: Journal) -> Iterator[ExecutionRecord]:
-        """Do every order that lies there; yield the executions to look at.
+    def lying(self, emit: Emit, *kinds: type[O_]) -> Iterator[Lying[O_]]:
+        """Yield the orders of *kinds* as they were given; whoever carried one out removes it.
 
-        Raises SettingsError where one cannot be read or removed.
+        Those of other kinds are another's. What is no order is set aside, and told to *emit*.
+
+        Raises SettingsError where the folder, or an order, cannot be read.
         """
+        for path in self._files(".json"):
+            try:
+                order = self._read(path)
+            except ValueError as error:
+                self._set_aside(path, str(error), emit)
+                continue
+            if isinstance(order, kinds):
+                yield Lying(order, path)
+
+    def trouble(self) -> TroubleError | None:
+        """Return what a person should know of the files that were set aside, if there are any.
+
+        Raises SettingsError where the folder cannot be read.
+        """
+        aside = self._files(_ASIDE)
+        if not aside:
+            return None
+        try:
+            self._read(aside[0])
+            why = "it could not be read when it was there"
+        except ValueError as error:
+            why = str(error)
+        what = f"{len(aside)} files in {self.folder} are no orders, and were set aside"
+        return TroubleError(what, f"{aside[0].name}: {why}", _next(aside[0]))
+
+    def _read(self, path: Path) -> Order | None:
+        """Return an order; None: somebody else has just removed it. ValueError: it is none."""
+        with _explained("take the orders in", self.folder):
+            try:
+                found = path.lstat()
+                if not stat.S_ISREG(found.st_mode):
+                    raise ValueError("it is no file")
+                if found.st_uid not in {0, os.geteuid(), self.folder.stat().st_uid}:
+                    raise ValueError(f"it belongs to user {found.st_uid}")
+                with path.open("rb") as file:
+                    text = file.read(_LONGEST_BYTES)
+            except FileNotFoundError:
+                return None
+        try:
+            return parse(json.loads(text))
+        except RecursionError:
+            raise ValueError("it is no order, but brackets") from None
+
+    def _files(self, suffix: str) -> list[Path]:
         with _explained("take the orders in", self.folder):
             self._make_folder()
             names = sorted(os.listdir(self.folder))  # noqa: PTH208  # glob says nothing of rights
-            for path in (self.folder / name for name in names if name.endswith(".json")):
-                order = json.loads(path.read_text())
-                yield from Retry(order["rid"], order["this_catalog"]).apply(journal)
-                path.unlink()
+        return [self.folder / name for name in names if name.endswith(suffix)]
+
+    def _set_aside(self, path: Path, why: str, emit: Emit) -> None:
+        to = path.with_suffix(_ASIDE)
+        with _explained("set aside what is no order in", self.folder), suppress(FileNotFoundError):
+            path.rename(to)
+            emit(OrderSetAside(path=str(to), why=why, next=_next(to)))
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
@@ -124,6 +154,10 @@ class Orders:
         if os.geteuid() == 0:
             owner = self.folder.parent.stat()
             os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _next(path: Path) -> str:
+    return f"Nothing of it was done: give the command again, and remove {path}."
 
 
 @contextmanager

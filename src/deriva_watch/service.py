@@ -36,6 +36,7 @@ from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.gate import Gate
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
+from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.roots import Roots
@@ -204,13 +205,14 @@ class Service:
 
     def _take_orders(self) -> None:
         """Do what a person asks for."""
+        trouble: TroubleError | None
         try:
-            for record in self.orders.take(self.pipeline.journal):
+            for record in obey(self.orders, self.pipeline.journal, self.pipeline.emit):
                 self._look_soon((Path(record.prefix), record.rid))
+            trouble = self.orders.trouble()
         except SettingsError as error:
-            self._hinder("the orders", error)
-        else:
-            self._hinder("the orders", None)
+            trouble = error
+        self._hinder("the orders", trouble)
 
     def _look_soon(self, key: Key) -> None:
         self._due.hint(key, _in(0))

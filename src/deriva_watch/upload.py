@@ -30,6 +30,7 @@ from deriva_watch.engine.files import Watch
 from deriva_watch.engine.ports import Emit
 from deriva_watch.frames import Frames
 from deriva_watch.lookout import Key
+from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
@@ -191,7 +192,7 @@ def uploading(
         assemble(settings, server, emit, stop, watch) as pipeline,
     ):
         pipeline.journal.void_claims()
-        for _ in Orders.of(settings).take(pipeline.journal):
+        for _ in obey(Orders.of(settings), pipeline.journal, emit):
             pass  # what a person said while no daemon ran counts
         server.session()
         pipeline.intake.spec(read_model(pipeline.catalog))

@@ -26,8 +26,9 @@ def retry(
     A running daemon takes the order within a second; without one it waits for the next start of a
     daemon, or the next `upload`.
     """
-    from deriva_watch import settings
-    from deriva_watch.orders import Orders, Retry
+    from deriva_watch import retrying, settings
+    from deriva_watch.core.orders import Retry
+    from deriva_watch.orders import Orders, asker
     from deriva_watch.status import open_views
 
     if (rid is None) != everything:
@@ -36,9 +37,10 @@ def retry(
             "either one RID or --all must be given",
             "`deriva-watch status` lists what is refused.",
         )
-    loaded, order = settings.load(config), Retry(rid, this_catalog)
+    loaded = settings.load(config)
+    order = Retry(rid=rid, this_catalog=this_catalog, by=asker())
     reader = open_views(loaded.journal.url)
-    rids = sorted({record.rid for record in order.check(reader)})
+    rids = sorted({record.rid for record in retrying.check(order, reader)})
     if rids:
         Orders.of(loaded).leave(order)
     if as_json:

@@ -359,6 +359,30 @@ class ReceiptWritten(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTaken(Event):
+    """What a person ordered is carried out."""
+
+    NAME: ClassVar[str] = "order.taken"
+
+    order: str  # its kind, as the command is called
+    by: str  # the user who gave it
+    reason: str | None
+    executions: list[str]  # those that it moves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSetAside(Event):
+    """A file among the orders is none that this release knows: nothing of it was done."""
+
+    NAME: ClassVar[str] = "order.set_aside"
+    LEVEL: ClassVar[str] = "error"
+
+    path: str  # where it lies now
+    why: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Crashed(Event):
     """A bug of ours: the unit of work stops, says so, and is tried again later."""
 
@@ -394,5 +418,7 @@ ALL_EVENTS: Final = (
     RemovalHeld,
     FilePutBack,
     ReceiptWritten,
+    OrderTaken,
+    OrderSetAside,
     Crashed,
 )

@@ -1,0 +1,78 @@
+"""What a person may order: values that a command leaves behind and the daemon carries out.
+
+Each kind of order is a class with its KIND. An order is carried out more than once where the daemon
+is killed in between, so that carrying it out again must change nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Final, get_type_hints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order.
+
+    Attributes:
+        by: The user who gives it.
+        reason: Why, in the user's words.
+    """
+
+    KIND: ClassVar[str]
+
+    by: str
+    reason: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON can carry it; `parse` reads it."""
+        return {"kind": self.KIND, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Order):
+    """Try an execution again, or all that were refused or wait.
+
+    Attributes:
+        rid: The execution, None for all.
+        this_catalog: It belongs to this catalog, whatever the signs say.
+    """
+
+    KIND: ClassVar[str] = "retry"
+
+    rid: str | None
+    this_catalog: bool = False
+
+
+KINDS: Final[Mapping[str, type[Order]]] = {kind.KIND: kind for kind in (Retry,)}
+
+
+def parse(document: Any) -> Order:
+    """Return the order that *document* is; ValueError, with a sentence, where it is none.
+
+    What has a field that is not known is no order: it may mean less than its writer wants.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004  # one error for all that is wrong
+    said = {"by": "somebody", **document}  # the first releases said neither who nor what
+    name = said.pop("kind", Retry.KIND)
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ValueError(f"this release knows no order {name!r}")
+    known, hints = {field.name for field in fields(kind)}, get_type_hints(kind)
+    if unknown := sorted(said.keys() - known):
+        raise ValueError(f"this release knows no {unknown[0]!r} of an order {name!r}")
+    made: dict[str, Any] = {
+        each: tuple(value) if isinstance(value, list) else value for each, value in said.items()
+    }
+    if wrong := sorted(each for each, value in made.items() if not _fits(value, hints[each])):
+        raise ValueError(f"{made[wrong[0]]!r} is no {wrong[0]!r} of an order {name!r}")
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise ValueError(f"something of it is missing: {error}") from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint == tuple[str, ...]:
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    return isinstance(value, hint)
