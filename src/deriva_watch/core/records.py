@@ -40,6 +40,7 @@ class ExecutionRecord:
         removal: Of one that is uploaded, whose files are to be removed: `since_s`, the host's
             uptime when it was noticed; `what`, `why`, `next` where something keeps files; `done`,
             once none is left.
+        held: A person holds it back; see `holds.Hold`.
     """
 
     id: int
@@ -61,6 +62,7 @@ class ExecutionRecord:
     unit: str | None = None
     execution_rid: str | None = None
     removal: Mapping[str, Any] | None = None
+    held: Mapping[str, Any] | None = None
 
     @property
     def links_to(self) -> str | None:
@@ -90,6 +92,7 @@ class ExecutionFacts(TypedDict, total=False):
     basis: str | None
     execution_rid: str | None
     removal: Mapping[str, Any] | None
+    held: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class FileRecord:
         types: Its asset types, once it has a row: what is left to link if the file vanishes.
         removal: Of one that is being removed by us, or is: `to`, where it was moved to, below the
             folder that it was dropped in; None: it was deleted, or is being removed.
+        held: A person has cancelled it; see `holds.Hold`.
     """
 
     id: int
@@ -143,6 +147,7 @@ class FileRecord:
     next: str | None = None
     types: Sequence[str] | None = None
     removal: Mapping[str, Any] | None = None
+    held: Mapping[str, Any] | None = None
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
@@ -172,6 +177,7 @@ class FileFacts(TypedDict, total=False):
     next: str | None
     types: Sequence[str] | None
     removal: Mapping[str, Any] | None
+    held: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

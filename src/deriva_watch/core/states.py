@@ -38,6 +38,9 @@ class ExecutionTrigger(StrEnum):
     CHANGED = "changed"  # files arrived, changed or left
     INTERRUPTED = "interrupted"  # the daemon died or stops; its claim is void
     RETRIED = "retried"  # a person, or a changed cause, asked for another try
+    CANCELLED = "cancelled"  # a person says no; see `holds`
+    PAUSED = "paused"  # a person says not now
+    RESUMED = "resumed"  # a person, or the end of the time that was set, lets it go on
     REMOVED = "removed"  # the directory is not there any more
     APPEARED = "appeared"  # a removed directory is back
 
@@ -83,11 +86,14 @@ EXECUTION_TRANSITIONS: Final[Mapping[ExecutionState, Mapping[ExecutionTrigger, E
     _E.FILLING: {
         _ET.SETTLED: _E.READY,
         _ET.REJECTED: _E.REFUSED,  # not ours: nothing of it is ever sent
+        _ET.CANCELLED: _E.REFUSED,
         _ET.REMOVED: _E.GONE,
     },
     _E.READY: {
         _ET.CLAIMED: _E.UPLOADING,
         _ET.CHANGED: _E.FILLING,
+        _ET.PAUSED: _E.WAITING,
+        _ET.CANCELLED: _E.REFUSED,
         _ET.REMOVED: _E.GONE,
     },
     _E.UPLOADING: {  # only the worker that holds it reports these
@@ -102,11 +108,19 @@ EXECUTION_TRANSITIONS: Final[Mapping[ExecutionState, Mapping[ExecutionTrigger, E
         _ET.DUE: _E.READY,
         _ET.CHANGED: _E.FILLING,
         _ET.RETRIED: _E.READY,
+        _ET.PAUSED: _E.WAITING,  # without a time
+        _ET.RESUMED: _E.READY,
+        _ET.CANCELLED: _E.REFUSED,
         _ET.REMOVED: _E.GONE,
     },
     # deriva-ml may add files to an execution that is already uploaded.
     _E.UPLOADED: {_ET.CHANGED: _E.FILLING, _ET.RETRIED: _E.FILLING, _ET.REMOVED: _E.GONE},
-    _E.REFUSED: {_ET.CHANGED: _E.FILLING, _ET.RETRIED: _E.FILLING, _ET.REMOVED: _E.GONE},
+    _E.REFUSED: {
+        _ET.CHANGED: _E.FILLING,
+        _ET.RETRIED: _E.FILLING,
+        _ET.CANCELLED: _E.REFUSED,  # and now no changed cause takes it up again
+        _ET.REMOVED: _E.GONE,
+    },
     _E.GONE: {_ET.APPEARED: _E.FILLING},
 }
 

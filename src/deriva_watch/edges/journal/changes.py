@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from deriva_watch.core.events import Event
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     AddFile,
     Change,
@@ -36,12 +37,14 @@ from deriva_watch.core.states import (
 )
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
-from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, uptime
+from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, pause, uptime
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _TOGETHER: Final = 2000
 _UNSAID: Final = {"what": None, "why": None, "next": None}
 _OF_ONE_STAY: Final = {"next_at": None, "basis": None, "removal": None}
+_IN_CATALOG: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
+_UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED}
 
 
 class Batch(NamedTuple):
@@ -127,6 +130,72 @@ class Changes:
         numbers = self._connection.scalars(left.order_by(execution.c.id)).all()
         return self.apply([MoveExecution(i, ExecutionTrigger.INTERRUPTED) for i in numbers])
 
+    # ------------------------------------------------------------------ what a person holds back
+
+    def hold(self, number: int, hold: Hold) -> None:
+        """Hold an execution back: at once, or as soon as the worker that has it puts it down."""
+        self._executions.load({number})
+        new = self._executions.change(number, {"held": hold.document()})
+        self._follow_hold(new)
+
+    def release(self, number: int, kind: HoldKind, facts: ExecutionFacts) -> None:
+        """Let an execution that is held by *kind* go on, and set *facts*; else do nothing."""
+        self._executions.load({number})
+        known = self._executions[number]
+        hold = Hold.of(known.held)
+        if hold is None or hold.kind is not kind:
+            return
+        self._executions.change(number, {"held": None, **facts})
+        if kind is HoldKind.CANCELLED and known.state is ExecutionState.REFUSED:
+            self._moved(MoveExecution(number, ExecutionTrigger.RETRIED, facts))
+        elif known.state is ExecutionState.WAITING and known.next_at is None:
+            self._moved(MoveExecution(number, ExecutionTrigger.RESUMED, facts))
+
+    def hold_file(self, number: int, path: str, hold: Hold) -> bool:
+        """Cancel a file of an execution; False: ask again, a worker is about to learn of it.
+
+        One that is in the catalog stays there. A worker that has its execution refuses it.
+        """
+        self._executions.load({number})
+        owner = self._executions[number]
+        is_taken = owner.state is ExecutionState.UPLOADING
+        place = (file.c.execution_id == number) & (file.c.path == path)
+        known = self._connection.scalar(select(file.c.id).where(place))
+        if known is None and is_taken:
+            return False
+        if known is None:
+            [known] = self.apply([AddFile(number, path, {})])
+        self._files.load({known})
+        state, said = self._files[known].state, hold.sentence(owner.rid, path)
+        facts: FileFacts = {"held": hold.document()}
+        if is_taken and state not in _IN_CATALOG:
+            self._files.change(known, facts)
+        elif state in _UNDONE:
+            self._move_file(MoveFile(known, FileTrigger.REJECTED, {**facts, **said}))
+        elif state is FileState.REFUSED:
+            self._files.change(known, {**facts, **said})
+        return True
+
+    def pause(self, hold: Hold | None) -> None:
+        """Hold everything back, or, None, nothing as a whole any more."""
+        self._connection.execute(delete(pause))
+        if hold:
+            self._connection.execute(insert(pause), {"held": hold.document()})
+
+    def _follow_hold(self, record: ExecutionRecord) -> None:
+        """Let what holds an execution that has come to a state say what follows."""
+        hold = Hold.of(record.held)
+        if hold is None:
+            return
+        if trigger := hold.trigger(record.state):
+            facts: ExecutionFacts = {"next_at": None}
+            said = hold.sentence(record.rid)
+            self._moved(MoveExecution(record.id, trigger, {**facts, **said}))
+        elif hold.kind is HoldKind.CANCELLED and record.state is ExecutionState.UPLOADED:
+            self._executions.change(record.id, {"held": None})  # it came too late
+
+    # ------------------------------------------------------------------ the host
+
     def uptime_s(self, boot: str, boot_s: float) -> float:
         """Return how long this host has been on since the first time that this was asked."""
         known = self._connection.execute(select(uptime)).first()
@@ -192,17 +261,22 @@ class Changes:
     def _move_file(self, change: MoveFile) -> int:
         before = self._files[change.file_id].state
         moved = {"state": file_after(before, change.trigger), "changed_at": self._now}
-        new = self._files.change(change.file_id, {**_UNSAID, **change.facts, **moved})
+        late = {"held": None} if moved["state"] in _IN_CATALOG else {}
+        new = self._files.change(change.file_id, {**_UNSAID, **change.facts, **moved, **late})
         self._tell_file(new, before, change.trigger, change.facts, change.seconds)
         return new.id
 
     def _move_execution(self, change: MoveExecution) -> int:
+        self._follow_hold(self._moved(change))
+        return change.execution_id
+
+    def _moved(self, change: MoveExecution) -> ExecutionRecord:
         before = self._executions[change.execution_id].state
         moved = {"state": execution_after(before, change.trigger), "changed_at": self._now}
         facts = {**_UNSAID, **_OF_ONE_STAY, **change.facts, **moved}
         new = self._executions.change(change.execution_id, facts)
         self._tell_execution(new, before, change.trigger, change.facts, change.report)
-        return new.id
+        return new
 
     def _tell_file(
         self,

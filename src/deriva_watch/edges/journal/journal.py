@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from deriva_watch.core.errors import JournalDamagedError
 from deriva_watch.core.events import Event, JournalSetAside
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     Change,
     ExecutionFacts,
@@ -132,6 +133,27 @@ class Journal(Reads):
         With *server*, "host/catalog", one that goes there: settings may have changed since.
         """
         return self._writer.ask(lambda unit: unit.claim(server))
+
+    def hold(self, execution_id: int, hold: Hold) -> None:
+        """Hold an execution back: at once, or as soon as the worker that has it puts it down."""
+        self._writer.ask(lambda unit: unit.hold(execution_id, hold))
+
+    def release(
+        self, execution_id: int, kind: HoldKind, facts: ExecutionFacts | None = None
+    ) -> None:
+        """Let an execution that is held by *kind* go on, and set *facts*; else do nothing."""
+        self._writer.ask(lambda unit: unit.release(execution_id, kind, facts or {}))
+
+    def hold_file(self, execution_id: int, path: str, hold: Hold) -> bool:
+        """Cancel a file of an execution; False: ask again, a worker is about to learn of it.
+
+        One that is in the catalog stays there. A worker that has its execution refuses it.
+        """
+        return self._writer.ask(lambda unit: unit.hold_file(execution_id, path, hold))
+
+    def pause(self, hold: Hold | None) -> None:
+        """Hold everything back, or, None, nothing as a whole any more."""
+        self._writer.ask(lambda unit: unit.pause(hold))
 
     def uptime_s(self, boot: str, boot_s: float) -> float:
         """Return how long this host has been on since the journal was first asked, in seconds.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select, true
 
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     BatchRecord,
     ContentDigest,
@@ -19,7 +20,15 @@ from deriva_watch.core.records import (
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
-from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, set_aside
+from deriva_watch.edges.journal.schema import (
+    batch,
+    digest,
+    execution,
+    file,
+    history,
+    pause,
+    set_aside,
+)
 from deriva_watch.edges.journal.trouble import explained
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
@@ -39,6 +48,10 @@ _MEMBERS: Final = (
 # A refused file may be tried again, and then goes on with its job.
 _NOT_SENT: Final = tuple(
     set(FileState) - {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
+)
+_IS_OVER: Final = or_(  # nobody goes on with it by itself
+    execution.c.state == ExecutionState.GONE,
+    execution.c.held["kind"].as_string() == HoldKind.CANCELLED,
 )
 _LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
@@ -121,7 +134,7 @@ class Reads:
 
     def left_jobs(self, server: str) -> list[FileRecord]:
         """Return the files for *server* whose upload jobs nobody will go on with."""
-        over = or_(execution.c.state == ExecutionState.GONE, file.c.state.in_(_NOT_SENT))
+        over = or_(_IS_OVER, file.c.held.is_not(None), file.c.state.in_(_NOT_SENT))
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
             _few_of(server),
             execution.c.state != ExecutionState.UPLOADING,
@@ -131,20 +144,34 @@ class Reads:
         return [FileRecord(*row) for row in self._rows(query)]
 
     def unlinked(self, server: str) -> dict[int, list[str]]:
-        """Return the files for *server* that have rows, not links, and no directory any more.
+        """Return the files for *server* that have rows, not links, and whom no worker will link.
 
-        By the number of their execution.
+        Their directory is gone, or their execution cancelled. By the number of their execution.
         """
         query = (
             select(file.c.execution_id, file.c.path)
             .join(execution, execution.c.id == file.c.execution_id)
             .where(file.c.state == FileState.RECORDED, _few_of(server))
-            .where(execution.c.state == ExecutionState.GONE)
+            .where(_IS_OVER, execution.c.state != ExecutionState.UPLOADING)
         )
         found: defaultdict[int, list[str]] = defaultdict(list)
         for number, path in self._rows(query):
             found[number].append(path)
         return dict(found)
+
+    def paused(self) -> Hold | None:
+        """Return what holds everything back, or None."""
+        return next((Hold.of(row[0]) for row in self._rows(select(pause.c.held))), None)
+
+    def held(self) -> list[ExecutionRecord]:
+        """Return the executions that a person holds back, by number."""
+        query = _EXECUTION.where(execution.c.held.is_not(None)).order_by(execution.c.id)
+        return [ExecutionRecord(*row) for row in self._rows(query)]
+
+    def held_files(self) -> list[FileRecord]:
+        """Return the files that a person has cancelled, by number."""
+        query = _FILE.where(file.c.held.is_not(None)).order_by(file.c.id)
+        return [FileRecord(*row) for row in self._rows(query)]
 
     def being_removed(self, server: str) -> list[FileRecord]:
         """Return the files for *server* of which it is not written down how their removal ended."""
@@ -163,6 +190,7 @@ class Reads:
             known.prefix == prefix,
             known.state == ExecutionState.UPLOADED,
             known.removal["done"].as_boolean().is_distinct_from(true()),
+            known.held.is_(None),
         )
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
 

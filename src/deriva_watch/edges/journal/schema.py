@@ -26,7 +26,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -125,6 +125,7 @@ execution = Table(
     Column("unit", Text),
     Column("execution_rid", Text),
     Column("removal", JSON(none_as_null=True)),
+    Column("held", JSON(none_as_null=True)),
     UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
     Index("execution_by_state", "state", "changed_at"),
     Index("execution_by_next_at", "state", "next_at"),
@@ -154,6 +155,7 @@ file = Table(
     Column("rows", BigInteger),
     Column("types", JSON(none_as_null=True)),
     Column("removal", JSON(none_as_null=True)),
+    Column("held", JSON(none_as_null=True)),
     Column("what", Prose),
     Column("why", Prose),
     Column("next", Prose),
@@ -164,6 +166,10 @@ file = Table(
 _HAS_JOB: Final = file.c.job.is_not(None)
 _HAS_REMOVAL: Final = file.c.removal.is_not(None)
 Index("file_with_removal", file.c.id, sqlite_where=_HAS_REMOVAL, postgresql_where=_HAS_REMOVAL)
+_IS_HELD: Final = file.c.held.is_not(None)
+Index("file_held", file.c.id, sqlite_where=_IS_HELD, postgresql_where=_IS_HELD)
+_IS_HELD_BACK: Final = execution.c.held.is_not(None)
+Index("execution_held", execution.c.id, sqlite_where=_IS_HELD_BACK, postgresql_where=_IS_HELD_BACK)
 Index("file_with_job", file.c.id, sqlite_where=_HAS_JOB, postgresql_where=_HAS_JOB)
 
 # Rows of a table file, in the order in which they stand there; so many of them are one request.
@@ -216,6 +222,9 @@ uptime = Table(
     Column("boot_s", Double, nullable=False),
     Column("total_s", Double, nullable=False),
 )
+
+# That a person pauses all work, in one row; see `core.holds`.
+pause = Table("pause", metadata, Column("held", JSON, nullable=False))
 
 # Damaged journals that this one comes after: what they knew may have been sent.
 set_aside = Table(
