@@ -5,6 +5,8 @@ not be written is a notice, never a refusal, because the data are safe by then.
 """
 
 import hashlib
+import json
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
 from deriva_watch.core.events import ReceiptWritten, StatusMoved
 from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
+from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
@@ -24,6 +27,7 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.intake import Intake
+from deriva_watch.receipt import line, software
 
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
@@ -155,7 +159,7 @@ class Finisher:
         """Return where the RIDs of rows without a key are kept."""
         root = self.intake.root(Path(record.prefix), record.rid)
         folder = self.intake.settings.state_directory
-        return receipts.RowReceipt.of(folder, self.server, _kept_as(record), root)
+        return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
 
     def execution_before(self, record: ExecutionRecord) -> str | None:
         """Return the Execution that a journal which was lost had made for a directory, or None.
@@ -165,7 +169,7 @@ class Finisher:
         if record.unit != "directory" or record.execution_rid:
             return None
         folder = self.intake.settings.state_directory
-        said = receipts.read_receipt(folder, self.server, _kept_as(record))
+        said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
         return str(said["execution"]) if said.get("unit") == record.rid else None
 
     def _keep_rows(self, upload: Upload, plan: Plan) -> None:
@@ -181,6 +185,16 @@ class Finisher:
                 receipt.leave_copy()
         except OSError as error:
             upload.notice("receipt", f"RIDs of rows have no copy beside the files ({error})")
+
+    def _spec_digest(self, upload: Upload) -> str | None:
+        """Return the digest of the bulk spec, or of the settings of the drop folder."""
+        drop = self.intake.drop(Path(upload.execution.prefix))
+        try:
+            said = drop or self.intake.specs.document(upload.model)
+        except UnusableSpecError:
+            return None  # its file was taken away since
+        text = str(drop) if drop else json.dumps(said, sort_keys=True)
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
     def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
         return ShortageError(
@@ -198,11 +212,17 @@ class Finisher:
             "receipt": 1,
             "server": self.server,
             "execution": execution.links_to or execution.rid,
+            "linked_to": execution.links_to,
             "unit": execution.rid if execution.unit else None,
+            "prefix": execution.prefix,
             "directory": upload.disk.root.as_posix(),
+            "host": platform.node(),
+            "began_at": execution.changed_at.isoformat(),
             "written_at": datetime.now(UTC).isoformat(),
+            "software": software(),
+            "spec_sha256": self._spec_digest(upload),
             "verdict": execution.verdict,
-            "files": [_line(record, also.get(record.path)) for record in lines],
+            "files": [line(record, also.get(record.path, ())) for record in lines],
             "left": [
                 {"path": path, "state": record.state, "why": record.why}
                 for path, record in upload.records.items()
@@ -212,7 +232,7 @@ class Finisher:
         }
         folder = self.intake.settings.state_directory
         try:
-            kept = receipts.write_receipt(folder, self.server, _kept_as(execution), receipt)
+            kept = receipts.write_receipt(folder, self.server, receipts.kept_as(execution), receipt)
         except OSError as error:
             raise self._not_kept(upload, error) from error
         try:
@@ -231,34 +251,8 @@ def _has_folder(execution: ExecutionRecord) -> bool:
     return execution.unit == "directory" or not (execution.unit or execution.rid == LOOSE)
 
 
-def _kept_as(execution: ExecutionRecord) -> str:
-    """Return what its receipt is called; two drop folders may have units of the same name."""
-    if not execution.unit:
-        return execution.rid
-    digest = hashlib.sha256(f"{execution.prefix}/{execution.rid}".encode(errors="surrogateescape"))
-    return f"{execution.rid[:50]}-{digest.hexdigest()[:16]}"
-
-
 def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:
     """Yield what the journal has of those files that have rows without a key."""
     for path in upload.rows:
         if any(batch.rids for batch in upload.batches(path)):
             yield from ((path, batch) for batch in upload.batches(path))
-
-
-def _line(record: FileRecord, also: list[str] | None) -> dict[str, Any]:
-    line = {
-        "file": record.path,
-        "state": record.state,
-        "size_bytes": record.size_bytes,
-        "md5": record.md5,
-        "sha256": record.sha256,
-        "object": record.url,
-        "table": record.table,
-        "rid": record.rid,
-        "adopted": record.adopted,
-        "recorded_at": record.changed_at.isoformat(),
-    }
-    if record.rows is not None:
-        line["rows"] = record.rows
-    return line | ({"links": also} if also else {})

@@ -215,7 +215,8 @@ class Remover:
     ) -> None:
         if files:
             model = self.catalog.model()
-            ended.differing |= self.standing.differences(model, files, unit.links_to)
+            found = self.standing.differences(model, files, unit.links_to)
+            ended.differing |= {path: "; ".join(why) for path, why in found.items()}
 
     def _finish(
         self,

@@ -8,7 +8,7 @@ from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.removal import (
     Uptime,
-    difference,
+    differences,
     holding,
     numbered,
     objection,
@@ -63,7 +63,7 @@ def test_a_file_of_which_something_is_not_known_stays(facts):
 
 
 def test_the_server_holds_what_was_uploaded():
-    assert difference(file(), ROW, THERE) is None
+    assert list(differences(file(), ROW, THERE)) == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,18 @@ def test_the_server_holds_what_was_uploaded():
     ],
 )
 def test_what_the_server_lost_or_changed_is_said(row, there, said):
-    assert said in difference(file(), row, there)
+    (why,) = differences(file(), row, there)
+    assert said in why
+
+
+def test_all_that_differs_is_said():
+    found = list(differences(file(), ROW | {"MD5": "cc", "Length": 4}, None))
+
+    assert [why.split(" = ")[0] for why in found] == [
+        "row 1-A says MD5",
+        "row 1-A says Length",
+        "its object /hatrac/a:1 is gone",
+    ]
 
 
 def test_files_that_are_not_in_the_catalog_hold_back_what_lies_beside_them():

@@ -12,6 +12,7 @@ from deriva_watch.cli import (
     spec,
     status,
     upload,
+    verify,
 )
 from deriva_watch.cli.app import app, main
 
@@ -29,4 +30,5 @@ __all__ = [
     "spec",
     "status",
     "upload",
+    "verify",
 ]

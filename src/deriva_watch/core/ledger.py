@@ -6,8 +6,9 @@ must still be there as it was; what was refused may be mended, or taken out; new
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
+from deriva_watch.core.records import BatchRecord
 from deriva_watch.core.row_plan import DIGEST_BYTES
 from deriva_watch.core.table_files import RawRow, TableFileError
 
@@ -39,6 +40,14 @@ class Batch:
     rids: list[str | None] = field(default_factory=list)
     sent: bool = True
     todo: dict[int, Written] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: BatchRecord) -> Self:
+        """Return what the journal has of one."""
+        parts = range(0, len(record.digests), DIGEST_BYTES)
+        found = [record.digests[at : at + DIGEST_BYTES] for at in parts]
+        rids: list[str | None] = [*record.rids] if record.rids else [None] * len(found)
+        return cls(record.first, found, rids, record.recorded)
 
     def append(self, written: Written) -> None:
         """Add a row that is new."""

@@ -4,7 +4,7 @@ A file goes only if its bytes, read again at that moment, are in an object that 
 asked for at that moment. Whatever cannot be known keeps it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -67,10 +67,10 @@ def holding(
     return next((path for path in left if path not in markers), None)
 
 
-def difference(
+def differences(
     record: FileRecord, row: Mapping[str, Any] | None, there: ObjectVersion | None
-) -> str | None:
-    """Say in what the server does not hold what was uploaded, or None.
+) -> Iterator[str]:
+    """Say in what the server does not hold what was uploaded; nothing where it does.
 
     Args:
         record: The file.
@@ -78,18 +78,17 @@ def difference(
         there: Its object version, as it is now.
     """
     if row is None:
-        return f"its row {record.rid} is not in {record.table} any more"
+        yield f"its row {record.rid} is not in {record.table} any more"
     said = {"URL": record.url, "MD5": record.md5, "Length": record.size_bytes}
     for column, value in said.items():
-        if row.get(column) != value:
-            return f"row {record.rid} says {column} = {row.get(column)!r}, not {value!r}"
+        if row is not None and row.get(column) != value:
+            yield f"row {record.rid} says {column} = {row.get(column)!r}, not {value!r}"
     if there is None:
-        return f"its object {record.url} is gone"
-    if there.md5 is None:
-        return f"its object {record.url} does not say what it holds (no MD5)"
-    if (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
-        return f"its object {record.url} is another content"
-    return None
+        yield f"its object {record.url} is gone"
+    elif there.md5 is None:
+        yield f"its object {record.url} does not say what it holds (no MD5)"
+    elif (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
+        yield f"its object {record.url} is another content"
 
 
 def without(seen: Observation, paths: Iterable[str]) -> Observation:

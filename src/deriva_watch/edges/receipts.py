@@ -4,6 +4,7 @@ A receipt says what the server held when it was written. It is a hint for people
 whoever deletes by it asks the server again.
 """
 
+import hashlib
 import json
 import os
 import stat
@@ -19,8 +20,11 @@ from typing import Any, Final, Self
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.ledger import Batch
 from deriva_watch.core.observation import OWN_PREFIX, RECEIPT_NAME, ROWS_NAME, Entry
-from deriva_watch.core.records import BatchRecord
+from deriva_watch.core.records import BatchRecord, ExecutionRecord
 from deriva_watch.core.row_plan import DIGEST_BYTES
+
+_VERIFIED: Final = ".verified"
+_COPY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping[str, Any]) -> Path:
@@ -38,14 +42,54 @@ def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, A
     """Return the receipt that is kept in the state directory; nothing where there is none."""
     try:
         found = json.loads(_receipt_path(state_directory, server, rid).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def read_copy(root: Path) -> Mapping[str, Any]:
+    """Return the copy beside the files, which anybody may have written; nothing without one."""
+    try:
+        descriptor = os.open(root / RECEIPT_NAME, _COPY)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return {}
+            found = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def receipt_names(state_directory: Path, server: str) -> list[str]:
+    """Return the names of all receipts that are kept for a server."""
+    folder = _receipt_path(state_directory, server, "any").parent
+    return sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(_VERIFIED))
+
+
+def keep_verified(state_directory: Path, server: str, rid: str, found: Mapping[str, Any]) -> None:
+    """Keep when a verification found everything; OSError where we may not write there."""
+    path = _receipt_path(state_directory, server, rid + _VERIFIED)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    owner = state_directory.stat()  # root may ask in the name of the daemon's user
+    _replace(path, [_text(found)], mode=0o600, owner=owner)
+
+
+def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
+    """Return what was kept of the last verification that found everything, if any."""
+    return read_receipt(state_directory, server, rid + _VERIFIED)
 
 
 def copy_receipt(root: Path, receipt: Mapping[str, Any]) -> None:
     """Put a copy into the execution directory; OSError where we may not write there."""
     _replace(root / RECEIPT_NAME, [_text(receipt)], mode=0o644)
+
+
+def kept_as(execution: ExecutionRecord) -> str:
+    """Return what its receipt is called; two drop folders may have units of the same name."""
+    if not execution.unit:
+        return execution.rid
+    digest = hashlib.sha256(f"{execution.prefix}/{execution.rid}".encode(errors="surrogateescape"))
+    return f"{execution.rid[:50]}-{digest.hexdigest()[:16]}"
 
 
 def update_manifest(
@@ -170,7 +214,7 @@ class RowReceipt:
                 return
 
     def _read(self, place: Path, path: str) -> Iterator[Batch]:
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(place, _COPY)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ValueError("it is no regular file")

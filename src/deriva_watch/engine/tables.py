@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ledger import HOLE, Batch, ChangedRowError, Rows, Written, compare
-from deriva_watch.core.records import BatchRecord, FileFacts
-from deriva_watch.core.row_plan import DIGEST_BYTES, RowsPlan
+from deriva_watch.core.records import FileFacts
+from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.table_files import TableFileError
 from deriva_watch.engine.content import digests
@@ -147,7 +147,7 @@ class _Run:
     def _batches(self) -> Iterator[Batch]:
         """Yield what the journal has, then what an earlier one had beyond that."""
         end = 0
-        for batch in map(_batch, self._upload.batches(self._plan.path)):
+        for batch in map(Batch.of, self._upload.batches(self._plan.path)):
             if not batch.sent:
                 batch.settle(self._sender.found(batch))
             end = batch.first + len(batch.digests)
@@ -183,13 +183,6 @@ class _Run:
             at = self._body.tell()
             self._tables.watch(self._plan.path, "send", at - self._read_bytes)
             self._read_bytes = at
-
-
-def _batch(record: BatchRecord) -> Batch:
-    parts = range(0, len(record.digests), DIGEST_BYTES)
-    found = [record.digests[at : at + DIGEST_BYTES] for at in parts]
-    rids: list[str | None] = [*record.rids] if record.rids else [None] * len(found)
-    return Batch(record.first, found, rids, record.recorded)
 
 
 def _changed(plan: RowsPlan, error: ChangedRowError) -> RefusedError:

@@ -1,0 +1,162 @@
+"""What a receipt says, as a form: whoever reads one checks it by this, and programs can rely on it.
+
+Fields are only ever added. `SCHEMA` is the same as a JSON schema.
+"""
+
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.states import FileState
+
+
+def _text(value: Any) -> str:
+    """Take any text: names of files need not be UTF-8, and then have half of a surrogate pair."""
+    if not isinstance(value, str):
+        raise ValueError("must be a text")  # noqa: TRY004  # pydantic turns this one into its own
+    return value
+
+
+Path = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string"})]
+Count = Annotated[int, Field(ge=0)]
+
+
+def _hex(length: int, description: str | None = None) -> Any:
+    return Field(None, pattern=f"^[0-9a-f]{{{length}}}$", description=description)
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+
+class Line(_Form):
+    """One file whose bytes or rows the server holds."""
+
+    file: Path = Field(description="Below the directory; bytes that are not UTF-8 as \\udcXX.")
+    state: Literal["linked", "elsewhere", "removed"] = Field(
+        description="linked: we brought it in; elsewhere: another uploader did; removed: it is "
+        "in, and reclaimed here."
+    )
+    size_bytes: Count
+    md5: str | None = _hex(32)
+    sha256: str | None = _hex(64)
+    object: str | None = Field(  # "@elsewhere/" would lead a request, and its token, elsewhere
+        None, pattern="^/hatrac/", description="Version of the object, below the server."
+    )
+    table: str | None = Field(None, description="schema:table of its row, or of its rows.")
+    rid: str | None = Field(None, description="RID of its row.")
+    adopted: bool = Field(default=False, description="The row was there before.")
+    recorded_at: datetime = Field(description="When it came to its state.")
+    types: list[str] = Field([], description="Asset types that its row is linked to.")
+    rows: Count | None = Field(None, description="Of a file of rows: how many are in the table.")
+    links: list[Path] = Field([], description="Further paths that lead to the same file.")
+
+
+class Left(_Form):
+    """One file that is not in the catalog."""
+
+    path: Path
+    state: str
+    why: Path | None = None
+
+
+class Receipt(_Form):
+    """What the server held of one execution when it was written. A hint, no proof: ask again."""
+
+    receipt: Literal[1]
+    server: str = Field(description="host/catalog")
+    execution: str = Field(description="RID of the Execution, or name of what has none.")
+    linked_to: str | None = Field(None, description="RID of the Execution that rows link to.")
+    unit: Path | None = Field(None, description="Name of the unit of a drop folder.")
+    prefix: Path | None = Field(None, description="Folder with deriva-ml/, or drop folder.")
+    directory: Path
+    host: str | None = Field(None, description="Machine that the files lay on.")
+    began_at: datetime | None = Field(None, description="When its last upload began.")
+    written_at: datetime
+    software: dict[str, str] = Field({}, description="Versions of what uploaded it.")
+    spec_sha256: str | None = _hex(64, "Of the bulk spec, or of the settings of a drop folder.")
+    verdict: dict[str, Any] | None = Field(description="Why it counted as complete.")
+    files: list[Line]
+    left: list[Left] = []
+    notices: dict[Path, Path] = {}
+
+
+SCHEMA: Final[dict[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    **Receipt.model_json_schema(),
+}
+
+
+def line(record: FileRecord, also: Sequence[str]) -> dict[str, Any]:
+    """Return what a receipt says of a file; *also* are further paths that lead to it."""
+    said = {
+        "file": record.path,
+        "state": record.state,
+        "size_bytes": record.size_bytes,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "object": record.url,
+        "table": record.table,
+        "rid": record.rid,
+        "adopted": record.adopted,
+        "recorded_at": record.changed_at.isoformat(),
+        "types": list(record.types or ()),
+    }
+    if record.rows is not None:
+        said["rows"] = record.rows
+    return said | ({"links": list(also)} if also else {})
+
+
+def software() -> dict[str, str]:
+    """Return the versions of what does the upload."""
+    ours = {name: version(name) for name in ("deriva-watch", "deriva")}
+    return {**ours, "python": platform.python_version()}
+
+
+def read(document: Any, where: str) -> Receipt:
+    """Return a receipt that was found; RefusedError with all that is wrong with its form."""
+    try:
+        return Receipt.model_validate(document)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}"
+            for each in error.errors(include_url=False, include_input=False)[:5]
+        )
+        what, then = f"the receipt {where} cannot be used", "It was changed: do not rely on it."
+        raise RefusedError(what, wrong, then) from None
+
+
+def records(receipt: Receipt) -> list[FileRecord]:
+    """Return the files of a receipt as a journal would have them; their stamps are not known."""
+    return [
+        FileRecord(
+            id=0,
+            execution_id=0,
+            path=line.file,
+            state=FileState(line.state),
+            changed_at=line.recorded_at,
+            size_bytes=line.size_bytes,
+            md5=line.md5,
+            sha256=line.sha256,
+            table=line.table,
+            url=line.object,
+            rid=line.rid,
+            adopted=line.adopted,
+            rows=line.rows,
+            types=line.types,
+        )
+        for line in receipt.files
+    ]

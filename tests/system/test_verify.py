@@ -1,0 +1,345 @@
+"""`verify` names what the server, the disk or a receipt has another way, and changes nothing."""
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.receipt import SCHEMA
+from deriva_watch.settings import load
+from deriva_watch.upload import uploading
+from deriva_watch.verifying import verifying
+from engine.rig import image
+from running import Api, command, daemon, sandbox, write_config, write_files
+
+SUBJECTS = "table/demo/Subject/Subject.csv"  # rows have a key, Name
+VISITS = "table/demo/Observation/Observation.csv"  # rows have none
+RECEIPT = "deriva-watch-receipt.json"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("verify") / "data") as ready:
+        yield ready
+
+
+class Scene:
+    """An execution that is uploaded, and what its user may ask."""
+
+    def __init__(self, folder, ready):
+        self.api = Api(ready)
+        self.config = write_config(folder / "settings", ready, folder / "data")
+        self.state, self.rid = folder / "settings/state", self.api.execution()
+        self.state.mkdir()
+        self.root = folder / "data/deriva-ml/execution" / self.rid
+        self.paths = [image("a.png"), image("b.png")]
+        typed = "execution-asset/Model_File/m.bin"
+        self.files = {path: f"{self.rid} {path}" for path in (*self.paths, typed)}
+        self.typed = typed
+
+    def upload(self, files=None):
+        """Upload what there is, and return where the execution stands."""
+        write_files(self.root, files or self.files)
+        stop = threading.Event()
+        with uploading(load(self.config), lambda _: None, stop, lambda *_: None) as one_shot:
+            prefix = load(self.config).watch[0].prefix
+            brought = one_shot.upload((prefix, self.rid))
+            return brought.record.state
+
+    def verify(self, *, server_only=False):
+        """Return what a verification finds."""
+        with verifying(load(self.config)) as verifier:
+            (subject,) = verifier.find.named([self.rid])
+            return verifier.verify(subject, server_only=server_only)
+
+    def line(self, path):
+        """Return what the receipt says of a file."""
+        return next(line for line in self.receipt()["files"] if line["file"] == path)
+
+    def receipt(self):
+        """Return what its receipt says."""
+        return json.loads(self.kept().read_text())
+
+    def kept(self):
+        """Return where its receipt is kept."""
+        return next(self.state.rglob(f"{self.rid}.json"))
+
+    def forge(self, path, **said):
+        """Change what the receipt says of a file."""
+        receipt = self.receipt()
+        for line in receipt["files"]:
+            if line["file"] == path:
+                line.update(said)
+        self.kept().write_text(json.dumps(receipt))
+
+    def lose_journal(self):
+        """Delete the journal."""
+        for file in self.state.glob("journal.db*"):
+            file.unlink()
+
+
+@pytest.fixture
+def scene(tmp_path, ready):
+    scene = Scene(tmp_path, ready)
+    assert scene.upload() == "uploaded"
+    return scene
+
+
+def found(verified):
+    """Return where and at which path something differs."""
+    return sorted((each.where.value, each.path) for each in verified.differences)
+
+
+def test_what_is_as_it_was_uploaded_is_told_with_what_was_asked(scene):
+    told = scene.verify()
+
+    assert told.differences == ()
+    assert (told.files, told.hashed, told.absent) == (3, 3, 0)
+    assert told.size_bytes == sum(map(len, scene.files.values()))
+
+
+def test_every_receipt_is_as_its_schema_says(scene):
+    receipt = scene.receipt()
+
+    jsonschema.validate(receipt, SCHEMA)
+    assert json.loads((scene.root / RECEIPT).read_text()) == receipt
+    assert scene.line(scene.typed)["types"] == ["Model_File"]
+    assert receipt["linked_to"] == scene.rid
+    assert receipt["software"].keys() == {"deriva-watch", "deriva", "python"}
+    assert len(receipt["spec_sha256"]) == 64
+    assert receipt["began_at"] < receipt["written_at"]
+    printed = command(scene.config, "verify", "--receipt-schema")
+    assert json.loads(printed.stdout) == SCHEMA
+    bad = {**receipt, "files": [{**receipt["files"][0], "md5": "?"}]}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(bad, SCHEMA)
+
+
+# ------------------------------------------------------------------ the server
+
+
+def lose_row(scene, line):
+    scene.api.call("DELETE", f"{scene.api.catalog}/entity/{line['table']}/RID={line['rid']}")
+
+
+def lose_object(scene, line):
+    scene.api.call("DELETE", scene.api.url + line["object"])
+
+
+def change_row(scene, line):
+    body = [{"RID": line["rid"], "Length": 1}]
+    scene.api.call(
+        "PUT", f"{scene.api.catalog}/attributegroup/{line['table']}/RID;Length", json=body
+    )
+
+
+def lose_link(scene, line):
+    scene.api.call(
+        "DELETE",
+        f"{scene.api.catalog}/entity/deriva-ml:Execution_Asset_Execution"
+        f"/Execution_Asset={line['rid']}",
+    )
+
+
+def lose_type(scene, line):
+    scene.api.call(
+        "DELETE",
+        f"{scene.api.catalog}/entity/deriva-ml:Execution_Asset_Asset_Type"
+        f"/Execution_Asset={line['rid']}",
+    )
+
+
+LOSSES = {
+    lose_row: "is not in deriva-ml:Execution_Asset any more",
+    lose_object: "is gone",
+    change_row: "Length = 1, not",
+    lose_link: "is not linked to Execution",
+    lose_type: "has not the asset type Model_File",
+}
+
+
+def test_what_the_server_lost_or_changed_is_named_with_the_journal_and_without(scene):
+    expected = {}
+    for loss, said in LOSSES.items():
+        expected[f"execution-asset/Model_File/{loss.__name__}"] = said
+    assert scene.upload({path: f"{scene.rid} {path}" for path in expected}) == "uploaded"
+    for loss, path in zip(LOSSES, expected, strict=True):
+        loss(scene, scene.line(path))
+
+    with_journal = scene.verify(server_only=True)
+    scene.lose_journal()
+    told = scene.verify()
+
+    assert with_journal.hashed == 0
+    for each in (with_journal, told):
+        assert found(each) == [("server", path) for path in sorted(expected)]
+        why = {d.path: d.why for d in each.differences}
+        assert all(said in why[path] for path, said in expected.items())
+
+
+def test_what_the_server_lost_is_brought_again_as_the_message_says(scene):
+    lose_row(scene, scene.line(scene.typed))
+    scene.api.call(
+        "DELETE",
+        f"{scene.api.catalog}/entity/demo:Image_Execution/Image={scene.line(scene.paths[0])['rid']}",
+    )
+    assert all("touch" in each.next for each in scene.verify().differences)
+    (scene.root / scene.paths[0]).touch()
+    (scene.root / scene.typed).touch()
+
+    assert scene.upload() == "uploaded"
+    assert scene.verify().differences == ()
+
+
+def test_a_server_that_is_away_is_no_difference(scene):
+    text = scene.config.read_text()
+    scene.config.write_text(text.replace(scene.api.url.removeprefix("http://"), "127.0.0.1:9"))
+
+    told = command(scene.config, "verify", scene.rid, "--json")
+
+    assert told.returncode in {2, 10}
+    assert "error" in json.loads(told.stdout)
+
+
+# ------------------------------------------------------------------ the disk
+
+
+def edit(file):
+    file.write_text("another content")
+
+
+def edit_in_secret(file):
+    before = file.stat()
+    file.write_text(file.read_text().swapcase())
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def link_elsewhere(file):
+    file.unlink()
+    file.symlink_to("/etc/passwd")
+
+
+def test_what_lies_here_and_is_another_is_named(scene):
+    for change, path in zip((edit, edit_in_secret, link_elsewhere), scene.files, strict=True):
+        change(scene.root / path)
+
+    told = scene.verify()
+
+    assert found(told) == [("disk", path) for path in sorted(scene.files)]
+    assert "the disk may fail" in told.differences[1].next
+    assert scene.verify(server_only=True).differences == ()
+
+
+def test_what_does_not_lie_here_any_more_is_counted(scene):
+    (scene.root / scene.paths[0]).unlink()
+
+    told = scene.verify()
+
+    assert (told.differences, told.hashed, told.absent) == ((), 2, 1)
+
+
+def test_what_was_never_uploaded_is_named(scene):
+    write_files(scene.root, {"late.bin": "late", ".DS_Store": "ignored", "asset-manifest.json": ""})
+
+    assert found(scene.verify()) == [("left", "late.bin")]
+    assert scene.upload({"late.bin": "late"}) != "filling"
+    assert found(scene.verify()) == [("left", "asset-manifest.json"), ("left", "late.bin")]
+
+
+def test_rows_that_are_lost_are_counted_by_their_file(scene):
+    subject = scene.api.insert("demo:Subject", {"Name": f"of {scene.rid}"})[0]["RID"]
+    dates = "".join(f"{subject},2026-02-{day:02}\n" for day in range(1, 4))
+    files = {VISITS: f"Subject,Observation_Date\n{dates}", SUBJECTS: f"Name\n{scene.rid} new\n"}
+    assert scene.upload(files) == "uploaded"
+    well = scene.verify()
+    assert well.differences == ()
+    assert [note.partition(":")[0] for note in well.notes] == [SUBJECTS]
+
+    gone = f"{scene.api.catalog}/entity/demo:Observation/Subject={subject}"
+    scene.api.call("DELETE", f"{gone}&Observation_Date=2026-02-02")
+    with_journal = scene.verify()
+    scene.lose_journal()
+
+    for told in (with_journal, scene.verify()):
+        assert found(told) == [("server", VISITS)]
+        assert "1 of its rows are not in demo:Observation" in told.differences[0].why
+
+
+# ------------------------------------------------------------------ receipts
+
+
+def test_with_nothing_but_the_copy_beside_the_files_it_is_verified(scene):
+    shutil.rmtree(scene.state)
+
+    told = scene.verify()
+
+    assert (told.differences, told.files, told.hashed) == ((), 3, 3)
+
+
+def test_a_receipt_that_says_otherwise_than_the_journal_is_named(scene):
+    scene.forge(scene.paths[0], md5="0" * 32)
+
+    told = scene.verify()
+
+    assert found(told) == [("receipt", scene.paths[0])]
+    assert "0" * 32 in told.differences[0].why
+
+
+FORGED = [
+    ({"md5": "0" * 32}, "server"),
+    ({"rid": "9-ZZZZ"}, "server"),
+    ({"object": "/hatrac/no/such:1"}, "server"),
+    ({"file": "../../../../../../etc/passwd"}, "left"),  # what lies here is not known then
+    ({"object": "@example.org/hatrac/x"}, "receipt"),
+    ({"size_bytes": "many"}, "receipt"),
+]
+
+
+def test_a_forged_receipt_proves_nothing_where_the_journal_is_lost(scene):
+    """It can at most lead to a question; no file outside of the directory is read."""
+    scene.lose_journal()
+    kept = scene.kept().read_bytes()
+    for said, where in FORGED:
+        scene.forge(scene.paths[0], **said)
+
+        told = scene.verify()
+
+        assert where in {each.where for each in told.differences}, said
+        assert told.hashed == (0 if where == "receipt" else 3 - ("file" in said))
+        scene.kept().write_bytes(kept)
+
+
+def test_a_receipt_of_another_server_is_not_used(scene):
+    receipt = {**scene.receipt(), "server": "other.example.org/1"}
+    scene.kept().write_text(json.dumps(receipt))
+    scene.lose_journal()
+
+    assert ("receipt", None) in found(scene.verify())
+
+
+def test_what_nobody_knows_is_said(scene):
+    with verifying(load(scene.config)) as verifier, pytest.raises(TroubleError, match="9-ZZZZ"):
+        verifier.find.named(["9-ZZZZ"])
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_command_tells_people_and_programs_beside_a_daemon(scene):
+    with daemon(scene.config) as running:
+        well = command(scene.config, "verify", "--all")
+        lose_row(scene, scene.line(scene.typed))
+        bad = command(scene.config, "verify", scene.rid, "--json")
+        assert running.process.poll() is None
+
+    assert (well.returncode, well.stdout[:1]) == (0, "✓"), well.stdout + well.stderr
+    document = json.loads(bad.stdout)
+    assert (bad.returncode, document["well"]) == (3, False)
+    (execution,) = document["executions"]
+    assert execution["differences"][0]["where"] == "server"
+    assert Path(next(scene.state.rglob("*.verified.json"))).stat().st_mode & 0o777 == 0o600
