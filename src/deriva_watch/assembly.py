@@ -40,9 +40,19 @@ _NOBODY: Final = {"cookie": "webauthn="}  # what is sent while there is no crede
 
 @contextmanager
 def connect(
-    settings: Settings, source: CredentialSource, *, required: bool
+    settings: Settings,
+    source: CredentialSource,
+    *,
+    required: bool,
+    timeout_s: float | None = None,
 ) -> Iterator[tuple[Server, CredentialError | None]]:
     """Make the connection to the server; nothing is sent yet.
+
+    Args:
+        settings: The settings.
+        source: Where the credential comes from.
+        required: Whether nothing is made without one.
+        timeout_s: How long an answer may take; None: as the settings say.
 
     Yields:
         The server, and why there is no credential. With *required* that is raised instead.
@@ -54,13 +64,14 @@ def connect(
         if required:
             raise
         missing, credential = error, _NOBODY
+    wait_s = timeout_s or settings.transfer.timeout_s
     server = Server(
         settings.server.host,
         credential,
         protocol=settings.server.protocol,
         ca_bundle=settings.server.ca_bundle,
         connections=settings.transfer.connections,
-        timeout_s=(settings.transfer.timeout_s, settings.transfer.timeout_s),
+        timeout_s=(wait_s, wait_s),
     )
     with server:
         yield server, missing

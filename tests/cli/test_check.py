@@ -1,25 +1,34 @@
-"""`deriva-watch check`: a line for everything that can be known without a server."""
+"""`deriva-watch check`: everything that can be wrong, each by its real cause."""
 
 import json
+import os
 import re
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from deriva_watch import checks
+from deriva_watch.checks import host
 from deriva_watch.cli import main
+from deriva_watch.core.clocks import apart_s
 from deriva_watch.edges.inotify_limits import Usage
+from deriva_watch.edges.journal import Journal
+from running import sandbox, write_config
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("sandbox")) as said:
+        yield said
 
 
 @pytest.fixture
-def tell(capfd, monkeypatch, tmp_path):
+def tell(capfd, monkeypatch, tmp_path, ready):
     """Run the command here; return its status and what it printed."""
 
-    def run_here(prefix, *arguments, more=""):
-        config = tmp_path / "config.toml"
-        config.write_text(
-            f'[server]\nhost = "nowhere.invalid"\ncatalog = "1"\n[journal]\n'
-            f'url = "sqlite:///{tmp_path}/journal.db"\n[[watch]]\nprefix = "{prefix}"\n{more}'
-        )
+    def run_here(prefix, *arguments, at=ready, who="owner", **sections):
+        config = write_config(tmp_path / "settings", at, prefix, who=who, **sections)
         monkeypatch.setattr("sys.argv", ["deriva-watch", "check", "-c", str(config), *arguments])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -30,20 +39,36 @@ def tell(capfd, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def found(tell):
+    """Run the command for programs; return its status and the lines by what they are about."""
+
+    def run_here(prefix, **options):
+        status, said = tell(prefix, "--json", **options)
+        return status, {each["about"]: each for each in json.loads(said)["checks"]}
+
+    return run_here
+
+
+@pytest.fixture
 def data(tmp_path):
     (tmp_path / "data/deriva-ml/execution/1-A/assets").mkdir(parents=True)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "settings/state"
 
 
 def test_a_root_has_one_line_with_everything_about_it(tell, data):
     (data / "catalogs/example.org__7/working").mkdir(parents=True)
     (data / "catalogs/example.org__7/working/main.db").touch()
 
-    status, said = tell(data, more='[files]\nallowed_link_roots = ["/raw"]\n')
+    status, said = tell(data, files={"allowed_link_roots": ["/raw"]})
 
-    assert status == 0
-    line = next(line for line in said.splitlines() if "root" in line)
-    assert line.startswith(f"✓ root {data}: ")
+    assert status == 0, said
+    line = next(line for line in said.splitlines() if f"root {data}" in line)
+    assert line.startswith(f"  ✓ root {data}: ")
     for part in (
         "native because a try showed that events arrive",
         "3 if all in it were filling",
@@ -61,12 +86,8 @@ def test_programs_get_the_same_facts(tell, data):
     document = json.loads(said)
     assert status == 0
     assert document["good"] is True
-    assert [each["about"] for each in document["checks"]] == [
-        f"root {data}",
-        "inotify",
-        "open writers",
-    ]
-    root, limits, writers = (each["facts"] for each in document["checks"])
+    lines = {each["about"]: each["facts"] for each in document["checks"]}
+    root, limits, writers = lines[f"root {data}"], lines["inotify"], lines["open writers"]
     assert (root["observer"], root["watches_needed"], root["folders"]) == ("native", 1, 3)
     assert root["links_into"] == [str(data)]
     assert 0 <= limits["used"] < limits["limit"]
@@ -76,32 +97,143 @@ def test_programs_get_the_same_facts(tell, data):
 @pytest.mark.parametrize(
     ("prefix", "why"), [("missing", "there is no"), ("none-*", "no folder matches it")]
 )
-def test_what_is_in_the_way_is_said_with_its_remedy(tell, tmp_path, prefix, why):
+def test_a_root_that_is_in_the_way_is_said_with_its_remedy(tell, tmp_path, prefix, why):
     status, said = tell(tmp_path / prefix)
 
-    what, reason, then, *_ = said.splitlines()
+    what = f"  ✗ root {tmp_path / prefix}: cannot be watched"
+    place = said.splitlines().index(what)
     assert status == 2
-    assert what.startswith(f"✗ root {tmp_path / prefix}: cannot be watched")
-    assert why in reason
-    assert then.strip()
+    assert why in said.splitlines()[place + 1]
+    assert said.splitlines()[place + 2].strip()
 
 
-def test_a_drop_folder_has_a_line_of_its_own(tell, data, tmp_path):
+def test_a_drop_folder_has_a_line_of_its_own(tell, data, tmp_path, monkeypatch):
     (tmp_path / "scanner").mkdir()
-    more = f'[[drop]]\npath = "{tmp_path}/scanner"\ntable = "Image"\npattern = ".*"\n'
+    drop = [{"path": f"{tmp_path}/scanner", "table": "Image", "pattern": ".*"}]
+    monkeypatch.setenv("DERIVA_WATCH_DROP", json.dumps(drop))
 
-    status, said = tell(data, more=more)
+    _, said = tell(data)
 
-    assert status == 0
-    assert f"✓ drop folder {tmp_path}/scanner: " in said
+    assert f"  ✓ drop folder {tmp_path}/scanner: " in said
     assert list((tmp_path / "scanner").iterdir()) == []
 
 
 def test_watches_that_run_out_are_told_with_the_command_that_raises_them(tell, data, monkeypatch):
-    monkeypatch.setattr(checks.inotify_limits, "watches", lambda: Usage(80, 100))
+    monkeypatch.setattr(host.inotify_limits, "watches", lambda: Usage(80, 100))
 
     status, said = tell(data)
 
     assert status == 2
     assert "✗ inotify: 80 of 100 watches" in said
     assert "sysctl -w fs.inotify.max_user_watches=" in said
+
+
+# ---------------------------------------------------------------------- credential and server
+
+
+def test_a_credential_says_where_it_comes_from_and_when_it_ends(found, data, ready):
+    status, lines = found(data)
+
+    assert status == 0
+    assert lines["credential"]["facts"]["origin"] == "named"
+    assert ready["owner_credential_file"] in lines["credential"]["what"]
+    ends = datetime.fromisoformat(lines["login"]["facts"]["expires_at"])
+    assert timedelta(days=29) < ends - datetime.now(UTC) < timedelta(days=31)
+
+
+def test_a_missing_credential_leaves_what_needs_none_to_be_looked_at(found, data):
+    status, lines = found(data, server={"credential_file": "/nowhere/credential.json"})
+
+    assert status == 2
+    assert lines["credential"]["verdict"] == "wrong"
+    assert lines["server"]["verdict"] == lines[f"root {data}"]["verdict"] == "good"
+    assert lines["login"]["verdict"] == "wrong"
+
+
+def test_a_credential_that_everyone_can_read_is_wrong(found, data, tmp_path, ready):
+    file = tmp_path / "credential.json"
+    file.write_bytes(Path(ready["owner_credential_file"]).read_bytes())
+    file.chmod(0o644)
+
+    status, lines = found(data, server={"credential_file": str(file)})
+
+    assert status == 2
+    assert f"chmod 600 {file}" in lines["credential"]["next"]
+
+
+def test_a_server_that_is_away_is_told_once_and_hides_nothing(found, data, tmp_path):
+    file = tmp_path / "credential.json"
+    file.write_text('{"127.0.0.1:1": {"bearer-token": "any"}}')
+    file.chmod(0o600)
+
+    status, lines = found(data, server={"host": "127.0.0.1:1", "credential_file": str(file)})
+
+    assert status == 10
+    assert [about for about, each in lines.items() if each["verdict"] == "away"] == ["server"]
+    assert lines["login"]["verdict"] == lines["clock"]["verdict"] == "unseen"
+    assert lines["open writers"]["good"]
+
+
+def test_a_session_that_ended_is_said_with_how_to_log_in(found, data, tmp_path):
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"action": "expire", "route": "/authn/session"}]')
+    with sandbox(tmp_path / "expiring", faults=faults) as expiring:
+        status, lines = found(data, at=expiring)
+
+    assert status == 2
+    assert "deriva-globus-auth-utils login" in lines["login"]["next"]
+
+
+@pytest.mark.parametrize(
+    ("theirs_s", "apart"),
+    [(0, 0), (-1, 0), (100, 99), (-100, -99), (2, 1)],
+)
+def test_clocks_are_apart_by_what_an_answer_cannot_explain(theirs_s, apart):
+    """They are asked at 10.0 and answer by 11.0; their answer is cut to a second."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    sent_at, received_at = now + timedelta(seconds=10), now + timedelta(seconds=11)
+
+    assert apart_s(now + timedelta(seconds=10 + theirs_s), sent_at, received_at) == apart
+
+
+# ---------------------------------------------------------------------- journal
+
+
+def test_a_journal_that_is_damaged_is_told(found, data, state):
+    Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
+    with (state / "journal.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+    status, lines = found(data)
+
+    assert status == 2
+    assert "damaged" in lines["journal"]["why"]
+
+
+def test_a_journal_of_a_newer_release_is_told(found, data, state):
+    Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
+    with sqlite3.connect(state / "journal.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    status, lines = found(data)
+
+    assert status == 2
+    assert "newer deriva-watch" in lines["journal"]["why"]
+
+
+def test_a_journal_in_use_is_sound_and_names_its_daemon(found, data, state):
+    with Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None):
+        status, lines = found(data)
+
+    line = lines[f"journal {state}/journal.db"]
+    assert status == 0
+    assert line["facts"]["held_by"] == os.getpid()
+
+
+def test_no_journal_yet_is_no_trouble(found, data, state):
+    status, lines = found(data)
+
+    assert status == 0
+    assert lines[f"journal {state}/journal.db"]["facts"]["revision"] is None
+    assert not state.exists()

@@ -1,31 +1,80 @@
-"""`deriva-watch check`: what this host is like for the daemon."""
+"""`deriva-watch check`: everything that can be wrong, a line each."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final
 
 import typer
 
+from deriva_watch.checks import Line, Verdict, check_all
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.prose import printable
+
+MARKS: Final = {
+    Verdict.GOOD: "✓",
+    Verdict.NOTE: "!",
+    Verdict.WRONG: "✗",
+    Verdict.AWAY: "✗",
+    Verdict.UNSEEN: "-",
+}
 
 
 @app.command()
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at every root and at the limits of this host, without a server.
+    """Look at everything that can be wrong: this host, the server, the catalog, the journal.
 
-    Writes a hidden file of its own into each root for a moment, to see whether changes are told.
-    Exit status 2 if anything is in the way.
+    ✓ is good, ✗ is in the way, ! works and should be known, - could not be looked at.
+
+    Writes nothing on the server; into each root a hidden file of its own for a moment, to see
+    whether changes are told. Exit status 2 if anything is in the way, 10 if that is only a server
+    that does not answer.
     """
-    from dataclasses import asdict
-
     from deriva_watch import settings
-    from deriva_watch.checks import check_all
 
-    lines = check_all(settings.load(config))
-    good = all(line.is_good for line in lines)
+    found: list[tuple[str, Line]] = []
+    for part in check_all(settings.load(config)):
+        if not as_json:
+            print(part.title)
+        with _waiting(f"looking at {part.title}"):
+            for line in part.lines:
+                found.append((part.title, line))
+                if not as_json:
+                    tell(line)
+    status = _status(line for _, line in found)
     if as_json:
-        found = [{"good": line.is_good, **asdict(line)} for line in lines]
-        print_json({"good": good, "checks": found})
-    else:
-        for line in lines:
-            print(f"{'✓' if line.is_good else '✗'} {printable(f'{line.about}: {line.what}')}")
-            for more in filter(None, (line.why, line.next)):
-                print(f"    {printable(more)}")
-    raise typer.Exit(Exit.DONE if good else Exit.USAGE)
+        lines = [_document(title, line) for title, line in found]
+        print_json({"good": status is Exit.DONE, "checks": lines})
+    raise typer.Exit(status)
+
+
+def tell(line: Line) -> None:
+    """Print a line for people."""
+    print(f"  {MARKS[line.verdict]} {printable(f'{line.about}: {line.what}')}", flush=True)
+    for more in filter(None, (line.why, line.next)):
+        print(f"      {printable(more)}", flush=True)
+
+
+def _status(lines: Iterator[Line]) -> Exit:
+    verdicts = {line.verdict for line in lines}
+    if Verdict.WRONG in verdicts:
+        return Exit.USAGE
+    return Exit.SERVER_AWAY if Verdict.AWAY in verdicts else Exit.DONE
+
+
+def _document(title: str, line: Line) -> dict[str, Any]:
+    good = line.verdict in {Verdict.GOOD, Verdict.NOTE}
+    return {"part": title, "good": good, **asdict(line)}
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """Show that something is done, where somebody looks on."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

@@ -89,11 +89,17 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
         return None
     if re.fullmatch("[0-9]{1,9}", value):
         return float(value)
+    at = moment(value)
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+def moment(value: str | None) -> datetime | None:
+    """Return the moment that a header names, or None."""
     try:
-        moment = parsedate_to_datetime(value)
+        found = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+    return found.replace(tzinfo=found.tzinfo or UTC)
 
 
 def _detail(text: str) -> str:

@@ -9,12 +9,22 @@ import json
 import os
 import stat
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from deriva_watch.core.errors import CredentialError
 
 _Stamp = tuple[int, int, int] | None
+
+
+class Origin(StrEnum):
+    """Who puts the credential where it is read."""
+
+    NAMED = "named"  # whoever writes the file that the settings name
+    SYSTEMD = "systemd"  # it copies a file when it starts the service
+    DERIVA = "deriva"  # its login writes its own file
+    GLOBUS = "globus"  # the same, and renews it
 
 
 class CredentialSource:
@@ -33,6 +43,7 @@ class CredentialSource:
         home = Path(os.path.expanduser("~/.deriva"))  # noqa: PTH111 (never raises)
         self.file = named or home / "credential.json"
         self._host = host
+        self._is_named = file is not None
         self._renewal_s = renewal_s
         self._asked_at_s: float | None = None  # monotonic, when deriva was asked
         self._globus = None if named else home / "globus-credential.json"
@@ -46,8 +57,7 @@ class CredentialSource:
             CredentialError: There is none that can be used; the content is never shown.
         """
         self._stamps = self._look()  # before reading: a change meanwhile is not missed
-        asked = self._globus is not None and self._globus.is_file()
-        entry = self._ask_deriva() if asked else self._parse()
+        entry = self._ask_deriva() if self.origin is Origin.GLOBUS else self._parse()
         if not isinstance(entry, dict):
             raise self._error(f"{self.file} has no entry for it")
         for kind in ("bearer-token", "cookie"):  # the first wins, as in deriva's bindings
@@ -61,6 +71,13 @@ class CredentialSource:
         """Tell whether `read` may find something else than last time; costs two stats."""
         asked_s = None if self._asked_at_s is None else time.monotonic() - self._asked_at_s
         return self._look() != self._stamps or (asked_s is not None and asked_s > self._renewal_s)
+
+    @property
+    def origin(self) -> Origin:
+        """Who puts it there, as of now."""
+        if self._globus is None:
+            return Origin.NAMED if self._is_named else Origin.SYSTEMD
+        return Origin.GLOBUS if self._globus.is_file() else Origin.DERIVA
 
     def secrets(self) -> frozenset[str]:
         """Return every value that was ever read: what must not be shown."""

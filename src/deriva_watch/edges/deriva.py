@@ -17,6 +17,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Self
@@ -34,7 +35,7 @@ from deriva_watch.core.errors import (
     SettingsError,
     TroubleError,
 )
-from deriva_watch.edges.answers import Answer, away, how_to_log_in, trouble
+from deriva_watch.edges.answers import Answer, away, how_to_log_in, moment, trouble
 
 TIMEOUT_S: Final = (600.0, 600.0)
 BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB cost half the speed of parallel bodies
@@ -58,6 +59,22 @@ class Session:
     display_name: str
     remaining_s: float | None
     client: Mapping[str, Any] = field(default_factory=dict)  # all that it says of us
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a service says of itself, and by the way of the time.
+
+    Attributes:
+        document: What it says; empty where that is no table.
+        date: What its clock said, cut to a second; None: it does not tell.
+        sent_at, received_at: When it was asked and when it had answered, by our clock.
+    """
+
+    document: Mapping[str, Any]
+    date: datetime | None
+    sent_at: datetime
+    received_at: datetime
 
 
 class Server:
@@ -155,6 +172,17 @@ class Server:
         client = found["client"]
         self._name = client.get("display_name") or client["id"]
         return Session(client["id"], self._name, found.get("seconds_remaining"), client)
+
+    def greet(self, path: str) -> Greeting:
+        """GET a *path* that a service describes itself at; it needs no session."""
+        sent_at = datetime.now(UTC)
+        with self.asking(f"cannot reach {self.host}"):
+            answer = self._session.get(f"{self._protocol}://{self.host}{path}")
+            received_at = datetime.now(UTC)
+            answer.raise_for_status()
+            said = answer.json()
+        document = said if isinstance(said, dict) else {}
+        return Greeting(document, moment(answer.headers.get("Date")), sent_at, received_at)
 
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:

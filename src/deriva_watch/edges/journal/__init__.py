@@ -11,9 +11,11 @@ sqlite     what only SQLite needs
 lock       one daemon a journal
 trouble    what is said of a journal that cannot be used
 aside      what becomes of one that is damaged
+examining  a look at one from outside, whole
 """
 
 from deriva_watch.edges.journal.changes import Batch
+from deriva_watch.edges.journal.examining import Examined, examine
 from deriva_watch.edges.journal.journal import Journal, Reader, open_readonly
 
-__all__ = ["Batch", "Journal", "Reader", "open_readonly"]
+__all__ = ["Batch", "Examined", "Journal", "Reader", "examine", "open_readonly"]

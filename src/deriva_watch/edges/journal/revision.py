@@ -16,7 +16,7 @@ _ALEMBIC: Final = threading.Lock()
 
 def migrate(connection: Connection, journal: Path) -> bool:
     """Bring *journal* to our revision, in the transaction of *connection*; tell if it is new."""
-    found = _revision_of(connection)
+    found = revision_of(connection)
     if found == REVISION:
         return False  # without Alembic, which takes a quarter of a second to import
     if found is not None and found > REVISION:
@@ -33,14 +33,14 @@ def migrate(connection: Connection, journal: Path) -> bool:
 
 def require(connection: Connection, journal: Path) -> None:
     """Raise TroubleError unless *journal* has our revision."""
-    found = _revision_of(connection)
+    found = revision_of(connection)
     if found is None:
         raise trouble.missing(journal)
     if found != REVISION:
         raise trouble.of_other_release(journal, found, REVISION)
 
 
-def _revision_of(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
     """Return the revision of a journal; None: it has no tables yet."""
     if not inspect(connection).has_table("alembic_version"):
         return None

@@ -1,15 +1,13 @@
-"""What can be known of this host before anything is watched or sent: a line for everything.
-
-No server is asked, and nothing is left behind.
-"""
+"""What this host is like for watching: its roots, its limits, how writers are seen."""
 
 import getpass
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from deriva_watch.checks.line import Line
+from deriva_watch.checks.look import Look
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.observation import HolderMethod
@@ -22,47 +20,21 @@ from deriva_watch.settings import Settings
 COUNTING_S: Final = 2.0  # folders are not counted for longer
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What one check found.
-
-    Attributes:
-        about: What was looked at.
-        what: What it is like; where something is in the way: what that is.
-        why, next: Empty where nothing is in the way.
-        facts: The same for programs.
-    """
-
-    about: str
-    what: str
-    why: str = ""
-    next: str = ""
-    facts: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def is_good(self) -> bool:
-        """Nothing is in the way."""
-        return not self.why
-
-
-Check = Callable[[Settings], Iterable[Line]]
-
-
-def check_all(settings: Settings) -> list[Line]:
-    """Return a line for everything that is looked at."""
-    return [line for check in CHECKS for line in check(settings)]
-
-
-def roots(settings: Settings) -> Iterator[Line]:
+def roots(look: Look) -> Iterator[Line]:
     """Look at every prefix and every drop folder."""
+    settings = look.settings
     if not settings.watch and not settings.drop:
         why = "the settings have no [[watch]] and no [[drop]]"
-        yield Line("roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".')
+        yield Line.wrong(
+            "roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".'
+        )
     for watch in settings.watch:
         found = [watch.prefix]
         if listing.is_pattern(watch.prefix) and not (found := listing.matching(watch.prefix)):
             then = "It is watched as soon as one does; or correct the pattern."
-            yield Line(f"root {watch.prefix}", "cannot be watched", "no folder matches it", then)
+            yield Line.wrong(
+                f"root {watch.prefix}", "cannot be watched", "no folder matches it", then
+            )
         for prefix in found:
             folder = Folder(prefix / ROOT / "execution")
             yield _root(settings, f"root {prefix}", prefix, folder, watch.observer)
@@ -76,16 +48,16 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
     try:
         if not path.is_dir():
             then = f"mkdir -p {shlex.quote(str(path))}"
-            return Line(about, "cannot be watched", f"there is no {path}", then)
+            return Line.wrong(about, "cannot be watched", f"there is no {path}", then)
         next(path.iterdir(), None)
         watched = choose(path, observer, probe)
         count, whole = inotify_limits.folders(path, COUNTING_S)
         workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
     except OSError as error:
         why = f"{error.filename or path}: {error.strerror}"
-        return Line(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
+        return Line.wrong(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
     except TroubleError as error:
-        return Line(about, error.what, error.why, error.next)
+        return Line.of(about, error)
     native = watched.mode is Mode.NATIVE
     facts: dict[str, object] = {
         "observer": watched.mode,
@@ -102,7 +74,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
     what = "; ".join(_told(facts))
     if native and folder.deep and count > inotify_limits.limit("watches"):
         why = "there are not enough watches for all folders in it; the rest is only scanned"
-        return Line(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+        return Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
     return Line(about, what, facts=facts)
 
 
@@ -123,7 +95,7 @@ def _told(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"links are followed into {', '.join(facts['links_into'])}"
 
 
-def watches(_: Settings) -> Iterator[Line]:
+def watches(_: Look) -> Iterator[Line]:
     """Look at the limits of inotify."""
     about, found = "inotify", inotify_limits.watches()
     facts = {
@@ -136,10 +108,10 @@ def watches(_: Settings) -> Iterator[Line]:
         yield Line(about, what, facts=facts)
     else:
         why = "what cannot be watched is only scanned, which is slower"
-        yield Line(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+        yield Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
 
 
-def writers(_: Settings) -> Iterator[Line]:
+def writers(_: Look) -> Iterator[Line]:
     """Say by what it is seen that somebody still writes."""
     found = holders.method()
     said = {
@@ -149,6 +121,3 @@ def writers(_: Settings) -> Iterator[Line]:
         f"{getpass.getuser()} alone; for others the quiet period decides",
     }
     yield Line("open writers", said[found], facts={"method": found})
-
-
-CHECKS: Final[tuple[Check, ...]] = (roots, watches, writers)

@@ -1,0 +1,88 @@
+"""`deriva-watch check`: everything that can be wrong, a line each, in the order of mending.
+
+Nothing is written on the server, and nothing is left behind on this host.
+
+line        what one check found
+look        what the checks share, and how far they came
+credential  where it comes from, how it is renewed
+server      whether it answers, its versions, its clock, who we are there
+host        every root, the limits of inotify, by what writers are seen
+state       the journal and its disk
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from deriva_watch.checks import credential, host, server, state
+from deriva_watch.checks.line import Line, Verdict
+from deriva_watch.checks.look import Look, Reached, looking
+from deriva_watch.core.errors import ServerAwayError, TroubleError
+from deriva_watch.settings import Settings
+
+__all__ = ["Line", "Part", "Verdict", "check_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One check.
+
+    Attributes:
+        about: What it looks at, where it cannot.
+        run: Looks; a TroubleError is a line too.
+        needs: How far the checks before it must have come.
+    """
+
+    about: str
+    run: Callable[[Look], Iterable[Line]]
+    needs: Reached = Reached.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The checks of one subject.
+
+    Attributes:
+        title: The subject.
+        lines: What they find; each is looked for when it is asked for.
+    """
+
+    title: str
+    lines: Iterator[Line]
+
+
+_PARTS: Final = {
+    "credential": (_Check("credential", credential.source),),
+    "server": (
+        _Check("server", server.answers),
+        _Check("clock", server.clock, Reached.SERVER),
+        _Check("login", server.login, Reached.SERVER),
+    ),
+    "this host": (
+        _Check("roots", host.roots),
+        _Check("inotify", host.watches),
+        _Check("open writers", host.writers),
+    ),
+    "journal": (_Check("journal", state.journal), _Check("disk", state.disk)),
+}
+
+
+def check_all(settings: Settings) -> Iterator[Part]:
+    """Yield what is found; what one check finds never hides another."""
+    with looking(settings) as look:
+        for title, checks in _PARTS.items():
+            yield Part(title, (line for check in checks for line in _lines(check, look)))
+
+
+def _lines(check: _Check, look: Look) -> Iterator[Line]:
+    if look.reached < check.needs:
+        why = Reached(look.reached + 1).missing
+        then = "Mend that first, then check again."
+        yield Line(check.about, "not looked at", why, then, verdict=Verdict.UNSEEN)
+        return
+    try:
+        yield from check.run(look)
+    except TroubleError as error:
+        if isinstance(error, ServerAwayError):
+            look.reached = Reached.NOTHING  # nothing more is asked: each would wait as long
+        yield Line.of(check.about, error)

@@ -1,0 +1,29 @@
+"""Where the credential comes from, who may read it, and how it is renewed."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from deriva_watch.checks.line import Line
+from deriva_watch.checks.look import Look
+from deriva_watch.edges.credentials import Origin
+
+RENEWED: Final = {
+    Origin.NAMED: "it is read again whenever it changes",
+    Origin.DERIVA: "it is read again whenever it changes",
+    Origin.SYSTEMD: "a copy that systemd made at the start: after a renewal restart the service",
+    Origin.GLOBUS: "deriva renews it by its Globus login",
+}
+
+
+def source(look: Look) -> Iterator[Line]:
+    """Look at the file of the credential."""
+    if look.lacking:
+        yield Line.of("credential", look.lacking)
+        return
+    file, origin = look.source.file, look.source.origin
+    facts = {"file": str(file), "origin": origin}
+    what = f"{file}; {RENEWED[origin]}"
+    if exposed := look.source.exposed():
+        yield Line.wrong("credential", what, "everyone on this host can read it", exposed, facts)
+    else:
+        yield Line("credential", what, facts=facts)
