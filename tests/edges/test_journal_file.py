@@ -378,6 +378,7 @@ def test_a_journal_of_revision_0001_opens(path, url):
         assert [line.after for line in journal.history(execution.id)] == [
             *("filling", "found", "refused")
         ]
+        assert journal.amounts([execution.id]) == {execution.id: {"found": (1, 3)}}
 
 
 def test_a_journal_of_a_later_release_is_left_alone(path, url):

@@ -7,6 +7,7 @@ was told.
 
 import os
 import tempfile
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from deriva_watch.core.errors import IllegalTransitionError
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution
+from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     FILE_TRANSITIONS,
@@ -107,7 +108,8 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(target=files, execution=executions)
     def add_file(self, execution):
-        [number] = self.journal.commit([AddFile(execution, f"f{len(self.file_states)}", {})])
+        count = len(self.file_states)
+        [number] = self.journal.commit([AddFile(execution, f"f{count}", {"size_bytes": count})])
         self.file_states[number] = FileState.FOUND
         return number
 
@@ -169,6 +171,10 @@ class JournalMachine(RuleBasedStateMachine):
         """A note moves nothing and tells nothing."""
         self.journal.commit([NoteExecution(execution, {"attempts": 3})])
 
+    @rule(file=files, size_bytes=st.integers(0, 9))
+    def note_a_size(self, file, size_bytes):
+        self.journal.commit([NoteFile(file, {"size_bytes": size_bytes})])
+
     # ------------------------------------------------------------ claims
 
     @rule()
@@ -221,6 +227,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.every_line_of_history_is_a_road_and_follows_the_one_before(seen)
         self.every_line_has_its_event_and_no_event_lacks_a_line(seen)
         self.whoever_waits_has_a_time_and_nobody_else_has(seen)
+        self.the_counts_are_those_of_the_files(seen)
         self.whoever_looks_from_outside_sees_the_same(seen)
 
     def everything_stands_where_the_tables_lead(self, seen):
@@ -260,6 +267,18 @@ class JournalMachine(RuleBasedStateMachine):
             said = {name: getattr(record, name) for name in (*UNSAID, "next_at")}
             assert said == self.said[number]
             assert (record.next_at is not None) == (record.state is ExecutionState.WAITING)
+
+    def the_counts_are_those_of_the_files(self, seen):
+        counted = defaultdict(Counter)
+        for file in seen.files.values():
+            counted[file.execution_id, file.state] += Counter(files=1, bytes=file.size_bytes)
+        told = {
+            (number, state): Counter(amount._asdict())
+            for number, amounts in self.journal.amounts(seen.executions).items()
+            for state, amount in amounts.items()
+            if amount.files
+        }
+        assert told == counted
 
     def whoever_looks_from_outside_sees_the_same(self, seen):
         assert Seen(self.reader) == seen

@@ -92,9 +92,8 @@ def test_a_refused_execution_is_named_with_its_sentence(journal, url):
     found = summary(open_views(url), NOW)
 
     assert not found["healthy"]
-    assert found["refused"] == [
-        {"rid": "1-AA", "prefix": "/data", "changed_at": NOW.isoformat(), **SENTENCE}
-    ]
+    about = {"rid": "1-AA", "prefix": "/data", "changed_at": NOW.isoformat()}
+    assert found["refused"] == [{**about, **SENTENCE, "files": 0, "examples": []}]
 
 
 def test_a_waiting_execution_says_until_when_and_is_healthy(journal, url):

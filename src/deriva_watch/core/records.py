@@ -112,7 +112,8 @@ class FileRecord:
         url: The object version that holds its bytes.
         rid: RID of its row.
         adopted: The row was there before; it was not made by us.
-        job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged.
+        job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged;
+            resumed: when this process began to send, and what was acknowledged before.
         rows: How many of its rows are in the catalog, where it is a file of rows.
         names: What the templates of its mapping took from elsewhere when it was hashed (answers of
             queries, the time), so that another attempt makes the same object and row of it.

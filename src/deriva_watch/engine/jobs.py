@@ -7,12 +7,14 @@ behind that nobody knows.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from deriva_watch.core.chunks import chunk_count, chunk_span
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.objects import ObjectHead
 from deriva_watch.core.records import FileRecord, NoteFile
+from deriva_watch.core.throughput import job_bytes
 from deriva_watch.engine.content import Progress, span
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Journal, ObjectStore
@@ -47,6 +49,7 @@ class Jobs:
             notice: Takes what a person should know.
         """
         job = self._open(record, head, chunk_bytes, notice)
+        job["resumed"] = {"at": datetime.now(UTC).isoformat(), "bytes": job_bytes(job)}
         length, done = job["chunk_bytes"], set(job["chunks"])
         file, moved = body
         for number in range(chunk_count(length, head.size_bytes)):

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.records import ExecutionRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.hindrances import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.trouble import was_set_aside
+from deriva_watch.status.headline import headline
+from deriva_watch.status.plain import plain, some
+from deriva_watch.status.standing import SAFE, standing
 
 OLD: Final = timedelta(days=1)
 
 _SENTENCE: Final = ("what", "why", "next")
-_REFUSED: Final = ("rid", "prefix", "changed_at", *_SENTENCE)
-_WAITING: Final = ("rid", "prefix", "next_at", "attempts", *_SENTENCE)
 _EXECUTION: Final = [field.name for field in fields(ExecutionRecord) if field.name != "id"]
 _FILE: Final = [
     *("path", "state", "changed_at", "size_bytes", "md5", "sha256"),
@@ -36,34 +37,37 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     0 where there is none; an execution that still fills is its writer's business. `hindrances` is
     what the daemon waits for, such as the server. `healthy` is false, and `problems` says why, when
     no daemon runs, it waits, something is refused, or the oldest pending execution is older than
-    OLD.
+    OLD. `verdict` is the same in one sentence, see `headline`; the lists are those of `standing`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
     problems = []
     if pid is None:
         problems.append("No daemon is running.")
-    hindrances = _plain(read_hindrances(reader.path.parent, pid))
+    hindrances = plain(read_hindrances(reader.path.parent, pid))
     problems += [f"{each['what']}: {each['why']}. {each['next']}" for each in hindrances]
     if refused := counts.get(ExecutionState.REFUSED, 0):
         problems.append(f"Refused executions: {refused}. A person must act.")
     if pending_s > OLD.total_seconds():
         problems.append(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h.")
-    waiting = reader.executions({ExecutionState.WAITING})
-    return {
+    found: dict[str, Any] = {
+        "at": plain(now),
         "server": ", ".join(reader.servers()) or None,
         "healthy": not problems,
         "problems": problems,
-        "journal": _plain(str(reader.path)),
+        "journal": plain(str(reader.path)),
         "daemon": pid,
         "hindrances": hindrances,
         "executions": _counted(ExecutionState, counts),
         "files": _counted(FileState, reader.file_counts()),
         "oldest_pending_s": pending_s,
-        "refused": [_some(e, _REFUSED) for e in reader.executions({ExecutionState.REFUSED})],
-        "waiting": [_some(execution, _WAITING) for execution in waiting],
-        "notices": _plain(list(_journals_before(reader))),
+        **standing(reader, counts, now),
+        "notices": plain(list(_journals_before(reader))),
+        "paused": [],
     }
+    files = sum(found["files"][state] for state in SAFE)
+    found["verdict"] = headline(found, files, reader.executions_with(SAFE))
+    return found
 
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
@@ -89,12 +93,12 @@ def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:
 
 def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
     files, history = reader.files(execution.id), reader.history(execution.id)
-    paths: dict[int | None, str] = {file.id: _plain(file.path) for file in files}
+    paths: dict[int | None, str] = {file.id: plain(file.path) for file in files}
     return {
-        **_some(execution, _EXECUTION),
-        "files": [_some(file, _FILE) for file in files],
-        "notices": _plain(_notices(history)),
-        "history": [{"path": paths.get(line.file_id), **_some(line, _HISTORY)} for line in history],
+        **some(execution, _EXECUTION),
+        "files": [some(file, _FILE) for file in files],
+        "notices": plain(_notices(history)),
+        "history": [{"path": paths.get(line.file_id), **some(line, _HISTORY)} for line in history],
     }
 
 
@@ -106,22 +110,3 @@ def _notices(history: Iterable[HistoryRecord]) -> Mapping[str, str]:
 
 def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
     return {state.value: counts.get(state, 0) for state in states}
-
-
-def _some(
-    record: ExecutionRecord | FileRecord | HistoryRecord, names: Iterable[str]
-) -> dict[str, Any]:
-    return {name: _plain(getattr(record, name)) for name in names}
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case str():
-            return value.encode(errors="backslashreplace").decode()
-        case Mapping():
-            return {_plain(name): _plain(part) for name, part in value.items()}
-        case list() | tuple():
-            return [_plain(part) for part in value]
-    return value

@@ -4,8 +4,11 @@ journal    the parts as one thing: Journal for the daemon, Reader for everybody 
 writer     one thread that writes what many ask for, together
 changes    one transaction: states move by `core.states`, with a line of history each
 rows       the rows of one table while a transaction lasts
+tally      how many files stand where
 telling    what is told of a change: its event and its line of history
-reads      every question that is asked
+reads      the questions that the daemon asks
+overview   the questions of those who look on
+asking     how a question is asked
 schema     the tables; `revision` and `migrations` bring an older journal to them
 sqlite     what only SQLite needs
 lock       one daemon a journal

@@ -38,6 +38,7 @@ from deriva_watch.core.states import (
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
 from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, pause, uptime
+from deriva_watch.edges.journal.tally import Tally
 from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
 
 _TOGETHER: Final = 2000
@@ -64,6 +65,7 @@ class Changes:
         self._now = now
         self._executions = Rows(connection, execution, ExecutionRecord)
         self._files = Rows(connection, file, FileRecord)
+        self._tally = Tally(connection)
         self._history: list[dict[str, Any]] = []
         self.events: list[Event] = []
 
@@ -208,6 +210,7 @@ class Changes:
         """Write what was changed since the last time."""
         self._executions.write()
         self._files.write()
+        self._tally.write()
         if self._history:
             self._connection.execute(insert(history), self._history)
             self._history = []
@@ -219,9 +222,12 @@ class Changes:
             for owner, new in zip(owners, additions, strict=True)
         ]
         try:
-            return iter(self._files.add(new))
+            added = self._files.add(new)
         except IntegrityError:
             raise ValueError("a file is added that the journal has already") from None
+        for each in added:
+            self._tally.moved(None, each)
+        return iter(added)
 
     def _apply(self, change: Change, added: Iterator[FileRecord]) -> int:
         match change:
@@ -234,7 +240,7 @@ class Changes:
             case MoveExecution():
                 return self._move_execution(change)
             case NoteFile():
-                return self._files.change(change.file_id, change.facts).id
+                return self._change_file(change.file_id, change.facts).id
             case KeepBatch() | KeepDigest() | DropDigests():
                 return self._keep(change)
             case NoteExecution():
@@ -262,9 +268,14 @@ class Changes:
         before = self._files[change.file_id].state
         moved = {"state": file_after(before, change.trigger), "changed_at": self._now}
         late = {"held": None} if moved["state"] in _IN_CATALOG else {}
-        new = self._files.change(change.file_id, {**_UNSAID, **change.facts, **moved, **late})
+        new = self._change_file(change.file_id, {**_UNSAID, **change.facts, **moved, **late})
         self._tell_file(new, before, change.trigger, change.facts, change.seconds)
         return new.id
+
+    def _change_file(self, number: int, facts: Mapping[str, Any]) -> FileRecord:
+        before, after = self._files[number], self._files.change(number, facts)
+        self._tally.moved(before, after)
+        return after
 
     def _move_execution(self, change: MoveExecution) -> int:
         self._follow_hold(self._moved(change))

@@ -1,12 +1,12 @@
-"""Every question that is asked of the journal; the answers are values of `core.records`."""
+"""Every question that the daemon asks; the answers are values of `core.records`."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Engine, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, func, or_, select, true
 
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
@@ -19,6 +19,7 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
+from deriva_watch.edges.journal.overview import Overview
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import (
     batch,
@@ -57,13 +58,8 @@ _LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
 
-class Reads:
-    """The questions, each in a connection of its own: any thread may ask."""
-
-    def __init__(self, path: Path, engine: Engine, *, in_use: bool = False) -> None:
-        self.path = path
-        self._engine = engine
-        self._in_use = in_use
+class Reads(Overview):
+    """The questions."""
 
     def execution(self, execution_id: int) -> ExecutionRecord:
         """Return an execution; KeyError where there is none."""
@@ -82,12 +78,15 @@ class Reads:
         states: Collection[ExecutionState] | None = None,
         prefix: str | None = None,
         rid: str | None = None,
+        limit: int | None = None,
     ) -> list[ExecutionRecord]:
         """Return the executions in one of *states*, below *prefix*, named *rid*; by number.
 
+        At most *limit* of them.
+
         A unit of a drop folder is also known by the RID of its Execution.
         """
-        query = _EXECUTION.order_by(execution.c.id)
+        query = _EXECUTION.order_by(execution.c.id).limit(limit)
         if states is not None:
             query = query.where(execution.c.state.in_(states))
         if prefix is not None:
@@ -257,11 +256,6 @@ class Reads:
         query = select(execution.c.state, func.count()).group_by(execution.c.state)
         return dict(self._rows(query))
 
-    def file_counts(self) -> dict[FileState, int]:
-        """Return how many files there are in each state that has any."""
-        query = select(file.c.state, func.count()).group_by(file.c.state)
-        return dict(self._rows(query))
-
     def pending_since(self) -> datetime | None:
         """Return when the oldest execution that is complete but not uploaded became complete."""
         settled = (
@@ -279,12 +273,6 @@ class Reads:
         """Return the pid of the daemon that holds the journal, or None."""
         with explained("read", self.path):
             return lock.holder(self.path)
-
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        explaining = explained("read", self.path, in_use=self._in_use)
-        with explaining, self._engine.connect() as connection:
-            rows: Sequence[Any] = connection.execute(query).all()
-            return rows
 
 
 def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:

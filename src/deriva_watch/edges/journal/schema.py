@@ -21,12 +21,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -91,10 +92,10 @@ def _id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
-def _state(states: type[ExecutionState | FileState]) -> Column[Any]:
+def _state(states: type[ExecutionState | FileState], *, primary_key: bool = False) -> Column[Any]:
     values = [state.value for state in states]
     kind = Enum(states, values_callable=lambda _: values, native_enum=False, length=16)
-    return Column("state", kind, nullable=False)
+    return Column("state", kind, nullable=False, primary_key=primary_key)
 
 
 def _execution_id() -> Column[int]:
@@ -161,7 +162,7 @@ file = Table(
     Column("next", Prose),
     UniqueConstraint("execution_id", "path", name="file_is_one"),
     Index("file_by_url", "url"),
-    Index("file_by_state", "state"),  # counted at every scrape of the metrics
+    Index("file_by_state", "state", "execution_id"),
 )
 _HAS_JOB: Final = file.c.job.is_not(None)
 _HAS_REMOVAL: Final = file.c.removal.is_not(None)
@@ -171,6 +172,16 @@ Index("file_held", file.c.id, sqlite_where=_IS_HELD, postgresql_where=_IS_HELD)
 _IS_HELD_BACK: Final = execution.c.held.is_not(None)
 Index("execution_held", execution.c.id, sqlite_where=_IS_HELD_BACK, postgresql_where=_IS_HELD_BACK)
 Index("file_with_job", file.c.id, sqlite_where=_HAS_JOB, postgresql_where=_HAS_JOB)
+
+# How many files an execution has in a state, and their bytes; see `tally`.
+tally = Table(
+    "tally",
+    metadata,
+    Column("execution_id", BigInteger, ForeignKey("execution.id"), primary_key=True),
+    _state(FileState, primary_key=True),
+    Column("files", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
 
 # Rows of a table file, in the order in which they stand there; so many of them are one request.
 batch = Table(
@@ -213,6 +224,16 @@ history = Table(
     Column("detail", JSON, nullable=False),
     Index("history_by_execution", "execution_id", "file_id"),
 )
+_OWN: Final = history.c.file_id.is_(None)
+_STORED: Final = text("after = 'stored'")
+Index(
+    "history_of_executions",
+    history.c.after,
+    history.c.at,
+    sqlite_where=_OWN,
+    postgresql_where=_OWN,
+)
+Index("history_of_stored", history.c.at, sqlite_where=_STORED, postgresql_where=_STORED)
 
 # How long this host has been on, in one row; see `core.removal.Uptime`.
 uptime = Table(

@@ -1,0 +1,181 @@
+"""The questions of those who look on, every second: none costs more with every finished file."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import distinct, func, literal, select
+
+from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
+from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.throughput import Sent
+from deriva_watch.edges.journal.asking import Asking
+from deriva_watch.edges.journal.rows import select_records
+from deriva_watch.edges.journal.schema import execution, file, history, tally
+
+_LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters to a rate
+_FILE: Final = select_records(file, FileRecord)
+_OWN: Final = history.c.file_id.is_(None)
+
+
+class Amount(NamedTuple):
+    """A number of files, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+class Total(NamedTuple):
+    """The files in one state of all executions in one state.
+
+    Attributes:
+        execution: The state of the executions.
+        file: The state of the files.
+        executions: How many executions have such files.
+        files: How many files there are.
+        bytes: Their bytes.
+    """
+
+    execution: ExecutionState
+    file: FileState
+    executions: int
+    files: int
+    bytes: int
+
+
+class Ended(NamedTuple):
+    """A line of history by which an execution came to an end, and the execution."""
+
+    execution: ExecutionRecord
+    line: HistoryRecord
+
+
+class Overview(Asking):
+    """The questions."""
+
+    def file_counts(self) -> dict[FileState, int]:
+        """Return how many files there are in each state that has any."""
+        query = select(tally.c.state, func.sum(tally.c.files)).group_by(tally.c.state)
+        return {state: files for state, files in self._rows(query) if files}
+
+    def totals(self) -> list[Total]:
+        """Return the sums over all executions."""
+        states = execution.c.state, tally.c.state
+        query = (
+            select(
+                *states,
+                func.count(),
+                func.sum(tally.c.files),
+                func.sum(tally.c.bytes),
+            )
+            .join(execution, execution.c.id == tally.c.execution_id)
+            .where(tally.c.files > 0)
+            .group_by(*states)
+        )
+        return [Total(*row) for row in self._rows(query)]
+
+    def executions_with(self, states: Iterable[FileState]) -> int:
+        """Return how many executions have a file in one of *states*."""
+        has = tally.c.state.in_(list(states)), tally.c.files > 0
+        query = select(func.count(distinct(tally.c.execution_id))).where(*has)
+        count: int = self._rows(query)[0][0]
+        return count
+
+    def amounts(self, executions: Iterable[int]) -> Mapping[int, Mapping[FileState, Amount]]:
+        """Return the files of each of some executions, by state."""
+        counts = tally.c.execution_id, tally.c.state, tally.c.files, tally.c.bytes
+        query = select(*counts).where(tally.c.execution_id.in_(list(executions)))
+        found: defaultdict[int, dict[FileState, Amount]] = defaultdict(dict)
+        for number, state, files, size_bytes in self._rows(query):
+            found[number][state] = Amount(files, size_bytes)
+        return found
+
+    def having(self, state: FileState, limit: int) -> list[ExecutionRecord]:
+        """Return at most *limit* executions that have files in *state* and are not gone."""
+        query = (
+            select_records(execution, ExecutionRecord)
+            .join(tally, tally.c.execution_id == execution.c.id)
+            .where(tally.c.state == state, tally.c.files > 0)
+            .where(execution.c.state != ExecutionState.GONE)
+            .order_by(execution.c.id)
+        )
+        return [ExecutionRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def how_many_have(self, state: FileState) -> int:
+        """Return how many executions `having` would return without a limit."""
+        query = (
+            select(func.count())
+            .join_from(tally, execution, tally.c.execution_id == execution.c.id)
+            .where(tally.c.state == state, tally.c.files > 0)
+            .where(execution.c.state != ExecutionState.GONE)
+        )
+        count: int = self._rows(query)[0][0]
+        return count
+
+    def examples(self, execution_id: int, state: FileState, limit: int) -> list[FileRecord]:
+        """Return at most *limit* files of an execution that are in *state*."""
+        query = _FILE.where(file.c.state == state, file.c.execution_id == execution_id)
+        return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id).limit(limit))]
+
+    def open_jobs(self) -> list[FileRecord]:
+        """Return the files that are being sent in chunks: those with jobs, while it is worked."""
+        query = (
+            _FILE.join(execution, execution.c.id == file.c.execution_id)
+            .where(file.c.job.is_not(None), file.c.state == FileState.HASHED)
+            .where(execution.c.state == ExecutionState.UPLOADING)
+        )
+        return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
+
+    def sent_since(self, at: datetime) -> dict[int, list[Sent]]:
+        """Return what was stored since a time, by execution; small files are one entry."""
+        lately = (
+            (history.c.after == literal(FileState.STORED.value, literal_execute=True))
+            & (history.c.at >= at)
+            & (file.c.id == history.c.file_id)
+        )
+        number, size_bytes = history.c.execution_id, file.c.size_bytes
+        small = select(number, func.sum(size_bytes), func.max(history.c.at), literal(0.0)).where(
+            lately, size_bytes <= _LARGE_BYTES
+        )
+        took_s = history.c.detail["seconds"].as_float()
+        large = select(number, size_bytes, history.c.at, took_s).where(
+            lately, size_bytes > _LARGE_BYTES
+        )
+        found: defaultdict[int, list[Sent]] = defaultdict(list)
+        # By a bare column SQLite would go through all of history in the order of its index.
+        for query in (small.group_by(number + 0), large):
+            for owner, sent_bytes, until, seconds in self._rows(query):
+                found[owner].append(Sent(sent_bytes, until, seconds or 0.0))
+        return found
+
+    def endings(
+        self,
+        states: Iterable[ExecutionState],
+        since: datetime | None = None,
+        rid: str | None = None,
+        limit: int | None = None,
+    ) -> list[Ended]:
+        """Return how executions came to one of *states*, the newest first."""
+        query = (
+            _ENDINGS.where(_OWN, history.c.after.in_([state.value for state in states]))
+            .order_by(history.c.at.desc(), history.c.id.desc())
+            .limit(limit)
+        )
+        if since is not None:
+            query = query.where(history.c.at >= since)
+        if rid is not None:
+            query = query.where((execution.c.rid == rid) | (execution.c.execution_rid == rid))
+        rows: Any = self._rows(query)
+        return [Ended(ExecutionRecord(*row[:_WIDTH]), HistoryRecord(*row[_WIDTH:])) for row in rows]
+
+
+_WIDTH: Final = len(select_records(execution, ExecutionRecord).selected_columns)
+_ENDINGS: Final = (
+    select(
+        *select_records(execution, ExecutionRecord).selected_columns,
+        *select_records(history, HistoryRecord).selected_columns,
+    )
+    .select_from(history)
+    .join(execution, execution.c.id == history.c.execution_id)
+)

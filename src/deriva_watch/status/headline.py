@@ -1,0 +1,88 @@
+"""The first line: is the data safe, and if not, who or what must act?"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deriva_watch.core.states import ExecutionState
+
+_GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
+
+
+def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) -> dict[str, Any]:
+    """Return level, text and the next command, from the rest of what `summary` found.
+
+    Levels: `trouble`, the daemon cannot work; `person`, something is refused or matches nothing;
+    `busy`, something is on its way or not complete yet; `safe`; `empty`, nothing was ever seen.
+    """
+    safe = _safe(summary, safe_files, safe_executions)
+    counts = summary["executions"]
+    ends = [
+        _trouble(summary, safe),
+        _person(summary, safe),
+        _busy(counts, safe),
+    ]
+    for end in ends:
+        if end is not None:
+            return end
+    if safe:
+        return _said("safe", f"all {safe}")
+    return _said("empty", "nothing to bring in was found yet", "deriva-watch check")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 file", "1,204 files"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
+    return {"level": level, "text": text, "next": then}
+
+
+def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
+    if not files:
+        return ""
+    hosts = {server.partition("/")[0] for server in (summary["server"] or "").split(", ")}
+    where = " and ".join(sorted(hosts))
+    are = "is" if files == 1 else "are"
+    of = counted(executions, "execution")
+    return f"{counted(files, 'file')} of {of} {are} safe on {where}"
+
+
+def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
+    if summary["daemon"] is None:
+        return _said("trouble", _joined("no daemon is running", safe), "deriva-watch run")
+    hindrances = summary["hindrances"]
+    if not hindrances:
+        return None
+    more = f" (and {len(hindrances) - 1} more)" if len(hindrances) > 1 else ""
+    text = _joined(f"the daemon cannot work: {hindrances[0]['what']}{more}", safe)
+    return _said("trouble", text, "deriva-watch check")
+
+
+def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
+    names = [entry["rid"] for name in ("refused", "unmatched") for entry in summary[name]]
+    more = sum(summary.get(f"{name}_more", 0) for name in ("refused", "unmatched"))
+    if not names:
+        return None
+    number = len(set(names)) + more
+    need = f"{counted(number, 'execution')} need{'s' if number == 1 else ''} a person"
+    return _said("person", _joined(need, safe), f"deriva-watch show {names[0]}")
+
+
+def _busy(counts: Mapping[str, int], safe: str) -> dict[str, Any] | None:
+    going = sum(counts[state] for state in _GOING)
+    filling = counts[ExecutionState.FILLING]
+    parts = []
+    if going:
+        parts.append(f"{counted(going, 'execution')} {_are(going)} on the way")
+    if filling:
+        parts.append(f"{counted(filling, 'execution')} {_are(filling)} not complete yet")
+    return _said("busy", _joined(", ".join(parts), safe)) if parts else None
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _joined(first: str, safe: str) -> str:
+    return f"{first}; {safe}" if safe else first
