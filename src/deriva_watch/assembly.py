@@ -31,6 +31,7 @@ from deriva_watch.engine.tables import Tables
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.finish import Finisher
+from deriva_watch.halting import Halts
 from deriva_watch.intake import Intake
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
@@ -127,6 +128,8 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     )
     naming = Naming(catalog, processors, patience)
     with Journal.open(settings.journal.url, emit=emit) as journal:
+        halts = Halts(journal)
+        halts.read()
         jobs = Jobs(store, journal, patience)
         depositor = Depositor(
             store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
@@ -151,6 +154,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             emit=emit,
             basis=Basis(settings, catalog, intake.specs),
             probe=lambda: _probe(server, catalog, store),
+            halts=halts,
         )
         try:
             yield pipeline

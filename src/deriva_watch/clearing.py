@@ -201,7 +201,7 @@ class Clearing:
         return waited and time.monotonic() >= self._again_s.get(unit.id, 0.0)
 
     def _must_wait(self) -> bool:
-        if self.stop.is_set() or self.gate.error is not None:
+        if self.stop.is_set() or self.gate.error is not None or self.pipeline.halts.all:
             return True
         if time.monotonic() > self._worked_s + YIELD_S:
             return False

@@ -49,6 +49,7 @@ from deriva_watch.engine.ports import Catalog, Emit
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.finish import Finisher
+from deriva_watch.halting import Halts
 from deriva_watch.intake import Intake
 from deriva_watch.settings import Settings
 from deriva_watch.vouching import vouching
@@ -82,6 +83,7 @@ class Pipeline:
 
     Attributes:
         probe: Asks the server something cheap of every service; raises as every call does.
+        halts: What a person holds back.
     """
 
     settings: Settings
@@ -94,6 +96,7 @@ class Pipeline:
     emit: Emit
     basis: Basis
     probe: Callable[[], object]
+    halts: Halts
 
     @property
     def server(self) -> str:
@@ -104,6 +107,7 @@ class Pipeline:
         """Take a claimed execution as far as it goes, and write down where that is."""
         start_s, basis = time.monotonic(), None
         begun = self._reached(record) if record.attempts else {}
+        self.halts.read()
         try:
             basis = self.basis.now()
             step = self._attempt(record)
@@ -134,7 +138,10 @@ class Pipeline:
         """Complete what directories left that are gone; raises as every call does.
 
         Upload jobs that nobody will go on with are cancelled, and rows are linked that were made.
+        Nothing is begun while all work is paused.
         """
+        if self.halts.all:
+            return
         self.uploader.rows.jobs.sweep(self.journal.left_jobs(self.server))
         for number, paths in self.journal.unlinked(self.server).items():
             record, model = self.journal.execution(number), self.catalog.model()
@@ -151,6 +158,8 @@ class Pipeline:
         model = self.catalog.model()
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
         upload = self._begin(record, plan, model)
+        upload.halt = partial(self.halts.check, record.id, record.rid)
+        upload.halt(None)
         drop = self.intake.drop(prefix) if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
             before = self.finisher.execution_before(record) if self.journal.set_aside() else None
@@ -172,7 +181,7 @@ class Pipeline:
         if fresh := additions(record.id, plan, known):
             self.journal.commit(fresh)
             known = self._records(record)
-        if changes := moves(plan, known):
+        if changes := moves(plan, known, record.rid):
             self.journal.commit(changes)
             known = self._records(record)
         upload = self._upload(record, model, known)

@@ -116,7 +116,7 @@ class Workers:
             self.again((Path(record.prefix), record.rid))
 
     def _claim(self) -> ExecutionRecord | None:
-        if self.gate.error is not None:
+        if self.gate.error is not None or self.pipeline.halts.all:
             return None
         return self.pipeline.journal.claim(self.pipeline.server)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.given import entry, patient, planned
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.observation import Entry, Kind
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.reconcile import additions, moves
@@ -43,7 +44,7 @@ def learned(plan: Plan, *records: FileRecord) -> dict[str, FileRecord]:
         new = record(FileState.FOUND)
         known[added.path] = replace(new, id=number, path=added.path, **added.facts)
     by_id = {one.id: one for one in known.values()}
-    for move in moves(plan, known):
+    for move in moves(plan, known, "1-AAAA"):
         old = by_id[move.file_id]
         by_id[old.id] = replace(old, state=file_after(old.state, move.trigger), **move.facts)
     return {one.path: one for one in by_id.values()}
@@ -102,7 +103,7 @@ def test_a_left_over_file_knows_why():
     ],
 )
 def test_a_file_that_is_what_it_was_keeps_its_place(state: FileState):
-    assert moves(planned(GOOD), {GOOD.path: record(state)}) == []
+    assert moves(planned(GOOD), {GOOD.path: record(state)}, "1-AAAA") == []
 
 
 @pytest.mark.parametrize("state", [s for s in FileState if s is not FileState.FOUND])
@@ -132,7 +133,7 @@ def test_a_refusal_is_said_once_for_each_reason():
     refused = record(FileState.REFUSED, why="it is a named pipe")
     other = record(FileState.REFUSED, why="it is a socket")
 
-    assert moves(planned(PIPE), {GOOD.path: refused}) == []
+    assert moves(planned(PIPE), {GOOD.path: refused}, "1-AAAA") == []
     assert learned(planned(PIPE), other)[GOOD.path].why == "it is a named pipe"
 
 
@@ -183,7 +184,7 @@ def test_whatever_was_known_the_journal_follows_and_then_has_nothing_to_learn(
         known = learned(plan, *known.values())
 
         assert additions(7, plan, known) == []
-        assert moves(plan, known) == []
+        assert moves(plan, known, "1-AAAA") == []
         for asset in plan.assets:
             known[asset.path] = replace(
                 known[asset.path],
@@ -191,3 +192,18 @@ def test_whatever_was_known_the_journal_follows_and_then_has_nothing_to_learn(
                 statement=asset.statement(),
                 size_bytes=asset.entry.size_bytes,
             )
+
+
+@pytest.mark.parametrize(
+    "state", [state for state in FileState if state not in {FileState.RECORDED, FileState.LINKED}]
+)
+def test_a_file_that_a_person_has_cancelled_is_refused_whatever_became_of_it(state: FileState):
+    """It changed, vanished and came back, or another spec takes it."""
+    hold = Hold(HoldKind.CANCELLED, "alice", datetime(2026, 1, 2, tzinfo=UTC))
+    known = record(state, replace(GOOD, mtime_ns=7), held=hold.document())
+
+    (after,) = learned(planned(GOOD), known).values()
+
+    assert after.state is FileState.REFUSED
+    if state is not FileState.REFUSED:
+        assert after.next == f"`deriva-watch retry 1-AAAA {GOOD.path}` takes it up again."

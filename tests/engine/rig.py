@@ -34,6 +34,7 @@ from deriva_watch.engine.tables import Tables
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.finish import Finisher
+from deriva_watch.halting import Halts
 from deriva_watch.intake import Intake
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
@@ -319,6 +320,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             emit=events.append,
             basis=Basis(settings, catalog, intake.specs),
             probe=lambda: (server.session(), catalog.model()),
+            halts=Halts(opened),
         )
         yield Rig(
             rid=lab.rid,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.holds import Hold
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
@@ -12,7 +13,8 @@ from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, f
 
 _LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
 _AWAY: Final = {FileState.GONE, FileState.REMOVED}
-_LOSABLE: Final = _LEFT | {FileState.FOUND, FileState.HASHED, FileState.STORED}
+_UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED}
+_LOSABLE: Final = _LEFT | _UNDONE
 
 
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:
@@ -28,7 +30,7 @@ def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) ->
     ]
 
 
-def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
+def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFile]:
     """Return the moves that bring every known file to where *plan* begins with it.
 
     A file whose content and statement are what they were keeps its place; one that changed goes
@@ -39,7 +41,7 @@ def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
     planned = set()
     for each in plan.work:
         planned.add(each.path)
-        made += _for_planned(each, known[each.path])
+        made += _for_planned(each, known[each.path], rid)
     for left in plan.leftovers:
         planned.add(left.path)
         made += _for_leftover(left, known[left.path])
@@ -50,13 +52,26 @@ def moves(plan: Plan, known: Mapping[str, FileRecord]) -> list[MoveFile]:
     return made
 
 
-def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord) -> Iterator[MoveFile]:
+def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord, rid: str) -> Iterator[MoveFile]:
+    if hold := Hold.of(record.held):  # whatever becomes of the file
+        yield from _for_cancelled(record, hold, rid)
+        return
     if record.state is FileState.FOUND:
         return
     same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
     if record.state in _LEFT | _AWAY or not same:
         facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table), "removal": None}
         yield MoveFile(record.id, _back(record.state), facts)
+
+
+def _for_cancelled(record: FileRecord, hold: Hold, rid: str) -> Iterator[MoveFile]:
+    if record.state is FileState.REFUSED:
+        return
+    if record.state not in _UNDONE:
+        yield MoveFile(record.id, _back(record.state))
+    facts: FileFacts = {}
+    said = hold.sentence(rid, record.path)
+    yield MoveFile(record.id, FileTrigger.REJECTED, {**facts, **said})
 
 
 def _for_leftover(left: Leftover, record: FileRecord) -> Iterator[MoveFile]:

@@ -85,6 +85,7 @@ class Files:
         """
         self.patience.check()
         try:
+            upload.halt(path)
             return step(upload, path)
         except FileChangedError:
             upload.change(path)
@@ -107,9 +108,10 @@ class Files:
             upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
         return None
 
-    def _moved(self, path: str, phase: str) -> Progress:
+    def _moved(self, upload: Upload, path: str, phase: str) -> Progress:
         def moved(count: int) -> None:
             self.patience.check()
+            upload.halt(path)
             self.watch(path, phase, count)
 
         return moved
@@ -141,7 +143,7 @@ class Files:
         if not (more or made) and (ahead := upload.known_digests(asset.entry)):
             return ahead
         with self.naming.content(upload, asset, known) as body:
-            return digests(body, self._moved(asset.path, "hash"), more)
+            return digests(body, self._moved(upload, asset.path, "hash"), more)
 
     def _store(self, upload: Upload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]
@@ -150,7 +152,7 @@ class Files:
             self.naming.verify(upload, asset)
 
         with self.naming.content(upload, asset, record.names) as body:
-            moved = self._moved(path, "send")
+            moved = self._moved(upload, path, "send")
             source = Source(
                 body,
                 moved,

@@ -52,7 +52,7 @@ class Tables:
             found = upload.known_digests(entry)
             if found is None:
                 with upload.disk.open(entry) as body:
-                    found = digests(body, lambda count: self._moved(path, "hash", count))
+                    found = digests(body, lambda count: self._moved(upload, path, count))
             upload.disk.verify(entry)
             if found.size_bytes != entry.size_bytes:
                 raise FileChangedError(path)
@@ -82,9 +82,10 @@ class Tables:
         sender.verify()
         return Move(path, FileTrigger.RECORDED, {"rows": run.there}, elapsed_since(start_s))
 
-    def _moved(self, path: str, phase: str, count: int) -> None:
+    def _moved(self, upload: Upload, path: str, count: int) -> None:
         self.patience.check()
-        self.watch(path, phase, count)
+        upload.halt(path)
+        self.watch(path, "hash", count)
 
 
 class _Run:
@@ -176,6 +177,7 @@ class _Run:
     def _send(self, batch: Batch) -> None:
         """Send what of a batch is not in, and report how far the file is read."""
         self._tables.patience.check()
+        self._upload.halt(self._plan.path)
         if batch.todo:
             self._sender.send(batch, self.there)
         self.there += sum(digest != HOLE for digest in batch.digests)

@@ -58,6 +58,7 @@ class Upload:
         vouched: Tells of a file whether its rows cannot have been loaded already.
         hinted: Tells of a file of rows what an earlier journal had of it, as receipts say.
         ahead: Digests of contents that were read while the directory was filling, by stamp.
+        halt: Raises where the whole, or a file, is to be put down, because a person says so.
         changed: Paths that moved under us: the execution must be looked at again.
         again: Paths that another uploader has recorded since we looked for their rows.
         transient: The last error that may pass, if any.
@@ -75,6 +76,7 @@ class Upload:
     vouched: Callable[[Entry], bool] = lambda _entry: True
     hinted: Callable[[str], Iterable[Batch]] = lambda _path: ()
     ahead: Mapping[Stamp, ContentDigest] = field(default_factory=dict)
+    halt: Callable[[str | None], None] = lambda _path: None
     changed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
     transient: TransientError | None = None
@@ -150,6 +152,22 @@ class Upload:
     def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
         """Return those of *paths* that stand in one of *states* and did not move under us."""
         return [p for p in paths if self.records[p].state in states and p not in self.changed]
+
+    def going(self, paths: Iterable[str]) -> list[str]:
+        """Return those of *paths* that nobody has cancelled meanwhile; the others are refused.
+
+        Raises InterruptedWorkError where all of it is to be put down.
+        """
+        self.halt(None)
+        going = []
+        for path in paths:
+            try:
+                self.halt(path)
+            except RefusedError as error:
+                self.refuse(path, error)
+            else:
+                going.append(path)
+        return going
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Write moves down in one transaction, then know them."""

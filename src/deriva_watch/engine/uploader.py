@@ -76,7 +76,7 @@ class Uploader:
         has it. With two versions at large each could give either of them to another asset.
         """
         todo = list(paths)
-        while todo := upload.standing(todo, FileState.HASHED, FileState.STORED):
+        while todo := upload.going(upload.standing(todo, FileState.HASHED, FileState.STORED)):
             self.files.patience.check()
             # Of files with one content, one that has a version already goes first.
             todo.sort(key=lambda path: upload.records[path].state is FileState.HASHED)
@@ -89,7 +89,7 @@ class Uploader:
             try:
                 self.rows.adopt(upload, upload.standing(batch, FileState.HASHED))
                 self.files.store(upload, upload.standing(batch, FileState.HASHED))
-                stored = upload.standing(batch, FileState.STORED)
+                stored = upload.going(upload.standing(batch, FileState.STORED))
                 self.rows.record(upload, stored)
                 self.rows.compare(upload, self._by_job(upload, stored))
             finally:

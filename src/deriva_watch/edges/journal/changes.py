@@ -178,6 +178,14 @@ class Changes:
             self._files.change(known, {**facts, **said})
         return True
 
+    def release_file(self, number: int, path: str) -> None:
+        """Let a file that was cancelled be tried with the next attempt at its execution."""
+        place = (file.c.execution_id == number) & (file.c.path == path)
+        known = self._connection.scalar(select(file.c.id).where(place))
+        if known is not None:
+            self._files.load({known})
+            self._files.change(known, {"held": None})
+
     def pause(self, hold: Hold | None) -> None:
         """Hold everything back, or, None, nothing as a whole any more."""
         self._connection.execute(delete(pause))

@@ -151,6 +151,10 @@ class Journal(Reads):
         """
         return self._writer.ask(lambda unit: unit.hold_file(execution_id, path, hold))
 
+    def release_file(self, execution_id: int, path: str) -> None:
+        """Let a file that was cancelled be tried with the next attempt at its execution."""
+        self._writer.ask(lambda unit: unit.release_file(execution_id, path))
+
     def pause(self, hold: Hold | None) -> None:
         """Hold everything back, or, None, nothing as a whole any more."""
         self._writer.ask(lambda unit: unit.pause(hold))
