@@ -205,6 +205,7 @@ def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) 
         },
         "retry": {"initial_s": 0.2, "max_s": 1.0},
         "journal": {"url": f"sqlite:///{folder / 'state' / 'journal.db'}"},
+        "status": {"listen": ""},  # every daemon would want the same port
     }
     waits = settings["completion"] | sections.get("completion", {})
     settings["completion"]["quiet_max_s"] = max(1.0, waits["quiet_s"])

@@ -24,6 +24,7 @@ from deriva_watch.lookout import Lookout
 from deriva_watch.orders import Orders
 from deriva_watch.service import Service
 from deriva_watch.settings import Settings
+from deriva_watch.status.serving import serving
 
 LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
@@ -61,7 +62,11 @@ def serve(settings: Settings) -> int:
         ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
         lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
         hindrances = Hindrances(settings.state_directory)
-        Service(pipeline, lookout, gate, login, Orders.of(settings), ending.stop, hindrances).run()
+        orders = Orders.of(settings)
+        service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances)
+        page = settings.status
+        with serving(page.listen, page.hosts, pipeline.journal, emit, service.hinder):
+            service.run()
     ending.tell(emit)
     return ending.number
 

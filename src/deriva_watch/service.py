@@ -75,9 +75,9 @@ class Service:
     _clearing: Clearing = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lookout.folders.hint, self.lookout.folders.hinder = self._look_soon, self._hinder
+        self.lookout.folders.hint, self.lookout.folders.hinder = self._look_soon, self.hinder
         self._roots = Roots(
-            self.lookout, self.hindrances, self._hints.put, self._look_soon, self._hinder
+            self.lookout, self.hindrances, self._hints.put, self._look_soon, self.hinder
         )
 
         drops = self.pipeline.settings.drops
@@ -131,10 +131,10 @@ class Service:
             if trouble is None:
                 raise
             self._journal_failed_s = time.monotonic()
-            self._hinder("the journal", trouble)
+            self.hinder("the journal", trouble)
             self.stop.wait(AGAIN_S)
 
-    def _hinder(self, about: str, error: TroubleError | None) -> None:
+    def hinder(self, about: str, error: TroubleError | None) -> None:
         """Say what is in the way, once; None: nothing any more."""
         if self.hindrances.put(about, error) and error:
             self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
@@ -181,7 +181,7 @@ class Service:
             if was_closed:
                 self._roots.scan_all()
             try:
-                self._hinder("the session", self.login.look())
+                self.hinder("the session", self.login.look())
             except (TransientError, CredentialError) as error:
                 self.gate.close(error)
         self.hindrances.put("the server", self.gate.error)
@@ -212,7 +212,7 @@ class Service:
             trouble = self.orders.trouble()
         except SettingsError as error:
             trouble = error
-        self._hinder("the orders", trouble)
+        self.hinder("the orders", trouble)
 
     def _look_soon(self, key: Key) -> None:
         self._due.hint(key, _in(0))

@@ -37,7 +37,7 @@ from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.evidence import PARTIAL
 from deriva_watch.settings_drop import DropFolder, overlap, secret_in
-from deriva_watch.settings_sources import LATER, PREFIX, Origins, find_config, no_config
+from deriva_watch.settings_sources import PREFIX, Origins, find_config, no_config
 from deriva_watch.settings_types import (
     AbsolutePath,
     Count,
@@ -46,6 +46,7 @@ from deriva_watch.settings_types import (
     Section,
     SomeSeconds,
     home,
+    listenable,
     matching,
     not_below,
     number,
@@ -213,10 +214,31 @@ class Journal(Section):
     url: JournalUrl = Field(default_factory=_journal_url)
 
 
-class Status(Section):
-    """Where the status page listens."""
+Listen = Annotated[str, AfterValidator(listenable)]
+HostName = Annotated[
+    str,
+    AfterValidator(str.lower),
+    matching(r"[\w.-]+|\[[0-9a-f:.]+\]", "must be a bare name such as status.example.org"),
+]
 
-    listen: Annotated[Literal["127.0.0.1:9464"], LATER] = "127.0.0.1:9464"
+
+class Status(Section):
+    """Where the status page, health and metrics are served, and for whom."""
+
+    listen: Listen = "127.0.0.1:9464"
+    allow_remote: bool = False
+    hosts: tuple[HostName, ...] = ()
+
+    @field_validator("allow_remote")
+    @classmethod
+    def _meant(cls, allow_remote: bool, info: ValidationInfo) -> bool:
+        listen = info.data.get("listen", "")
+        if not (allow_remote or not listen or listen.startswith("unix:") or _is_loopback(listen)):
+            raise ValueError(
+                f"must be true to listen on {listen}: anybody who reaches that address could read "
+                "the page; else listen on 127.0.0.1, behind a proxy that asks who it is"
+            )
+        return allow_remote
 
 
 class Log(Section):

@@ -20,8 +20,6 @@ from pydantic_core import ErrorDetails
 
 from deriva_watch.core.errors import SettingsError
 
-LATER: Final = "is not available in this version, only its default may stand there"
-
 PREFIX: Final = "DERIVA_WATCH_"
 _CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
 _CONFIG_FILES: Final = (
@@ -206,8 +204,6 @@ def _sentence(found: ErrorDetails, model: type[BaseModel]) -> str:
     if found["type"] == "missing":
         return f"'{key}' is missing, it has no default; config.example.toml shows where it stands"
     field = owner.model_fields[name]
-    if LATER in field.metadata:
-        return f"'{key}' {LATER}; take it out"
     said = found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if found["type"] == "value_error":  # written here, and complete
         return f"'{key}' {said}"
@@ -226,7 +222,7 @@ def _inner(field: FieldInfo) -> Any:
 
 
 def _meant(name: str, owner: type[BaseModel], root: type[BaseModel]) -> str:
-    known = [key for key, field in owner.model_fields.items() if LATER not in field.metadata]
+    known = list(owner.model_fields)
     if near := difflib.get_close_matches(name, known, n=1):
         return f"did you mean '{near[0]}'?"
     if found := [

@@ -1,9 +1,11 @@
 """The kinds of values that sections of the settings are made of."""
 
+import ipaddress
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +15,9 @@ from pydantic import (
     Field,
     ValidationInfo,
 )
+
+_ADDRESS: Final = re.compile(r"(?P<host>localhost|[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
+_LAST_PORT: Final = 65535
 
 
 def number(value: Any) -> Any:
@@ -43,6 +48,20 @@ def matching(pattern: str, must: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def listenable(text: str) -> str:
+    """Refuse what no server can listen on; "" stands for none."""
+    if not text or text.startswith("unix:/"):
+        return text
+    if (found := _ADDRESS.fullmatch(text)) and int(found["port"]) <= _LAST_PORT:
+        with suppress(ValueError):
+            ipaddress.ip_address(found["host"].strip("[]").replace("localhost", "127.0.0.1"))
+            return text
+    raise ValueError(
+        "must be an address of this machine with a port, such as 127.0.0.1:9464 or [::1]:9464, "
+        'or unix:/path/of/the.socket, or "" for none'
+    )
 
 
 def not_below(other: str) -> AfterValidator:

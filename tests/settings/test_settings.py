@@ -309,32 +309,38 @@ def test_a_bulk_spec_that_cannot_be_found_is_an_error(write, text, why):
     assert why in problem
 
 
-DEFAULTS_OF_LATER_KEYS = """
-[status]
-listen = "127.0.0.1:9464"
-"""
-
-
-def test_the_default_of_a_key_that_does_nothing_yet_is_accepted(write):
-    assert load(write(HOST + DEFAULTS_OF_LATER_KEYS))
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'listen = ""',
+        'listen = "localhost:0"',
+        'listen = "[::1]:9464"',
+        'listen = "unix:/run/deriva-watch/status.sock"',
+        'listen = "0.0.0.0:9464"\nallow_remote = true',
+        'hosts = ["Status.example.org", "[::2]"]',
+    ],
+)
+def test_the_status_page_listens_where_it_is_told(write, lines):
+    assert load(write(f"{HOST}[status]\n{lines}"))
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("lines", "why"),
     [
-        '[status]\nlisten = "0.0.0.0:9464"',
+        ('listen = "9464"', "must be an address of this machine with a port"),
+        ('listen = "data.example.org:9464"', "must be an address of this machine with a port"),
+        ('listen = "127.0.0.1:65536"', "must be an address of this machine with a port"),
+        ('listen = "300.0.0.1:80"', "must be an address of this machine with a port"),
+        ('listen = "unix:status.sock"', "must be an address of this machine with a port"),
+        ('listen = "0.0.0.0:9464"', "'status.allow_remote' must be true to listen on 0.0.0.0"),
+        ('listen = "[::]:9464"', "'status.allow_remote' must be true to listen on [::]"),
+        ('hosts = ["http://example.org"]', "must be a bare name such as status.example.org"),
     ],
 )
-def test_a_key_that_does_nothing_yet_may_have_no_other_value(write, text):
-    (problem,) = problems(write(HOST + text))
+def test_the_status_page_is_for_this_machine_unless_more_is_asked_for(write, lines, why):
+    (problem,) = problems(write(f"{HOST}[status]\n{lines}"))
 
-    assert "is not available in this version" in problem
-
-
-def test_a_key_that_does_nothing_yet_is_never_suggested(write):
-    (problem,) = problems(write(HOST + '[status]\nlisten_to = "127.0.0.1:9464"'))
-
-    assert "listen'" not in problem
+    assert why in problem
 
 
 def test_settings_cannot_be_changed(write):

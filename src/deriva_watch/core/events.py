@@ -132,6 +132,15 @@ class DaemonStopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusListening(Event):
+    """The status page can be opened."""
+
+    NAME: ClassVar[str] = "status.listening"
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RootWatched(Event):
     """A root is being watched."""
 
@@ -399,6 +408,7 @@ ALL_EVENTS: Final = (
     FileChanged,
     DaemonStarted,
     DaemonStopped,
+    StatusListening,
     RootWatched,
     RootMissing,
     BacklogFound,

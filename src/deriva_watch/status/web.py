@@ -1,0 +1,122 @@
+"""What is served: the page, and the same views as the command line has, as JSON."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from deriva_watch.core.errors import TransientError, TroubleError
+from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.status.asking import Asking
+from deriva_watch.status.guard import said
+from deriva_watch.status.health import health
+from deriva_watch.status.rendering import Json
+from deriva_watch.status.stream import Stream
+from deriva_watch.status.views import details, summary
+
+FRESH_S: Final = 0.9  # whoever asks again within so long gets the same overview
+
+_TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_INDEX: Final = "index.html"
+
+
+class Web:
+    """Answers requests. All calls come from one event loop."""
+
+    def __init__(self, journal: Reader | Journal) -> None:
+        self._journal = journal
+        self._asking = Asking()
+        self._overview: dict[str, Any] = {}
+        self._made_s = 0.0
+        self.stream = Stream(self.overview)
+
+    def application(self) -> Starlette:
+        """Return the routes."""
+        routes = [
+            *_pages(),
+            Route("/api/overview", _explained(self._get_overview)),
+            Route("/api/execution", _explained(self._get_execution)),
+            Route("/stream", self._get_stream),
+            Route("/healthz", self._get_health),
+        ]
+        return Starlette(routes=routes, exception_handlers={404: _nothing_there})
+
+    async def overview(self) -> dict[str, Any]:
+        """Return what `summary` finds; TroubleError where the journal cannot be read in time."""
+        if time.monotonic() > self._made_s + FRESH_S:
+            self._overview = await self._asking.ask(
+                "overview", lambda: summary(self._journal, datetime.now(UTC))
+            )
+            self._made_s = time.monotonic()
+        return self._overview
+
+    async def _get_overview(self, _request: Request) -> Response:
+        return Json(await self.overview())
+
+    async def _get_execution(self, request: Request) -> Response:
+        rid = request.query_params.get("rid")
+        if not rid:
+            return said(400, "cannot show it", "no rid is given", "Ask for /api/execution?rid=RID.")
+        return Json(await self._asking.ask(("execution", rid), lambda: details(self._journal, rid)))
+
+    async def _get_stream(self, request: Request) -> Response:
+        if self.stream.is_full:
+            return said(503, "cannot stream", "too many look on", "Close another page.")
+        events = self.stream.events() if request.method == "GET" else ()
+        return StreamingResponse(events, media_type="text/event-stream")
+
+    async def _get_health(self, _request: Request) -> Response:
+        try:
+            found = health(await self.overview())
+        except TroubleError as error:
+            reason = {"what": error.what, "why": error.why, "next": error.next_for(None)}
+            found = {"healthy": False, "reasons": [{"about": "the journal", **reason}]}
+        return Json(found, 200 if found["healthy"] else 503)
+
+
+def _pages() -> list[Route]:
+    """Return a route for each file of the page; they are read once, and nothing else ever is."""
+    folder = files("deriva_watch.status") / "page"
+    routes = []
+    for file in folder.iterdir():
+        if kind := _TYPES.get(file.name[file.name.rfind(".") :]):
+            path = "/" if file.name == _INDEX else f"/{file.name}"
+            routes.append(Route(path, _fixed(file.read_bytes(), kind)))
+    return routes
+
+
+def _fixed(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return answer
+
+
+def _explained(
+    answer: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def explained(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except TransientError as error:
+            return said(503, error.what, error.why, error.next)
+        except TroubleError as error:
+            return said(404, error.what, error.why, error.next)
+
+    return explained
+
+
+async def _nothing_there(request: Request, _error: Exception) -> Response:
+    path = request.url.path
+    return said(404, f"cannot show {path}", "there is nothing of that name", "The page is at /.")
