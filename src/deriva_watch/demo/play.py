@@ -75,6 +75,9 @@ chunk_bytes = "4MiB"    # so that the model goes in many pieces
 
 [journal]
 url = {journal_url}
+
+[status]
+listen = ""             # nothing stays to be looked at
 """
 
 

@@ -23,7 +23,7 @@ def listening(at: str) -> Iterator[tuple[socket.socket, str]]:
     try:
         listener = _at_path(Path(at.removeprefix(_UNIX))) if _is_unix(at) else _at_port(at)
     except OSError as error:
-        raise _trouble(at, error.strerror or str(error)) from error
+        raise _trouble(at, os.strerror(error.errno) if error.errno else str(error)) from error
     with listener:
         if not _is_unix(at):
             host = at.rpartition(":")[0]

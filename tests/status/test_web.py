@@ -1,0 +1,405 @@
+"""The server of the status page, asked over real HTTP."""
+
+import http.client
+import json
+import os
+import socket
+import stat
+import threading
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from deriva_watch.core.errors import TransientError
+from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
+from deriva_watch.core.states import ExecutionTrigger, FileTrigger
+from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.edges.journal import Journal
+from deriva_watch.status import serving as serving_module
+from deriva_watch.status.serving import serving
+from running import wait_until
+
+LOCAL = "127.0.0.1:0"
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal.open(f"sqlite:///{tmp_path}/journal.db", emit=lambda _: None) as journal:
+        yield journal
+
+
+@contextmanager
+def served(journal, at=LOCAL, hosts=()):
+    """Serve *journal*; yield where, what was reported, and what is in the way."""
+    here = SimpleNamespace(events=[], hindrances=Hindrances(journal.path.parent), url="")
+
+    def names():
+        return [event.name for event in here.events]
+
+    with serving(at, hosts, journal, here.events.append, here.hindrances.put):
+        if at == LOCAL:
+            wait_until(lambda: "status.listening" in names())
+            here.url = next(e.url for e in here.events if e.name == "status.listening")
+            here.port = urlsplit(here.url).port
+        here.names = names
+        yield here
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a journal without executions, for all tests that change nothing."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('state')}/journal.db"
+    with (
+        Journal.open(url, emit=lambda _: None) as journal,
+        served(journal, hosts=["status.example.org"]) as here,
+    ):
+        yield here
+
+
+def connection(here):
+    """Return a connection to the page, not yet opened."""
+    return http.client.HTTPConnection("127.0.0.1", here.port, timeout=10)
+
+
+def ask(here, path, method="GET", **headers):
+    """Return the answer to a request: status, headers, body."""
+    client = connection(here)
+    try:
+        client.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+        answer = client.getresponse()
+        return SimpleNamespace(status=answer.status, headers=answer.headers, body=answer.read())
+    finally:
+        client.close()
+
+
+def said(answer):
+    """Return the JSON of an answer."""
+    assert answer.headers["Content-Type"] == "application/json"
+    return json.loads(answer.body)
+
+
+@contextmanager
+def looking_on(here):
+    """Yield the lines of a stream, as they come."""
+    client = connection(here)
+    client.request("GET", "/stream")
+    answer = client.getresponse()
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    try:
+        yield answer
+    finally:
+        answer.close()
+        client.close()
+
+
+def next_event(stream):
+    """Return the name of the next event and what it carries."""
+    found = {}
+    while line := stream.readline().decode().rstrip("\n"):
+        name, _, value = line.partition(": ")
+        found[name] = value
+    return found["event"], json.loads(found["data"])
+
+
+def claimed(journal, rid="1-AA"):
+    new = journal.open_execution("example.org/1", "/data", rid)
+    journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED, {})])
+    return journal.claim().id
+
+
+# ---------------------------------------------------------------------- what it answers
+
+
+def test_the_page_and_its_files_are_served_with_their_types(page):
+    pages = {path: ask(page, path) for path in ("/", "/page.css", "/page.js")}
+
+    assert [page.status for page in pages.values()] == [200, 200, 200]
+    kinds = [page.headers["Content-Type"].partition(";")[0] for page in pages.values()]
+    assert kinds == ["text/html", "text/css", "text/javascript"]
+
+
+def test_the_overview_is_what_status_says(journal):
+    claimed(journal)
+
+    with served(journal) as here:
+        found = said(ask(here, "/api/overview"))
+
+    assert found["daemon"] == os.getpid()
+    assert found["server"] == "example.org/1"
+    assert found["executions"]["uploading"] == 1
+
+
+def test_an_execution_is_what_show_says_and_a_hostile_name_is_harmless(journal):
+    number = claimed(journal)
+    journal.commit([AddFile(number, "<script>\x1b[31m\n\udcff.tif", {})])
+
+    with served(journal) as here:
+        answer = ask(here, "/api/execution?rid=1-AA")
+
+    (execution,) = said(answer)["executions"]
+    assert execution["files"][0]["path"] == "<script>\x1b[31m\n\\udcff.tif"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "why"),
+    [
+        ("/api/execution?rid=" + quote("<b>"), 404, "has no such execution"),
+        ("/api/execution", 400, "no rid is given"),
+        ("/etc/passwd", 404, "there is nothing of that name"),
+        ("/../web.py", 404, "there is nothing of that name"),
+        ("/page/index.html", 404, "there is nothing of that name"),
+    ],
+)
+def test_what_is_not_there_is_said_in_three_parts(page, path, status, why):
+    answer = ask(page, path)
+
+    assert answer.status == status
+    assert said(answer).keys() == {"what", "why", "next"}
+    assert why in said(answer)["why"]
+
+
+# ---------------------------------------------------------------------- who may ask
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_nothing_can_be_changed(page, method):
+    answer = ask(page, "/api/overview", method)
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:9464", 200),
+        ("127.0.0.1:8080", 200),  # the end of a tunnel
+        ("[::1]:9464", 200),
+        ("Status.Example.org", 200),
+        ("evil.example.org", 421),
+        ("evil.example.org:9464", 421),
+        ("127.0.0.1.evil.example.org", 421),
+        ("localhost@evil.example.org", 421),
+        ("", 421),
+    ],
+)
+def test_requests_for_other_hosts_are_refused(page, host, status):
+    assert ask(page, "/healthz", Host=host).status == status
+
+
+def test_a_request_without_a_host_or_with_two_is_refused(page):
+    requests = [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n"]
+    for request in requests:
+        with socket.create_connection(("127.0.0.1", page.port), timeout=5) as client:
+            client.sendall(request)
+            assert client.recv(4096).split()[1] in {b"421", b"400"}
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/api/overview", "/nowhere"])
+def test_a_browser_is_told_to_load_nothing_from_elsewhere_and_to_keep_nothing(page, path):
+    told = ask(page, path).headers
+
+    policy = dict(part.strip().split(" ", 1) for part in told["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert {policy[f"{kind}-src"] for kind in ("script", "style", "connect")} == {"'self'"}
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert told["Cache-Control"] == "no-store"
+    assert told["Referrer-Policy"] == "no-referrer"
+    assert told["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Server" not in told
+
+
+def test_head_is_answered_without_a_body(page):
+    answers = [ask(page, path, "HEAD") for path in ("/", "/healthz", "/stream")]
+
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"")] * 3
+
+
+# ---------------------------------------------------------------------- health
+
+
+def test_health_is_one_verdict_with_reasons(journal):
+    trouble = TransientError("cannot reach example.org", "it is away")
+    with served(journal) as here:
+        healthy = ask(here, "/healthz")
+        here.hindrances.put("the server", trouble)
+        time.sleep(1)  # an overview is good for a moment
+        away = ask(here, "/healthz")
+
+    assert (healthy.status, said(healthy)) == (200, {"healthy": True, "reasons": []})
+    assert away.status == 503
+    reason = {"about": "the server", "what": trouble.what, "why": trouble.why, "next": trouble.next}
+    assert said(away) == {"healthy": False, "reasons": [reason]}
+
+
+def test_what_a_person_must_do_is_a_reason_too(journal):
+    number = claimed(journal)
+    journal.commit([MoveExecution(number, ExecutionTrigger.REJECTED, {"why": "403"})])
+
+    with served(journal) as here:
+        answer = ask(here, "/healthz")
+
+    (reason,) = said(answer)["reasons"]
+    assert (answer.status, reason["what"]) == (503, "Refused executions: 1")
+    assert reason["why"] == "A person must act"
+
+
+class Hanging:
+    """A journal on a disk that does not answer."""
+
+    def __init__(self, journal):
+        self.path, self.asked, self.answer = journal.path, 0, threading.Event()
+
+    def execution_counts(self):
+        """Do not answer."""
+        self.asked += 1
+        self.answer.wait(30)
+        raise TransientError("cannot read it", "it hung")
+
+
+def test_health_is_told_in_time_though_the_journal_hangs(journal):
+    hanging = Hanging(journal)
+    with served(hanging) as here:
+        began_s = time.monotonic()
+        answers = [ask(here, "/healthz") for _ in range(2)]
+        took_s = time.monotonic() - began_s
+        page = ask(here, "/")  # what needs no journal goes on
+        overview = ask(here, "/api/overview")
+        hanging.answer.set()
+
+    assert [answer.status for answer in answers] == [503, 503]
+    assert took_s < 2 * 2.0
+    (reason,) = said(answers[0])["reasons"]
+    assert (reason["about"], reason["what"]) == ("the journal", "cannot read the journal")
+    assert page.status == 200
+    assert (overview.status, said(overview)["what"]) == (503, "cannot read the journal")
+    assert hanging.asked == 1  # nobody sends a second thread after the first
+
+
+# ---------------------------------------------------------------------- the stream
+
+
+def test_a_stream_tells_what_stands_and_then_each_change(journal):
+    with served(journal) as here, looking_on(here) as stream:
+        name, first = next_event(stream)
+        number = claimed(journal)
+        name_again, second = next_event(stream)
+        journal.commit(
+            [MoveFile(*journal.commit([AddFile(number, "a", {})]), FileTrigger.UNMATCHED)]
+        )
+        third = next_event(stream)[1]
+
+    assert name == name_again == "overview"
+    assert (first["executions"]["uploading"], second["executions"]["uploading"]) == (0, 1)
+    assert third["files"]["unmatched"] == 1
+
+
+class Counting:
+    """A journal that counts how often it is looked at."""
+
+    def __init__(self, journal):
+        self.journal, self.looks = journal, 0
+
+    def __getattr__(self, name):
+        self.looks += name == "execution_counts"
+        return getattr(self.journal, name)
+
+
+def test_many_who_look_on_cost_one_look_a_second_and_nobody_costs_none(journal):
+    counting = Counting(journal)
+    with served(counting) as here:
+        streams = [looking_on(here) for _ in range(5)]
+        for stream in [stream.__enter__() for stream in streams]:
+            next_event(stream)
+        time.sleep(1.2)
+        while_looked_on = counting.looks
+        for stream in streams:
+            stream.__exit__(None, None, None)
+        time.sleep(1.2)
+        before = counting.looks
+        time.sleep(1.2)
+        while_alone = counting.looks - before
+
+    assert while_looked_on <= 4
+    assert while_alone == 0
+
+
+def test_the_end_does_not_wait_for_who_looks_on_or_reads_nothing(journal):
+    before = set(threading.enumerate())
+    with served(journal) as here:
+        silent = socket.create_connection(("127.0.0.1", here.port))
+        silent.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with looking_on(here) as stream:
+            next_event(stream)
+            began_s = time.monotonic()
+    took_s = time.monotonic() - began_s
+    silent.close()
+
+    assert took_s < 2.0
+    assert "status page" not in {thread.name for thread in set(threading.enumerate()) - before}
+
+
+# ---------------------------------------------------------------------- where it listens
+
+
+def test_a_port_that_is_taken_is_told_and_taken_once_it_is_free(journal, monkeypatch):
+    monkeypatch.setattr(serving_module, "AGAIN_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with served(journal, f"127.0.0.1:{port}") as here:
+            wait_until(lambda: here.hindrances._known)
+            (known,) = here.hindrances._known.values()
+            other.close()
+            wait_until(lambda: "status.listening" in here.names())
+            here.port = port
+
+            assert ask(here, "/healthz").status == 200
+            assert here.hindrances._known == {}
+    assert known["what"] == f"cannot serve the status page at 127.0.0.1:{port}"
+    assert known["why"] == "Address already in use"
+
+
+def at_socket(path, request=b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(request)
+        return client.recv(4096)
+
+
+def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_daemon(journal, tmp_path):
+    path = tmp_path / "status.sock"
+    with socket.socket(socket.AF_UNIX) as dead:  # of a daemon that was killed
+        dead.bind(str(path))
+
+    with served(journal, f"unix:{path}") as here:
+        wait_until(lambda: "status.listening" in here.names())
+        mode = stat.S_IMODE(path.stat().st_mode)
+        answer = at_socket(path)
+
+    assert mode == 0o660
+    assert b" 200 " in answer.partition(b"\r\n")[0]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "socket"])
+def test_what_lies_at_the_place_of_a_unix_socket_and_is_not_ours_stays(journal, tmp_path, kind):
+    path, target = tmp_path / "status.sock", tmp_path / "precious"
+    target.write_text("precious")
+    with socket.socket(socket.AF_UNIX) as other:
+        if kind == "file":
+            path.write_text("precious")
+        elif kind == "link":
+            path.symlink_to(target)
+        else:
+            other.bind(str(path))
+            other.listen()
+        before = path.lstat()
+        with served(journal, f"unix:{path}") as here:
+            wait_until(lambda: here.hindrances._known)
+
+        assert path.lstat().st_ino == before.st_ino
+    assert target.read_text() == "precious"

@@ -1,0 +1,40 @@
+"""The status page of a real daemon."""
+
+import json
+import time
+from contextlib import closing
+from urllib.request import urlopen
+
+from running import Api, daemon, sandbox, wait_until, write_config, write_files
+
+
+def seen(url, path):
+    """Return what the daemon answers."""
+    with urlopen(url + path, timeout=5) as answer:
+        return json.load(answer)
+
+
+def test_a_page_shows_an_upload_and_does_not_hold_up_the_end_of_the_daemon(tmp_path):
+    prefix = tmp_path / "data"
+    with sandbox(tmp_path / "server") as ready:
+        rid = Api(ready).execution()
+        directory = prefix / "deriva-ml" / "execution" / rid
+        write_files(directory, {"asset/deriva-ml/Execution_Asset/a.txt": "a"})
+        listen = {"listen": "127.0.0.1:0"}
+        with daemon(write_config(tmp_path / "us", ready, prefix, status=listen)) as running:
+            url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
+            with closing(urlopen(f"{url}stream", timeout=30)) as stream:
+                overviews = (
+                    json.loads(line.removeprefix(b"data: "))
+                    for line in stream
+                    if line.startswith(b"data: ")
+                )
+                counts = (overview["executions"] for overview in overviews)
+                assert next(each for each in counts if each["uploaded"] == 1)
+                (execution,) = seen(url, f"api/execution?rid={rid}")["executions"]
+                assert execution["state"] == "uploaded"
+                wait_until(lambda: seen(url, "healthz")["healthy"])
+
+                began_s = time.monotonic()
+                assert running.stop() == 128 + 15
+                assert time.monotonic() - began_s < 5
