@@ -335,21 +335,24 @@ class Daemon:
 
 
 @contextmanager
-def daemon(config: Path, *, wait=True, through=()) -> Iterator[Daemon]:
+def daemon(
+    config: Path, *, wait=True, through=(), module="deriva_watch", environment=ENVIRONMENT
+) -> Iterator[Daemon]:
     """Run the daemon; yield it once it watches its roots, or at once without *wait*.
 
     *through* is the command line of a program that starts it, such as setpriv. Then it is a
-    program of its own; otherwise it is forked from one that has imported all.
+    program of its own; otherwise it is forked from one that has imported all. *module* is run in
+    its place.
     """
     log = config.with_suffix(".log")
     words = ["run", "--config", str(config)]
     with log.open("ab") as stream:
         offset = stream.tell()
         if through:
-            line = [*through, sys.executable, "-m", "deriva_watch", *words]
-            process = subprocess.Popen(line, stdout=stream, stderr=stream, env=ENVIRONMENT)
+            line = [*through, sys.executable, "-m", module, *words]
+            process = subprocess.Popen(line, stdout=stream, stderr=stream, env=environment)
         else:
-            process = Program("deriva_watch", words, ENVIRONMENT, log, log)
+            process = Program(module, words, environment, log, log)
     running = Daemon(process, log, offset)
     try:
         if wait:

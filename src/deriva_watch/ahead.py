@@ -25,6 +25,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk, Emit
 from deriva_watch.hasher import Hasher
+from deriva_watch.liveness import beat, begin, waiting
 
 STABLE_S: Final = 5.0  # longer than the tick of any file system's clock
 _PATIENCE_S: Final = 3600.0  # what is written over and over is read once an hour at most
@@ -86,6 +87,7 @@ class Ahead:
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
         """Begin to hash; *guard* does a piece of work, and waits while the journal cannot."""
+        self._over = False
         self._thread = threading.Thread(
             target=self._work, args=(guard,), name="hasher", daemon=True
         )
@@ -199,9 +201,11 @@ class Ahead:
     # ------------------------------------------------------------------ hashing
 
     def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        begin()
         try:
             while not self._over:
                 for job in self._next():
+                    beat()
                     if self._is_wanted(job):
                         self._hash(job)
                     if time.monotonic() > self._kept_s + _KEEP_S or self._jobs.empty():
@@ -213,7 +217,8 @@ class Ahead:
 
     def _next(self) -> list[_Job]:
         """Wait for jobs and return them, without those whose file somebody holds open."""
-        jobs = [self._wait()]
+        with waiting():
+            jobs = [self._wait()]
         with suppress(queue.Empty):
             while len(jobs) < _TOGETHER:
                 jobs.append(self._jobs.get_nowait())

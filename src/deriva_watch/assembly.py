@@ -33,6 +33,7 @@ from deriva_watch.engine.writer import CatalogWriter
 from deriva_watch.finish import Finisher
 from deriva_watch.halting import Halts
 from deriva_watch.intake import Intake
+from deriva_watch.liveness import begin_idle
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.settings import Settings
 
@@ -119,7 +120,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     patience = Patience(emit, settings.server.host, stop)
     catalog = Ermrest(server, settings.server.catalog)
     store = Hatrac(server, Bandwidth(settings.transfer.bandwidth_bytes_per_s))
-    pool = ThreadPoolExecutor(settings.transfer.connections, thread_name_prefix="transfer")
+    pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
     writer = CatalogWriter(catalog, patience)
     intake = intake or Intake.of(settings)
     name = f"{settings.server.host}/{settings.server.catalog}"

@@ -34,6 +34,7 @@ from deriva_watch.edges.clock import boot
 from deriva_watch.engine.patience import InterruptedWorkError
 from deriva_watch.engine.standing import Standing
 from deriva_watch.gate import Gate
+from deriva_watch.liveness import begin, waiting
 from deriva_watch.lookout import Key
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.removing import TOGETHER, Ground, Remover
@@ -137,6 +138,7 @@ class Clearing:
             self._thread.join(within_s)
 
     def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        begin()
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
         pause_s = max(0.2, min(PASS_S, *(delay_s / 10 for delay_s in delays), PASS_S))
@@ -147,7 +149,8 @@ class Clearing:
                 return
             except Exception:  # noqa: BLE001  # a bug here must not stop what uploads
                 tell_crash(self.pipeline.emit, "the clearing of drop folders")
-            self.stop.wait(pause_s)
+            with waiting(pause_s):
+                self.stop.wait(pause_s)
 
     # ------------------------------------------------------------------ after a crash
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from deriva_watch.engine.content import Digests, digests
+from deriva_watch.liveness import beat
 
 _POLL_S: Final = 0.2  # how soon it is noticed that the digests are not wanted any more
 _SERVE: Final = "from deriva_watch.hasher import serve; serve()"
@@ -36,6 +37,7 @@ class Hasher:
         try:
             socket.send_fds(channel, [b"."], [body.fileno()])
             while is_wanted():
+                beat()  # how long the process takes, which has no priority, is not ours
                 try:
                     answer = channel.recv(1024)
                 except TimeoutError:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from deriva_watch.core.debounce import DebounceQueue
 from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
+    LostThreadError,
     RefusedError,
     ServerAwayError,
     ServerBusyError,
@@ -30,16 +32,19 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.events import ClockSet, Hindered, Noticed
 from deriva_watch.core.layout import called
 from deriva_watch.core.local import passing
+from deriva_watch.core.tally import in_short
 from deriva_watch.edges import systemd
 from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
 from deriva_watch.gate import Gate
+from deriva_watch.liveness import beat, begin
 from deriva_watch.login import Login
 from deriva_watch.lookout import Key, Lookout
 from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
 from deriva_watch.roots import Roots
+from deriva_watch.supervisor import Supervisor
 from deriva_watch.workers import Workers, tell_crash
 
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
@@ -51,6 +56,7 @@ REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is 
 TURN_S: Final = 1.0  # how soon a directory is looked at that is being cleared
 STOP_CLEARING_S: Final = 2.0  # what then lies aside is put back at the next start
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
+STATUS_S: Final = 5.0  # how often systemd is told how things stand, where that changed
 
 
 @dataclass(slots=True)
@@ -70,9 +76,13 @@ class Service:
     _redrive_at_s: float = 0.0
     _roots: Roots = field(init=False)
     _journal_failed_s: float = -math.inf
-    _damage: JournalDamagedError | None = None
+    _fatal: JournalDamagedError | LostThreadError | None = None
+    _status: str = "watching"
+    _status_at_s: float = 0.0
     _clock: Clock = field(default_factory=Clock)
     _clearing: Clearing = field(init=False)
+    _workers: Workers = field(init=False)
+    _supervisor: Supervisor = field(init=False)
 
     def __post_init__(self) -> None:
         self.lookout.folders.hint, self.lookout.folders.hinder = self._look_soon, self.hinder
@@ -82,49 +92,72 @@ class Service:
 
         drops = self.pipeline.settings.drops
         self._clearing = Clearing(self.pipeline, self.gate, self.stop, self._hints.put, drops)
+        self._workers = Workers(
+            self.pipeline, self.gate, self.stop, self._hints.put, self._run_once
+        )
+        again: dict[str, Callable[[], None]] = {
+            "clearing": self._start_clearing,
+            "hasher": self._start_ahead,
+            "inotify": lambda: None,  # the watcher, which is asked at every tick, has it built
+        }
+        again |= {name: partial(self._workers.start_one, name) for name in self._workers.names}
+        self._supervisor = Supervisor(self.hindrances, self.pipeline.emit, again, self._give_up)
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way is put down where it is.
 
-        Raises JournalDamagedError: the process must begin anew.
+        Raises JournalDamagedError or LostThreadError: the process must begin anew.
         """
         try:
             self._run()
-            if self._damage:
-                raise self._damage
+            if self._fatal:
+                raise self._fatal
         except JournalDamagedError as error:
             self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
             raise
 
     def _run(self) -> None:
-        workers = Workers(self.pipeline, self.gate, self.stop, self._hints.put, self._run_once)
+        begin("main")
         self.pipeline.journal.void_claims()
         try:
+            self._supervisor.start()
             self._run_once(self._clearing.recover)
             self._run_once(self._roots.tend)
-            workers.start()
-            if self.lookout.ahead:
-                self.lookout.ahead.start(self._run_once)
-            self._clearing.start(self._run_once)
-            systemd.notify("READY=1", "STATUS=watching")
+            self._workers.start()
+            self._start_ahead()
+            self._start_clearing()
+            systemd.notify("READY=1")
             while not self.stop.is_set():
-                self._run_once(lambda: self._tick(workers))
+                self._run_once(self._tick)
         finally:
             systemd.notify("STOPPING=1")
+            self._supervisor.end()
             self.stop.set()
             self._roots.stop()
             if self.lookout.ahead:
                 self.lookout.ahead.end(STOP_AHEAD_S)
-            workers.end(STOP_S)
+            self._workers.end(STOP_S)
             self._clearing.end(STOP_CLEARING_S)
             self.hindrances.clear()
+
+    def _start_ahead(self) -> None:
+        if self.lookout.ahead:
+            self.lookout.ahead.start(self._run_once)
+
+    def _start_clearing(self) -> None:
+        self._clearing.start(self._run_once)
+
+    def _give_up(self, error: TroubleError) -> None:
+        """Stop, to be started anew: a thread has ended that nothing can replace."""
+        self._fatal = LostThreadError(error.what, error.why, error.next)
+        self.stop.set()
 
     def _run_once(self, work: Callable[[], None]) -> None:
         """Do *work*; while the journal cannot be written it waits, and says so once."""
         try:
             work()
         except JournalDamagedError as error:  # no thread can do anything any more
-            self._damage = error
+            self._fatal = error
             self.stop.set()
         except (TransientError, OSError) as error:
             trouble = passing("cannot go on", error) if isinstance(error, OSError) else error
@@ -141,8 +174,9 @@ class Service:
 
     # ------------------------------------------------------------------ looking
 
-    def _tick(self, workers: Workers) -> None:
+    def _tick(self) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
+        self._supervisor.tend(self._in_short())
         self._mind_clock()
         self._roots.tend()
         self._ask_server()
@@ -150,13 +184,14 @@ class Service:
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
         self._take_orders()
-        workers.wake_waiting()
+        self._workers.wake_waiting()
         ends_s = time.monotonic() + TICK_S
         while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
+            beat()
             now = datetime.now(UTC)
             if (key := self._due.take(now)) is not None:
                 self._look(key)
-                workers.wake()
+                self._workers.wake()
                 continue
             next_at = self._due.next_at()
             if next_at is not None:
@@ -165,6 +200,14 @@ class Service:
                 self._hint(self._hints.get(timeout=left_s))
             except queue.Empty:
                 continue
+
+    def _in_short(self) -> str:
+        """Return how things stand, as one line for `systemctl status`."""
+        if time.monotonic() > self._status_at_s + STATUS_S:
+            self._status_at_s = time.monotonic()
+            self._status = in_short(self.pipeline.journal.execution_counts())
+        error = self.gate.error
+        return f"{error.what}: {error.why}; {self._status}" if error else self._status
 
     def _mind_clock(self) -> None:
         """Look at everything anew once the clock was set: times from before mean nothing."""

@@ -14,6 +14,7 @@ from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.engine.ports import Emit
 from deriva_watch.gate import Gate
+from deriva_watch.liveness import begin, waiting
 from deriva_watch.lookout import Key
 from deriva_watch.pipeline import SPEC_S, Pipeline
 
@@ -40,22 +41,34 @@ class Workers:
     stop: threading.Event
     again: Callable[[Key], None]
     guard: Callable[[Callable[[], None]], None]
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _held: dict[str, list[ExecutionRecord]] = field(
+        default_factory=lambda: {f"uploader-{number}": [] for number in range(WORKERS)}
+    )
     _ready: threading.Event = field(default_factory=threading.Event)
     _due_s: float = 0.0  # when to ask the journal what is due
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The workers."""
+        return tuple(self._held)
+
     def start(self) -> None:
         """Begin to work."""
-        for number in range(WORKERS):
-            name = f"uploader-{number}"
-            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-            self._threads[-1].start()
+        for name in self.names:
+            self.start_one(name)
+
+    def start_one(self, name: str) -> None:
+        """Start a worker, the first time or because its thread has ended."""
+        thread = threading.Thread(target=self._work, args=(name,), name=name, daemon=True)
+        self._threads[name] = thread
+        thread.start()
 
     def end(self, within_s: float) -> None:
         """Wait for the end of what runs, no longer than *within_s*; *stop* must be set."""
         self.wake()
         ends_s = time.monotonic() + within_s
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, ends_s - time.monotonic()))
 
     def wake(self) -> None:
@@ -83,8 +96,9 @@ class Workers:
         if moves or was_closed:
             self.wake()
 
-    def _work(self) -> None:
-        held: list[ExecutionRecord] = []
+    def _work(self, name: str) -> None:
+        begin()
+        held = self._held[name]  # what an earlier thread of the name had is given back
         while not self.stop.is_set():
             try:
                 self.guard(lambda: self._work_once(held))
@@ -101,7 +115,8 @@ class Workers:
         record = self._claim()
         if record is None:
             if not self.stop.is_set():  # asked after the clear: no word of an end is lost
-                self._ready.wait(IDLE_S)
+                with waiting(IDLE_S):
+                    self._ready.wait(IDLE_S)
             return
         self.wake()  # there may be more, for the others
         held.append(record)

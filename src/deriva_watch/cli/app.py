@@ -14,6 +14,7 @@ from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
     JournalHeldError,
+    LostThreadError,
     RefusedError,
     SettingsError,
     TransientError,
@@ -42,6 +43,7 @@ _EXITS = (
     (JournalDamagedError, Exit.JOURNAL_DAMAGED),
     (TransientError, Exit.SERVER_AWAY),
     (RefusedError, Exit.REFUSED),
+    (LostThreadError, Exit.BUG),
     (TroubleError, Exit.USAGE),
 )
 

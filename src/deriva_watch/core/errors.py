@@ -10,7 +10,8 @@ WatchError
 │   ├── RefusedError       trying again cannot help; a person must act
 │   ├── SettingsError      the configuration is wrong
 │   ├── JournalHeldError   another instance holds the journal
-│   └── JournalDamagedError   it must be set aside: the process ends, and begins anew
+│   ├── JournalDamagedError   it must be set aside: the process ends, and begins anew
+│   └── LostThreadError       our bug: a thread ended by itself: the same
 ├── DerivaMLException      the library was asked for what cannot be
 ├── FileChangedError       the file moved under us: look at it again
 └── IllegalTransitionError our bug
@@ -115,6 +116,11 @@ class JournalHeldError(TroubleError):
 @dataclass(eq=False)
 class JournalDamagedError(TroubleError):
     """The journal is no sound database any more; whoever opens it next sets it aside."""
+
+
+@dataclass(eq=False)
+class LostThreadError(TroubleError):
+    """A thread of the daemon ended by itself; the process ends, to be started anew."""
 
 
 class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of deriva-ml catch

@@ -6,33 +6,31 @@ fields are only ever added. Sizes are bytes, durations seconds, times UTC.
 `execution.<state>` and `file.<state>` report every change of state, after the journal has it.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
+from deriva_watch.core.daemon_events import (
+    Crashed,
+    DaemonStarted,
+    DaemonStopped,
+    Hindered,
+    SettingsRefused,
+    ThreadBack,
+    ThreadStuck,
+)
+from deriva_watch.core.event import Event
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What happened. `level` is the level of its log line."""
-
-    NAME: ClassVar[str]
-    LEVEL: ClassVar[str] = "info"
-
-    @property
-    def name(self) -> str:
-        """The stable name of the event."""
-        return self.NAME
-
-    @property
-    def level(self) -> str:
-        """debug, info, warning or error."""
-        return self.LEVEL
-
-    def values(self) -> dict[str, Any]:
-        """Return the fields that say something."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in found.items() if value is not None}
+__all__ = [  # what comes from elsewhere; who imports an event need not know where it stands
+    "Crashed",
+    "DaemonStarted",
+    "DaemonStopped",
+    "Event",
+    "Hindered",
+    "SettingsRefused",
+    "ThreadBack",
+    "ThreadStuck",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,30 +103,6 @@ class FileChanged(Event):
     def level(self) -> str:
         """Refused is an error, unmatched a warning."""
         return {FileState.REFUSED: "error", FileState.UNMATCHED: "warning"}.get(self.state, "info")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonStarted(Event):
-    """The daemon has its journal and begins to look."""
-
-    NAME: ClassVar[str] = "daemon.started"
-
-    version: str
-    pid: int
-    host: str
-    catalog: str
-    journal: str
-    roots: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonStopped(Event):
-    """The daemon has put everything down; the journal is closed."""
-
-    NAME: ClassVar[str] = "daemon.stopped"
-
-    signal: str | None
-    seconds: float  # how long the stop took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,18 +231,6 @@ class CatalogRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hindered(Event):
-    """Something that the daemon needs cannot be used; it waits, and tries again by itself."""
-
-    NAME: ClassVar[str] = "daemon.hindered"
-    LEVEL: ClassVar[str] = "error"
-
-    what: str
-    why: str
-    next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSetAside(Event):
     """The journal was damaged: it lies elsewhere now, and what it knew is found out anew."""
 
@@ -391,18 +353,6 @@ class OrderSetAside(Event):
     next: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crashed(Event):
-    """A bug of ours: the unit of work stops, says so, and is tried again later."""
-
-    NAME: ClassVar[str] = "daemon.crashed"
-    LEVEL: ClassVar[str] = "error"
-
-    where: str
-    why: str
-    traceback: str
-
-
 ALL_EVENTS: Final = (
     ExecutionChanged,
     FileChanged,
@@ -420,6 +370,9 @@ ALL_EVENTS: Final = (
     CredentialNeeded,
     CatalogRefused,
     Hindered,
+    SettingsRefused,
+    ThreadStuck,
+    ThreadBack,
     JournalSetAside,
     CallRetried,
     Noticed,

@@ -14,7 +14,7 @@ import hashlib
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.edges.answers import Answer, away, how_to_log_in, moment, trouble
+from deriva_watch.liveness import beat, waiting
 
 TIMEOUT_S: Final = (600.0, 600.0)
 BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB cost half the speed of parallel bodies
@@ -230,6 +231,7 @@ class _Adapter(HTTPAdapter):
         self, connections: int, timeout_s: tuple[float, float], ca_bundle: Path | None
     ) -> None:
         self._always = {"timeout": timeout_s, "verify": str(ca_bundle) if ca_bundle else True}
+        self._timeout_s = max(timeout_s)
         super().__init__(max_retries=_ONCE_MORE, pool_maxsize=connections, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -240,7 +242,10 @@ class _Adapter(HTTPAdapter):
         self, request: requests.PreparedRequest, *args: Any, **options: Any
     ) -> requests.Response:
         """Send one request."""
-        return super().send(request, *args, **(options | self._always))
+        with waiting(self._timeout_s):
+            answer = super().send(request, *args, **(options | self._always))
+        answer.raw.stream = _living(answer.raw.stream)  # type: ignore[method-assign]
+        return answer
 
     def close(self) -> None:
         """Close the idle connections; urllib3 alone leaves them to whoever drops the last pool."""
@@ -248,6 +253,17 @@ class _Adapter(HTTPAdapter):
         for key in pools.keys():  # noqa: SIM118  # it is no mapping that can be iterated
             pools[key].close()
         super().close()
+
+
+def _living(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """Return *stream*, the body of an answer, each block of which is a sign of life."""
+
+    def blocks(*args: Any, **options: Any) -> Iterator[bytes]:
+        for block in stream(*args, **options):
+            beat()
+            yield block
+
+    return blocks
 
 
 class _OnceMore(Retry):

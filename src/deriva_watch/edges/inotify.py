@@ -27,6 +27,7 @@ from watchdog.observers.inotify_c import (
 
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.observation import OWN_PREFIX
+from deriva_watch.liveness import beat, begin, end, waiting
 
 # Growing is no event: a file that is only appended to would send one for every write.
 _MASK: Final = (
@@ -75,6 +76,10 @@ class Tree:
 class Inotify(InotifyFD):
     """The reader, running from the start; `stop` and `join` end it.
 
+    Args:
+        on_hint: Called with what an event is a hint for.
+        name: What its thread is known as, where that must show that it lives.
+
     Attributes:
         overflowed: The kernel dropped events.
         lacked: There were no watches left for a folder below one that is watched.
@@ -84,8 +89,9 @@ class Inotify(InotifyFD):
     Raises OSError where no instance can be had.
     """
 
-    def __init__(self, on_hint: Hint) -> None:
+    def __init__(self, on_hint: Hint, name: str | None = None) -> None:
         super().__init__()
+        self._known_as = name
         self.overflowed = False
         self.lacked = False
         self.failure: str | None = None
@@ -123,20 +129,25 @@ class Inotify(InotifyFD):
 
     def run(self) -> None:
         """Read until told to stop; what ends it otherwise leaves nothing open after `stop`."""
+        if self._known_as:
+            begin(self._known_as)
         try:
             super().run()
+            end()
         except BaseException:
             self._is_reading = False  # or `close` would wait for this thread to close them
             raise
 
     def read_events(self, **options: Any) -> list[InotifyEvent]:
         """Return the next events; all of them came before any hint that one of them leads to."""
-        found = super().read_events(**options)
+        with waiting():
+            found = super().read_events(**options)
         self._hinted.clear()
         return found
 
     def handle_event(self, event: InotifyEvent) -> None:
         """Turn an event into hints; called by the reader, which nothing here may end."""
+        beat()
         if event.is_queue_overflow:
             self.overflowed = True
             return

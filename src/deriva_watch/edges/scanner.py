@@ -29,6 +29,7 @@ from deriva_watch.core.observation import (
 )
 from deriva_watch.edges.links import Links, below, link_owner, stranger, unreadable
 from deriva_watch.edges.listing import matcher
+from deriva_watch.liveness import beat
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OWN: Final = {RECEIPT_NAME, ROWS_NAME}
@@ -213,6 +214,7 @@ class _Look:
                     continue
                 with os.scandir(place.path) as names:
                     for name in names:
+                        beat()
                         self._take(name, place, stack)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # it vanished

@@ -3,6 +3,9 @@
 import os
 import socket
 from contextlib import suppress
+from typing import Final
+
+_TIMEOUT_S: Final = 1.0
 
 
 def notify(*states: str) -> None:
@@ -14,6 +17,7 @@ def notify(*states: str) -> None:
         message = "\n".join(state.replace("\n", " ") for state in states)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             # "@" stands for the zero byte of an abstract address
+            sender.settimeout(_TIMEOUT_S)  # a manager that does not listen holds nobody up
             sender.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
             sender.sendall(message.encode(errors="backslashreplace"))
 

@@ -216,7 +216,7 @@ class Watcher:
         try:
             chosen = chosen or choose(folder, root.wanted, self._probe)
             if chosen.mode is Mode.NATIVE:
-                self._inotify = self._inotify or Inotify(self._on_hint)
+                self._inotify = self._inotify or Inotify(self._on_hint, "inotify")
                 self._plant(root, self._inotify)
         except OSError as error:
             self._uproot(root)

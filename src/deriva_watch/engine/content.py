@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final, cast
 
+from deriva_watch.liveness import beat
+
 BLOCK_BYTES: Final = 1024 * 1024
 
 Progress = Callable[[int], None]  # called with the bytes just moved; may raise to stop
@@ -33,6 +35,7 @@ def digests(body: BinaryIO, moved: Progress, more: Sequence[str] = ()) -> Digest
         for other in others.values():
             other.update(view[:count])
         size_bytes += count
+        beat()
         moved(count)
     told = tuple((name, other.hexdigest()) for name, other in others.items())
     return Digests(md5.hexdigest(), sha256.hexdigest(), size_bytes, told)
@@ -81,5 +84,6 @@ class _Span(io.RawIOBase):
         left = self._size_bytes - self._done
         data = self._body.read(left if size < 0 else min(size, left))
         self._done += len(data)
+        beat()
         self._moved(len(data))
         return data

@@ -24,6 +24,7 @@ from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.patience import Patience, elapsed_since
 from deriva_watch.engine.store import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.upload import Move, Upload
+from deriva_watch.liveness import beat, rest
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
 Step = Callable[[Upload, str], Move | None]
@@ -57,6 +58,7 @@ class Files:
         stopping = threading.Event()
 
         def one(path: str) -> Move | None:
+            beat()
             if stopping.is_set():
                 return None
             try:
@@ -64,10 +66,13 @@ class Files:
             except BaseException:
                 stopping.set()
                 raise
+            finally:
+                rest()
 
         running = {self.pool.submit(one, path) for path in paths}
         error: BaseException | None = None
         while running:
+            beat()  # those who run show their life themselves
             done, running = wait(running, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:

@@ -21,6 +21,7 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.events import CallRetried
 from deriva_watch.core.retry import RetryPolicy, wait_after_s
 from deriva_watch.engine.ports import Emit
+from deriva_watch.liveness import beat
 
 T = TypeVar("T")
 _SHORT = RetryPolicy(initial_s=0.1, max_s=2.0, max_attempts=5)
@@ -84,7 +85,8 @@ class Patience:
         return error
 
     def check(self) -> None:
-        """Raise InterruptedWorkError once the work shall stop."""
+        """Raise InterruptedWorkError once the work shall stop; a sign of life."""
+        beat()
         if self.stop.is_set():
             raise InterruptedWorkError("stopping")
 

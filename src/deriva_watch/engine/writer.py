@@ -18,6 +18,7 @@ from deriva_watch.core.errors import RefusedError, WatchError
 from deriva_watch.core.model import TableName
 from deriva_watch.engine.patience import InterruptedWorkError, Patience
 from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.liveness import begin, end, waiting
 
 BATCH_ROWS: Final = 1000
 BATCH_BYTES: Final = 250 * 1024
@@ -134,16 +135,20 @@ class CatalogWriter:
             if self._closed:
                 raise InterruptedWorkError("the catalog writer is closed")
             self._queue.put(job)
-        job.done.result()
+        with waiting():
+            job.done.result()
 
     def _serve(self) -> None:
+        begin()
         ended = False
         while not ended:
-            jobs = [self._queue.get()]
+            with waiting():
+                jobs = [self._queue.get()]
             while not self._queue.empty():
                 jobs.append(self._queue.get())
             ended = None in jobs
             self._work([job for job in jobs if job])
+        end()
 
     def _work(self, jobs: list["_Job"]) -> None:
         """Do all jobs; an error ends the jobs that it hits, and no other."""

@@ -21,6 +21,7 @@ from deriva_watch.core.records import Change
 from deriva_watch.edges.journal.aside import inode_of
 from deriva_watch.edges.journal.changes import Changes
 from deriva_watch.edges.journal.trouble import explained, gone, unusable
+from deriva_watch.liveness import begin, end, waiting
 
 _T = TypeVar("_T")
 
@@ -63,7 +64,8 @@ class Writer:
                 raise unusable("write", self._journal, "it is closed")
             self._orders.append(order)
             self._wake.notify()
-        result: _T = order.result.result()
+        with waiting():
+            result: _T = order.result.result()
         return result
 
     def close(self) -> None:
@@ -74,12 +76,14 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        begin()
         while batch := self._take():
             self._write(batch)
+        end()
 
     def _take(self) -> list[_Order]:
         """Wait for orders and take all that are there; none: closed."""
-        with self._wake:
+        with self._wake, waiting():
             self._wake.wait_for(lambda: self._orders or self._closed)
             batch, self._orders = self._orders, []
         return batch

@@ -1,0 +1,126 @@
+"""Which threads show that they live: by progress, not by a timer.
+
+A thread that must not stand still says so with `begin`. Then `beat` counts as a sign of life,
+wherever it is called in that thread: at every request, block of bytes, file and turn of a loop. In
+threads that nobody watches it does nothing. Like `threading.enumerate` this is one list for the
+process; the supervisor reads it.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+SILENT_S: Final = 300.0  # a disk or a file server may take so long for one answer
+
+
+@dataclass(slots=True, eq=False)
+class Pulse:
+    """What is known of the life of one thread; times are of `time.monotonic`."""
+
+    name: str
+    thread: threading.Thread
+    longer_s: float = 0.0  # what it waits for may take so much longer than SILENT_S
+    at_s: float = 0.0  # of the last sign
+    due_s: float = math.inf  # of the next one, at the latest
+
+    def beat(self) -> None:
+        """Take a sign of life."""
+        self.at_s = time.monotonic()
+        self.due_s = self.at_s + SILENT_S + self.longer_s
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """A thread that has ended, or gave no sign of life for longer than it may."""
+
+    name: str
+    ended: bool
+    silent_s: float
+    allowed_s: float
+
+
+_pulses: dict[str, Pulse] = {}
+_here = threading.local()
+
+
+def begin(name: str | None = None) -> None:
+    """Watch this thread from now on, by its own name or another."""
+    thread = threading.current_thread()
+    pulse = Pulse(name or thread.name, thread)
+    pulse.beat()
+    _pulses[pulse.name] = _here.pulse = pulse
+
+
+def begin_idle() -> None:
+    """Watch this thread, which has nothing to do yet."""
+    begin()
+    rest()
+
+
+def end() -> None:
+    """Watch this thread no longer: it ends as it should."""
+    pulse: Pulse | None = getattr(_here, "pulse", None)
+    if pulse and _pulses.get(pulse.name) is pulse:
+        del _pulses[pulse.name]
+    _here.pulse = None
+
+
+def beat() -> None:
+    """Give a sign of life of this thread."""
+    if pulse := getattr(_here, "pulse", None):
+        pulse.beat()
+
+
+def rest() -> None:
+    """Have nothing to do, until the next sign of life."""
+    if pulse := getattr(_here, "pulse", None):
+        pulse.due_s = math.inf
+
+
+@contextmanager
+def waiting(longer_s: float = math.inf) -> Iterator[None]:
+    """Wait for something that may take *longer_s* more than usual; a sign of life on both sides.
+
+    The default is for what has no end of its own, such as work for a thread that has none, and
+    for what another thread does, which shows its life itself.
+    """
+    pulse: Pulse | None = getattr(_here, "pulse", None)
+    if pulse is None:
+        yield
+        return
+    before, pulse.longer_s = pulse.longer_s, longer_s
+    pulse.beat()
+    try:
+        yield
+    finally:
+        pulse.longer_s = before
+        pulse.beat()
+
+
+def standstills() -> list[Standstill]:
+    """Return the threads that do not show that they live."""
+    now_s, found = time.monotonic(), []
+    for pulse in list(_pulses.values()):
+        ended = not pulse.thread.is_alive()
+        if ended or now_s > pulse.due_s:
+            found.append(
+                Standstill(pulse.name, ended, now_s - pulse.at_s, pulse.due_s - pulse.at_s)
+            )
+    return found
+
+
+def forgive(seconds: float) -> None:
+    """Let every thread be silent for so much longer: the whole process stood still."""
+    for pulse in list(_pulses.values()):
+        pulse.due_s += seconds
+
+
+def forget_ended() -> None:
+    """Watch no thread that has ended before now."""
+    for pulse in list(_pulses.values()):
+        if not pulse.thread.is_alive():
+            _pulses.pop(pulse.name, None)

@@ -1,0 +1,74 @@
+"""`deriva-watch` with short periods, in which one thread hangs or ends while a file is there.
+
+The file's path is in $FALTERING; its content says which thread, and whether it hangs or ends:
+"journal hang". Everything else is the daemon as it is.
+"""
+
+import os
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+from deriva_watch import ahead, clearing, cli, daemon, liveness, service, supervisor, workers
+from deriva_watch.edges import inotify
+from deriva_watch.edges.journal import writer as journal
+from deriva_watch.engine import files, writer
+
+ORDER = Path(os.environ.get("FALTERING", "none"))
+SILENT_S = 1.5
+STEPS = {  # what a thread does again and again
+    "main": (service.Service, "_tick"),
+    "uploader-0": (workers.Workers, "_claim"),
+    "journal": (journal.Writer, "_write"),
+    "catalog-writer": (writer.CatalogWriter, "_work"),
+    "transfer_0": (files.Files, "attempt"),
+    "hasher": (ahead.Ahead, "_is_wanted"),
+    "inotify": (inotify.Inotify, "handle_event"),
+    "clearing": (clearing.Clearing, "_must_wait"),
+    "supervisor": (supervisor.Supervisor, "_look"),
+}
+
+
+class EndedError(BaseException):
+    """Nothing catches it."""
+
+
+NAMES = {"main": "MainThread"}
+
+
+def falter(thread):
+    """Let a step of *thread* hang or end it, as long as the file says so."""
+    kind, name = STEPS[thread]
+    step = getattr(kind, name)
+
+    def faltering(self, *args, **options):
+        names = threading.current_thread().name, getattr(self, "_known_as", None)
+        if NAMES.get(thread, thread) in names:
+            while order() == f"{thread} hang":
+                time.sleep(0.05)
+            if order() == f"{thread} end":
+                ORDER.unlink()
+                raise EndedError
+        return step(self, *args, **options)
+
+    setattr(kind, name, faltering)
+
+
+def order():
+    """Return what the file says."""
+    try:
+        return ORDER.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    liveness.SILENT_S, supervisor.LOOK_S, daemon.LATEST_S = SILENT_S, 0.2, 0.5
+    service.STOP_S = service.STATUS_S = 0.2
+    daemon.Ahead = partial(ahead.Ahead, stable_s=0.1)
+    for each in STEPS:
+        falter(each)
+    sys.argv[0] = "deriva-watch"
+    cli.main()

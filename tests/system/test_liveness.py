@@ -1,0 +1,185 @@
+"""Every thread of the daemon that stands still or ends is told, to people and to systemd."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from faltering import SILENT_S, STEPS
+from running import (
+    ENVIRONMENT,
+    Api,
+    daemon,
+    sandbox,
+    summed_up,
+    wait_until,
+    write_config,
+    write_files,
+)
+
+ASSETS = "assets/Execution_Asset"
+SOON_S = SILENT_S + 4  # with what a busy machine adds
+DROP = """
+[[drop]]
+path = "{path}"
+table = "deriva-ml:Execution_Asset"
+pattern = '[^/]+'
+unit = "none"
+after = "delete"
+after_delay_s = 0
+quiet_s = 0.2
+batch_s = 0.1
+"""
+AGAIN = ("uploader-0", "hasher", "inotify", "clearing", "supervisor")  # another one takes its place
+ENDS = ("main", "journal", "catalog-writer")  # the process ends, for systemd to start it anew
+ALL = [name for name in STEPS if name != "supervisor"]
+
+
+class Manager:
+    """Hears what a daemon tells systemd."""
+
+    def __init__(self, address):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        self.heard = []  # (seconds, message)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            message = self._socket.recv(10_000).decode()
+            self.heard.append((time.monotonic(), message))
+
+    def has_heard(self, text, since_s=0.0):
+        """Tell whether a message with *text* came after *since_s*."""
+        return any(text in message for at_s, message in self.heard if at_s > since_s)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("server")) as ready:
+        yield ready
+
+
+@pytest.fixture
+def manager(tmp_path):
+    return Manager(tmp_path / "notify")
+
+
+class Lab:
+    """A daemon whose threads falter when they are told to."""
+
+    def __init__(self, folder, server, manager, **sections):
+        self.api, self.folder, self.manager = Api(server), folder, manager
+        self.order = folder / "order"
+        (folder / "drop").mkdir()
+        self.config = write_config(folder / "daemon", server, folder, **sections)
+        with self.config.open("a") as more:
+            more.write(DROP.format(path=folder / "drop"))
+        self.environment = {
+            **ENVIRONMENT,
+            "FALTERING": str(self.order),
+            "NOTIFY_SOCKET": str(folder / "notify"),
+            "WATCHDOG_USEC": "1000000",
+        }
+
+    def daemon(self):
+        """Run it."""
+        return daemon(self.config, module="faltering", environment=self.environment)
+
+    def bring(self):
+        """Make work for every thread; return the RID of an execution."""
+        rid = self.api.execution()
+        root = self.folder / "deriva-ml/execution" / rid
+        write_files(root, {f"{ASSETS}/a.bin": f"of {rid}"})
+        write_files(self.folder / "drop", {f"{rid}.bin": f"dropped {rid}"})
+        return rid
+
+    def hindrance(self, thread):
+        """Return what `status` says of a thread, or None."""
+        found = summed_up(self.config)["hindrances"]
+        return next((each for each in found if each["about"] == f"thread {thread}"), None)
+
+
+@pytest.fixture
+def lab(tmp_path, server, manager):
+    return Lab(tmp_path, server, manager, completion={"quiet_s": 1.0})
+
+
+def is_stuck(thread):
+    return lambda event: (event["event"], event.get("thread")) == ("daemon.stuck", thread)
+
+
+@pytest.mark.parametrize("thread", ALL)
+def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(lab, thread):
+    with lab.daemon() as running:
+        wait_until(lambda: lab.manager.has_heard("WATCHDOG=1"))
+        lab.order.write_text(f"{thread} hang")
+        rid, start_s = lab.bring(), time.monotonic()
+
+        said = running.wait_for(is_stuck(thread), SOON_S + 3)
+        stuck_s = time.monotonic()
+        assert f"the thread {thread} stands still" in said["what"]
+        assert said["seconds"] >= SILENT_S
+        told = wait_until(lambda: lab.hindrance(thread), 2)
+        assert (told["what"], told["why"]) == (said["what"], said["why"])
+        assert summed_up(lab.config)["healthy"] is False
+        time.sleep(0.7)
+        assert not lab.manager.has_heard("WATCHDOG=1", since_s=stuck_s + 0.1)
+        assert lab.manager.has_heard(" stands still: ", since_s=start_s)
+
+        lab.order.unlink()
+        running.wait_for(lambda event: event["event"] == "daemon.recovered")
+        wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", since_s=stuck_s + 0.1))
+        running.wait_for_state(rid, "uploaded")
+        wait_until(lambda: not summed_up(lab.config)["hindrances"])
+
+
+@pytest.mark.parametrize("thread", AGAIN)
+def test_a_thread_that_ends_is_replaced_and_its_work_is_done(lab, thread):
+    with lab.daemon() as running:
+        lab.order.write_text(f"{thread} end")
+        rid = lab.bring()
+
+        if thread == "inotify":  # its owner is the first to see it, or the supervisor
+            running.wait_for(lambda event: event["event"] == "watch.lost")
+        elif thread != "supervisor":  # which cannot speak of itself; systemd would
+            said = running.wait_for(is_stuck(thread))
+            assert f"the thread {thread} has ended" in said["what"]
+            running.wait_for(lambda event: event["event"] == "daemon.recovered")
+        running.wait_for_state(rid, "uploaded")
+        wait_until(lambda: not lab.order.exists())
+        ended_s = time.monotonic()
+        wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", since_s=ended_s))
+        wait_until(lambda: not summed_up(lab.config)["hindrances"])
+
+
+@pytest.mark.parametrize("thread", ENDS)
+def test_a_thread_that_nothing_replaces_ends_the_daemon_and_the_next_one_goes_on(lab, thread):
+    with lab.daemon() as running:
+        lab.order.write_text(f"{thread} end")
+        rid = lab.bring()
+
+        assert running.process.wait(SOON_S) == 1
+        lines = running.log.read_text().splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        assert thread == "main" or any(is_stuck(thread)(event) for event in events)
+    with daemon(lab.config) as running:
+        running.wait_for_state(rid, "uploaded")
+
+
+def test_a_daemon_that_was_stopped_as_a_whole_and_goes_on_accuses_no_thread(lab):
+    with lab.daemon() as running:
+        wait_until(lambda: lab.manager.has_heard("WATCHDOG=1"))
+        os.kill(running.pid, signal.SIGSTOP)
+        time.sleep(2 * SILENT_S)
+        os.kill(running.pid, signal.SIGCONT)
+        went_on_s = time.monotonic()
+
+        wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", since_s=went_on_s))
+        rid = lab.bring()
+        running.wait_for_state(rid, "uploaded")
+        assert not [event for event in running.events() if event["event"] == "daemon.stuck"]
