@@ -99,12 +99,13 @@ class Server(Section):
     @field_validator("protocol")
     @classmethod
     def _encrypted(cls, protocol: str, info: ValidationInfo) -> str:
-        if protocol == "http" and not _is_loopback(info.data.get("host", "localhost")):
+        if protocol == "http" and not is_loopback(info.data.get("host", "localhost")):
             raise ValueError("must be https; only on this machine itself nobody reads along")
         return protocol
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether *host*, with or without a port, is this machine itself."""
     name = re.sub(r":\d+$", "", host).strip("[]")
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -233,7 +234,7 @@ class Status(Section):
     @classmethod
     def _meant(cls, allow_remote: bool, info: ValidationInfo) -> bool:
         listen = info.data.get("listen", "")
-        if not (allow_remote or not listen or listen.startswith("unix:") or _is_loopback(listen)):
+        if not (allow_remote or not listen or listen.startswith("unix:") or is_loopback(listen)):
             raise ValueError(
                 f"must be true to listen on {listen}: anybody who reaches that address could read "
                 "the page; else listen on 127.0.0.1, behind a proxy that asks who it is"

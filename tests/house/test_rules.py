@@ -48,6 +48,7 @@ def test_the_wheel_carries_all_that_the_package_needs(tmp_path: Path) -> None:
     assert "deriva_watch/py.typed" in names
     assert any("journal/migrations/versions/" in name for name in names)
     assert "deriva_watch/demo/dicom/IM-0001.dcm" in names
+    assert "deriva_watch/config.example.toml" in names
     assert not any(name.startswith("tests/") for name in names)
 
     # The packages come from this environment, the project from the wheel alone.

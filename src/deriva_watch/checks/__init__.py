@@ -4,17 +4,18 @@ Nothing is written on the server, and nothing is left behind on this host.
 
 line        what one check found
 look        what the checks share, and how far they came
-credential  where it comes from, how it is renewed
 server      whether it answers, its versions, its clock, who we are there
+credential  where it comes from, how it is renewed
+catalog     what it has, and what we may do there
 host        every root, the limits of inotify, by what writers are seen
 state       the journal and its disk
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from deriva_watch.checks import credential, host, server, state
+from deriva_watch.checks import catalog, credential, host, server, state
 from deriva_watch.checks.line import Line, Verdict
 from deriva_watch.checks.look import Look, Reached, looking
 from deriva_watch.core.errors import ServerAwayError, TroubleError
@@ -51,15 +52,18 @@ class Part:
     lines: Iterator[Line]
 
 
-_PARTS: Final = {
-    "credential": (_Check("credential", credential.source),),
+PARTS: Final = {
     "server": (
         _Check("server", server.answers),
         _Check("clock", server.clock, Reached.SERVER),
+    ),
+    "login": (
+        _Check("credential", credential.source),
         _Check("login", server.login, Reached.SERVER),
     ),
+    "catalog": (_Check("catalog", catalog.reads, Reached.SESSION),),
+    "roots": (_Check("roots", host.roots),),
     "this host": (
-        _Check("roots", host.roots),
         _Check("inotify", host.watches),
         _Check("open writers", host.writers),
     ),
@@ -67,10 +71,15 @@ _PARTS: Final = {
 }
 
 
-def check_all(settings: Settings) -> Iterator[Part]:
-    """Yield what is found; what one check finds never hides another."""
+def check_all(settings: Settings, titles: Collection[str] = PARTS) -> Iterator[Part]:
+    """Yield what is found; what one check finds never hides another.
+
+    *titles* are the parts that are wanted.
+    """
     with looking(settings) as look:
-        for title, checks in _PARTS.items():
+        for title, checks in PARTS.items():
+            if title not in titles:
+                continue
             yield Part(title, (line for check in checks for line in _lines(check, look)))
 
 

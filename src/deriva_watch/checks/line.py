@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from deriva_watch.core.errors import TransientError, TroubleError
+
+_PASSING: Final = "See to the network and [server] host; a daemon tries it again by itself."
 
 
 class Verdict(StrEnum):
@@ -54,6 +56,8 @@ class Line:
     @classmethod
     def of(cls, about: str, error: TroubleError) -> Self:
         """Return the line that *error* is."""
-        passes = isinstance(error, TransientError)
-        verdict = Verdict.AWAY if passes else Verdict.WRONG
-        return cls(about, error.what, error.why, error.next_for(None), verdict=verdict)
+        verdict, then = Verdict.WRONG, error.next_for(None)
+        if isinstance(error, TransientError):
+            verdict = Verdict.AWAY
+            then = _PASSING if then == TransientError.next else then
+        return cls(about, error.what, error.why, then, verdict=verdict)

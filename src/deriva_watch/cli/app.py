@@ -6,6 +6,7 @@ import sys
 import traceback
 from enum import IntEnum
 from pathlib import Path
+from signal import SIGINT
 from typing import Annotated, Any, Final
 
 import typer
@@ -118,6 +119,8 @@ def main() -> None:
         error.show()
         _tell_usage(error)
         raise SystemExit(Exit.USAGE) from None
+    except typer.Abort:  # Ctrl-C, or the end of the input where something was asked
+        raise SystemExit(Exit.SIGNAL + SIGINT) from None
     except Exception as error:  # noqa: BLE001  # the last place that can say something
         traceback.print_exc()
         then = "Please report it with the lines above."

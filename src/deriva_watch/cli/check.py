@@ -37,14 +37,14 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     for part in check_all(settings.load(config)):
         if not as_json:
             print(part.title)
-        with _waiting(f"looking at {part.title}"):
+        with waiting(f"looking at {part.title}"):
             for line in part.lines:
                 found.append((part.title, line))
                 if not as_json:
                     tell(line)
     status = _status(line for _, line in found)
     if as_json:
-        lines = [_document(title, line) for title, line in found]
+        lines = [document(title, line) for title, line in found]
         print_json({"good": status is Exit.DONE, "checks": lines})
     raise typer.Exit(status)
 
@@ -63,13 +63,14 @@ def _status(lines: Iterator[Line]) -> Exit:
     return Exit.SERVER_AWAY if Verdict.AWAY in verdicts else Exit.DONE
 
 
-def _document(title: str, line: Line) -> dict[str, Any]:
+def document(title: str, line: Line) -> dict[str, Any]:
+    """Return a line for programs."""
     good = line.verdict in {Verdict.GOOD, Verdict.NOTE}
     return {"part": title, "good": good, **asdict(line)}
 
 
 @contextmanager
-def _waiting(what: str) -> Iterator[None]:
+def waiting(what: str) -> Iterator[None]:
     """Show that something is done, where somebody looks on."""
     if not sys.stderr.isatty():
         yield
