@@ -6,7 +6,8 @@ line        what one check found
 look        what the checks share, and how far they came
 server      whether it answers, its versions, its clock, who we are there
 credential  where it comes from, how it is renewed
-catalog     what it has, and what we may do there
+catalog     what it has, what we may do there and in the object store
+spec        whether the bulk spec, the drop folders and the terms fit it
 host        every root, the limits of inotify, by what writers are seen
 state       the journal and its disk
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from deriva_watch.checks import catalog, credential, host, server, state
+from deriva_watch.checks import catalog, credential, host, server, spec, state
 from deriva_watch.checks.line import Line, Verdict
 from deriva_watch.checks.look import Look, Reached, looking
 from deriva_watch.core.errors import ServerAwayError, TroubleError
@@ -61,7 +62,18 @@ PARTS: Final = {
         _Check("credential", credential.source),
         _Check("login", server.login, Reached.SERVER),
     ),
-    "catalog": (_Check("catalog", catalog.reads, Reached.SESSION),),
+    "catalog": (
+        _Check("catalog", catalog.reads, Reached.SESSION),
+        _Check("bulk spec", spec.bulk_spec, Reached.MODEL),
+        _Check("drop folders", spec.drop_folders, Reached.MODEL),
+        _Check("roles", spec.roles, Reached.MODEL),
+        _Check("statuses", spec.statuses, Reached.MODEL),
+        _Check("asset types", spec.asset_types, Reached.MODEL),
+        _Check("rights on files", catalog.asset_rights, Reached.MODEL),
+        _Check("rights on RIDs", catalog.lease_right, Reached.MODEL),
+        _Check("rights on executions", catalog.execution_rights, Reached.MODEL),
+        _Check("namespaces", catalog.namespaces, Reached.MODEL),
+    ),
     "roots": (_Check("roots", host.roots),),
     "this host": (
         _Check("inotify", host.watches),

@@ -7,8 +7,10 @@ from enum import IntEnum
 from typing import Final
 
 from deriva_watch.assembly import connect
+from deriva_watch.core.drop_spec import CompiledDrop
 from deriva_watch.core.errors import CredentialError
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.spec import Spec
 from deriva_watch.edges.catalog import Ermrest
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.deriva import Server
@@ -49,6 +51,8 @@ class Look:
         lacking: Why there is no credential, or None.
         reached: How far the checks came.
         model: The catalog's model, from `Reached.MODEL` on.
+        spec: The bulk spec, if it can be used.
+        drops: The drop folders that fit the catalog.
     """
 
     settings: Settings
@@ -60,6 +64,8 @@ class Look:
     lacking: CredentialError | None
     reached: Reached = Reached.NOTHING
     model: CatalogModel = field(default_factory=lambda: CatalogModel({}))
+    spec: Spec | None = None
+    drops: list[CompiledDrop] = field(default_factory=list)
 
 
 @contextmanager

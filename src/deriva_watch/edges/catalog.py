@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, CatalogModel, Column, TableName, read_model
+from deriva_watch.core.rights import LEASE, Rights, read_rights
 from deriva_watch.edges.deriva import Server
 
 Row = dict[str, Any]
@@ -19,7 +20,6 @@ Row = dict[str, Any]
 # puts before the path on its own disk counts too.
 LONGEST_PATH_BYTES: Final = 3500
 _EXECUTION: Final = TableName(ML_SCHEMA, "Execution")
-_LEASE: Final = TableName("public", "ERMrest_RID_Lease")
 _RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
 _ALL: Final = "limit=none"  # a server may be set to stop at a hundred rows and not to say so
 
@@ -28,7 +28,7 @@ _ALL: Final = "limit=none"  # a server may be set to stop at a hundred rows and 
 class _Known:
     etag: str | None
     model: CatalogModel
-    owned: bool  # we own the catalog
+    rights: Rights
     digest: str  # of the whole document
 
 
@@ -52,6 +52,10 @@ class Ermrest:
     def model(self) -> CatalogModel:
         """Return the catalog's model; where it has not changed, the request is a cheap one."""
         return self._refreshed().model
+
+    def rights(self) -> Rights:
+        """Return what we may do there, as of the model that is known."""
+        return (self._known or self._refreshed()).rights
 
     def version(self) -> str:
         """Return what is another once the model, or who we are to the catalog, is another."""
@@ -154,12 +158,12 @@ class Ermrest:
         if not names:
             return {}
         with self._asking(f"lease {len(names)} RIDs"):
-            path = f"/entity/{_path(_LEASE)}?onconflict=skip"
+            path = f"/entity/{_path(LEASE)}?onconflict=skip"
             made = self._catalog.post(path, json=[{"ID": name} for name in names]).json()
         leased = {row["ID"]: row["RID"] for row in made}
         if known := [name for name in names if name not in leased]:
             us = self._server.session().client_id
-            rows = self.rows_with(_LEASE, "ID", known)
+            rows = self.rows_with(LEASE, "ID", known)
             leased |= {row["ID"]: row["RID"] for row in rows if row["RCB"] == us}
         return leased
 
@@ -185,11 +189,11 @@ class Ermrest:
         Measured: the owner of a catalog needs no lease; from everybody else one row without a
         lease of their own is a 403 for the whole request.
         """
-        if (self._known or self._refreshed()).owned:
+        if self.rights().owner:
             return frozenset(rids)
         us = self._server.session().client_id
         return frozenset(
-            row["RID"] for row in self.rows_with(_LEASE, "RID", rids) if row["RCB"] == us
+            row["RID"] for row in self.rows_with(LEASE, "RID", rids) if row["RCB"] == us
         )
 
     def _refreshed(self) -> _Known:
@@ -200,10 +204,10 @@ class Ermrest:
             if known and answer.status_code == 304:  # noqa: PLR2004
                 return known
             document = answer.json()
-        owned = document.get("rights", {}).get("owner") is True
+        rights = read_rights(document)
         said = {name: value for name, value in document.items() if name != "snaptime"}
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        self._known = _Known(answer.headers.get("ETag"), read_model(document), owned, digest)
+        self._known = _Known(answer.headers.get("ETag"), read_model(document), rights, digest)
         return self._known
 
     def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:

@@ -88,7 +88,7 @@ class Hatrac:
 
     def ping(self) -> None:
         """Ask for nothing; raises as every call does where the store does not answer."""
-        self._status("/hatrac")
+        self.status("/hatrac")
 
     def make_namespace(self, name: str) -> None:
         """Create the namespace with its parents, unless it is there.
@@ -99,12 +99,12 @@ class Hatrac:
         """
         if name in self._namespaces:
             return
-        if self._status(name) == _MISSING:
+        if self.status(name) == _MISSING:
             try:
                 with self._asking(f"make the namespace {name}"):
                     self._store.put(f"{name}?parents=true", headers=_NAMESPACE)
             except (RefusedError, TransientError):
-                if self._status(name) == _MISSING:
+                if self.status(name) == _MISSING:
                     raise
         self._namespaces.add(name)
 
@@ -210,7 +210,7 @@ class Hatrac:
             if error.status not in {_FORBIDDEN, _MISSING}:
                 raise
 
-    def _status(self, name: str) -> int:
+    def status(self, name: str) -> int:
         """Return 200, 404, or 403: it is there, and not for us."""
         try:
             with self._asking(f"look for {name}"):
