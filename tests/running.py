@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
@@ -362,3 +364,22 @@ def daemon(
     finally:
         process.kill()
         process.wait()
+
+
+class Manager:
+    """Hears what a daemon tells systemd."""
+
+    def __init__(self, address):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(address))
+        self.heard = []  # (seconds, message)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            message = self._socket.recv(10_000).decode()
+            self.heard.append((time.monotonic(), message))
+
+    def has_heard(self, text, since_s=0.0):
+        """Tell whether a message with *text* came after *since_s*."""
+        return any(text in message for at_s, message in self.heard if at_s > since_s)

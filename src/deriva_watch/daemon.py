@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from types import FrameType
@@ -17,11 +18,13 @@ from deriva_watch.core.evidence import CompletionPolicy
 from deriva_watch.edges import log
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.ports import Emit
 from deriva_watch.gate import Gate
 from deriva_watch.login import Login
 from deriva_watch.lookout import Lookout
 from deriva_watch.orders import Orders
+from deriva_watch.reload import Reload, begin_anew, hold_signals, listen
 from deriva_watch.service import Service
 from deriva_watch.settings import Settings
 from deriva_watch.status.serving import serving
@@ -29,15 +32,19 @@ from deriva_watch.status.serving import serving
 LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     """Run the daemon and return the number of the signal that ended it.
+
+    Where the settings are to be read anew, and what *load* returns can be used, the process begins
+    anew instead.
 
     Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     emit = log.configure(settings.log.level, settings.log.format, source.secrets)
     threading.excepthook = partial(tell_thread, emit)
-    ending = _Ending()
+    reload = Reload(lambda: _try_out(load(), settings, emit))
+    ending = _Ending(reload)
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
         connect(settings, source, required=False) as (server, missing),
@@ -63,26 +70,36 @@ def serve(settings: Settings) -> int:
         lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
         hindrances = Hindrances(settings.state_directory)
         orders = Orders.of(settings)
-        service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances)
+        service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances, reload)
         page = settings.status
         with serving(page.listen, page.hosts, pipeline.journal, emit, service.hinder):
             service.run()
     ending.tell(emit)
+    ending.begin_anew_if_due()
     return ending.number
 
 
-class _Ending:
-    """Waits for SIGTERM or SIGINT; the first one begins the stop."""
+def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
+    """Raise TroubleError where the daemon could not start with *settings*."""
+    if settings.journal != before.journal:
+        with Journal.open(settings.journal.url, emit=emit):
+            pass
 
-    def __init__(self) -> None:
+
+class _Ending:
+    """Waits for SIGTERM or SIGINT; the first one begins the stop. SIGHUP asks for *reload*."""
+
+    def __init__(self, reload: Reload) -> None:
+        self._reload = reload
         self.stop, self._untold = threading.Event(), threading.Lock()
         self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
         self.is_asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._take)
+        listen(reload.asked)
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
-        if not self.stop.is_set():
+        if not self.is_asked:
             self.number, self.at_s, self.is_asked = number, time.monotonic(), True
             self.stop.set()
 
@@ -90,13 +107,26 @@ class _Ending:
         """Report the end, once."""
         if self._untold.acquire(blocking=False):
             took_s = round(time.monotonic() - self.at_s, 3)
-            emit(DaemonStopped(signal=signal.Signals(self.number).name, seconds=took_s))
+            number = signal.SIGHUP if self._begins_anew else signal.Signals(self.number)
+            emit(DaemonStopped(signal=number.name, seconds=took_s))
+
+    @property
+    def _begins_anew(self) -> bool:
+        return self._reload.is_due and not self.is_asked
+
+    def begin_anew_if_due(self) -> None:
+        """Begin anew after a reload, unless somebody asked for the end meanwhile."""
+        if self._begins_anew:
+            hold_signals()
+            if self._begins_anew:
+                begin_anew()
 
     def at_the_latest(self, emit: Emit) -> None:
         """End the process if something waits for the network too long: a kill loses nothing."""
         self.stop.wait()
         time.sleep(LATEST_S)
         self.tell(emit)
+        self.begin_anew_if_due()
         os._exit(128 + self.number if self.is_asked else 1)
 
 

@@ -43,6 +43,7 @@ from deriva_watch.lookout import Key, Lookout
 from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.reload import Reload
 from deriva_watch.roots import Roots
 from deriva_watch.supervisor import Supervisor
 from deriva_watch.workers import Workers, tell_crash
@@ -70,6 +71,7 @@ class Service:
     orders: Orders
     stop: threading.Event
     hindrances: Hindrances
+    reload: Reload
     _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
     _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
     _costs_s: dict[Key, float] = field(default_factory=dict)
@@ -130,7 +132,7 @@ class Service:
             while not self.stop.is_set():
                 self._run_once(self._tick)
         finally:
-            systemd.notify("STOPPING=1")
+            systemd.notify("STATUS=reloading" if self.reload.is_due else "STOPPING=1")
             self._supervisor.end()
             self.stop.set()
             self._roots.stop()
@@ -177,6 +179,8 @@ class Service:
     def _tick(self) -> None:
         """Do what is due and wait for the next hint, for a moment at the most."""
         self._supervisor.tend(self._in_short())
+        if self.reload.asked.is_set():
+            self._read_settings()
         self._mind_clock()
         self._roots.tend()
         self._ask_server()
@@ -208,6 +212,13 @@ class Service:
             self._status = in_short(self.pipeline.journal.execution_counts())
         error = self.gate.error
         return f"{error.what}: {error.why}; {self._status}" if error else self._status
+
+    def _read_settings(self) -> None:
+        """Stop, to begin anew with other settings, where they can be used."""
+        self.hindrances.put("the settings", self.reload.take(self.pipeline.emit))
+        if self.reload.is_due:
+            systemd.notify_reload()
+            self.stop.set()
 
     def _mind_clock(self) -> None:
         """Look at everything anew once the clock was set: times from before mean nothing."""

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import socket
-import threading
 import time
 
 import pytest
@@ -13,6 +11,7 @@ from faltering import SILENT_S, STEPS
 from running import (
     ENVIRONMENT,
     Api,
+    Manager,
     daemon,
     sandbox,
     summed_up,
@@ -37,25 +36,6 @@ batch_s = 0.1
 AGAIN = ("uploader-0", "hasher", "inotify", "clearing", "supervisor")  # another one takes its place
 ENDS = ("main", "journal", "catalog-writer")  # the process ends, for systemd to start it anew
 ALL = [name for name in STEPS if name != "supervisor"]
-
-
-class Manager:
-    """Hears what a daemon tells systemd."""
-
-    def __init__(self, address):
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(address))
-        self.heard = []  # (seconds, message)
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self):
-        while True:
-            message = self._socket.recv(10_000).decode()
-            self.heard.append((time.monotonic(), message))
-
-    def has_heard(self, text, since_s=0.0):
-        """Tell whether a message with *text* came after *since_s*."""
-        return any(text in message for at_s, message in self.heard if at_s > since_s)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,18 @@
 
 import os
 import sys
+from functools import partial
+from pathlib import Path
 from signal import Signals
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
+
+if TYPE_CHECKING:  # heavy
+    from deriva_watch.settings import Settings
 
 
 @app.command()
@@ -22,12 +27,25 @@ def run(
     """Watch, and upload what is complete, until stopped.
 
     Logs one JSON line on standard error for every change of state. Stops on SIGTERM or Ctrl-C
-    within ten seconds; what was under way goes on at the next start.
+    within ten seconds; what was under way goes on at the next start. SIGHUP has the settings read
+    anew; what cannot be used is told, and changes nothing.
     """
-    from deriva_watch import settings
     from deriva_watch.daemon import serve
 
-    loaded = settings.load(config, {"log": {"format": log_format}})
+    load = partial(_load, config, log_format)
+    signal = serve(load(), load)
+    if as_json:
+        print_json({"ended_by": Signals(signal).name, "exit_status": Exit.SIGNAL + signal})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that wait for the network would hold the interpreter back; the journal is closed.
+    os._exit(Exit.SIGNAL + signal)
+
+
+def _load(config: Path | None, log_format: str | None) -> "Settings":
+    from deriva_watch.settings import load
+
+    loaded = load(config, {"log": {"format": log_format}})
     if not loaded.watch and not loaded.drop:
         raise SettingsError(
             "there is nothing to watch",
@@ -35,10 +53,4 @@ def run(
             "Add one that names the folder which holds deriva-ml/: "
             '[[watch]] and below it prefix = "/data"; or a drop folder.',
         )
-    signal = serve(loaded)
-    if as_json:
-        print_json({"ended_by": Signals(signal).name, "exit_status": Exit.SIGNAL + signal})
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads that wait for the network would hold the interpreter back; the journal is closed.
-    os._exit(Exit.SIGNAL + signal)
+    return loaded

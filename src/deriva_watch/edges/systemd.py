@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -20,6 +21,11 @@ def notify(*states: str) -> None:
             sender.settimeout(_TIMEOUT_S)  # a manager that does not listen holds nobody up
             sender.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
             sender.sendall(message.encode(errors="backslashreplace"))
+
+
+def notify_reload() -> None:
+    """Tell systemd that the settings are being read anew; "READY=1" ends it."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog_s() -> float | None:
