@@ -10,6 +10,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.overview import Amount, Total
+from deriva_watch.status.backlog import PENDING, backlog
 from deriva_watch.status.plain import plain, some
 
 MOST: Final = 100  # entries of a list; beside it stands how many more there are
@@ -19,7 +20,6 @@ _EXAMPLES: Final = 3
 
 SAFE: Final = frozenset({FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED})
 _SENT: Final = {FileState.STORED, FileState.RECORDED}
-_PENDING: Final = {FileState.FOUND, FileState.HASHED, *_SENT}
 _ON_THEIR_WAY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
 _WHO: Final = ("rid", "prefix")
@@ -67,10 +67,10 @@ def _some_in(reader: Reader | Journal, states: set[ExecutionState]) -> list[Exec
 
 def _bytes(totals: Iterable[Total]) -> dict[str, int]:
     """Return how many bytes are safe, and how many are to become so."""
-    pending = [each for each in totals if each.execution is not ExecutionState.GONE]
+    listed = list(totals)
     return {
-        "safe": sum(each.bytes for each in totals if each.file in SAFE),
-        "pending": sum(each.bytes for each in pending if each.file in _PENDING),
+        "safe": sum(each.bytes for each in listed if each.file in SAFE),
+        "pending": backlog(listed).bytes,
     }
 
 
@@ -102,7 +102,7 @@ def _progress(amounts: Mapping[FileState, Amount], jobs: Iterable[FileRecord]) -
     """Return files and bytes, and how much of them is done: of files what is safe already."""
     done = [amount for state, amount in amounts.items() if state in SAFE]
     sent = [amount for state, amount in amounts.items() if state in _SENT]
-    left = [amount for state, amount in amounts.items() if state in _PENDING - _SENT]
+    left = [amount for state, amount in amounts.items() if state in PENDING - _SENT]
     of_jobs = sum(job_bytes(file.job) for file in jobs if file.job)
     return {
         "files": sum(amount.files for amount in (*done, *sent, *left)),

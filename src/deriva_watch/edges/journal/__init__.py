@@ -5,6 +5,7 @@ writer     one thread that writes what many ask for, together
 changes    one transaction: states move by `core.states`, with a line of history each
 rows       the rows of one table while a transaction lasts
 tally      how many files stand where
+samples    what was sent and what waited, for a chart
 telling    what is told of a change: its event and its line of history
 reads      the questions that the daemon asks
 overview   the questions of those who look on

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from deriva_watch.core.day import Sample
 from deriva_watch.core.events import Event
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
@@ -35,6 +36,7 @@ from deriva_watch.core.states import (
     execution_after,
     file_after,
 )
+from deriva_watch.edges.journal import samples
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
 from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, pause, uptime
@@ -213,6 +215,10 @@ class Changes:
         self._connection.execute(delete(uptime))
         self._connection.execute(insert(uptime), asdict(new))
         return new.total_s
+
+    def keep_sample(self, new: Sample) -> None:
+        """Keep what was sent in one step and what waited at its end."""
+        samples.keep(self._connection, new)
 
     def write(self) -> None:
         """Write what was changed since the last time."""

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 
 from sqlalchemy import Engine
 
+from deriva_watch.core.day import Sample
 from deriva_watch.core.errors import JournalDamagedError
 from deriva_watch.core.events import Event, JournalSetAside
 from deriva_watch.core.holds import Hold, HoldKind
@@ -167,6 +168,10 @@ class Journal(Reads):
             boot_s: How long ago that was, by a clock that nobody sets.
         """
         return self._writer.ask(lambda unit: unit.uptime_s(boot, boot_s))
+
+    def keep_sample(self, new: Sample) -> None:
+        """Keep a sample for the chart of the last day; what one step sent is added up."""
+        self._writer.ask(lambda unit: unit.keep_sample(new))
 
     def void_claims(self) -> list[int]:
         """Give back what a dead daemon left in UPLOADING; call it before the first claim."""

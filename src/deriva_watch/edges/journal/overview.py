@@ -7,15 +7,17 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import distinct, func, literal, select
 
+from deriva_watch.core.day import Sample
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.throughput import Sent
 from deriva_watch.edges.journal.asking import Asking
 from deriva_watch.edges.journal.rows import select_records
-from deriva_watch.edges.journal.schema import execution, file, history, tally
+from deriva_watch.edges.journal.schema import execution, file, history, sample, tally
 
 _LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters to a rate
 _FILE: Final = select_records(file, FileRecord)
+_SAMPLE: Final = sample.c.at, sample.c.sent_bytes, sample.c.backlog_files, sample.c.backlog_bytes
 _OWN: Final = history.c.file_id.is_(None)
 
 
@@ -148,6 +150,11 @@ class Overview(Asking):
             for owner, sent_bytes, until, seconds in self._rows(query):
                 found[owner].append(Sent(sent_bytes, until, seconds or 0.0))
         return found
+
+    def samples(self, since: datetime) -> list[Sample]:
+        """Return what was kept for the chart since a time, by time."""
+        query = select(*_SAMPLE).where(sample.c.at >= since).order_by(sample.c.at)
+        return [Sample(*row) for row in self._rows(query)]
 
     def endings(
         self,

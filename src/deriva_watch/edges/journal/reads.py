@@ -56,6 +56,13 @@ _IS_OVER: Final = or_(  # nobody goes on with it by itself
 )
 _LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
+_SETTLED: Final = (
+    select(func.max(history.c.at).label("at"), execution.c.prefix, execution.c.rid)
+    .join(execution, execution.c.id == history.c.execution_id)
+    .where(execution.c.state.in_(_PENDING))
+    .where(history.c.file_id.is_(None), history.c.trigger == ExecutionTrigger.SETTLED)
+    .group_by(history.c.execution_id)
+)
 
 
 class Reads(Overview):
@@ -258,16 +265,13 @@ class Reads(Overview):
 
     def pending_since(self) -> datetime | None:
         """Return when the oldest execution that is complete but not uploaded became complete."""
-        settled = (
-            select(func.max(history.c.at).label("at"))
-            .join(execution, execution.c.id == history.c.execution_id)
-            .where(execution.c.state.in_(_PENDING))
-            .where(history.c.file_id.is_(None), history.c.trigger == ExecutionTrigger.SETTLED)
-            .group_by(history.c.execution_id)
-            .subquery()
-        )
+        settled = _SETTLED.subquery()
         since: datetime | None = self._rows(select(func.min(settled.c.at)))[0][0]
         return since
+
+    def pending(self) -> dict[tuple[str, str], datetime]:
+        """Return when each of these became complete, by prefix and name."""
+        return {(prefix, rid): at for at, prefix, rid in self._rows(_SETTLED)}
 
     def daemon(self) -> int | None:
         """Return the pid of the daemon that holds the journal, or None."""

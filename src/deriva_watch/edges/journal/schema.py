@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -255,4 +255,14 @@ set_aside = Table(
     Column("at", Instant, nullable=False),
     Column("path", PathBytes, nullable=False),
     Column("why", Prose, nullable=False),
+)
+
+# What was sent and what waited, step by step; see `core.day`.
+sample = Table(
+    "sample",
+    metadata,
+    Column("at", Instant, primary_key=True),
+    Column("sent_bytes", BigInteger, nullable=False),
+    Column("backlog_files", BigInteger, nullable=False),
+    Column("backlog_bytes", BigInteger, nullable=False),
 )

@@ -1,0 +1,60 @@
+"""The last day as a chart has it: what is kept in the journal, and the step that goes on."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from deriva_watch.core.day import SHOWN, STEP, Sample, step_of
+from deriva_watch.edges.journal import Journal
+from deriva_watch.status.backlog import backlog
+from deriva_watch.status.plain import plain
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Day:
+    """Keeps a sample of each step. Its questions may take long; one asks at a time."""
+
+    def __init__(
+        self, journal: Journal, sent_bytes: Callable[[], int], now: Callable[[], datetime] = _now
+    ) -> None:
+        """Begin a step; *sent_bytes* tells how many bytes this process has sent so far."""
+        self._journal, self._sent_bytes, self._now = journal, sent_bytes, now
+        self._kept_bytes = sent_bytes()
+        self._at = step_of(now())
+
+    def left_s(self) -> float:
+        """Return how long the step that goes on will last."""
+        return max(0.0, (self._at + STEP - self._now()).total_seconds())
+
+    def keep(self) -> None:
+        """Write what the step has so far, and go on with the one that it is now."""
+        sent_bytes, now = self._sent_bytes(), self._now()
+        self._journal.keep_sample(self._sample(sent_bytes))
+        self._kept_bytes, self._at = sent_bytes, step_of(now)
+
+    def view(self) -> dict[str, Any]:
+        """Return the last day, oldest first; a step in which no daemon ran is left out."""
+        samples = {each.at: each for each in self._journal.samples(self._now() - SHOWN)}
+        going = self._sample(self._sent_bytes())
+        before = samples.get(going.at)
+        sent_bytes = going.sent_bytes + (before.sent_bytes if before else 0)
+        samples[going.at] = Sample(going.at, sent_bytes, going.backlog_files, going.backlog_bytes)
+        return {
+            "step_s": int(STEP.total_seconds()),
+            "points": [
+                {
+                    "at": plain(each.at),
+                    "sent_bytes": each.sent_bytes,
+                    "backlog_files": each.backlog_files,
+                    "backlog_bytes": each.backlog_bytes,
+                }
+                for _, each in sorted(samples.items())
+            ],
+        }
+
+    def _sample(self, sent_bytes: int) -> Sample:
+        waiting = backlog(self._journal.totals())
+        return Sample(self._at, sent_bytes - self._kept_bytes, waiting.files, waiting.bytes)
