@@ -27,6 +27,7 @@ from deriva_watch.orders import Orders
 from deriva_watch.reload import Reload, begin_anew, hold_signals, listen
 from deriva_watch.service import Service
 from deriva_watch.settings import Settings
+from deriva_watch.status.meter import Meter
 from deriva_watch.status.serving import serving
 
 LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
@@ -41,16 +42,19 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
-    emit = log.configure(settings.log.level, settings.log.format, source.secrets)
+    meter = Meter()
+    emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
     threading.excepthook = partial(tell_thread, emit)
     reload = Reload(lambda: _try_out(load(), settings, emit))
     ending = _Ending(reload)
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
         connect(settings, source, required=False) as (server, missing),
-        assemble(settings, server, emit, ending.stop) as pipeline,
+        assemble(settings, server, emit, ending.stop, meter.moved) as pipeline,
     ):
+        meter.know(pipeline.journal.pending())
         login = Login(source, server)
+        meter.remaining_s = lambda: login.remaining_s
         gate = Gate(settings.server.host, emit, pipeline.probe, login.renew, settings.retry.max_s)
         emit(
             DaemonStarted(
@@ -71,8 +75,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         hindrances = Hindrances(settings.state_directory)
         orders = Orders.of(settings)
         service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances, reload)
-        page = settings.status
-        with serving(page.listen, page.hosts, pipeline.journal, emit, service.hinder):
+        with serving(settings.status, pipeline.journal, meter, emit, service.hinder):
             service.run()
     ending.tell(emit)
     ending.begin_anew_if_due()

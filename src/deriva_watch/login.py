@@ -21,6 +21,7 @@ class Login:
     source: CredentialSource
     server: Server
     _ask_at_s: float = 0.0
+    _ends_at_s: float | None = None
     _trouble: CredentialError | None = None
 
     def renew(self) -> bool:
@@ -48,8 +49,15 @@ class Login:
         if time.monotonic() >= self._ask_at_s:
             self._ask_at_s = time.monotonic() + ASK_S
             left_s = self.server.session().remaining_s
+            self._ends_at_s = None if left_s is None else time.monotonic() + left_s
             self._trouble = None if left_s is None or left_s > SOON_S else self._ending(left_s)
         return self._trouble
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the session lasts, by what the server said last; None: it does not say."""
+        ends_at_s = self._ends_at_s
+        return None if ends_at_s is None else max(0.0, ends_at_s - time.monotonic())
 
     def _ending(self, left_s: float) -> CredentialError:
         host, at = self.server.host, datetime.now(UTC) + timedelta(seconds=left_s)

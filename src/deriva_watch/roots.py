@@ -11,6 +11,7 @@ from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
 from deriva_watch.core.events import (
     BacklogFound,
     RootMissing,
+    RootScanned,
     RootWatched,
     WatchLost,
     WatchScarce,
@@ -172,6 +173,7 @@ class Roots:
         return due
 
     def _scan(self, prefix: Path, root: _Root) -> None:
+        start_s = time.monotonic()
         drop = self.lookout.pipeline.intake.drop(prefix)
         about = f"{root.home}: names"  # that it is missing is told of the root itself
         try:
@@ -190,6 +192,9 @@ class Roots:
         for rid in found:
             if not self.lookout.frames.is_still((prefix, rid), root.full_rescan_s):
                 self.look((prefix, rid))
+        seconds = round(time.monotonic() - start_s, 6)
+        event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
+        self.lookout.pipeline.emit(event)
 
     def _units(self, drop: Drop) -> set[str]:
         """Return what to look at in a drop folder; say so of files that belong to no unit."""

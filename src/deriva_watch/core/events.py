@@ -139,6 +139,18 @@ class RootMissing(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootScanned(Event):
+    """A root was gone through for what no event told."""
+
+    NAME: ClassVar[str] = "root.scanned"
+    LEVEL: ClassVar[str] = "debug"
+
+    prefix: str
+    directories: int  # found, or known to the journal
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogFound(Event):
     """A root holds directories that were there before the daemon: they are taken too."""
 
@@ -361,6 +373,7 @@ ALL_EVENTS: Final = (
     StatusListening,
     RootWatched,
     RootMissing,
+    RootScanned,
     BacklogFound,
     WatchLost,
     WatchScarce,

@@ -5,7 +5,7 @@ import logging
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,9 +14,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Crashed, Event, StatusListening
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Journal
+from deriva_watch.settings import Status
 from deriva_watch.status.guard import Guard
 from deriva_watch.status.listening import listening
+from deriva_watch.status.meter import Meter
 from deriva_watch.status.web import Web
 
 ABOUT: Final = "the status page"
@@ -31,25 +33,25 @@ Hinder = Callable[[str, TroubleError | None], None]
 
 @contextmanager
 def serving(
-    at: str,
-    hosts: Collection[str],
-    journal: Journal | Reader,
+    settings: Status,
+    journal: Journal,
+    meter: Meter,
     emit: Callable[[Event], None],
     hinder: Hinder,
 ) -> Iterator[None]:
     """Serve the status page while the block runs.
 
     Args:
-        at: Where, as in `[status] listen`; "": nowhere.
-        hosts: Further names under which it may be asked for.
+        settings: Where, and under which names.
         journal: What it shows.
+        meter: What it gives to Prometheus.
         emit: Where events go.
         hinder: Is told why it cannot be served, and None once it is.
     """
-    if not at:
+    if not settings.listen:
         yield
         return
-    page = _Page(at, hosts, journal, emit, hinder)
+    page = _Page(settings, journal, meter, emit, hinder)
     thread = threading.Thread(target=page.run, name="status page", daemon=True)
     thread.start()
     try:
@@ -62,14 +64,16 @@ def serving(
 class _Page:
     def __init__(
         self,
-        at: str,
-        hosts: Collection[str],
-        journal: Journal | Reader,
+        settings: Status,
+        journal: Journal,
+        meter: Meter,
         emit: Callable[[Event], None],
         hinder: Hinder,
     ) -> None:
-        self._at, self._journal, self._emit, self._hinder = at, journal, emit, hinder
-        self._hosts = {*hosts, at.rpartition(":")[0]}
+        self._at, self._emit, self._hinder = settings.listen, emit, hinder
+        self._web = Web(journal, meter)
+        hosts = {*settings.hosts, self._at.rpartition(":")[0]}
+        self._guarded = Guard(self._web.application(), hosts, emit)
         self._stop = threading.Event()
         self._server: _Server | None = None
 
@@ -93,26 +97,22 @@ class _Page:
             self._server.end()
 
     def _serve(self, listener: socket.socket, url: str) -> None:
-        web = Web(self._journal)
-        guarded = Guard(web.application(), self._hosts, self._emit)
-
         def ready() -> None:
             self._hinder(ABOUT, None)
             self._emit(StatusListening(url=url))
 
-        self._server = _Server(_config(guarded), ready, web.stream.end)
+        self._server = _Server(_config(self._guarded), ready, self._web)
         if not self._stop.is_set():
             self._server.run(sockets=[listener])
+            self._web.keep_last()
 
 
 class _Server(uvicorn.Server):
     """A server that does nothing while nobody asks, and lets streams go when it ends."""
 
-    def __init__(
-        self, config: uvicorn.Config, ready: Callable[[], None], let_go: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], web: Web) -> None:
         super().__init__(config)
-        self._ready, self._let_go = ready, let_go
+        self._ready, self._web = ready, web
         self._ending = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
@@ -121,9 +121,11 @@ class _Server(uvicorn.Server):
         """Wait for the end; uvicorn's own loop would wake up ten times a second."""
         self._loop = asyncio.get_running_loop()
         self._ready()
+        samples = asyncio.create_task(self._web.keep_samples())
         if not self._ending.is_set():
             await self._over.wait()
-        self._let_go()
+        samples.cancel()
+        self._web.stream.end()
 
     def end(self) -> None:
         """End it from another thread."""

@@ -57,19 +57,23 @@ class Stream:
 
     async def _produce(self) -> None:
         before: object = None
-        while self._slots:
-            try:
-                found = await self._overview()
-                name, content = "overview", {**found, "at": None}
-            except TroubleError as error:
-                found = {"what": error.what, "why": error.why, "next": error.next_for(None)}
-                name, content = "trouble", found
-            if content != before:
-                before = content
-                self._latest = b"event: %b\ndata: %b\n\n" % (name.encode(), render(found))
-                self._give(self._latest)
-            await asyncio.sleep(EVERY_S)
-        self._producer = self._latest = None
+        try:
+            while self._slots:
+                name, found = await self._look()
+                if (now := {**found, "at": None}) != before:
+                    before = now
+                    self._latest = b"event: %b\ndata: %b\n\n" % (name, render(found))
+                    self._give(self._latest)
+                await asyncio.sleep(EVERY_S)
+        finally:
+            self._producer = self._latest = None
+
+    async def _look(self) -> tuple[bytes, dict[str, Any]]:
+        try:
+            return b"overview", await self._overview()
+        except TroubleError as error:
+            said = {"what": error.what, "why": error.why, "next": error.next_for(None)}
+            return b"trouble", said
 
     def _give(self, event: bytes | None) -> None:
         for slot in self._slots:

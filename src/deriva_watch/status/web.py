@@ -1,21 +1,27 @@
 """What is served: the page, and the same views as the command line has, as JSON."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
 
+from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from deriva_watch.core.errors import TransientError, TroubleError
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Journal
 from deriva_watch.status.asking import Asking
+from deriva_watch.status.day import Day
+from deriva_watch.status.gauges import Gauges, look_at
 from deriva_watch.status.guard import said
 from deriva_watch.status.health import health
+from deriva_watch.status.meter import Meter
 from deriva_watch.status.rendering import Json
 from deriva_watch.status.stream import Stream
 from deriva_watch.status.views import details, summary
@@ -28,14 +34,19 @@ _TYPES: Final = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+_FILES: Final = files("deriva_watch.status")
 _INDEX: Final = "index.html"
 
 
 class Web:
     """Answers requests. All calls come from one event loop."""
 
-    def __init__(self, journal: Reader | Journal) -> None:
+    def __init__(self, journal: Journal, meter: Meter) -> None:
         self._journal = journal
+        self._meter = meter
+        self._gauges = Gauges(meter.remaining_s)
+        meter.registry.register(self._gauges)
+        self._day = Day(journal, lambda: meter.sent_bytes)
         self._asking = Asking()
         self._overview: dict[str, Any] = {}
         self._made_s = 0.0
@@ -47,7 +58,10 @@ class Web:
             *_pages(),
             Route("/api/overview", _explained(self._get_overview)),
             Route("/api/execution", _explained(self._get_execution)),
+            Route("/api/day", _explained(self._get_day)),
             Route("/stream", self._get_stream),
+            Route("/metrics", self._get_metrics),
+            Route("/alerts.yml", _fixed((_FILES / "alerts.yml").read_bytes(), "text/plain")),
             Route("/healthz", self._get_health),
         ]
         return Starlette(routes=routes, exception_handlers={404: _nothing_there})
@@ -60,6 +74,18 @@ class Web:
             )
             self._made_s = time.monotonic()
         return self._overview
+
+    async def keep_samples(self) -> None:
+        """Keep a sample for the chart at the end of each step."""
+        while True:
+            await asyncio.sleep(self._day.left_s())
+            with suppress(TroubleError):  # the daemon tells what its journal lacks
+                await self._asking.ask("sample", self._day.keep)
+
+    def keep_last(self) -> None:
+        """Keep what the step that goes on has so far: the daemon ends."""
+        with suppress(TroubleError):
+            self._day.keep()
 
     async def _get_overview(self, _request: Request) -> Response:
         return Json(await self.overview())
@@ -84,12 +110,23 @@ class Web:
             found = {"healthy": False, "reasons": [{"about": "the journal", **reason}]}
         return Json(found, 200 if found["healthy"] else 503)
 
+    async def _get_day(self, _request: Request) -> Response:
+        return Json(await self._asking.ask("day", self._day.view))
+
+    async def _get_metrics(self, request: Request) -> Response:
+        try:
+            place = await self._asking.ask("place", lambda: look_at(self._journal))
+            self._gauges.found = await self.overview(), place
+        except (TroubleError, OSError):
+            self._gauges.found = None
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self._meter.registry), headers={"Content-Type": kind})
+
 
 def _pages() -> list[Route]:
     """Return a route for each file of the page; they are read once, and nothing else ever is."""
-    folder = files("deriva_watch.status") / "page"
     routes = []
-    for file in folder.iterdir():
+    for file in (_FILES / "page").iterdir():
         if kind := _TYPES.get(file.name[file.name.rfind(".") :]):
             path = "/" if file.name == _INDEX else f"/{file.name}"
             routes.append(Route(path, _fixed(file.read_bytes(), kind)))
