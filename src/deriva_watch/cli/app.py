@@ -97,12 +97,12 @@ JsonOption = Annotated[
 ]
 
 
-def print_json(document: Any) -> None:
+def print_json(document: Any, indent: int | None = 1) -> None:
     r"""Print for programs; bytes of a name that are not UTF-8 stand as `show` has them: \udcff.
 
     Half a surrogate pair, which Python has for such a byte, is no JSON for most other programs.
     """
-    text = json.dumps(document, ensure_ascii=False, indent=1, default=str)
+    text = json.dumps(document, ensure_ascii=False, indent=indent, default=str)
     text = _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
     sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.flush()

@@ -9,16 +9,36 @@ from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
 
 @app.command()
 def show(
-    rid: Annotated[str, typer.Argument(metavar="RID", help="RID of the execution.")],
+    rid: Annotated[
+        str, typer.Argument(metavar="RID", help="RID of the execution, or name of the unit.")
+    ],
+    path: Annotated[
+        str | None, typer.Argument(metavar="[PATH]", help="One file of it, and its own history.")
+    ] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="List every file, however many there are.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="That, all of the history, and that of every file.")
+    ] = False,
+    receipt: Annotated[
+        bool, typer.Option("--receipt", help="Print the receipt of its upload, as JSON.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one execution: why it counts as complete or not yet, every file, its history."""
+    """Show one execution: where it stands, why it counts as complete, its files, its story."""
     from deriva_watch import settings
     from deriva_watch import status as views
 
-    view = views.details(views.open_views(settings.load(config).journal.url), rid)
+    known = settings.load(config)
+    reader = views.open_views(known.journal.url)
+    if receipt:
+        for kept in views.kept_receipts(reader, known.state_directory, rid):
+            print_json(kept)
+        return
+    view = views.details(reader, rid, path)
     if as_json:
         print_json(view)
     else:
-        views.show(views.render_details(view))
+        views.show(views.render_details(view, files=files, whole=everything))

@@ -1,34 +1,57 @@
-"""`deriva-watch status`: what is in, what is on its way, what needs a person."""
+"""`deriva-watch status`: is the data safe, what happens, and what must somebody do."""
 
-import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
+from deriva_watch.core.errors import TroubleError
 
 
 @app.command()
 def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show all of each list, however long.")
+    ] = False,
 ) -> None:
-    """Show how many executions and files stand where, and what is refused or waits.
+    """Show whether all is safe, what is on its way, and what needs a person.
 
-    Reads the journal only; the daemon need not run.
+    The first line is the verdict; below it stands the command that helps, if one does. It reads
+    the journal only: the daemon need not run. With --watch --json one JSON document a line.
     """
     from deriva_watch import settings
-    from deriva_watch.status import open_views, render_summary, show, summary
+    from deriva_watch import status as views
 
-    reader = open_views(settings.load(config).journal.url)
-    while True:
-        view = summary(reader, datetime.now(UTC))
+    url = settings.load(config).journal.url
+    if watch:
+        _watch(url, as_json=as_json, whole=everything)
+    view = views.summary(views.open_views(url), datetime.now(UTC))
+    if as_json:
+        print_json(view)
+    else:
+        views.show(views.render_summary(view, whole=everything))
+
+
+def _watch(url: str, *, as_json: bool, whole: bool) -> None:
+    from deriva_watch.status.watching import looks, watch
+
+    with suppress(KeyboardInterrupt):
         if as_json:
-            print_json(view)
+            _print_lines(looks(url))
         else:
-            show(render_summary(view))
-        if not watch:
-            break
-        time.sleep(1)
+            watch(looks(url), whole=whole)
+    raise typer.Exit(Exit.SIGNAL + 2)
+
+
+def _print_lines(looks: Iterator[dict[str, Any] | TroubleError]) -> None:
+    for view in looks:
+        said = {"error": as_document(view)} if isinstance(view, TroubleError) else view
+        print_json(said, indent=None)

@@ -1,7 +1,31 @@
-"""Views of the journal that change nothing: values for programs, tables for people."""
+"""Views of the journal that change nothing: values for programs, tables for people.
+
+views      the values: `summary`, `details`; parts of them are `standing` and `headline`
+past       the same for `history`
+receipt    the same for receipts
+plain      values as JSON can carry them
+board      `status` for people; `watching` repeats it
+story      `show` for people, with a `timeline` and a `verdict`
+text       what these are made of
+units      numbers, sizes and times as people say them
+"""
 
 from deriva_watch.edges.journal import open_readonly as open_views
-from deriva_watch.status.text import render_details, render_summary, show
+from deriva_watch.status.board import render_summary
+from deriva_watch.status.past import endings, render_endings
+from deriva_watch.status.receipt import kept_receipts
+from deriva_watch.status.story import render_details
+from deriva_watch.status.text import show
 from deriva_watch.status.views import details, summary
 
-__all__ = ["details", "open_views", "render_details", "render_summary", "show", "summary"]
+__all__ = [
+    "details",
+    "endings",
+    "kept_receipts",
+    "open_views",
+    "render_details",
+    "render_endings",
+    "render_summary",
+    "show",
+    "summary",
+]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deriva_watch.core.states import ExecutionState
+from deriva_watch.status.units import counted
 
 _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
@@ -27,11 +28,6 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     if safe:
         return _said("safe", f"all {safe}")
     return _said("empty", "nothing to bring in was found yet", "deriva-watch check")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 file", "1,204 files"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:

@@ -1,125 +1,87 @@
-"""The same for people: tables that fit a terminal and stay whole in a pipe."""
+"""What the views for people are made of: they fit a terminal and stay whole in a pipe."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from deriva_watch.core.prose import printable
-from deriva_watch.status.verdict import readable
 
 _PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
-_FILE_COLUMNS: Final = ("state", "size_bytes", "md5", "table", "rid", "rows", "url", "path")
-_STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
+_BAR_WIDTH: Final = 10
+STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
+
+
+def screen(file: IO[str] | None = None) -> Console:
+    """Return where views are shown: *file*, by default the standard output; a pipe is wide."""
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    return console
 
 
 def show(view: RenderableType, file: IO[str] | None = None) -> None:
-    """Print *view* to *file*, by default the standard output; in a pipe one line a row."""
-    console = Console(file=file)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(view)
+    """Print *view*; in a pipe one line a row."""
+    screen(file).print(view)
 
 
-def render_summary(summary: Mapping[str, Any]) -> RenderableType:
-    """Return what `summary` found, as tables."""
-    facts = {
-        "health": "healthy" if summary["healthy"] else "not healthy",
-        "server": summary["server"],
-        "journal": summary["journal"],
-        "daemon": "not running" if summary["daemon"] is None else f"process {summary['daemon']}",
-        "oldest pending": f"{summary['oldest_pending_s']:.0f} s",
-    }
-    counts = (_counts(noun, summary[noun]) for noun in ("executions", "files"))
-    entries = (_entry(kind, entry) for kind in ("refused", "waiting") for entry in summary[kind])
-    problems = (Text(problem, "yellow") for problem in summary["problems"])
-    notices = (
-        Text(printable(f"{each['what']}: {each['why']}. {each['next']}"))
-        for each in summary["notices"]
-    )
-    return Group(_facts(facts), *problems, *notices, *chain(*counts), *chain(*entries))
+class Bar:
+    """A bar where somebody sees it, nothing in a pipe."""
+
+    def __init__(self, done: float, total: float) -> None:
+        self._done, self._total = done, total
+
+    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        if console.is_terminal:
+            yield ProgressBar(total=self._total or 1, completed=self._done, width=_BAR_WIDTH)
 
 
-def render_details(details: Mapping[str, Any]) -> RenderableType:
-    """Return what `details` found, as tables; of the history only the execution's own lines."""
-    return Group(*chain(*(_execution(execution) for execution in details["executions"])))
+def percent(done: float, total: float) -> str:
+    """Return a share; what is not all of it is never 100%."""
+    return f"{100 if done >= total else min(99, int(100 * done / total))}%"
 
 
-def _execution(execution: Mapping[str, Any]) -> Iterator[RenderableType]:
-    yield from _entry(execution["state"], execution)
-    made = execution.get("execution_rid")  # for a unit of a drop folder
-    about = {"server": execution["server"], **({"execution": made} if made else {})}
-    yield _facts({**about, "since": execution["changed_at"]})
-    if execution["verdict"]:
-        yield _title("verdict")
-        yield _facts(readable(execution["verdict"]))
-    if execution["files"]:
-        yield _title("files")
-        yield _table(_FILE_COLUMNS, execution["files"])
-        for file in execution["files"]:
-            if file["what"]:
-                yield from _entry(file["state"], {**file, "rid": file["path"], "prefix": None})
-        moved = {
-            f["path"]: to for f in execution["files"] if (to := (f.get("removal") or {}).get("to"))
-        }
-        if moved:
-            yield _title("moved to")
-            yield _facts(moved)
-    if (execution.get("removal") or {}).get("what"):
-        yield from _entry("kept", {**execution, **execution["removal"]})
-    if execution["notices"]:
-        yield _title("notices")
-        for about, why in execution["notices"].items():
-            yield Text(f"    {printable(about)}: {printable(why)}")
-    yield _title("history")
-    yield _table(
-        ("at", "trigger", "before", "after", "detail"),
-        (line for line in execution["history"] if line["path"] is None),
-    )
+def title(text: str) -> Text:
+    """Return the heading of a section."""
+    return Text(f"\n{text}", "bold")
 
 
-def _counts(noun: str, counts: Mapping[str, int]) -> Iterator[RenderableType]:
-    yield _title(noun)
-    yield _facts({state: count for state, count in counts.items() if count} or {"none": ""})
+def line(text: str, style: str = "") -> Text:
+    """Return one line in which no name can break out."""
+    return Text(printable(text), style)
 
 
-def _entry(kind: str, entry: Mapping[str, Any]) -> Iterator[RenderableType]:
-    yield Text()
-    place = f" in {entry['prefix']}" if entry["prefix"] else ""
-    again = f", again at {entry['next_at']}" if entry.get("next_at") else ""
-    yield Text(printable(f"{kind} {entry['rid']}{place}{again}"), _STYLES.get(kind, "bold"))
-    for part in ("what", "why", "next"):
-        if entry[part]:
-            yield Text(f"    {printable(entry[part])}")
+def indented(content: RenderableType, left: int = 4) -> Padding:
+    """Return something further to the right, where it is folded too."""
+    return Padding(content, (0, 0, 0, left))
 
 
-def _title(title: str) -> Text:
-    return Text(f"\n{title}", "bold")
+def sentence(entry: Mapping[str, Any]) -> Iterable[RenderableType]:
+    """Return what, why and what next, a line each, of an entry that has them."""
+    return [indented(line(entry[part])) for part in ("what", "why", "next") if entry.get(part)]
 
 
-def _facts(facts: Mapping[str, Any]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in facts.items():
-        table.add_row(_cell(name, "bold"), _cell(value))
+def facts(known: Mapping[str, Any]) -> Table:
+    """Return names and what they are, in two columns."""
+    table = grid()
+    for name, value in known.items():
+        table.add_row(cell(name, "bold"), cell(value))
     return table
 
 
-def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(
-            *(_cell(row.get(column)) for column in columns), style=_STYLES.get(row.get("state", ""))
-        )
-    return table
+def grid() -> Table:
+    """Return a table without lines."""
+    return Table.grid(padding=(0, 2, 0, 0))
 
 
-def _cell(value: Any, style: str = "") -> Text:
+def cell(value: Any, style: str = "") -> Text:
+    """Return a value as a cell of a table."""
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False) if value else None
     return Text("" if value is None else printable(str(value)), style, overflow="fold")

@@ -6,7 +6,9 @@ Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
@@ -79,16 +81,46 @@ def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
             yield {"about": "the journal", "at": each.at, "path": each.path, **sentence}
 
 
-def details(reader: Reader | Journal, rid: str) -> dict[str, Any]:
-    """Return all that is known of *rid*: one entry for each prefix and catalog that has it."""
+def named(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
+    """Return the executions that *rid* names: one for each prefix and catalog that has it.
+
+    Raises TroubleError, with the names that come near, where there is none.
+    """
     found = reader.executions(rid=rid)
     if not found:
-        raise TroubleError(
-            f"cannot show {rid}",
-            f"the journal {reader.path} has no such execution",
-            "`deriva-watch status` tells what it has.",
-        )
-    return {"rid": rid, "executions": [_details(reader, execution) for execution in found]}
+        why = f"the journal {reader.path} has no such execution"
+        then = _near(rid, reader.rids(), "`deriva-watch status` tells what it has.")
+        raise TroubleError(f"cannot show {rid}", why, then)
+    return found
+
+
+def details(reader: Reader | Journal, rid: str, path: str | None = None) -> dict[str, Any]:
+    """Return all that is known of *rid*: one entry for each prefix and catalog that has it.
+
+    With *path*, of that file alone. Raises TroubleError where there is no such execution or file.
+    """
+    entries = [_details(reader, execution) for execution in named(reader, rid)]
+    if path is not None:
+        known = [file["path"] for entry in entries for file in entry["files"]]
+        entries = [_only(entry, plain(path)) for entry in entries]
+        if not any(entry["files"] for entry in entries):
+            why = f"the journal {reader.path} has no such file of {rid}"
+            then = _near(plain(path), known, f"`deriva-watch show {quote(rid)} --files` lists all.")
+            raise TroubleError(f"cannot show {path}", why, then)
+    return {"rid": rid, "executions": entries}
+
+
+def _only(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return what `_details` found, without the other files."""
+    lists = ("files", "history")
+    return {**entry, **{n: [each for each in entry[n] if each["path"] == path] for n in lists}}
+
+
+def _near(asked: str, known: Iterable[str], otherwise: str) -> str:
+    """Return which names come near to what is not known, or *otherwise*."""
+    names = {name.casefold(): name for name in known}
+    near = [names[name] for name in get_close_matches(asked.casefold(), names)]
+    return f"Did you mean {' or '.join(near)}?" if near else otherwise
 
 
 def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:

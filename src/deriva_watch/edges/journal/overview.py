@@ -19,6 +19,7 @@ _LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters
 _FILE: Final = select_records(file, FileRecord)
 _SAMPLE: Final = sample.c.at, sample.c.sent_bytes, sample.c.backlog_files, sample.c.backlog_bytes
 _OWN: Final = history.c.file_id.is_(None)
+_CAME_IN: Final = (FileState.LINKED, FileState.ELSEWHERE)
 
 
 class Amount(NamedTuple):
@@ -55,6 +56,11 @@ class Ended(NamedTuple):
 
 class Overview(Asking):
     """The questions."""
+
+    def rids(self) -> list[str]:
+        """Return by which names executions are known: those of directories, units and rows."""
+        names = execution.c.rid, execution.c.execution_rid
+        return sorted({name for row in self._rows(select(*names)) for name in row if name})
 
     def file_counts(self) -> dict[FileState, int]:
         """Return how many files there are in each state that has any."""
@@ -156,11 +162,22 @@ class Overview(Asking):
         query = select(*_SAMPLE).where(sample.c.at >= since).order_by(sample.c.at)
         return [Sample(*row) for row in self._rows(query)]
 
+    def came_in(self, execution_id: int, after: int, until: int) -> Amount:
+        """Return the files of an execution that came in between two lines of history."""
+        lately = (
+            select(history.c.file_id)
+            .where(history.c.execution_id == execution_id, history.c.file_id.is_not(None))
+            .where(history.c.id > after, history.c.id < until)
+            .where(history.c.after.in_([state.value for state in _CAME_IN]))
+        )
+        query = select(func.count(), func.coalesce(func.sum(file.c.size_bytes), 0))
+        [row] = self._rows(query.where(file.c.id.in_(lately)))
+        return Amount(*row)
+
     def endings(
         self,
         states: Iterable[ExecutionState],
         since: datetime | None = None,
-        rid: str | None = None,
         limit: int | None = None,
     ) -> list[Ended]:
         """Return how executions came to one of *states*, the newest first."""
@@ -171,8 +188,6 @@ class Overview(Asking):
         )
         if since is not None:
             query = query.where(history.c.at >= since)
-        if rid is not None:
-            query = query.where((execution.c.rid == rid) | (execution.c.execution_rid == rid))
         rows: Any = self._rows(query)
         return [Ended(ExecutionRecord(*row[:_WIDTH]), HistoryRecord(*row[_WIDTH:])) for row in rows]
 

@@ -1,0 +1,38 @@
+"""`deriva-watch history`: what was brought in when."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
+
+
+@app.command()
+def history(
+    rid: Annotated[
+        str | None, typer.Argument(metavar="[RID]", help="One execution, or unit, alone.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="WHEN", help='"24h", "7d", "2026-11-01", "2026-11-01T08:00"; UTC.'
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was brought in when, what was refused, and what went away: a line each.
+
+    The newest is last; below stand the sums of each day. Times are UTC.
+    """
+    from deriva_watch import settings
+    from deriva_watch import status as views
+    from deriva_watch.core.moments import moment
+
+    begin = None if since is None else moment(since, datetime.now(UTC))
+    found = views.endings(views.open_views(settings.load(config).journal.url), begin, rid)
+    if as_json:
+        print_json(found)
+    else:
+        views.show(views.render_endings(found))

@@ -1,0 +1,28 @@
+"""A time as people write it on the command line."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from deriva_watch.core.errors import SettingsError
+
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO: Final = re.compile(r"(\d{1,6})\s*([mhdw])")
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Return the time that *text* names: "24h" before *now*, or a date or time, in UTC.
+
+    Raises SettingsError where it names none.
+    """
+    try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        at = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise SettingsError(
+            f"cannot tell which time {text!r} is",
+            "it is neither a time ago nor a date",
+            'Write "90m", "24h", "7d" or "2w", or "2026-11-01" or "2026-11-01T08:00" (UTC).',
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
