@@ -1,5 +1,6 @@
 """`deriva-watch status`: is the data safe, what happens, and what must somebody do."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ def _watch(url: str, *, as_json: bool, whole: bool) -> None:
             _print_lines(looks(url))
         else:
             watch(looks(url), whole=whole)
-    raise typer.Exit(Exit.SIGNAL + 2)
+    raise typer.Exit(Exit.SIGNAL + signal.SIGINT)
 
 
 def _print_lines(looks: Iterator[dict[str, Any] | TroubleError]) -> None:

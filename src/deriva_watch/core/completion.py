@@ -20,7 +20,7 @@ makes it `quiet_after_signal_s`. Where it cannot be seen who has files open it c
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from deriva_watch.core.evidence import (
@@ -158,10 +158,10 @@ def _verdict(evidence: Evidence, facts: Facts) -> str:
     if facts.marker:
         held.append(f"{facts.marker} is there")
     if facts.status:
-        held.append(f"its status is {facts.status.value} since {facts.status.since.isoformat()}")
+        held.append(f"its status is {facts.status.value} since {_time(facts.status.since)}")
         if evidence.outlived and facts.status.value == "Running":
             why = "whatever ran has ended, for this machine was started anew"
-            held.append(f"{why} after the look of {evidence.outlived.isoformat()} found the same")
+            held.append(f"{why} after the look of {_time(evidence.outlived)} found the same")
     return "; ".join(held)
 
 
@@ -189,3 +189,7 @@ def _blind(evidence: Evidence) -> str:
 def _s(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < _EXACT_S else f"{seconds:.0f} s"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -171,11 +171,11 @@ def _refused(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
 def _unmatched(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:
     for entry in entries:
         files = counted(entry["files"], "file")
-        yield line(f"  {_who(entry, summary)}: {files}", STYLES["unmatched"])
+        command = f"deriva-watch show {quote(entry['rid'])}"
+        yield line(f"  {_who(entry, summary)}: {files}, {command}", STYLES["unmatched"])
         for each in entry["examples"][:1]:
             why = f": {each['why']}" if each["why"] else ""
             yield indented(line(f"{each['path']}{why}"))
-        yield indented(line(f"deriva-watch show {quote(entry['rid'])}"))
 
 
 def _paused(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:

@@ -22,7 +22,7 @@ from deriva_watch.status.timeline import told
 from deriva_watch.status.units import clock, counted, size
 from deriva_watch.status.verdict import readable
 
-_FILES: Final = 20  # shown of those that went well
+_FILES: Final = 10  # shown of those that went well
 _LINES: Final = 30  # shown of the history
 _BAD: Final = (FileState.REFUSED, FileState.UNMATCHED)
 _SAFE: Final = {FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED}
@@ -95,7 +95,7 @@ class _Story:
                 yield from sentence(file)
         good = [file for file in files if not file["what"] and file["state"] not in _BAD]
         shown = good if self._every_file else good[:_FILES]
-        yield from _listed(shown)
+        yield _listed(shown, in_full=self._every_file)
         if more := len(good) - len(shown):
             command = f"deriva-watch show {quote(self._execution['rid'])} --files"
             yield line(f"  and {counted(more, 'file')} more: {command}", "dim")
@@ -139,8 +139,8 @@ def _standing(known: _Entry) -> str:
     return f"{state}, {count}{left}"
 
 
-def _listed(files: Iterable[_Entry]) -> Iterator[RenderableType]:
-    """Return two lines a file: what it is, and where the server has it."""
+def _listed(files: Iterable[_Entry], *, in_full: bool) -> RenderableType:
+    """Return two lines a file: what it is, and what the server has of it."""
     table = grid()
     table.add_column()
     table.add_column(justify="right")
@@ -148,17 +148,22 @@ def _listed(files: Iterable[_Entry]) -> Iterator[RenderableType]:
         table.add_row(
             cell(f"  {file['state']}"),
             cell(size(file["size_bytes"])),
-            Group(cell(file["path"]), *_where(file)),
+            Group(cell(file["path"]), *_where(file, in_full=in_full)),
         )
-    yield table
+    return table
 
 
-def _where(file: _Entry) -> Iterator[RenderableType]:
-    """Return the file's row and object version, and where it was moved."""
-    row = f"{file['table']} {file['rid']}" if file["rid"] else ""
-    rows = counted(file["rows"], "row") if file["rows"] is not None else ""
-    text = ", ".join(filter(None, (row, rows, file["url"])))
-    if text:
+def _where(file: _Entry, *, in_full: bool) -> Iterator[RenderableType]:
+    """Return the file's row and object version, where it was moved, and *in_full* the rest."""
+    version = file["url"] and (file["url"] if in_full else file["url"].rpartition(":")[2])
+    known = {
+        "RID": file["rid"],
+        "rows": file["rows"],
+        "version": version,
+        "table": file["table"] if in_full else None,
+        "MD5": file["md5"] if in_full else None,
+    }
+    if text := ", ".join(f"{name} {value}" for name, value in known.items() if value is not None):
         yield cell(text, "dim")
     if to := (file.get("removal") or {}).get("to"):
         yield cell(f"moved to {to}", "dim")

@@ -26,8 +26,20 @@ def screen(file: IO[str] | None = None) -> Console:
 
 
 def show(view: RenderableType, file: IO[str] | None = None) -> None:
-    """Print *view*; in a pipe one line a row."""
-    screen(file).print(view)
+    """Print *view*; in a pipe one line a row, and nothing where columns end."""
+    tell(screen(file), view)
+
+
+def tell(console: Console, view: RenderableType) -> None:
+    """Print *view* on a console as `screen` makes them."""
+    if console.is_terminal:
+        console.print(view)
+        return
+    with console.capture() as printed:
+        console.print(view)
+    lines = (each.rstrip(" ") for each in printed.get().splitlines())
+    console.file.write("".join(f"{each}\n" for each in lines))
+    console.file.flush()
 
 
 class Bar:
@@ -59,7 +71,7 @@ def line(text: str, style: str = "") -> Text:
 
 def indented(content: RenderableType, left: int = 4) -> Padding:
     """Return something further to the right, where it is folded too."""
-    return Padding(content, (0, 0, 0, left))
+    return Padding(content, (0, 0, 0, left), expand=False)
 
 
 def sentence(entry: Mapping[str, Any]) -> Iterable[RenderableType]:

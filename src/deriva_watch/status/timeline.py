@@ -45,7 +45,7 @@ def told(event: Mapping[str, Any]) -> str:
     begun = "first seen" if event["before"] is None else f"{trigger}: {event['after']}"
     verb = verbs.get(trigger, begun)
     known = [text for part in _PARTS if (text := part(event["detail"]))]
-    return ": ".join([verb, ", ".join(known)]) if known else verb
+    return ": ".join([verb, "; ".join(known)]) if known else verb
 
 
 def _why(detail: Mapping[str, Any]) -> str:

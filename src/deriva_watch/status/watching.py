@@ -12,7 +12,7 @@ from rich.text import Text
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.edges.journal import open_readonly
 from deriva_watch.status.board import render_summary
-from deriva_watch.status.text import line, screen, sentence
+from deriva_watch.status.text import line, screen, sentence, tell
 from deriva_watch.status.views import summary
 
 _EVERY_S: Final = 1.0
@@ -38,7 +38,7 @@ def watch(views: Iterator[View], *, whole: bool, console: Console | None = None)
     console = console or screen()
     if not console.is_terminal:
         for view in views:
-            console.print(_rendered(view, whole=whole))
+            tell(console, _rendered(view, whole=whole))
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         try:
