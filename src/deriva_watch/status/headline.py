@@ -26,7 +26,7 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
         if end is not None:
             return end
     if safe:
-        return _said("safe", f"all {safe}")
+        return _said("safe", safe if safe_files == 1 else f"all {safe}")
     return _said("empty", "nothing to bring in was found yet", "deriva-watch check")
 
 

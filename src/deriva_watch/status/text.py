@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any, Final
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -52,6 +53,11 @@ class Bar:
         """Draw it."""
         if console.is_terminal:
             yield ProgressBar(total=self._total or 1, completed=self._done, width=_BAR_WIDTH)
+
+    def __rich_measure__(self, console: Console, _options: ConsoleOptions) -> Measurement:
+        """Say how wide it is."""
+        width = _BAR_WIDTH if console.is_terminal else 0
+        return Measurement(width, width)
 
 
 def percent(done: float, total: float) -> str:

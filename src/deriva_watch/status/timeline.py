@@ -17,6 +17,9 @@ _OF_EXECUTIONS: Final[Mapping[str, str]] = {
     _E.CHANGED: "changed: it is looked at anew",
     _E.INTERRUPTED: "the daemon stopped while it was uploaded",
     _E.RETRIED: "taken up again: somebody asked, or the cause has changed",
+    _E.CANCELLED: "cancelled",
+    _E.PAUSED: "paused",
+    _E.RESUMED: "let go on",
     _E.REMOVED: "the directory is not there any more",
     _E.APPEARED: "the directory is back",
 }
