@@ -381,7 +381,7 @@ def test_a_run_that_the_machine_took_along_is_not_waited_for():
     answer = judged(30, **running)
 
     assert isinstance(answer, Complete)
-    assert "this machine was started anew after the look of 2025-12-31T23:59:00" in answer.why
+    assert "this machine was started anew after the look of 2025-12-31 23:59:00 UTC" in answer.why
     assert wait_s(judged(10, **running)) == 30  # quiet holds all the same
     held = Holders(frozenset({"a.png"}), HolderMethod.PROC)
     assert isinstance(judged(9999, holders=held, **running), Incomplete)

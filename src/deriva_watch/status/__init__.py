@@ -3,7 +3,7 @@
 views      the values: `summary`, `details`; parts of them are `standing` and `headline`
 past       the same for `history`
 receipt    the same for receipts
-web        the same for the status page; guard, health, listening, rendering, serving and stream help
+web        the same for the status page, with guard, health, listening, rendering and stream
 plain      values as JSON can carry them
 board      `status` for people; `watching` repeats it
 story      `show` for people, with a `timeline` and a `verdict`
