@@ -190,7 +190,7 @@ def write_files(root: Path, files) -> Path:
 def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) -> Path:
     """Write settings with short waits into *folder*, which also holds the journal.
 
-    *sections* say more, section by section: `completion={"quiet_s": 5}`.
+    *sections* say more, section by section: `completion={"quiet_s": 5}`; None leaves a key out.
     """
     settings = {
         "server": {
@@ -214,7 +214,8 @@ def write_config(folder: Path, ready, prefix: Path, *, who="owner", **sections) 
     text = f"[[watch]]\nprefix = {_toml(prefix)}\n"
     for name in settings | sections:
         values = settings.get(name, {}) | sections.get(name, {})
-        lines = "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+        said = {key: value for key, value in values.items() if value is not None}
+        lines = "".join(f"{key} = {_toml(value)}\n" for key, value in said.items())
         text += f"[{name}]\n{lines}"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"

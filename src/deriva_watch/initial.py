@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from deriva_watch.checks import Line, Verdict, check_all
+from deriva_watch.checks import Line, Verdict, check_parts
 from deriva_watch.core.errors import SettingsError, TransientError
 from deriva_watch.settings import Settings, is_loopback
 from deriva_watch.settings_sources import Origins
 
 SERVICE: Final = Path("/etc/deriva-watch/config.toml")
 _OWN: Final = Path("~/.config/deriva-watch/config.toml")
+_JOURNAL: Final = "sqlite:////var/lib/deriva-watch/journal.db"  # StateDirectory of the unit
 _GROUP: Final = "deriva-watch"  # of the service's user
 _EXAMPLE: Final = "config.example.toml"
 _HEAD: Final = "# deriva-watch: settings, written by `deriva-watch init`.\n#\n"
@@ -67,9 +68,12 @@ class Answers:
             raise SettingsError("\n".join(problems), why, then) from None
 
 
-def look(answers: Answers, *titles: str) -> Iterator[Line]:
-    """Yield what the checks of the last of *titles* find; those before it are made for it."""
-    for part in check_all(answers.settings(), titles):
+def look(answers: Answers, file: Path, *titles: str) -> Iterator[Line]:
+    """Yield what the checks of the last of *titles* find; those before it are made for it.
+
+    *file* is where the settings will stand.
+    """
+    for part in check_parts(answers.settings(), file, titles):
         lines = list(part.lines)
         if part.title == titles[-1]:
             yield from lines
@@ -93,12 +97,14 @@ def place() -> Path:
     return SERVICE if os.geteuid() == 0 else _OWN.expanduser()
 
 
-def text_of(answers: Answers) -> str:
-    """Return the text of the file."""
+def text_of(answers: Answers, file: Path) -> str:
+    """Return the text of *file*."""
     text = _HEAD + _example()[_example().index(_REST) :]
     values = answers.values()
     for key, value in values["server"].items():
         text = _filled(text, "[server]", key, value)
+    if file == SERVICE:  # so that commands in a shell find the journal that the service has
+        text = _filled(text, "[journal]", "url", _JOURNAL)
     *first, last = values["watch"]
     text = _filled(text, "[[watch]]", "prefix", last["prefix"])
     more = "".join(f"[[watch]]\nprefix = {_toml(each['prefix'])}\n\n" for each in first)

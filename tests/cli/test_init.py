@@ -186,6 +186,6 @@ def test_the_end_of_the_input_ends_it_and_writes_nothing(config):
 
 def test_every_folder_that_is_named_is_watched(config):
     folders = (Path("/data"), Path('/scratch/"odd"'), Path("/home/*/work"))
-    initial.write(initial.text_of(Answers("h", prefixes=folders)), config, force=False)
+    initial.write(initial.text_of(Answers("h", prefixes=folders), config), config, force=False)
 
     assert tuple(watch.prefix for watch in load(config).watch) == folders

@@ -2,6 +2,7 @@
 
 Nothing is written on the server, and nothing is left behind on this host.
 
+reading     where the settings come from
 line        what one check found
 look        what the checks share, and how far they came
 server      whether it answers, its versions, its clock, who we are there
@@ -10,19 +11,22 @@ catalog     what it has, what we may do there and in the object store
 spec        whether the bulk spec, the drop folders and the terms fit it
 host        every root, the limits of inotify, by what writers are seen
 state       the journal and its disk
+service     the service of systemd, the status page
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from deriva_watch.checks import catalog, credential, host, server, spec, state
+from deriva_watch.checks import catalog, credential, host, reading, server, service, spec, state
 from deriva_watch.checks.line import Line, Verdict
 from deriva_watch.checks.look import Look, Reached, looking
 from deriva_watch.core.errors import ServerAwayError, TroubleError
 from deriva_watch.settings import Settings
+from deriva_watch.settings_sources import find_config
 
-__all__ = ["Line", "Part", "Verdict", "check_all"]
+__all__ = ["Line", "Part", "Verdict", "check_all", "check_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,26 @@ PARTS: Final = {
         _Check("open writers", host.writers),
     ),
     "journal": (_Check("journal", state.journal), _Check("disk", state.disk)),
+    "service": (_Check("systemd", service.systemd), _Check("status page", service.page)),
 }
 
 
-def check_all(settings: Settings, titles: Collection[str] = PARTS) -> Iterator[Part]:
+def check_all(config: Path | None) -> Iterator[Part]:
+    """Yield what is found of the settings in *config*, and of all that they are about."""
+    loaded, lines = reading.read(config)
+    yield Part("settings", iter(lines))
+    if loaded:
+        yield from check_parts(loaded, config or find_config())
+
+
+def check_parts(
+    settings: Settings, config: Path | None, titles: Collection[str] = PARTS
+) -> Iterator[Part]:
     """Yield what is found; what one check finds never hides another.
 
-    *titles* are the parts that are wanted.
+    *titles* are the parts that are wanted, *config* where the settings stand or will.
     """
-    with looking(settings) as look:
+    with looking(settings, config) as look:
         for title, checks in PARTS.items():
             if title not in titles:
                 continue

@@ -1,9 +1,11 @@
 """What the checks share: the settings, the connection, and how far they came."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.assembly import connect
@@ -11,10 +13,12 @@ from deriva_watch.core.drop_spec import CompiledDrop
 from deriva_watch.core.errors import CredentialError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.spec import Spec
+from deriva_watch.edges import units
 from deriva_watch.edges.catalog import Ermrest
-from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.credentials import CredentialSource, Origin
 from deriva_watch.edges.deriva import Server
 from deriva_watch.edges.hatrac import Hatrac
+from deriva_watch.edges.units import Unit
 from deriva_watch.intake import Intake
 from deriva_watch.settings import Settings
 
@@ -45,6 +49,8 @@ class Look:
 
     Attributes:
         settings: The settings, of which all are about.
+        config: The file that they stand in, or None.
+        unit: The service that runs the daemon with that file, or None.
         source: Where the credential comes from.
         server, catalog, store: What is asked.
         intake: What reads the bulk spec.
@@ -56,6 +62,8 @@ class Look:
     """
 
     settings: Settings
+    config: Path | None
+    unit: Unit | None
     source: CredentialSource
     server: Server
     catalog: Ermrest
@@ -69,9 +77,20 @@ class Look:
 
 
 @contextmanager
-def looking(settings: Settings) -> Iterator[Look]:
+def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
     """Make the connection; nothing is asked yet."""
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    unit = units.serving(config.absolute()) if config else None
+    source = _source(settings, unit)
     with connect(settings, source, required=False, timeout_s=PATIENCE_S) as (server, lacking):
         catalog = Ermrest(server, settings.server.catalog)
-        yield Look(settings, source, server, catalog, Hatrac(server), Intake.of(settings), lacking)
+        intake, store = Intake.of(settings), Hatrac(server)
+        yield Look(settings, config, unit, source, server, catalog, store, intake, lacking)
+
+
+def _source(settings: Settings, unit: Unit | None) -> CredentialSource:
+    """Return where the daemon gets its credential: as a service, what systemd copies for it."""
+    host, file = settings.server.host, settings.server.credential_file
+    copied = unit.credential if unit and not file else None
+    if copied and "CREDENTIALS_DIRECTORY" not in os.environ:
+        return CredentialSource(host, copied, origin=Origin.SYSTEMD)
+    return CredentialSource(host, file)

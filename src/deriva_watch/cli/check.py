@@ -31,10 +31,8 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     whether changes are told. Exit status 2 if anything is in the way, 10 if that is only a server
     that does not answer.
     """
-    from deriva_watch import settings
-
     found: list[tuple[str, Line]] = []
-    for part in check_all(settings.load(config)):
+    for part in check_all(config):
         if not as_json:
             print(part.title)
         with waiting(f"looking at {part.title}"):

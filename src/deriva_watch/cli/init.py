@@ -116,8 +116,8 @@ def init(
     answers = Answers(host, protocol, catalog, credential_file, ca_bundle, prefixes)
     found: list[dict[str, Any]] = []
     for step in _STEPS:
-        answers = _settled(step, answers, found, person=person, quiet=as_json)
-    initial.write(initial.text_of(answers), file, force=force)
+        answers = _settled(step, answers, file, found, person=person, quiet=as_json)
+    initial.write(initial.text_of(answers, file), file, force=force)
     commands = initial.commands(file)
     if as_json:
         print_json({"config": str(file), "checks": found, "next": commands})
@@ -126,12 +126,18 @@ def init(
 
 
 def _settled(
-    step: _Step, answers: Answers, found: list[dict[str, Any]], *, person: bool, quiet: bool
+    step: _Step,
+    answers: Answers,
+    file: Path,
+    found: list[dict[str, Any]],
+    *,
+    person: bool,
+    quiet: bool,
 ) -> Answers:
     """Return the answers with one to *step* that nothing can be said against."""
     if step.is_asked and not getattr(answers, step.field):
         answers = _asked(step, answers, person=person)
-    while error := _objection(step, answers, found, quiet=quiet):
+    while error := _objection(step, answers, file, found, quiet=quiet):
         if not person:
             raise error
         print(f"  That will not do: {error.what}.")
@@ -153,13 +159,13 @@ def _asked(step: _Step, answers: Answers, *, person: bool) -> Answers:
 
 
 def _objection(
-    step: _Step, answers: Answers, found: list[dict[str, Any]], *, quiet: bool
+    step: _Step, answers: Answers, file: Path, found: list[dict[str, Any]], *, quiet: bool
 ) -> TroubleError | None:
     """Look at an answer; return what is in the way."""
     lines = []
     try:
         with waiting(f"looking at {step.titles[-1]}"):
-            for line in initial.look(answers, *step.titles):
+            for line in initial.look(answers, file, *step.titles):
                 lines.append(line)
                 if not quiet:
                     tell(line)

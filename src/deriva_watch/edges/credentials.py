@@ -36,14 +36,22 @@ class CredentialSource:
             it, else deriva's own `~/.deriva/credential.json`.
         renewal_s: After so long a Globus login counts as changed, in seconds: its token ends
             without any file changing, and reading it is what renews it.
+        origin: Who puts *file* there.
     """
 
-    def __init__(self, host: str, file: Path | None = None, renewal_s: float = 600) -> None:
+    def __init__(
+        self,
+        host: str,
+        file: Path | None = None,
+        renewal_s: float = 600,
+        *,
+        origin: Origin = Origin.NAMED,
+    ) -> None:
         named = file or _from_systemd()
         home = Path(os.path.expanduser("~/.deriva"))  # noqa: PTH111 (never raises)
         self.file = named or home / "credential.json"
         self._host = host
-        self._is_named = file is not None
+        self._origin = origin if file else Origin.SYSTEMD
         self._renewal_s = renewal_s
         self._asked_at_s: float | None = None  # monotonic, when deriva was asked
         self._globus = None if named else home / "globus-credential.json"
@@ -76,7 +84,7 @@ class CredentialSource:
     def origin(self) -> Origin:
         """Who puts it there, as of now."""
         if self._globus is None:
-            return Origin.NAMED if self._is_named else Origin.SYSTEMD
+            return self._origin
         return Origin.GLOBUS if self._globus.is_file() else Origin.DERIVA
 
     def secrets(self) -> frozenset[str]:

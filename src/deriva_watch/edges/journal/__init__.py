@@ -19,7 +19,7 @@ examining  a look at one from outside, whole
 """
 
 from deriva_watch.edges.journal.changes import Batch
-from deriva_watch.edges.journal.examining import Examined, examine
+from deriva_watch.edges.journal.examining import Examined, examine, holder
 from deriva_watch.edges.journal.journal import Journal, Reader, open_readonly
 
-__all__ = ["Batch", "Examined", "Journal", "Reader", "examine", "open_readonly"]
+__all__ = ["Batch", "Examined", "Journal", "Reader", "examine", "holder", "open_readonly"]

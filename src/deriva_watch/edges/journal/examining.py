@@ -49,3 +49,8 @@ def examine(url: str) -> Examined:
     if found is not None and found > REVISION:
         raise trouble.of_other_release(path, found, REVISION)
     return Examined(path, found, size_bytes, lock.holder(path))
+
+
+def holder(url: str) -> int | None:
+    """Return the process of the daemon that works with the journal at *url*, or None."""
+    return lock.holder(sqlite.path_of(url))

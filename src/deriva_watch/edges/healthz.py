@@ -1,0 +1,46 @@
+"""The daemon asked from outside, at its status page, how it is."""
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, Final
+
+_ANSWER_S: Final = 5.0
+_UNIX: Final = "unix:"
+
+
+def ask(at: str) -> Mapping[str, Any] | None:
+    """Return what /healthz says *at* "ADDRESS:PORT" or "unix:/PATH"; None: nobody listens there.
+
+    Raises ValueError where something else than a daemon answers.
+    """
+    connection = http.client.HTTPConnection("localhost", timeout=_ANSWER_S)
+    try:
+        connection.sock = _connected(at)
+    except OSError:
+        return None
+    with closing(connection):
+        try:
+            connection.request("GET", "/healthz")
+            said = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ValueError(type(error).__name__) from error
+    if not isinstance(said, dict) or "healthy" not in said:
+        raise ValueError("its answer is none of a daemon")
+    return said
+
+
+def _connected(at: str) -> socket.socket:
+    if not at.startswith(_UNIX):
+        host, _, port = at.rpartition(":")
+        return socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.settimeout(_ANSWER_S)
+    try:
+        made.connect(at.removeprefix(_UNIX))
+    except OSError:
+        made.close()
+        raise
+    return made
