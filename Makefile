@@ -38,7 +38,8 @@ soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many m
 	  tests/engine/test_two_uploaders.py tests/system/test_journal_lost.py \
 	  tests/system/test_drop_folders.py \
 	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
-	  tests/edges/test_journal_machine.py tests/edges/test_watcher_changes.py tests/mutations tests/kill tests/storm
+	  tests/edges/test_journal_machine.py tests/edges/test_watcher_changes.py tests/mutations tests/kill tests/storm \
+	  tests/house/test_package.py
 
 bench: $(VENV)/tested ## Figures; no test depends on them
 	$(BIN)/python -m pytest -q -s bench

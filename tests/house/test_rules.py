@@ -1,10 +1,8 @@
 """The rules of the house, as tests: one command runs them all."""
 
-import os
 import re
 import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,33 +34,6 @@ def run(*command: object) -> str:
 )
 def test_the_code_keeps_the_rules(command: tuple[str, ...]) -> None:
     run(BIN / command[0], *command[1:])
-
-
-def test_the_wheel_carries_all_that_the_package_needs(tmp_path: Path) -> None:
-    """Installed without the source tree, it starts and finds its data files."""
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-
-    names = zipfile.ZipFile(wheel).namelist()
-
-    assert "deriva_watch/py.typed" in names
-    assert any("journal/migrations/versions/" in name for name in names)
-    assert "deriva_watch/demo/dicom/IM-0001.dcm" in names
-    assert "deriva_watch/config.example.toml" in names
-    assert not any(name.startswith("tests/") for name in names)
-
-    # The packages come from this environment, the project from the wheel alone.
-    target = tmp_path / "installed"
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel)
-    said = subprocess.run(
-        [sys.executable, "-m", "deriva_watch", "--version"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(target)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "deriva-watch" in said.stdout
 
 
 @pytest.mark.parametrize("table", [EXECUTION_TRANSITIONS, FILE_TRANSITIONS])
