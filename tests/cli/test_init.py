@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,14 @@ def test_every_folder_that_is_named_is_watched(config):
     initial.write(initial.text_of(Answers("h", prefixes=folders), config), config, force=False)
 
     assert tuple(watch.prefix for watch in load(config).watch) == folders
+
+
+def test_the_settings_of_the_service_name_its_journal():
+    """A person whose commands are to find it has no $STATE_DIRECTORY."""
+    answers = Answers("h", prefixes=(Path("/data"),))
+
+    texts = (initial.text_of(answers, file) for file in (initial.SERVICE, Path("/home/me.toml")))
+    service, own = map(tomllib.loads, texts)
+
+    assert service["journal"]["url"] == "sqlite:////var/lib/deriva-watch/journal.db"
+    assert "url" not in own["journal"]

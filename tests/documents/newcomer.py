@@ -8,11 +8,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from documents.reading import PROGRAM, ROOT, blocks
+from documents.reading import PROGRAM, ROOT, Command, blocks
 from documents.unit import started
 from running import Api, wait_until, write_files
 
 ELSEWHERE = {  # the file that runs it, by what stands there
+    "pipx install .": ("tests/house/test_package.py", '"pipx", "install", "."'),
     "make demo": ("Makefile", "demo: $(VENV)/installed"),  # the next one, in a .venv
     f"{PROGRAM} demo": ("tests/demo/test_demo.py", 'command("demo", "--json"'),
     "make test": (".ci/run", "\nmake test\n"),
@@ -24,6 +25,7 @@ EXITS = {
     "verify": {0, 3},
 }  # all of them are answers
 BATCH = r"batch-\d{8}T\d{6}Z"
+WAITS = {"quiet_s": 0.5, "quiet_after_signal_s": 0.2, "grace_s": 0.2, "foreign_upload_cap_s": 0.2}
 CONFIG = "/etc/deriva-watch/config.toml"
 
 
@@ -57,15 +59,16 @@ class Newcomer:
         self.machine.path("/faults.toml").write_text(faults)
 
     def types(self, command):
-        """Type a command line."""
-        line = self._filled(command.line)
-        rule = next(
-            (rule for start, rule in RULES.items() if f"{command.line} ".startswith(start)), None
-        )
-        if command.line in ELSEWHERE or line in self.typed:
+        """Type a command line, once."""
+        if command.line in ELSEWHERE:
             return
-        self.typed.add(line)
+        line = command.line
+        rule = next((rule for start, rule in RULES.items() if f"{line} ".startswith(start)), None)
         try:
+            line = self._filled(line)
+            if line in self.typed:
+                return
+            self.typed.add(line)
             assert rule, "no rule of this test runs it"
             output = rule(self, line)
             for shown in map(self._filled, command.shown):
@@ -87,6 +90,7 @@ class Newcomer:
 
     def _batch(self):
         """Return what the daemon calls the files of the scanner, once it is through with them."""
+        assert self.log, "the service does not run"
 
         def refused():
             events = map(json.loads, self.log.read_text().splitlines())
@@ -125,26 +129,29 @@ class Newcomer:
         (packages / "given.pth").write_text(sysconfig.get_path("purelib"))
         return output
 
-    def copies_settings(self, line):
-        """Run it, then fill in what the line says, and the examples of drop folders."""
-        output = self.runs(line)
+    def writes_settings(self, line):
+        """Write the settings, shorten the waits, add the drop folders; type what it says next."""
+        output = self.runs(line.replace("data.example.org", self.ready["host"]))
         file = self.machine.path(CONFIG)
-        short = {
-            'host = "data.example.org"': f'host = "{self.ready["host"]}"',
-            '#protocol = "https"': 'protocol = "http"',
-            '#url = "sqlite:': 'url = "sqlite:',
-            "#quiet_s = 30": "quiet_s = 0.5",
-            "#quiet_after_signal_s = 5": "quiet_after_signal_s = 0.2",
-            "#grace_s = 60": "grace_s = 0.2",
-            "#foreign_upload_cap_s = 3600": "foreign_upload_cap_s = 0.2",
-        }
-        text = file.read_text()
-        for example, ours in short.items():
-            assert example in text
-            text = text.replace(example, ours)
+        before, section, waits = file.read_text().partition("\n[completion]\n")
+        for key, value_s in WAITS.items():
+            waits, count = re.subn(rf"(?m)^#{key} = .*$", f"{key} = {value_s}", waits, count=1)
+            assert count == 1, f"the settings have no {key}"
         drops = [each for each in self.examples if each.startswith("[[drop]]")]
         at_once = "batch_s = 0.5\nquiet_s = 0.5\n"
-        file.write_text(text + drops[0].replace("\npath", f"\n{at_once}path") + drops[1])
+        file.write_text(
+            before + section + waits + drops[0].replace("\npath", f"\n{at_once}path") + drops[1]
+        )
+        then = re.findall(r"^ {4}(\S.*)", output.partition("Next:")[2], re.MULTILINE)
+        assert f"{PROGRAM} check" in then
+        for following in then:
+            self.types(Command(following))
+        return output
+
+    def writes_no_settings_twice(self, line):
+        """See that those that are there are safe."""
+        output = self.runs(line, [2])
+        assert "it is there already" in output
         return output
 
     def enables(self, line):
@@ -192,13 +199,17 @@ class Newcomer:
 
     def verifies(self, line):
         """Verify, after the server has lost the object of one file."""
-        lost = next(name for name in self.api.versions() if name.endswith("model.txt"))
+        stored = self.api.versions()
+        lost = next((name for name in stored if name.endswith("model.txt")), None)
+        assert lost, "the service has not stored it"
         self.api.call("DELETE", self.ready["url"] + lost)
         return self.asks(line)
 
     def asks(self, line):
-        """Run one of our commands."""
+        """Run one of our commands; in a shell, where it is to find out which one that is."""
         name = line.split()[1]
+        if name.startswith("-"):
+            return self.runs(f"bash -c '{line}; exit $?'")
         return self.runs(line, EXITS.get(name, {0}))
 
 
@@ -207,12 +218,13 @@ RULES = {  # how a line begins: what runs it; the first that fits
     "/opt/deriva-watch/bin/pip install ": Newcomer.runs,
     "useradd ": Newcomer.runs,
     "mkdir ": Newcomer.runs,
-    "cp config.example.toml ": Newcomer.copies_settings,
-    "cp systemd/": Newcomer.runs,
+    "cp /opt/": Newcomer.runs,
     "install ": Newcomer.runs,
     "systemctl enable ": Newcomer.enables,
     "systemctl ": Newcomer.asks_systemd,
     "journalctl ": Newcomer.runs,
+    f"/opt/deriva-watch/bin/{PROGRAM} init ": Newcomer.writes_settings,
+    f"{PROGRAM} init ": Newcomer.writes_no_settings_twice,
     f"{PROGRAM} run ": Newcomer.is_the_service,
     f"{PROGRAM} sandbox ": Newcomer.serves,
     f"{PROGRAM} upload ": Newcomer.uploads,

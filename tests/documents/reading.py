@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = "deriva-watch"
 _FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4,}\S.*\n|\n(?= {4}))+)", re.MULTILINE)
-_SPAN = re.compile(rf"`((?:/[^ `]*/)?{PROGRAM} [^`]+)`")
+_SPAN = re.compile(rf"`((?:/[^ `]*/)?(?:{PROGRAM}|pipx|systemctl|sudo) [^`]+)`")
 _ROW = re.compile(r"^\| `([^|]+?)\|", re.MULTILINE)
 
 

@@ -28,8 +28,10 @@ def test_every_command_line_of_the_documents_works(tmp_path):
 
         for command in given:
             user.types(command)
-
+            if user.failed and not user.log:  # nothing works before it is installed
+                pytest.fail("\n\n".join(user.failed), pytrace=False)
         user.runs_python(next(text for text in user.examples if text.startswith("from ")))
+
     assert len(user.typed) > 20
     if user.failed:
         pytest.fail("\n\n".join(user.failed), pytrace=False)

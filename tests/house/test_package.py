@@ -123,9 +123,7 @@ def test_pipx_installs_it(tmp_path):
     places = {"PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("DERIVA_WATCH", "PYTHON"))}
 
-    subprocess.run(
-        [python, "-m", "pipx", "install", "."], cwd=ROOT, env=clean | places, check=True
-    )  # pipx install .
+    subprocess.run([python, "-m", "pipx", "install", "."], cwd=ROOT, env=clean | places, check=True)
 
     command = [tmp_path / "bin" / "deriva-watch", "--version"]
     assert subprocess.run(command, cwd=tmp_path, env=clean, check=False).returncode == 0
