@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from deriva_watch.core.errors import TransientError, TroubleError
 from deriva_watch.edges.journal import Journal
-from deriva_watch.status.asking import Asking
+from deriva_watch.status.asking import PATIENT_S, Asking
 from deriva_watch.status.day import Day
 from deriva_watch.status.gauges import Gauges, look_at
 from deriva_watch.status.guard import said
@@ -94,7 +94,9 @@ class Web:
         rid = request.query_params.get("rid")
         if not rid:
             return said(400, "cannot show it", "no rid is given", "Ask for /api/execution?rid=RID.")
-        return Json(await self._asking.ask(("execution", rid), lambda: details(self._journal, rid)))
+        key = ("execution", rid)
+        found = await self._asking.ask(key, lambda: details(self._journal, rid), PATIENT_S)
+        return Json(found)
 
     async def _get_stream(self, request: Request) -> Response:
         if self.stream.is_full:

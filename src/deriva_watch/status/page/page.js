@@ -1,6 +1,266 @@
-"use strict";
-new EventSource("stream").addEventListener("overview", (event) => {
-  const found = JSON.parse(event.data);
-  document.getElementById("verdict").textContent =
-    found.verdict ? found.verdict.text : found.healthy ? "healthy" : found.problems.join(" ");
+// The page: who is asked, what is shown, and what happens when nobody answers.
+
+import { day } from "./chart.js";
+import { command, h, morph } from "./dom.js";
+import { overview } from "./overview.js";
+import { story } from "./story.js";
+import { capital, clock, ended } from "./words.js";
+
+const WORDS = {
+  asking: "Asking the daemon",
+  safe: "Your data is safe",
+  busy: "On its way",
+  person: "A person is needed",
+  trouble: "It cannot work",
+  empty: "Nothing here yet",
+  lost: "Connection lost",
+};
+const SYMBOLS = { safe: "✓", busy: "↑", person: "!", trouble: "✕", empty: "○", lost: "?", asking: "…" };
+const QUIET_MS = 15_000; // the stream speaks of changes alone: ask now and then whether it lives
+const AGAIN_MS = 2_000; // how often a daemon that is away, or has no stream, is asked
+const ANSWER_MS = 5_000; // an answer that takes longer is none
+const STALE_MS = 25_000; // what is older is not shown as the present, whatever else holds
+const NO_STORY = { what: "cannot show this execution", why: "no answer came" };
+const DAY_MS = 60_000;
+
+const state = {
+  data: null, // the last overview
+  heard: 0, // when it came, as performance.now() has it
+  heardAt: null, // the same as a Date
+  behind: 0, // milliseconds that this clock is behind the daemon's
+  lost: null, // why nothing is heard, or null
+  asked: 0,
+  asking: false,
+  stream: null,
+  wanted: "",
+  all: new Set(), // lists that are shown whole
+  points: null, // the chart's
+  story: null, // the execution that is shown, or null
+};
+
+const part = (id) => document.getElementById(id);
+
+// ------------------------------------------------------------------ asking
+
+async function answer(address, ms = ANSWER_MS) {
+  const response = await fetch(address, { signal: AbortSignal.timeout(ms), cache: "no-store" });
+  const found = await response.json();
+  if (!response.ok) throw Object.assign(new Error(), { said: found, status: response.status });
+  return found;
+}
+
+async function ask() {
+  if (state.asking) return;
+  state.asking = true;
+  state.asked = performance.now();
+  try {
+    heard(await answer("api/overview"));
+    if (!state.stream || state.stream.readyState === EventSource.CLOSED) listen();
+  } catch (error) {
+    lose(error.said ? explained(error.said) : "the daemon does not answer");
+  } finally {
+    state.asking = false;
+  }
+}
+
+function listen() {
+  state.stream?.close();
+  state.stream = new EventSource("stream");
+  state.stream.addEventListener("overview", (event) => heard(JSON.parse(event.data)));
+  state.stream.addEventListener("trouble", (event) => lose(explained(JSON.parse(event.data))));
+  state.stream.addEventListener("error", ask);
+}
+
+function explained({ what, why }) {
+  return `${what}: ${why}`;
+}
+
+function heard(data) {
+  const now = new Date();
+  Object.assign(state, { data, heard: performance.now(), heardAt: now, lost: null });
+  state.behind = new Date(data.at) - now;
+  draw();
+  refresh();
+}
+
+function lose(why) {
+  state.lost = why;
+  draw();
+}
+
+function tick() {
+  const silent = performance.now() - state.heard;
+  const streams = state.stream?.readyState === EventSource.OPEN && !state.lost;
+  if (state.data && !state.lost && silent > STALE_MS) lose("the daemon has not answered");
+  const since = performance.now() - Math.max(state.asked, state.heard);
+  if (since > (streams ? QUIET_MS : AGAIN_MS)) ask();
+}
+
+async function askDay() {
+  try {
+    state.points = await answer("api/day");
+    draw();
+  } catch {
+    // the overview tells that the daemon is away; the chart stays as it is
+  }
+}
+
+// ------------------------------------------------------------------ the story of one execution
+
+function route() {
+  const { hash } = location;
+  if (hash && !hash.startsWith("#/")) return; // a place on this page
+  const before = state.story?.rid;
+  const [, kind, rid] = hash.split("/");
+  if (kind !== "execution" || !rid) state.story = null;
+  else if (decoded(rid) !== before) state.story = begun(decoded(rid));
+  draw();
+  if (state.story?.rid === before) return;
+  if (state.story) tell(state.story);
+  if (document.activeElement?.id !== "find") part("main").focus();
+  scrollTo(0, 0);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function begun(rid) {
+  return { rid, found: null, error: null, stamp: "", wait: 0, told: 0, asking: false,
+    wanted: "", state: "", page: 0 };
+}
+
+async function tell(shown) {
+  if (shown.asking) return;
+  shown.asking = true;
+  const began = performance.now();
+  try {
+    const address = `api/execution?rid=${encodeURIComponent(shown.rid)}`;
+    Object.assign(shown, { found: await answer(address, 60_000), error: null });
+  } catch (error) {
+    const known = error.status === 404;
+    if (known || !shown.found) shown.error = error.said ?? NO_STORY;
+    if (!known) shown.stamp = ""; // it is asked for again
+  }
+  shown.told = performance.now();
+  shown.wait = Math.max(1000, 20 * (shown.told - began)); // a large one is asked for less often
+  shown.asking = false;
+  if (state.story === shown) draw();
+}
+
+/** Ask for the story again where the overview has moved since. */
+function refresh() {
+  const shown = state.story;
+  if (!shown) return;
+  const { executions, files, in_flight: flying } = state.data;
+  const stamp = JSON.stringify([executions, files, flying.filter((each) => each.rid === shown.rid)]);
+  if (stamp === shown.stamp || performance.now() - shown.told < shown.wait) return;
+  shown.stamp = stamp;
+  tell(shown);
+}
+
+// ------------------------------------------------------------------ drawing
+
+function draw() {
+  const at = new Date(Date.now() + state.behind);
+  const level = state.lost ? "lost" : state.data?.verdict.level ?? "asking";
+  verdict(level);
+  const view = state.story ? story(state.story, at) : state.data ? main(at) : [];
+  morph(part("view"), h("div", { id: "view" }, view));
+}
+
+function main(at) {
+  return [overview(state.data, { wanted: state.wanted, all: state.all, at }),
+    !state.wanted && state.points && day(state.points, part("view").clientWidth)];
+}
+
+function verdict(level) {
+  const said = state.data?.verdict;
+  document.body.dataset.level = level;
+  document.body.dataset.view = state.story ? "story" : "overview";
+  document.title = `${SYMBOLS[level]} ${WORDS[level]} · deriva-watch`;
+  if (part("word").textContent !== WORDS[level]) part("word").textContent = WORDS[level];
+  document.querySelector(".symbol").textContent = SYMBOLS[level];
+  const text = level === "lost" ? gone() : ended(capital(said?.text ?? ""));
+  const next = level === "lost" ? "deriva-watch status" : said?.next;
+  morph(part("sentence"), h("div", { id: "sentence" },
+    h("p", { class: "sentence" }, said || state.lost ? text : ""),
+    next && !state.story && h("p", null, command(next))));
+  link(level);
+  part("server").textContent = state.data?.server ?? "";
+  part("journal").textContent = state.data ? `Journal: ${state.data.journal}` : "";
+  icon();
+}
+
+function gone() {
+  const seen = state.heardAt
+    ? ` It was last seen ${clock(state.heardAt)}; what stands below is how it was then.` : "";
+  return `${ended(capital(state.lost))}${seen}`;
+}
+
+function link(level) {
+  const texts = { lost: `Last seen ${state.heardAt ? clock(state.heardAt) : "never"}`, asking: "" };
+  part("link").textContent = texts[level] ?? `Live · ${clock(state.heardAt)}`;
+}
+
+function icon() {
+  const colour = getComputedStyle(document.body).getPropertyValue("--tone").trim();
+  const image = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">` +
+    `<circle cx="8" cy="8" r="7" fill="${colour}"/></svg>`;
+  const address = `data:image/svg+xml,${encodeURIComponent(image)}`;
+  if (part("icon").getAttribute("href") !== address) part("icon").setAttribute("href", address);
+}
+
+// ------------------------------------------------------------------ what a person does
+
+async function copy(button) {
+  const text = button.dataset.copy;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch { // a page that is not of this machine may not
+    getSelection().selectAllChildren(button.previousElementSibling);
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (!button) return;
+  if (button.dataset.copy) copy(button);
+  if (button.dataset.all) state.all.add(button.dataset.all);
+  if (button.dataset.page) state.story.page = Number(button.dataset.page);
+  if (button.dataset.all || button.dataset.page) draw();
 });
+
+document.addEventListener("input", ({ target }) => {
+  if (target.id === "find") {
+    state.wanted = target.value;
+    if (state.story) location.hash = "#/"; // where things are found
+  }
+  if (target.name) Object.assign(state.story, { [target.name]: target.value, page: 0 });
+  draw();
+});
+
+part("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const wanted = part("find").value.trim();
+  if (!wanted) return;
+  const links = new Set([...document.querySelectorAll("#view h3 a")].map((each) => each.hash));
+  location.hash = links.size === 1 ? [...links][0] : `#/execution/${encodeURIComponent(wanted)}`;
+});
+
+addEventListener("hashchange", route);
+addEventListener("resize", draw);
+document.addEventListener("visibilitychange", () => document.hidden || tick());
+setInterval(tick, 1000);
+setInterval(() => state.data && draw(), 10_000); // "5 min ago" goes on
+setInterval(askDay, DAY_MS);
+route();
+ask();
+askDay();

@@ -1,0 +1,179 @@
+// What stands below the verdict: what must I do, what is happening, what is safe.
+
+import { h, named, said, when } from "./dom.js";
+import { bytes, capital, counted, duration, number } from "./words.js";
+
+const EMPTY = "As soon as something lies in a watched folder, it is shown here.";
+const RENAME = "Move or rename what should be sent; the rest may stay.";
+const FEW = 10; // entries of a list before somebody wants all
+
+/** The sections of the overview. *wanted* is what somebody looks for, *all* the lists that were
+ * asked for whole, *at* the present time as the daemon's clock has it. */
+export function overview(data, { wanted, all, at }) {
+  if (data.verdict.level === "empty") return h("p", { class: "answer" }, EMPTY);
+  const look = { wanted: wanted.trim().toLowerCase(), all, at };
+  return [
+    figures(data),
+    list("todo", "What you must do", todo(data), look,
+      (data.refused_more ?? 0) + (data.unmatched_more ?? 0)),
+    list("flight", "On its way", data.in_flight.map(flight), look, data.in_flight_more),
+    list("wait", "Waiting", waiting(data), look, (data.waiting_more ?? 0) + (data.filling_more ?? 0)),
+    list("recent", "Came in lately", data.recent.map(recent), look),
+  ];
+}
+
+function figures(data) {
+  const { files, executions } = data;
+  const safe = files.linked + files.elsewhere + files.removed;
+  const going = files.found + files.hashed + files.stored + files.recorded;
+  const oldest = data.oldest_pending_s;
+  return h("dl", { class: "figures" },
+    figure("Safe", counted(safe, "file"), bytes(data.bytes.safe)),
+    figure("To be sent", counted(going, "file"), bytes(data.bytes.pending)),
+    figure("Waits longest", oldest ? duration(oldest) : "nothing",
+      oldest ? "since it was complete" : "is waiting"),
+    figure("Needs a person", counted(executions.refused, "execution"),
+      `${number(files.unmatched)} unmatched ${files.unmatched === 1 ? "file" : "files"}`));
+}
+
+function figure(term, value, more) {
+  return h("div", null, h("dt", null, term), h("dd", null, value), h("dd", null, more));
+}
+
+/** One section; its entries are {key, text, make}: *text* is what can be found in them. */
+function list(key, title, entries, look, more = 0) {
+  const fits = (entry) => JSON.stringify(entry.about).toLowerCase().includes(look.wanted);
+  const found = look.wanted ? entries.filter(fits) : entries;
+  if (!found.length) return null;
+  const shown = look.all.has(key) ? found : found.slice(0, FEW);
+  const rest = found.length - shown.length;
+  const show = { type: "button", class: "more", "data-all": key };
+  return h("section", { "data-key": key, "aria-labelledby": `${key}-title` },
+    h("h2", { id: `${key}-title` }, title, " ", h("span", null, number(found.length + more))),
+    h("ul", { class: `cards ${key}` }, shown.map((entry) => entry.make(look.at))),
+    rest > 0 && h("button", show, `Show ${number(rest)} more`),
+    more > 0 && !rest && h("p", { class: "quiet" },
+      `${number(more)} more are not shown here.`));
+}
+
+function card(kind, key, ...children) {
+  return h("li", { class: `card ${kind}`, "data-key": key }, children);
+}
+
+/** The title of an entry, which leads to its story. */
+function title(entry, kind = "Execution") {
+  const words = (entry.called ?? `${kind} ${entry.rid}`).split(" ");
+  const link = h("a", { href: `#/execution/${encodeURIComponent(entry.rid)}` },
+    words.length > 1 && `${capital(words[0])} `, named(words.slice(words.length > 1).join(" ")));
+  return h("h3", null, link, entry.prefix && h("span", { class: "place" }, " in ", named(entry.prefix)));
+}
+
+function todo(data) {
+  return [
+    ...data.hindrances.map(hindrance),
+    ...data.refused.map(refused),
+    ...data.unmatched.map(unmatched),
+    ...data.paused.map(paused),
+    ...data.notices.map(notice),
+  ];
+}
+
+function hindrance(each) {
+  const make = (at) => card("trouble", `hindrance ${each.about}`,
+    h("h3", null, "The daemon is held up"), said(each),
+    each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
+  return { about: each, make };
+}
+
+function refused(each) {
+  const make = (at) => card("person", `refused ${each.prefix} ${each.rid}`,
+    title(each), said(each), examples(each, "refused"),
+    h("p", { class: "quiet" }, "Since ", when(each.changed_at, at)));
+  return { about: each, make };
+}
+
+function unmatched(each) {
+  const files = counted(each.files, "file");
+  const one = each.files === 1;
+  const none = one ? "matches" : "match";
+  const make = () => card("person", `unmatched ${each.prefix} ${each.rid}`,
+    title(each),
+    said({ what: `${files} ${none} nothing and ${one ? "was" : "were"} not sent`, next: RENAME }),
+    examples(each, "unmatched"));
+  return { about: each, make };
+}
+
+function examples(each, kind) {
+  if (!each.examples?.length) return null;
+  const some = each.examples.length < each.files
+    ? `${each.examples.length} of ${number(each.files)} ${kind} files` : `The ${kind} files`;
+  return h("details", null, h("summary", null, some), h("ul", null, each.examples.map((file) =>
+    h("li", null, h("p", { class: "path" }, named(file.path)), file.why && h("p", null, file.why)))));
+}
+
+function paused(each) {
+  const what = each.about === "host" ? "All uploads of this host are paused"
+    : `Execution ${each.about} is paused`;
+  const resume = each.about === "host" ? "" : ` ${each.about}`;
+  const next = `When it may go on: \`deriva-watch resume${resume}\`.`;
+  const make = (at) => card("wait", `paused ${each.about}`, h("h3", null, what),
+    said({ why: each.why, next }),
+    each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
+  return { about: each, make };
+}
+
+function notice(each) {
+  const make = (at) => card("wait", `notice ${each.path ?? each.what}`, said(each),
+    each.at && h("p", { class: "quiet" }, when(each.at, at)));
+  return { about: each, make };
+}
+
+function flight(each) {
+  const make = () => card("busy", `flight ${each.prefix} ${each.rid}`, title(each),
+    bar(each.bytes_done, each.bytes, `Bytes sent of ${each.rid}`),
+    h("p", { class: "numbers" }, progress(each)),
+    each.current.length > 0 && h("ul", { class: "current" }, each.current.map(current)));
+  return { about: each, make };
+}
+
+function progress(each) {
+  const parts = [
+    `${number(each.files_done)} of ${counted(each.files, "file")}`,
+    `${bytes(each.bytes_done)} of ${bytes(each.bytes)}`,
+  ];
+  if (each.state === "ready") parts.push("complete, starts soon");
+  if (each.rate_bytes_per_s) parts.push(`${bytes(each.rate_bytes_per_s)}/s`);
+  if (each.eta_s != null) parts.push(`about ${duration(each.eta_s)} left`);
+  return parts.join(" · ");
+}
+
+function current(file) {
+  return h("li", { "data-key": file.path }, h("span", { class: "path" }, named(file.path)),
+    bar(file.bytes_done, file.bytes, `Bytes sent of ${file.path}`),
+    h("span", { class: "numbers" }, `${bytes(file.bytes_done)} of ${bytes(file.bytes)}`));
+}
+
+function bar(done, whole, label) {
+  return h("progress", { "aria-label": label, max: Math.max(whole, 1), value: whole ? done : 0 });
+}
+
+function waiting(data) {
+  return [
+    ...data.waiting.map((each) => stays(each, "is tried again", said({ ...each, next: null }))),
+    ...data.filling.map((each) => stays(each, "is looked at again",
+      h("p", null, `Not complete yet${each.why ? `: ${each.why}` : ""}.`))),
+  ];
+}
+
+function stays(each, then, why) {
+  const make = (at) => card("wait", `wait ${each.prefix} ${each.rid}`, title(each), why,
+    each.next_at && h("p", { class: "quiet" }, `It ${then} `, when(each.next_at, at)));
+  return { about: each, make };
+}
+
+function recent(each) {
+  const make = (at) => card("safe", `recent ${each.prefix} ${each.rid}`, title(each),
+    h("p", { class: "numbers" }, `${counted(each.files, "file")} · ${bytes(each.bytes)} · `,
+      when(each.at, at)));
+  return { about: each, make };
+}

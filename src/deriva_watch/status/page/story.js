@@ -1,0 +1,213 @@
+// The story of one execution: is it safe, why, what became of every file, what happened when.
+
+import { h, named, said, when } from "./dom.js";
+import { bytes, capital, complete, counted, moment, number } from "./words.js";
+
+const PAGE = 100; // lines that are shown at once
+const STATES = { // of an execution: its colour, and what it is called
+  filling: ["busy", "Not complete yet"],
+  ready: ["busy", "Complete, starts soon"],
+  uploading: ["busy", "On its way"],
+  uploaded: ["safe", "Uploaded"],
+  waiting: ["wait", "Waits, and is tried again"],
+  refused: ["person", "Needs a person"],
+  gone: ["gone", "No longer on the disk"],
+};
+const FILES = { // of a file
+  found: ["busy", "to be read"],
+  hashed: ["busy", "to be sent"],
+  stored: ["busy", "bytes are there"],
+  recorded: ["busy", "row is there"],
+  linked: ["safe", "safe"],
+  elsewhere: ["safe", "safe, by another uploader"],
+  removed: ["safe", "safe, removed here"],
+  ignored: ["gone", "ignored, not sent"],
+  unmatched: ["person", "matches nothing, not sent"],
+  refused: ["person", "refused"],
+  gone: ["gone", "gone before it was sent"],
+};
+const SAFE = new Set(["linked", "elsewhere", "removed"]);
+const UNSAID = new Set(["digest", "boot"]); // they tell two looks apart, and nobody anything
+
+/** What is shown of *shown*: {rid, found, error, wanted, state, page}. */
+export function story(shown, at) {
+  const back = h("nav", { "aria-label": "Back" }, h("a", { href: "#/" }, "← All executions"));
+  if (shown.error) return [back, missing(shown)];
+  if (!shown.found) return [back, h("p", { class: "quiet" }, "Asking for ", named(shown.rid), "…")];
+  return [back, shown.found.executions.map((each, place) => one(each, place, shown, at))];
+}
+
+function missing({ rid, error }) {
+  return h("section", null, h("h2", null, "Execution ", named(rid)),
+    said(error));
+}
+
+function one(each, place, shown, at) {
+  const [tone, word] = STATES[each.state] ?? ["gone", each.state];
+  const id = `story-${place}`;
+  return h("article", { class: "story", "data-key": each.prefix, "aria-labelledby": id },
+    h("h2", { id }, each.unit ? "Unit " : "Execution ", named(each.rid)),
+    h("p", { class: `badge ${tone}` }, word),
+    h("p", { class: "answer" }, safety(each)),
+    sentences(each),
+    facts(each, at),
+    notices(each),
+    evidence(each, at),
+    files(each, shown),
+    history(each, at));
+}
+
+/** How many of its files are safe, and what is with the others. */
+function safety({ files: all, server }) {
+  const count = (test) => all.filter((file) => test(file.state)).length;
+  const unsent = ["ignored", "gone"].map((name) => [count((state) => state === name), name]);
+  const whole = all.length - unsent.reduce((sum, [files]) => sum + files, 0);
+  const safe = count((state) => SAFE.has(state));
+  const host = server.split("/")[0];
+  if (!all.length) return "None of its files was looked at yet.";
+  const others = [
+    ...["unmatched", "refused"].map((name) => [count((state) => state === name), FILES[name][1]]),
+    [count((state) => FILES[state]?.[0] === "busy"), "on the way"],
+  ].filter(([files]) => files).map(([files, what]) => `${number(files)} ${what}`);
+  const first = !whole ? "None of its files is to be sent." : safe === whole
+    ? `${safe === 1 ? "Its only file is" : `All its ${counted(safe, "file")} are`} safe on ${host}.`
+    : `${number(safe)} of its ${counted(whole, "file")} ${safe === 1 ? "is" : "are"} safe on ${host}: ` +
+      `${others.join(", ")}.`;
+  const more = unsent.filter(([files]) => files).map(([files, name]) =>
+    `${counted(files, "more file")} ${files === 1 ? "is" : "are"} ${FILES[name][1]}.`);
+  return [first, ...more].join(" ");
+}
+
+function sentences(each) {
+  return each.what && h("div", { class: `card ${STATES[each.state]?.[0]}` }, said(each));
+}
+
+function facts(each, at) {
+  const made = each.execution_rid && named(each.execution_rid);
+  return list([
+    ["Lies in", named(each.prefix)],
+    ["Goes to", named(each.server)],
+    ["Execution in the catalog", made],
+    ["In this state since", when(each.changed_at, at)],
+    ["Looked at again", each.next_at && when(each.next_at, at)],
+    ["Failed attempts in a row", each.attempts && number(each.attempts)],
+  ]);
+}
+
+function list(pairs) {
+  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value).map(([name, value]) =>
+    h("div", null, h("dt", null, name), h("dd", null, value))));
+}
+
+function notices(each) {
+  const told = Object.entries(each.notices);
+  return told.length > 0 && h("section", null, h("h3", null, "Notices"),
+    h("ul", null, told.map(([about, why]) => h("li", null, named(about), ": ", why))));
+}
+
+// ------------------------------------------------------------------ evidence
+
+function evidence(each, at) {
+  if (!each.verdict) return null;
+  const names = Object.keys(each.verdict).filter((name) => !UNSAID.has(name));
+  const first = ["why", "missing"].filter((name) => names.includes(name));
+  const order = [...first, ...names.filter((name) => !first.includes(name))];
+  const done = each.state !== "filling";
+  return h("details", { open: true }, h("summary", null,
+    h("h3", null, done ? "Why it counts as complete" : "Why it is not complete yet")),
+    list(order.map((name) => [
+      capital(name.replace(/_s$/, "").replaceAll("_", " ")), told(name, each.verdict[name], at)])));
+}
+
+/** One value of a verdict for people; null: it says nothing. */
+function told(name, value, at) {
+  if (value === null || value === false || value === "") return null;
+  if (value === true) return "yes";
+  if (Array.isArray(value)) return value.join("; ");
+  if (typeof value === "object") {
+    return h("ul", null, Object.entries(value).map(([key, part]) =>
+      h("li", null, key, ": ", told(key, part, at))));
+  }
+  if (typeof value === "number") {
+    return name.endsWith("_s") ? `${Math.round(value * 10) / 10} s` : number(value);
+  }
+  return /^\d{4}-\d\d-\d\dT/.test(value) ? when(value, at) : value;
+}
+
+// ------------------------------------------------------------------ files
+
+function files(each, shown) {
+  if (!each.files.length) return null;
+  const wanted = shown.wanted.toLowerCase();
+  const fits = (file) => (!shown.state || file.state === shown.state) &&
+    (!wanted || `${file.path} ${file.rid ?? ""} ${file.md5 ?? ""}`.toLowerCase().includes(wanted));
+  const found = each.files.filter(fits);
+  const pages = Math.max(1, Math.ceil(found.length / PAGE));
+  const page = Math.min(shown.page, pages - 1);
+  const lines = new Map();
+  for (const line of each.history) if (line.path !== null) push(lines, line.path, line);
+  return h("section", { class: "files" },
+    h("h3", null, "Files ", h("span", null, number(found.length))),
+    each.files.length > 1 && chooser(each),
+    h("ul", { class: "table" }, found.slice(page * PAGE, (page + 1) * PAGE)
+      .map((one) => file(one, lines.get(one.path) ?? []))),
+    pages > 1 && turner(page, pages));
+}
+
+function push(map, key, value) {
+  if (map.has(key)) map.get(key).push(value);
+  else map.set(key, [value]);
+}
+
+function chooser({ files: all }) {
+  const states = [...new Set(all.map((one) => one.state))];
+  return h("p", { class: "chooser" },
+    h("label", null, "Name, RID or MD5 ", h("input", { type: "search", name: "wanted" })),
+    h("label", null, "State ", h("select", { name: "state" },
+      h("option", { value: "" }, "all"),
+      states.map((state) => h("option", { value: state }, FILES[state]?.[1] ?? state)))));
+}
+
+function turner(page, pages) {
+  const turn = (to, text) => h("button",
+    { type: "button", "data-page": to, disabled: to < 0 || to >= pages }, text);
+  return h("nav", { class: "turner", "aria-label": "Pages of files" }, turn(page - 1, "Earlier"),
+    h("span", null, `Page ${number(page + 1)} of ${number(pages)}`), turn(page + 1, "Later"));
+}
+
+function file(one, lines) {
+  const [tone, word] = FILES[one.state] ?? ["gone", one.state];
+  return h("li", { "data-key": one.path }, h("details", null,
+    h("summary", null,
+      h("span", { class: "path" }, named(one.path)),
+      h("span", { class: `state ${tone}` }, word),
+      h("span", { class: "size" }, bytes(one.size_bytes)),
+      h("span", { class: "rid" }, one.rid ?? "")),
+    said(one),
+    list([
+      ["RID of its row", one.rid], ["Table", one.table], ["Object version", one.url],
+      ["MD5", one.md5], ["SHA-256", one.sha256],
+      ["Rows in the catalog", one.rows !== null && number(one.rows)],
+      ["The row was there before", one.adopted && "yes"],
+      ["Moved to", one.removal?.to && named(one.removal.to)],
+      ["Its way", lines.map((line) => `${line.after} ${line.at.slice(11, 19)}`).join(" → ")],
+    ])));
+}
+
+// ------------------------------------------------------------------ history
+
+function history(each, at) {
+  const lines = each.history.filter((line) => line.path === null);
+  const failed = lines.filter((line) => line.trigger === "deferred").length;
+  return h("section", { class: "history" }, h("h3", null, "History"),
+    failed > 0 && h("p", { class: "quiet" }, `${counted(failed, "attempt")} failed in all.`),
+    h("ol", null, lines.slice(-PAGE).reverse().map((line) =>
+      h("li", { "data-key": `${line.at} ${line.after}` }, stamp(line.at, at),
+        h("b", null, line.after),
+        h("span", null, [line.trigger, line.detail.what, line.detail.why].filter(Boolean).join(": "))))));
+}
+
+function stamp(iso, now) {
+  const at = new Date(iso);
+  return h("time", { datetime: iso, title: complete(at) }, moment(at, now));
+}
