@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from deriva_watch import ahead, clearing, cli, daemon, liveness, service, supervisor, workers
+from deriva_watch import ahead, cli, daemon, emptying, liveness, service, supervisor, workers
 from deriva_watch.edges import inotify
 from deriva_watch.edges.journal import writer as journal
 from deriva_watch.engine import files, writer
@@ -26,7 +26,7 @@ STEPS = {  # what a thread does again and again
     "transfer_0": (files.Files, "attempt"),
     "hasher": (ahead.Ahead, "_is_wanted"),
     "inotify": (inotify.Inotify, "handle_event"),
-    "clearing": (clearing.Clearing, "_must_wait"),
+    "clearing": (emptying.Emptying, "must_wait"),
     "supervisor": (supervisor.Supervisor, "_look"),
 }
 

@@ -156,6 +156,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             basis=Basis(settings, catalog, intake.specs),
             probe=lambda: _probe(server, catalog, store),
             halts=halts,
+            server_time=lambda: server.greet("/ermrest/").date,
         )
         try:
             yield pipeline

@@ -64,8 +64,10 @@ class Orders:
         """Return the orders for the daemon of these settings."""
         return cls(settings.state_directory / "orders")
 
-    def leave(self, order: Order) -> None:
+    def leave(self, order: Order) -> Path:
         """Leave an order; a running daemon takes it within a second, else the next one does.
+
+        Returns the file, which is there until it is carried out.
 
         It belongs to the daemon's user, whom the state directory belongs to, also where root
         leaves it.
@@ -82,6 +84,7 @@ class Orders:
                 os.fsync(file.fileno())
             self._give_away(hidden)
             hidden.rename(path)
+        return path
 
     def lying(self, emit: Emit, *kinds: type[O_]) -> Iterator[Lying[O_]]:
         """Yield the orders of *kinds* as they were given; whoever carried one out removes it.

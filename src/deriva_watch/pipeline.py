@@ -84,6 +84,7 @@ class Pipeline:
     Attributes:
         probe: Asks the server something cheap of every service; raises as every call does.
         halts: What a person holds back.
+        server_time: Asks what the server's clock says; None: it does not tell.
     """
 
     settings: Settings
@@ -97,6 +98,7 @@ class Pipeline:
     basis: Basis
     probe: Callable[[], object]
     halts: Halts
+    server_time: Callable[[], datetime | None] = lambda: None
 
     @property
     def server(self) -> str:

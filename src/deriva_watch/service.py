@@ -36,6 +36,7 @@ from deriva_watch.core.tally import in_short
 from deriva_watch.edges import systemd
 from deriva_watch.edges.clock import Clock
 from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.emptying import Emptying
 from deriva_watch.gate import Gate
 from deriva_watch.liveness import beat, begin
 from deriva_watch.login import Login
@@ -43,6 +44,7 @@ from deriva_watch.lookout import Key, Lookout
 from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.reclaiming import Reclaiming
 from deriva_watch.reload import Reload
 from deriva_watch.roots import Roots
 from deriva_watch.supervisor import Supervisor
@@ -93,7 +95,9 @@ class Service:
         )
 
         drops = self.pipeline.settings.drops
-        self._clearing = Clearing(self.pipeline, self.gate, self.stop, self._hints.put, drops)
+        emptying = Emptying(self.pipeline, self.gate, self.stop, self._hints.put)
+        reclaiming = Reclaiming(emptying, self.orders, self.pipeline.settings)
+        self._clearing = Clearing(emptying, drops, reclaiming)
         self._workers = Workers(
             self.pipeline, self.gate, self.stop, self._hints.put, self._run_once
         )
@@ -276,7 +280,7 @@ class Service:
 
     def _look_undisturbed(self, key: Key) -> datetime | None:
         """Look at one directory, or come back soon where files of it are being removed."""
-        with self._clearing.turns.take(key) as is_free:
+        with self._clearing.emptying.turns.take(key) as is_free:
             if is_free:
                 return self.lookout.look(key)
         self._due.hint(key, _in(TURN_S))

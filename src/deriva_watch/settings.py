@@ -196,6 +196,14 @@ class Retry(Section):
     max_attempts: Count = 10
 
 
+class Reclaim(Section):
+    """When the files of uploaded executions are deleted here without a person's word."""
+
+    mode: Literal["never", "after_days", "disk_pressure"] = "never"
+    after_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
+    min_free_percent: Annotated[float, Field(gt=0, lt=100)] = 10
+
+
 def _journal_url() -> str:
     """Return the journal below systemd's StateDirectory, else below the user's own state."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -271,6 +279,7 @@ class Settings(BaseSettings):
     deriva_ml: DerivaMl = DerivaMl()
     transfer: Transfer = Transfer()
     retry: Retry = Retry()
+    reclaim: Reclaim = Reclaim()
     journal: Journal = Field(default_factory=Journal)
     status: Status = Status()
     log: Log = Log()

@@ -7,6 +7,7 @@ from deriva_watch.core.objects import ObjectVersion
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.removal import (
+    Going,
     Uptime,
     differences,
     holding,
@@ -113,7 +114,7 @@ def test_what_is_removed_is_no_change_of_the_unit():
     after = without(before, ["a"])
 
     assert after.digest() == look(two).digest()
-    assert with_removed(after, [file()]).digest() == before.digest()
+    assert with_removed(after, [Going(file(), "a")]).digest() == before.digest()
 
 
 def test_uptime_counts_what_this_host_was_on_and_no_clock_that_is_set():

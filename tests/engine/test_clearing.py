@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from deriva_watch import clearing
+from deriva_watch import clearing, emptying
 from deriva_watch.clearing import Clearing
 from deriva_watch.core.drop import Drop
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.emptying import Emptying
 from deriva_watch.gate import Gate
 from deriva_watch.removing import Ground
 from engine.rig import first, image, instead, write_files
@@ -65,12 +66,9 @@ class Scene:
         base = f"deriva-ml/execution/{self.lab.rid}/"
         ready = Gate("host", rig.events.append, lambda: None, lambda: False, 1.0)
         made = Clearing(
-            rig.pipeline,
-            ready,
-            threading.Event(),
-            self.again.append,
+            Emptying(rig.pipeline, ready, threading.Event(), self.again.append),
             {prefix: drop},
-            lambda _unit, drop: Ground(
+            ground=lambda _unit, drop: Ground(
                 prefix, base, drop.after == "move", whole=True, markers=frozenset(drop.markers)
             ),
         )
@@ -141,7 +139,7 @@ def test_a_file_that_is_not_in_the_catalog_holds_its_unit_back_and_is_told_once(
         work = scene.clearing(rig)
         host.boot_s += DAY_S + 1
         for _ in range(2):
-            work._again_s.clear()
+            work.emptying._again_s.clear()
             work.once()
 
         (event,) = rig.told("removal.held")
@@ -172,7 +170,7 @@ def test_a_unit_that_is_looked_at_is_not_cleared(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.clearing(rig)
         host.boot_s += DAY_S + 1
-        with work.turns.take((rig.settings.watch[0].prefix, rig.rid)) as is_free:
+        with work.emptying.turns.take((rig.settings.watch[0].prefix, rig.rid)) as is_free:
             assert is_free
             work.once()
         assert scene.left() == scene.paths
@@ -188,18 +186,18 @@ def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host)
         away = ServerAwayError("cannot ask", "no answer")
         rig.store._port.then["head"].append(instead(away))
         work.once()
-        assert work.gate.error is away
-        work._again_s.clear()
+        assert work.emptying.gate.error is away
+        work.emptying._again_s.clear()
         work.once()
         assert scene.left() == scene.paths
 
-        work.gate.error = None
-        work._worked_s = clearing.time.monotonic()
+        work.emptying.gate.error = None
+        work.emptying._worked_s = clearing.time.monotonic()
         other = rig.journal.open_execution(rig.pipeline.server, "/elsewhere", "1-X")
         rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.SETTLED)])
         work.once()
         assert scene.left() == scene.paths
-        work._worked_s -= clearing.YIELD_S + 1
+        work.emptying._worked_s -= emptying.YIELD_S + 1
         work.once()
         assert scene.left() == []
 

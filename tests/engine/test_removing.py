@@ -7,6 +7,7 @@ import pytest
 from deriva_watch import removing
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.observation import ASIDE_NAME
+from deriva_watch.core.removal import Going
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges import removal
 from deriva_watch.engine.standing import Standing
@@ -54,7 +55,8 @@ def remove(rig, *, move=False):
     """Remove all files of the rig's execution."""
     record = unit(rig)
     files = [f for f in rig.journal.files(record.id) if f.state is FileState.LINKED]
-    return remover(rig).remove(record, ground(rig, move=move), files, look(rig))
+    going = [Going(file, file.path) for file in files]
+    return remover(rig).remove(record, ground(rig, move=move), going, look(rig))
 
 
 def lie(root):

@@ -363,7 +363,12 @@ MUTATIONS: Final = (
     Mutation(
         "removed without asking the server",
         "removing.py",
-        (("ended.differing |= self.standing.differences(", "str(self.standing) and dict("),),
+        (
+            (
+                "found = self.standing.differences(model, files, unit.links_to)",
+                "found = dict[str, list[str]]()",
+            ),
+        ),
         (f"{REMOVING}::test_what_the_server_does_not_hold_stays_and_is_uploaded_again",),
     ),
     Mutation(
@@ -371,7 +376,7 @@ MUTATIONS: Final = (
         "removing.py",
         (
             (
-                'commit([NoteFile(file.id, {"removal": {"to": None}}) for file in files])',
+                'commit([NoteFile(each.file.id, {"removal": each.note()}) for each in going])',
                 "commit([])",
             ),
         ),

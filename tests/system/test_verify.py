@@ -1,9 +1,7 @@
 """`verify` names what the server, the disk or a receipt has another way, and changes nothing."""
 
 import json
-import os
 import shutil
-import threading
 from pathlib import Path
 
 import jsonschema
@@ -12,10 +10,19 @@ import pytest
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.receipt import SCHEMA
 from deriva_watch.settings import load
-from deriva_watch.upload import uploading
 from deriva_watch.verifying import verifying
-from engine.rig import image
-from running import Api, command, daemon, sandbox, write_config, write_files
+from running import command, daemon, sandbox, write_files
+from system.trusted import (
+    Scene,
+    change_row,
+    edit,
+    edit_in_secret,
+    link_elsewhere,
+    lose_link,
+    lose_object,
+    lose_row,
+    lose_type,
+)
 
 SUBJECTS = "table/demo/Subject/Subject.csv"  # rows have a key, Name
 VISITS = "table/demo/Observation/Observation.csv"  # rows have none
@@ -26,61 +33,6 @@ RECEIPT = "deriva-watch-receipt.json"
 def ready(tmp_path_factory):
     with sandbox(tmp_path_factory.mktemp("verify") / "data") as ready:
         yield ready
-
-
-class Scene:
-    """An execution that is uploaded, and what its user may ask."""
-
-    def __init__(self, folder, ready):
-        self.api = Api(ready)
-        self.config = write_config(folder / "settings", ready, folder / "data")
-        self.state, self.rid = folder / "settings/state", self.api.execution()
-        self.state.mkdir()
-        self.root = folder / "data/deriva-ml/execution" / self.rid
-        self.paths = [image("a.png"), image("b.png")]
-        typed = "execution-asset/Model_File/m.bin"
-        self.files = {path: f"{self.rid} {path}" for path in (*self.paths, typed)}
-        self.typed = typed
-
-    def upload(self, files=None):
-        """Upload what there is, and return where the execution stands."""
-        write_files(self.root, files or self.files)
-        stop = threading.Event()
-        with uploading(load(self.config), lambda _: None, stop, lambda *_: None) as one_shot:
-            prefix = load(self.config).watch[0].prefix
-            brought = one_shot.upload((prefix, self.rid))
-            return brought.record.state
-
-    def verify(self, *, server_only=False):
-        """Return what a verification finds."""
-        with verifying(load(self.config)) as verifier:
-            (subject,) = verifier.find.named([self.rid])
-            return verifier.verify(subject, server_only=server_only)
-
-    def line(self, path):
-        """Return what the receipt says of a file."""
-        return next(line for line in self.receipt()["files"] if line["file"] == path)
-
-    def receipt(self):
-        """Return what its receipt says."""
-        return json.loads(self.kept().read_text())
-
-    def kept(self):
-        """Return where its receipt is kept."""
-        return next(self.state.rglob(f"{self.rid}.json"))
-
-    def forge(self, path, **said):
-        """Change what the receipt says of a file."""
-        receipt = self.receipt()
-        for line in receipt["files"]:
-            if line["file"] == path:
-                line.update(said)
-        self.kept().write_text(json.dumps(receipt))
-
-    def lose_journal(self):
-        """Delete the journal."""
-        for file in self.state.glob("journal.db*"):
-            file.unlink()
 
 
 @pytest.fixture
@@ -121,37 +73,6 @@ def test_every_receipt_is_as_its_schema_says(scene):
 
 
 # ------------------------------------------------------------------ the server
-
-
-def lose_row(scene, line):
-    scene.api.call("DELETE", f"{scene.api.catalog}/entity/{line['table']}/RID={line['rid']}")
-
-
-def lose_object(scene, line):
-    scene.api.call("DELETE", scene.api.url + line["object"])
-
-
-def change_row(scene, line):
-    body = [{"RID": line["rid"], "Length": 1}]
-    scene.api.call(
-        "PUT", f"{scene.api.catalog}/attributegroup/{line['table']}/RID;Length", json=body
-    )
-
-
-def lose_link(scene, line):
-    scene.api.call(
-        "DELETE",
-        f"{scene.api.catalog}/entity/deriva-ml:Execution_Asset_Execution"
-        f"/Execution_Asset={line['rid']}",
-    )
-
-
-def lose_type(scene, line):
-    scene.api.call(
-        "DELETE",
-        f"{scene.api.catalog}/entity/deriva-ml:Execution_Asset_Asset_Type"
-        f"/Execution_Asset={line['rid']}",
-    )
 
 
 LOSSES = {
@@ -207,21 +128,6 @@ def test_a_server_that_is_away_is_no_difference(scene):
 
 
 # ------------------------------------------------------------------ the disk
-
-
-def edit(file):
-    file.write_text("another content")
-
-
-def edit_in_secret(file):
-    before = file.stat()
-    file.write_text(file.read_text().swapcase())
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def link_elsewhere(file):
-    file.unlink()
-    file.symlink_to("/etc/passwd")
 
 
 def test_what_lies_here_and_is_another_is_named(scene):

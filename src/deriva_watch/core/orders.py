@@ -43,7 +43,22 @@ class Retry(Order):
     this_catalog: bool = False
 
 
-KINDS: Final[Mapping[str, type[Order]]] = {kind.KIND: kind for kind in (Retry,)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaim(Order):
+    """Delete the files of uploaded executions that are verified once more.
+
+    Attributes:
+        rids: The executions; none: all.
+        older_than_s: Only of those that were uploaded so long ago.
+    """
+
+    KIND: ClassVar[str] = "reclaim"
+
+    rids: tuple[str, ...] = ()
+    older_than_s: float
+
+
+KINDS: Final[Mapping[str, type[Order]]] = {kind.KIND: kind for kind in (Retry, Reclaim)}
 
 
 def parse(document: Any) -> Order:

@@ -4,8 +4,10 @@ A file goes only if its bytes, read again at that moment, are in an object that 
 asked for at that moment. Whatever cannot be known keeps it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
 _NAME_BYTES: Final = 255  # the longest name of a Linux file
 _HOLDING: Final = {FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED}
 
@@ -37,6 +40,75 @@ class Uptime:
         """Return what it is now; the time that the host was off does not count."""
         passed_s = boot_s - self.boot_s if boot == self.boot else boot_s
         return Uptime(boot, boot_s, self.total_s + max(0.0, passed_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A file that may go.
+
+    Attributes:
+        file: As the journal has it.
+        place: Path of the regular file that goes, below the unit's own folder.
+        links: Paths of the links there that lead to it, and to nothing once it is gone.
+    """
+
+    file: FileRecord
+    place: str
+    links: tuple[str, ...] = ()
+
+    @classmethod
+    def begun(cls, file: FileRecord) -> "Going":
+        """Return what was written down of a file whose removal was begun."""
+        known = file.removal or {}
+        return cls(file, known.get("place", file.path), tuple(known.get("links", ())))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All paths at which it is seen."""
+        return tuple(dict.fromkeys((self.file.path, self.place, *self.links)))
+
+    def note(self, to: str | None = None) -> dict[str, Any]:
+        """Return what the journal keeps of its removal; *to* is where it was moved."""
+        more = {"place": self.place, "links": list(self.links)}
+        return {"to": to} | (more if self.names != (self.file.path,) else {})
+
+
+def going(
+    file: FileRecord, seen: Observation, root: str, names: Mapping[tuple[int, int], Sequence[str]]
+) -> Going | str:
+    """Return what goes of a file of an execution directory, or say why it stays.
+
+    Args:
+        file: A file that is seen.
+        seen: The directory.
+        root: Where that really is, without links.
+        names: The paths that are seen, by the file they lead to.
+    """
+    entry, place = seen.entries[file.path], file.path
+    if entry.link:
+        place = (entry.target or "").removeprefix(f"{root}/")
+        there = seen.entries.get(place)
+        if there is None or there.link or there.kind is not Kind.CONTENT:
+            return f"it is a link to {entry.target}, which is no file of this directory"
+    links = (path for path in names[entry.identity] if seen.entries[path].link)
+    return Going(file, place, tuple(sorted(links)))
+
+
+def by_identity(seen: Observation) -> dict[tuple[int, int], list[str]]:
+    """Return the paths that are seen by the file that they lead to."""
+    found: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+    for path, entry in seen.entries.items():
+        found[entry.identity].append(path)
+    return found
+
+
+def age(since: datetime, now: datetime, server_now: datetime | None) -> timedelta:
+    """Return how long ago *since* was at the least.
+
+    A clock of this host that was set forward makes nothing older: the server's counts as well, as
+    far as two clocks that are right may differ.
+    """
+    return min(now, server_now + CLOCKS_DIFFER if server_now else now) - since
 
 
 def objection(record: FileRecord) -> str | None:
@@ -97,9 +169,9 @@ def without(seen: Observation, paths: Iterable[str]) -> Observation:
     return replace(seen, entries={path: seen.entries[path] for path in left})
 
 
-def with_removed(seen: Observation, records: Iterable[FileRecord]) -> Observation:
-    """Return a look as it was before the files of *records* were removed."""
-    were = {record.path: Entry(record.path, *record.stamp) for record in records}
+def with_removed(seen: Observation, gone: Iterable[Going]) -> Observation:
+    """Return a look as it was before files were removed."""
+    were = {name: Entry(name, *each.file.stamp) for each in gone for name in each.names}
     return replace(seen, entries={**seen.entries, **were})
 
 

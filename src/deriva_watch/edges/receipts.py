@@ -10,7 +10,8 @@ import os
 import stat
 import tempfile
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -90,6 +91,21 @@ def kept_as(execution: ExecutionRecord) -> str:
         return execution.rid
     digest = hashlib.sha256(f"{execution.prefix}/{execution.rid}".encode(errors="surrogateescape"))
     return f"{execution.rid[:50]}-{digest.hexdigest()[:16]}"
+
+
+def tell_removed(  # where a receipt is, twice
+    state_directory: Path, server: str, rid: str, root: Path, paths: Collection[str]
+) -> None:
+    """Say in a receipt and its copy that files were removed here; best effort, as the copy is."""
+    receipt = read_receipt(state_directory, server, rid)
+    news = [line for line in receipt.get("files", ()) if line["file"] in paths]
+    if all(line["state"] == "removed" for line in news):
+        return
+    for line in news:
+        line["state"] = "removed"
+    with suppress(OSError):
+        write_receipt(state_directory, server, rid, receipt)
+        copy_receipt(root, receipt)
 
 
 def update_manifest(

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, or_, select, true
+from sqlalchemy import func, or_, select, true
 
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import (
@@ -19,7 +19,7 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
-from deriva_watch.edges.journal.overview import Overview
+from deriva_watch.edges.journal.removals import Removals, few_of
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import (
     batch,
@@ -54,7 +54,6 @@ _IS_OVER: Final = or_(  # nobody goes on with it by itself
     execution.c.state == ExecutionState.GONE,
     execution.c.held["kind"].as_string() == HoldKind.CANCELLED,
 )
-_LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 _SETTLED: Final = (
     select(func.max(history.c.at).label("at"), execution.c.prefix, execution.c.rid)
@@ -65,7 +64,7 @@ _SETTLED: Final = (
 )
 
 
-class Reads(Overview):
+class Reads(Removals):
     """The questions."""
 
     def execution(self, execution_id: int) -> ExecutionRecord:
@@ -142,7 +141,7 @@ class Reads(Overview):
         """Return the files for *server* whose upload jobs nobody will go on with."""
         over = or_(_IS_OVER, file.c.held.is_not(None), file.c.state.in_(_NOT_SENT))
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            _few_of(server),
+            few_of(server),
             execution.c.state != ExecutionState.UPLOADING,
             file.c.job.is_not(None),
             over,
@@ -157,7 +156,7 @@ class Reads(Overview):
         query = (
             select(file.c.execution_id, file.c.path)
             .join(execution, execution.c.id == file.c.execution_id)
-            .where(file.c.state == FileState.RECORDED, _few_of(server))
+            .where(file.c.state == FileState.RECORDED, few_of(server))
             .where(_IS_OVER, execution.c.state != ExecutionState.UPLOADING)
         )
         found: defaultdict[int, list[str]] = defaultdict(list)
@@ -178,37 +177,6 @@ class Reads(Overview):
         """Return the files that a person has cancelled, by number."""
         query = _FILE.where(file.c.held.is_not(None)).order_by(file.c.id)
         return [FileRecord(*row) for row in self._rows(query)]
-
-    def being_removed(self, server: str) -> list[FileRecord]:
-        """Return the files for *server* of which it is not written down how their removal ended."""
-        query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            _few_of(server),
-            file.c.removal.is_not(None),
-            file.c.state != FileState.REMOVED,
-        )
-        return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
-
-    def clearable(self, server: str, prefix: str) -> list[ExecutionRecord]:
-        """Return the uploaded units of a drop folder that are not cleared yet, by number."""
-        known = execution.c
-        query = _EXECUTION.where(
-            known.server == server,
-            known.prefix == prefix,
-            known.state == ExecutionState.UPLOADED,
-            known.removal["done"].as_boolean().is_distinct_from(true()),
-            known.held.is_(None),
-        )
-        return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
-
-    def left_out(self, server: str, prefix: str) -> list[str]:
-        """Return the paths of the files dropped below *prefix* that nothing was made of."""
-        query = (
-            select(file.c.path)
-            .join(execution, execution.c.id == file.c.execution_id)
-            .where(execution.c.server == server, execution.c.prefix == prefix)
-            .where(file.c.state.in_(_LEFT_OUT))
-        )
-        return [row[0] for row in self._rows(query)]
 
     def holders(
         self, urls: Iterable[str], *, unlike: str | None = None
@@ -283,12 +251,3 @@ def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:
     """Return the conditions that name one execution directory."""
     columns = execution.c
     return columns.server == server, columns.prefix == prefix, columns.rid == rid
-
-
-def _few_of(server: str) -> ColumnElement[bool]:
-    """Return the condition that names a server, where another one leaves few rows.
-
-    It is no bare column, or SQLite, which has no statistics, would begin with all executions of
-    the server and go through all of their files.
-    """
-    return (execution.c.server + "") == server

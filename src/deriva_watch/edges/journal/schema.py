@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from deriva_watch.core.states import ExecutionState, FileState
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -163,6 +163,7 @@ file = Table(
     UniqueConstraint("execution_id", "path", name="file_is_one"),
     Index("file_by_url", "url"),
     Index("file_by_state", "state", "execution_id"),
+    Index("file_by_inode", "inode"),
 )
 _HAS_JOB: Final = file.c.job.is_not(None)
 _HAS_REMOVAL: Final = file.c.removal.is_not(None)

@@ -1,0 +1,124 @@
+"""Reclaims the room of executions that are uploaded, where a person or `[reclaim] mode` says so.
+
+What is verified again at that moment goes, by the same way as out of drop folders; the directory,
+its receipt and what is no file of the server stay. How long ago it was uploaded is counted by the
+clock of this host or of the server, whichever says less: one that is set makes nothing old.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.events import OrderTaken
+from deriva_watch.core.layout import ROOT, is_execution
+from deriva_watch.core.orders import Reclaim
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.removal import age
+from deriva_watch.core.states import FileState
+from deriva_watch.directories import execution_root
+from deriva_watch.edges import receipts
+from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.emptying import Emptying
+from deriva_watch.orders import Orders
+from deriva_watch.removing import Ground
+from deriva_watch.settings import Settings
+
+_WHOLE: Final = 100  # percent
+
+
+def execution_ground(unit: ExecutionRecord) -> Ground:
+    """Return where the files of an execution directory may be removed."""
+    base = f"{ROOT}/execution/{unit.rid}/"
+    return Ground(Path(unit.prefix), base, move=False, whole=True, is_ml=True)
+
+
+def reclaimable(
+    journal: Journal | Reader, server: str, rids: tuple[str, ...] = ()
+) -> list[ExecutionRecord]:
+    """Return the uploaded execution directories, or those of *rids*, the oldest first."""
+    found = (unit for unit in journal.reclaimable(server) if is_execution(unit.rid))
+    return [unit for unit in found if unit.rid in rids or not rids]
+
+
+@dataclass(slots=True)
+class Reclaiming:
+    """Decides which executions are emptied, and when.
+
+    Attributes:
+        emptying: Removes the files of one.
+        orders: Where a person's orders lie.
+        settings: `[reclaim]`, and where the receipts are.
+    """
+
+    emptying: Emptying
+    orders: Orders
+    settings: Settings
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _ended: dict[Path, set[int]] = field(default_factory=dict)  # executions by order
+
+    def obey(self) -> None:
+        """Carry out what a person orders; an order lies there until all of it is done."""
+        emit = self.emptying.pipeline.emit
+        for lying in self.orders.lying(emit, Reclaim):
+            order, ended = lying.order, self._ended.setdefault(lying.path, set())
+            if self.emptying.must_wait(urgent=True) or not self.carry_out(order, ended):
+                return
+            rids = sorted(self.emptying.pipeline.journal.execution(each).rid for each in ended)
+            emit(OrderTaken(order=order.KIND, by=order.by, reason=order.reason, executions=rids))
+            lying.remove()
+            del self._ended[lying.path]
+
+    def once(self) -> None:
+        """Carry out orders, then what the settings say."""
+        self.obey()
+        said = self.settings.reclaim
+        if said.mode == "never" or self.emptying.must_wait():
+            return
+        for unit in self._old_enough((), timedelta(days=said.after_days)):
+            if (unit.removal or {}).get("done") or self.emptying.rests(unit):
+                continue
+            if self.emptying.must_wait():
+                return
+            if said.mode == "after_days" or self._is_full(Path(unit.prefix)):
+                self._empty(unit, urgent=said.mode == "disk_pressure")
+
+    def carry_out(self, order: Reclaim, ended: set[int]) -> bool:
+        """Empty what an order names; False: it has to go on later. *ended* are those done."""
+        for unit in self._old_enough(order.rids, timedelta(seconds=order.older_than_s)):
+            if unit.id not in ended:
+                if not self._empty(unit, urgent=True):
+                    return False
+                ended.add(unit.id)
+        return True
+
+    def _old_enough(self, rids: tuple[str, ...], older_than: timedelta) -> list[ExecutionRecord]:
+        pipeline = self.emptying.pipeline
+        units = reclaimable(pipeline.journal, pipeline.server, rids)
+        if not units:
+            return []
+        now, server_now = self.now(), pipeline.server_time()
+        return [unit for unit in units if age(unit.changed_at, now, server_now) >= older_than]
+
+    def _is_full(self, prefix: Path) -> bool:
+        try:
+            found = os.statvfs(prefix)
+        except OSError:
+            return False  # it is not there now
+        return _WHOLE * found.f_bavail < self.settings.reclaim.min_free_percent * found.f_blocks
+
+    def _empty(self, unit: ExecutionRecord, *, urgent: bool) -> bool:
+        ended = self.emptying.empty(unit, execution_ground(unit), urgent=urgent)
+        self._tell_receipt(unit)
+        return ended
+
+    def _tell_receipt(self, unit: ExecutionRecord) -> None:
+        """Say in the receipt which files are not here any more."""
+        pipeline = self.emptying.pipeline
+        files = pipeline.journal.files(unit.id)
+        gone = {file.path for file in files if file.state is FileState.REMOVED}
+        root = execution_root(Path(unit.prefix), unit.rid)
+        folder, server = self.settings.state_directory, pipeline.server
+        receipts.tell_removed(folder, server, receipts.kept_as(unit), root, gone)
