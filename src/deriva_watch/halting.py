@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from deriva_watch.core.holds import Hold
+from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.journal.reads import Reads
 from deriva_watch.engine.patience import InterruptedWorkError
 
@@ -14,17 +15,20 @@ class Halts:
     Attributes:
         journal: What is read.
         all: What holds everything back, or None.
+        held: The executions that are held back.
     """
 
     journal: Reads
     all: Hold | None = None
-    _executions: frozenset[int] = frozenset()
+    held: tuple[ExecutionRecord, ...] = ()
+    _numbers: frozenset[int] = frozenset()
     _files: dict[tuple[int, str], Hold] = field(default_factory=dict)
 
     def read(self) -> None:
         """Follow the journal; after every order, and before an execution is begun."""
         self.all = self.journal.paused()
-        self._executions = frozenset(record.id for record in self.journal.held())
+        self.held = tuple(self.journal.held())
+        self._numbers = frozenset(record.id for record in self.held)
         self._files = {
             (file.execution_id, file.path): hold
             for file in self.journal.held_files()
@@ -36,7 +40,7 @@ class Halts:
 
         Raises InterruptedWorkError for the whole, RefusedError for the file alone.
         """
-        if self.all or execution_id in self._executions:
+        if self.all or execution_id in self._numbers:
             raise InterruptedWorkError("a person holds it back")
         if path is not None and (hold := self._files.get((execution_id, path))):
             raise hold.refusal(rid, path)

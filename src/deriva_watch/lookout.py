@@ -18,6 +18,7 @@ from deriva_watch.core.evidence import (
     CompletionPolicy,
     partial_paths,
 )
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import (
@@ -131,8 +132,25 @@ class Lookout:
         if record.state is ExecutionState.GONE:
             return self._move(record, ExecutionTrigger.APPEARED)
         if record.state in _WATCHED and seen.digest() != record.digest:
+            hold = Hold.of(record.held)
+            if hold and hold.kind is HoldKind.CANCELLED:
+                return self._changed_in_vain(record, seen, hold)
             return self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
         return record
+
+    def _changed_in_vain(
+        self, record: ExecutionRecord, seen: Observation, hold: Hold
+    ) -> ExecutionRecord:
+        """Tell of files that changed after a person had said no: it stays with that."""
+        said = hold.sentence(record.rid)
+        facts: ExecutionFacts = {"digest": seen.digest()}
+        if record.digest is not None:
+            facts["why"] = f"{said['why']}; its files have changed since"
+            told = f"it is {said['what']}, and its files changed: they stay here. {said['next']}"
+            event = Noticed(execution=record.rid, about="the directory", why=told)
+            self.pipeline.emit(event)
+        self.pipeline.journal.commit([NoteExecution(record.id, facts)])
+        return self.pipeline.journal.execution(record.id)
 
     def _passes_over(self, key: Key, seen: Observation) -> bool:
         """Tell whether a directory is too old to be taken, and say so once."""

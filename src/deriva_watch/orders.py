@@ -102,6 +102,10 @@ class Orders:
             if isinstance(order, kinds):
                 yield Lying(order, path)
 
+    def are_there(self) -> bool:
+        """Tell whether any order waits to be carried out; SettingsError where nobody may look."""
+        return bool(self._files(".json"))
+
     def trouble(self) -> TroubleError | None:
         """Return what a person should know of the files that were set aside, if there are any.
 

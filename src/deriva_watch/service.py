@@ -191,7 +191,10 @@ class Service:
         self._redrive()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
+        was_paused = self.pipeline.halts.all is not None
         self._take_orders()
+        if was_paused and self.pipeline.halts.all is None:
+            self._workers.wake()
         self._workers.wake_waiting()
         ends_s = time.monotonic() + TICK_S
         while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
@@ -265,7 +268,7 @@ class Service:
         """Do what a person asks for."""
         trouble: TroubleError | None
         try:
-            for record in obey(self.orders, self.pipeline.journal, self.pipeline.emit):
+            for record in obey(self.orders, self.pipeline):
                 self._look_soon((Path(record.prefix), record.rid))
             trouble = self.orders.trouble()
         except SettingsError as error:

@@ -18,6 +18,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.evidence import CompletionPolicy
+from deriva_watch.core.holds import Hold
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
@@ -118,6 +119,9 @@ class OneShot:
         seen = self.pipeline.intake.look(prefix, rid)
         if seen is None:
             return self._move(record, ExecutionTrigger.REMOVED)
+        if hold := Hold.of(record.held):
+            error = RefusedError(**hold.sentence(rid))
+            return self._unrecorded(key, ExecutionState.REFUSED, error)
         if record.state is not ExecutionState.FILLING:
             back = EXECUTION_TRANSITIONS[record.state]
             changed = ExecutionTrigger.CHANGED
@@ -184,7 +188,8 @@ def uploading(
     """Open the journal and the connection for a one-shot upload.
 
     Raises CredentialError without a credential, JournalHeldError while a daemon runs,
-    UnusableSpecError where nothing can be uploaded by the bulk spec.
+    RefusedError while all work is paused, UnusableSpecError where nothing can be uploaded by the
+    bulk spec.
     """
     source = CredentialSource(settings.server.host, settings.server.credential_file)
     with (
@@ -192,8 +197,13 @@ def uploading(
         assemble(settings, server, emit, stop, watch) as pipeline,
     ):
         pipeline.journal.void_claims()
-        for _ in obey(Orders.of(settings), pipeline.journal, emit):
+        for _ in obey(Orders.of(settings), pipeline):
             pass  # what a person said while no daemon ran counts
+        if pipeline.halts.all:
+            said = pipeline.halts.all.sentence()
+            raise RefusedError(
+                f"cannot upload: all work is {said['what']}", said["why"], said["next"]
+            )
         server.session()
         pipeline.intake.spec(read_model(pipeline.catalog))
         yield OneShot(pipeline)

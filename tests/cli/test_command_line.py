@@ -141,7 +141,13 @@ def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, ap
     assert documents[2]["executions"]["uploaded"] == 1
     assert documents[2].keys() >= {"files", "oldest_pending_s", "server", "healthy", "hindrances"}
     assert documents[3]["executions"][0]["files"][0]["state"] == "linked"
-    assert documents[4] == {"ordered": rid, "this_catalog": False, "executions": [rid]}
+    assert documents[4] == {
+        "ordered": rid,
+        "this_catalog": False,
+        "executions": [rid],
+        "paths": [],
+        "daemon": None,
+    }
     assert {"event", "about", "fields"} <= documents[5][0].keys()
 
 

@@ -23,6 +23,9 @@ EXITS = {
     "plan": {0, 4},
     "upload": {0, 3},
     "verify": {0, 3},
+    "cancel": {0, 2},  # it may be uploaded by then
+    "pause": {0, 2},
+    "resume": {0, 2},
 }  # all of them are answers
 BATCH = r"batch-\d{8}T\d{6}Z"
 WAITS = {"quiet_s": 0.5, "quiet_after_signal_s": 0.2, "grace_s": 0.2, "foreign_upload_cap_s": 0.2}

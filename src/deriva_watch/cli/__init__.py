@@ -1,13 +1,16 @@
 """The command line: one file a command; the only place where errors become prose and exit codes."""
 
 from deriva_watch.cli import (
+    cancel,
     check,
     demo,
     events,
     history,
     init,
+    pause,
     plan,
     reclaim,
+    resume,
     retry,
     run,
     sandbox,
@@ -21,14 +24,17 @@ from deriva_watch.cli.app import app, main
 
 __all__ = [
     "app",
+    "cancel",
     "check",
     "demo",
     "events",
     "history",
     "init",
     "main",
+    "pause",
     "plan",
     "reclaim",
+    "resume",
     "retry",
     "run",
     "sandbox",

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
+from deriva_watch.cli.orders import PathsArgument, ReasonOption
 from deriva_watch.core.errors import SettingsError
 
 
 @app.command()
 def retry(
     rid: Annotated[str | None, typer.Argument(metavar="RID", help="The execution.")] = None,
+    paths: PathsArgument = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Everything refused or waiting.")
     ] = False,
@@ -18,35 +20,36 @@ def retry(
         bool,
         typer.Option("--this-catalog", help="It belongs to this catalog, whatever the signs say."),
     ] = False,
+    reason: ReasonOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try an execution again, once the cause of its refusal is mended.
 
+    It also takes up again what was cancelled: the execution by its RID, a file by its RID and PATH;
+    the neighbours that were refused are tried with it. --all leaves alone what a person holds back.
     A running daemon takes the order within a second; without one it waits for the next start of a
     daemon, or the next `upload`.
     """
-    from deriva_watch import retrying, settings
+    from deriva_watch import settings
     from deriva_watch.core.orders import Retry
-    from deriva_watch.orders import Orders, asker
-    from deriva_watch.status import open_views
+    from deriva_watch.ordering import give
+    from deriva_watch.orders import asker
 
-    if (rid is None) != everything:
+    if (rid is None) != everything or (everything and paths):
         raise SettingsError(
             "cannot tell what to try again",
             "either one RID or --all must be given",
             "`deriva-watch status` lists what is refused.",
         )
-    loaded = settings.load(config)
-    order = Retry(rid=rid, this_catalog=this_catalog, by=asker())
-    reader = open_views(loaded.journal.url)
-    rids = sorted({record.rid for record in retrying.check(order, reader)})
-    if rids:
-        Orders.of(loaded).leave(order)
+    loaded, files = settings.load(config), tuple(paths or ())
+    order = Retry(rid=rid, paths=files, this_catalog=this_catalog, by=asker(), reason=reason)
+    given = give(loaded, order)
     if as_json:
-        print_json({"ordered": rid or "all", "this_catalog": this_catalog, "executions": rids})
-    elif not rids:
+        told = {"ordered": rid or "all", "this_catalog": this_catalog, "executions": given.rids}
+        print_json({**told, "paths": files, "daemon": given.daemon})
+    elif not given.rids:
         print("nothing is refused or waits")
     else:
-        when = "is" if reader.daemon() else "at the next `deriva-watch run` or `upload` is"
+        when = "is" if given.daemon else "at the next `deriva-watch run` or `upload` is"
         print(f"{rid or 'everything'} {when} tried again; `deriva-watch status` shows how it goes")

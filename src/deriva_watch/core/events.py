@@ -350,7 +350,9 @@ class OrderTaken(Event):
     order: str  # its kind, as the command is called
     by: str  # the user who gave it
     reason: str | None
-    executions: list[str]  # those that it moves
+    executions: list[str]  # those that it concerns
+    about: str | None = None  # the RID that it names; None: everything
+    paths: list[str] | None = None  # of files of it; None: all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,10 @@ is killed in between, so that carrying it out again must change nothing.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any, ClassVar, Final, get_type_hints
+
+from deriva_watch.core.holds import Hold, HoldKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +33,83 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Order):
-    """Try an execution again, or all that were refused or wait.
+    """Try an execution again, or all that were refused or wait; ends that it was cancelled.
 
     Attributes:
         rid: The execution, None for all.
+        paths: Files of it that were refused or cancelled; none: the execution itself.
         this_catalog: It belongs to this catalog, whatever the signs say.
     """
 
     KIND: ClassVar[str] = "retry"
 
     rid: str | None
+    paths: tuple[str, ...] = ()
     this_catalog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Order):
+    """Stop working on an execution, or on files of it, until it is to be tried again.
+
+    Attributes:
+        rid: The execution.
+        paths: Files of it; none: all of it.
+        at: When it was given, ISO 8601.
+    """
+
+    KIND: ClassVar[str] = "cancel"
+
+    rid: str
+    paths: tuple[str, ...] = ()
+    at: str
+
+    def __post_init__(self) -> None:
+        """ValueError where the time is none."""
+        instant(self.at)
+
+    def hold(self) -> Hold:
+        """Return what then holds it back."""
+        return Hold(HoldKind.CANCELLED, self.by, instant(self.at), self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(Order):
+    """Put an execution, or everything, down for a while.
+
+    Attributes:
+        rid: The execution, None for everything.
+        at: When it was given, ISO 8601.
+        until: When it ends by itself, ISO 8601.
+    """
+
+    KIND: ClassVar[str] = "pause"
+
+    rid: str | None
+    at: str
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError where a time is none."""
+        self.hold()
+
+    def hold(self) -> Hold:
+        """Return what then holds it back."""
+        until = instant(self.until) if self.until else None
+        return Hold(HoldKind.PAUSED, self.by, instant(self.at), self.reason, until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Order):
+    """Let an execution that is paused, or everything, go on.
+
+    Attributes:
+        rid: The execution, None for the pause of everything.
+    """
+
+    KIND: ClassVar[str] = "resume"
+
+    rid: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +127,9 @@ class Reclaim(Order):
     older_than_s: float
 
 
-KINDS: Final[Mapping[str, type[Order]]] = {kind.KIND: kind for kind in (Retry, Reclaim)}
+KINDS: Final[Mapping[str, type[Order]]] = {
+    kind.KIND: kind for kind in (Retry, Cancel, Pause, Resume, Reclaim)
+}
 
 
 def parse(document: Any) -> Order:
@@ -91,3 +162,11 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint == tuple[str, ...]:
         return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
     return isinstance(value, hint)
+
+
+def instant(text: str) -> datetime:
+    """Return a time that is ISO 8601 with a zone; ValueError where it is none."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} says no time zone")
+    return at

@@ -19,6 +19,7 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     counts = summary["executions"]
     ends = [
         _trouble(summary, safe),
+        _paused(summary, safe),
         _person(summary, safe),
         _busy(counts, safe),
     ]
@@ -53,6 +54,14 @@ def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     more = f" (and {len(hindrances) - 1} more)" if len(hindrances) > 1 else ""
     text = _joined(f"the daemon cannot work: {hindrances[0]['what']}{more}", safe)
     return _said("trouble", text, "deriva-watch check")
+
+
+def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
+    for pause in summary["paused"]:
+        if pause["about"] == "host":
+            text = f"all work is {pause['what']} since {pause['since']}: {pause['why']}"
+            return _said("person", _joined(text, safe), "deriva-watch resume")
+    return None
 
 
 def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
@@ -54,6 +55,23 @@ def standing(
         ),
         "recent": list(_recent(reader)),
     }
+
+
+def paused(reader: Reader | Journal) -> dict[str, Any]:
+    """Return what a person has paused: everything ("host") first, then executions."""
+    everything, held = reader.paused(), reader.held()
+    found = [_pause("host", None, everything)] if everything else []
+    for each in held:
+        hold = Hold.of(each.held)
+        if hold and hold.kind is HoldKind.PAUSED:
+            found.append(_pause(each.rid, each.prefix, hold))
+    return _cut("paused", found[:MOST], len(found))
+
+
+def _pause(about: str, prefix: str | None, hold: Hold) -> dict[str, Any]:
+    said = hold.sentence(*([about] if prefix else []))
+    facts = {"prefix": prefix, "since": hold.since, "until": hold.until, "by": hold.by}
+    return {"about": about, **plain(facts), **plain(dict(said))}
 
 
 def _cut(name: str, entries: list[Any], count: int) -> dict[str, Any]:

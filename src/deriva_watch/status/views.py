@@ -19,7 +19,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.trouble import was_set_aside
 from deriva_watch.status.headline import headline
 from deriva_watch.status.plain import plain, some
-from deriva_watch.status.standing import SAFE, standing
+from deriva_watch.status.standing import SAFE, paused, standing
 
 OLD: Final = timedelta(days=1)
 
@@ -27,7 +27,7 @@ _SENTENCE: Final = ("what", "why", "next")
 _EXECUTION: Final = [field.name for field in fields(ExecutionRecord) if field.name != "id"]
 _FILE: Final = [
     *("path", "state", "changed_at", "size_bytes", "md5", "sha256"),
-    *("table", "url", "rid", "adopted", "rows", "removal", *_SENTENCE),
+    *("table", "url", "rid", "adopted", "rows", "removal", "held", *_SENTENCE),
 ]
 _HISTORY: Final = ("at", "trigger", "before", "after", "detail")
 
@@ -65,7 +65,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "oldest_pending_s": pending_s,
         **standing(reader, counts, now),
         "notices": plain(list(_journals_before(reader))),
-        "paused": [],
+        **paused(reader),
     }
     files = sum(found["files"][state] for state in SAFE)
     found["verdict"] = headline(found, files, reader.executions_with(SAFE))

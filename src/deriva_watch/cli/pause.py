@@ -1,0 +1,61 @@
+"""`deriva-watch pause`: put work down for a while."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from shlex import quote
+from typing import Annotated, Final
+
+import typer
+
+from deriva_watch.cli.app import ConfigOption, JsonOption, app
+from deriva_watch.cli.orders import ReasonOption, RidArgument, now, tell, work_on
+from deriva_watch.core.errors import SettingsError
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST: Final = timedelta(days=3650)
+
+
+@app.command()
+def pause(
+    rid: RidArgument = None,
+    reason: ReasonOption = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="How long, such as 90s, 30m, 2h or 1d."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put all work, or an execution, down until `resume`, also over a restart.
+
+    What is under way is put down at the next block of bytes or request. Directories are still
+    watched, and files hashed: what becomes complete waits. While all work is paused, `upload`
+    refuses.
+    """
+    from deriva_watch import settings
+    from deriva_watch.core.orders import Pause
+    from deriva_watch.ordering import give
+    from deriva_watch.orders import asker
+
+    until = _until(time)
+    order = Pause(rid=rid, at=now(), until=until, by=asker(), reason=reason)
+    given = give(settings.load(config), order)
+    named = f" {quote(rid)}" if rid else ""
+    ends = f" until {until[:16].replace('T', ' ')} UTC, or" if until else " until"
+    text = f"{work_on(rid)} is put down{ends} `deriva-watch resume{named}`."
+    tell(order, given.rids, given.daemon, text, as_json=as_json)
+
+
+def _until(time: str | None) -> str | None:
+    """Return when a pause ends, from how long it is to be."""
+    if time is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", time)
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta(0)
+    if not timedelta(0) < length <= _LONGEST:
+        raise SettingsError(
+            f"cannot pause for {time!r}",
+            "it is no length of time up to ten years",
+            "Give a number and s, m, h or d: `--for 2h`.",
+        )
+    return (datetime.now(UTC) + length).isoformat()

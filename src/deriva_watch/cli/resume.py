@@ -1,0 +1,26 @@
+"""`deriva-watch resume`: let go on what was paused."""
+
+from deriva_watch.cli.app import ConfigOption, JsonOption, app
+from deriva_watch.cli.orders import ReasonOption, RidArgument, tell, work_on
+
+
+@app.command()
+def resume(
+    rid: RidArgument = None,
+    reason: ReasonOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let go on what was paused: all work, or an execution.
+
+    An execution that was paused by its RID stays paused when all work goes on.
+    """
+    from deriva_watch import settings
+    from deriva_watch.core.orders import Resume
+    from deriva_watch.ordering import give
+    from deriva_watch.orders import asker
+
+    order = Resume(rid=rid, by=asker(), reason=reason)
+    given = give(settings.load(config), order)
+    text = f"{work_on(rid)} goes on; `deriva-watch status` shows how it goes."
+    tell(order, given.rids, given.daemon, text, as_json=as_json)
