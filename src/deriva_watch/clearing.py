@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -76,7 +77,8 @@ class Clearing:
 
     def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
         begin()
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        with suppress(PermissionError):  # a courtesy, which a filter of system calls may forbid
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         stop = self.emptying.stop
         delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
         pause_s, next_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S)), 0.0

@@ -107,7 +107,9 @@ class Service:
             "inotify": lambda: None,  # the watcher, which is asked at every tick, has it built
         }
         again |= {name: partial(self._workers.start_one, name) for name in self._workers.names}
-        self._supervisor = Supervisor(self.hindrances, self.pipeline.emit, again, self._give_up)
+        self._supervisor = Supervisor(
+            self.hindrances, self.pipeline.emit, again, self._give_up, self.stop
+        )
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way is put down where it is.
@@ -132,12 +134,11 @@ class Service:
             self._workers.start()
             self._start_ahead()
             self._start_clearing()
-            systemd.notify("READY=1")
+            systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self._run_once(self._tick)
         finally:
             systemd.notify("STATUS=reloading" if self.reload.is_due else "STOPPING=1")
-            self._supervisor.end()
             self.stop.set()
             self._roots.stop()
             if self.lookout.ahead:

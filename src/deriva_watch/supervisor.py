@@ -30,13 +30,14 @@ class Supervisor:
         emit: Where the events go.
         again: By the name of a thread, what starts one in its place, should it end.
         give_up: Ends the process, because a thread has ended that nothing replaces.
+        stop: Once set, threads may end.
     """
 
     hindrances: Hindrances
     emit: Emit
     again: Mapping[str, Callable[[], None]]
     give_up: Callable[[TroubleError], None]
-    _stop: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event
     _thread: threading.Thread | None = None
     _status: str = "starting"
     _sent: str = ""  # the status that systemd has
@@ -57,26 +58,23 @@ class Supervisor:
         if self._thread and not self._thread.is_alive():
             self._start()
 
-    def end(self) -> None:
-        """Look at nothing any more."""
-        self._stop.set()
-
     def _work(self) -> None:
         liveness.begin()
         last_s = time.monotonic()
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             pause_s = min(LOOK_S, systemd.watchdog_s() or LOOK_S)
-            self._stop.wait(pause_s)
+            self.stop.wait(pause_s)
             liveness.beat()
             now_s = time.monotonic()
             late_s, last_s = now_s - last_s - pause_s, now_s
             if late_s > LOOK_S:  # the whole process stood still, as a stopped virtual machine does
                 liveness.forgive(late_s)
-            if not self._stop.is_set():
-                self._look()
+            self._look()
 
     def _look(self) -> None:
         found = {each.name: each for each in liveness.standstills()}
+        if self.stop.is_set():
+            return
         status = self._status
         if found:
             first = next(iter(found.values()))

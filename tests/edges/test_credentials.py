@@ -67,6 +67,16 @@ def test_a_named_file_wins_over_systemds_and_that_over_derivas(tmp_path, home, m
     assert CredentialSource(HOST, named).read() == {"cookie": "a=named"}
 
 
+def test_what_systemd_gives_and_cannot_be_read_is_named_and_nothing_else_is_taken(
+    tmp_path, home, monkeypatch
+):
+    put(home / ".deriva" / "credential.json", {HOST: TOKEN})
+    folder = put(tmp_path / "a file", "where a folder should be")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+
+    assert f"{folder}/credential.json cannot be read" in complaint(CredentialSource(HOST)).why
+
+
 def test_looking_for_a_credential_creates_no_file(home):
     complaint(CredentialSource(HOST))
 

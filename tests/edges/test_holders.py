@@ -1,7 +1,10 @@
 """Who has files open for writing, as this host tells it."""
 
+import json
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +17,15 @@ from deriva_watch.core.observation import Entry, HolderMethod, Holders, Kind, Ob
 from deriva_watch.edges.holders import holders
 
 STRANGER = 65534
+LOOK = """
+import json, sys
+from pathlib import Path
+from deriva_watch.edges.holders import holders, method
+from deriva_watch.edges.scanner import ScanPolicy, scan
+root = Path(sys.argv[1])
+(found,) = holders([scan(root, ScanPolicy(root))]).values()
+print(json.dumps([method(), found.method, sorted(found.open)]))
+"""
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 
 
@@ -164,6 +176,28 @@ def test_where_processes_cannot_be_read_the_kernel_is_asked(path, root):
 
 
 @only_root
+@only_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.parametrize(("rights", "method"), [("-all,+lease", "lease"), ("-all", "unknown")])
+def test_what_the_unit_gives_is_enough_for_files_of_others(tmp_path, rights, method):
+    """The right to take leases, and no other."""
+    path = tmp_path / "theirs"
+    path.touch()
+    os.chown(path, STRANGER, STRANGER)
+    line = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
+
+    with somebody(path):
+        said = subprocess.run(
+            [*line, sys.executable, "-c", LOOK, tmp_path],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    open_files = ["theirs"] if method == "lease" else []
+    assert json.loads(said.stdout) == [method, method, open_files]
+
+
 def test_a_lease_is_released_at_once(path, root):
     with as_stranger(path):
         (answer,) = holders([look(root)]).values()

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.edges.systemd import notify, watchdog_s
+from deriva_watch.supervisor import LOOK_S
 
-UNIT = Path(__file__).parents[2] / "systemd" / "deriva-watch.service"
+UNITS = Path(__file__).parents[2] / "systemd"
+UNIT, TEMPLATE = UNITS / "deriva-watch.service", UNITS / "deriva-watch@.service"
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -73,13 +75,18 @@ def test_no_watchdog_waits_for_us(monkeypatch, usec, pid):
     assert watchdog_s() is None
 
 
-@pytest.fixture
-def unit(tmp_path):
-    """The unit with a program that exists on every machine."""
-    text = re.sub("(?<=\nExecStart=)[^ ]+", "/bin/true", UNIT.read_text())
-    file = tmp_path / UNIT.name
+@pytest.fixture(params=[UNIT, TEMPLATE], ids=["alone", "template"])
+def unit(request, tmp_path):
+    """A unit with a program that exists on every machine."""
+    text = re.sub("(?<=\nExecStart=)[^ ]+", "/bin/true", request.param.read_text())
+    file = tmp_path / request.param.name
     file.write_text(text)
     return file
+
+
+def settings(unit):
+    """Return the lines of a unit that systemd acts on."""
+    return [line for line in unit.read_text().splitlines() if line and line[0] != "#"]
 
 
 def analyze(*arguments):
@@ -94,15 +101,44 @@ def test_systemd_understands_every_line_of_the_unit(unit):
     verdict = analyze("verify", "--man=no", unit)
 
     assert verdict.returncode == 0, verdict.stderr
-    assert UNIT.name not in verdict.stderr
+    assert "deriva-watch" not in verdict.stderr
 
 
 @needs_systemd
 def test_the_unit_has_least_rights(unit):
-    """The exposure is 1.4 of 10; what is left is the network and other people's processes."""
+    """The exposure is 1.4 of 10; half of what is left is the network."""
     verdict = analyze("security", "--no-pager", "--offline=yes", "--threshold=15", unit)
 
     assert verdict.returncode == 0, verdict.stdout
+
+
+def test_the_units_differ_in_nothing_but_names():
+    """There is no include; so two files must be kept alike."""
+    alone, template = settings(UNIT), settings(TEMPLATE)
+
+    named = [line for line in template if "%i" in line]
+    assert [line.partition("=")[0] for line in named] == [
+        "Description", "ExecStart", "StateDirectory", "Environment", "RuntimeDirectory",
+        "LoadCredential",
+    ]  # fmt: skip
+    as_one = [
+        line.replace(" (%i)", "").replace("/%i.json", "/credential.json") for line in template
+    ]
+    as_one = [line.replace("/%i.toml", "/config.toml").replace("/%i", "") for line in as_one]
+    assert as_one == alone
+
+
+def test_the_unit_allows_the_calls_by_which_idle_work_lowers_its_priority():
+    """Both are among the @resources that it forbids."""
+    (allowed,) = [line for line in settings(UNIT) if "sched_setscheduler" in line]
+
+    assert allowed == "SystemCallFilter=sched_setscheduler setpriority"
+
+
+def test_the_watchdog_waits_for_several_looks_of_the_supervisor():
+    (given,) = [line for line in settings(UNIT) if line.startswith("WatchdogSec=")]
+
+    assert float(given.removeprefix("WatchdogSec=").removesuffix("s")) >= 4 * LOOK_S
 
 
 def test_the_unit_restarts_unless_a_person_must_act():

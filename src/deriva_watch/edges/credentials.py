@@ -140,7 +140,13 @@ def _from_systemd() -> Path | None:
     """Return what `LoadCredential=credential.json:…` of the unit provides."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     file = Path(directory or "/nonexistent", "credential.json")
-    return file if file.exists() else None
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        pass  # who reads it says what is wrong
+    return file
 
 
 def _stamp(file: Path | None) -> _Stamp:

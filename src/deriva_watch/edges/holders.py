@@ -12,12 +12,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from fcntl import F_RDLCK, F_SETLEASE, F_SETSIG, F_UNLCK, fcntl
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from deriva_watch.core.observation import HolderMethod, Holders, Kind, Observation
 
 _HOST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CAP_LEASE: Final = 28
 _WRITABLE: Final = 0o200  # a link in /proc/PID/fd has the mode its descriptor was opened with
 
 
@@ -47,15 +49,18 @@ def holders(seen: Sequence[Observation]) -> dict[str, Holders]:
 
 
 def method() -> HolderMethod:
-    """Say by what `holders` will see writers; UNKNOWN: for files of our own user by leases alone.
-
-    Whoever may take leases on files of others is no question here that could be answered
-    otherwise than by being root.
-    """
+    """Say by what `holders` will see writers; UNKNOWN: by leases, of our own files alone."""
     _, everything = _read_processes(lambda _: False)
     if everything:
         return HolderMethod.PROC
-    return HolderMethod.UNKNOWN if os.geteuid() else HolderMethod.LEASE
+    return HolderMethod.LEASE if _may_lease() else HolderMethod.UNKNOWN
+
+
+def _may_lease() -> bool:
+    """Tell whether we may take leases on files of others."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    rights = next(line.split()[1] for line in lines if line.startswith("CapEff:"))
+    return bool(int(rights, 16) >> _CAP_LEASE & 1)
 
 
 def _read_processes(concerns: Callable[[str], bool]) -> tuple[list[_Held], bool]:
