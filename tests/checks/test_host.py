@@ -5,11 +5,14 @@ import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from deriva_watch.checks import host
+from deriva_watch.checks import Verdict, host
+from deriva_watch.checks.server import login
 from deriva_watch.core.clocks import apart_s
+from deriva_watch.edges.deriva import Session
 from deriva_watch.edges.inotify_limits import Usage
 from running import command, sandbox, write_config
 
@@ -178,3 +181,23 @@ def test_a_clock_that_is_wrong_is_told(data, tmp_path, ready, shift, side):
     assert done.returncode == 2
     assert f"{side} {ready['host']}" in line["what"]
     assert abs(line["facts"]["skew_s"]) == pytest.approx(7200, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "renews", "verdict"),
+    [
+        (30 * 86400, False, Verdict.GOOD),
+        (86400, False, Verdict.NOTE),
+        (86400, True, Verdict.GOOD),
+        (600, False, Verdict.WRONG),
+        (600, True, Verdict.WRONG),  # deriva should have renewed it by now
+        (None, False, Verdict.GOOD),
+    ],
+)
+def test_a_session_that_ends_soon_is_told(left_s, renews, verdict):
+    server = SimpleNamespace(host="h", session=lambda: Session("dana", "dana", left_s))
+    source = SimpleNamespace(renews_itself=lambda: renews)
+
+    (line,) = login(SimpleNamespace(server=server, source=source))
+
+    assert line.verdict is verdict

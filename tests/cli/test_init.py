@@ -201,3 +201,18 @@ def test_the_settings_of_the_service_name_its_journal():
 
     assert service["journal"]["url"] == "sqlite:////var/lib/deriva-watch/journal.db"
     assert "url" not in own["journal"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="writes as root does")
+def test_settings_of_a_service_name_its_journal_and_are_no_one_elses(
+    init, right, config, monkeypatch
+):
+    """Commands at a shell, which has no $STATE_DIRECTORY, find the journal that the unit has."""
+    monkeypatch.setattr(initial, "SERVICE", config)
+
+    status, said = init(*right)
+
+    assert status == 0
+    assert load(config).state_directory == Path("/var/lib/deriva-watch")
+    assert config.stat().st_mode & 0o777 == 0o640
+    assert "systemctl enable --now deriva-watch" in said

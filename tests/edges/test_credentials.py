@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.core.errors import CredentialError
-from deriva_watch.edges.credentials import CredentialSource
+from deriva_watch.edges.credentials import CredentialSource, Origin
 
 HOST = "data.example.org"
 TOKEN = {"bearer-token": "t0ken-of-the-lab"}
@@ -202,7 +202,7 @@ def test_a_globus_login_is_read_and_renewed_by_deriva(home):
     put(home / ".deriva" / "globus-credential.json", {f"1:({scope})": login})
 
     program = f"""if True:
-        from deriva_watch.edges.credentials import CredentialSource
+        from deriva_watch.edges.credentials import CredentialSource, Origin
         source, renewed = CredentialSource({HOST!r}), CredentialSource({HOST!r}, renewal_s=0)
         for one in (source, source, renewed):  # deriva's first call creates a file
             credential = one.read()
@@ -217,8 +217,21 @@ def test_without_a_globus_login_deriva_is_not_imported(home):
 
     program = f"""if True:
         import sys
-        from deriva_watch.edges.credentials import CredentialSource
+        from deriva_watch.edges.credentials import CredentialSource, Origin
         CredentialSource({HOST!r}).read()
         print("deriva" in sys.modules)"""
 
     assert run(home, program) == "False\n"
+
+
+@pytest.mark.parametrize(("token", "renews"), [("r3fresh", True), (None, False)])
+def test_a_globus_login_renews_itself_with_a_refresh_token_alone(home, monkeypatch, token, renews):
+    monkeypatch.setenv("HOME", str(home))
+    put(home / ".deriva" / "credential.json", {})
+    source = CredentialSource(HOST)
+    assert (source.origin, source.renews_itself()) == (Origin.DERIVA, False)
+
+    login = {"access_token": "t0ken", "refresh_token": token}
+    put(home / ".deriva" / "globus-credential.json", {"1:(scope)": login})
+
+    assert (source.origin, source.renews_itself()) == (Origin.GLOBUS, renews)

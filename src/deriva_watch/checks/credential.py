@@ -10,9 +10,10 @@ from deriva_watch.edges.credentials import Origin
 RENEWED: Final = {
     Origin.NAMED: "it is read again whenever it changes",
     Origin.DERIVA: "it is read again whenever it changes",
-    Origin.SYSTEMD: "a copy that systemd made at the start: after a renewal restart the service",
-    Origin.GLOBUS: "deriva renews it by its Globus login",
+    Origin.SYSTEMD: "a copy that systemd makes at the start: after a renewal restart the service",
+    Origin.GLOBUS: "a Globus login that ends: log in with --refresh, and deriva renews it",
 }
+_BY_ITSELF: Final = "a Globus login that deriva renews by itself"
 
 
 def source(look: Look) -> Iterator[Line]:
@@ -22,7 +23,7 @@ def source(look: Look) -> Iterator[Line]:
         return
     file, origin = look.source.file, look.source.origin
     facts = {"file": str(file), "origin": origin}
-    what = f"{file}; {RENEWED[origin]}"
+    what = f"{file}; {_BY_ITSELF if look.source.renews_itself() else RENEWED[origin]}"
     if exposed := look.source.exposed():
         yield Line.wrong("credential", what, "everyone on this host can read it", exposed, facts)
     else:

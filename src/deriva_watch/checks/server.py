@@ -10,7 +10,6 @@ from deriva_watch.checks.look import Look, Reached
 from deriva_watch.core.clocks import apart_s
 from deriva_watch.core.errors import CredentialError
 from deriva_watch.edges.answers import how_to_log_in
-from deriva_watch.edges.credentials import Origin
 from deriva_watch.login import SOON_S
 
 LARGEST_SKEW_S: Final = 60.0
@@ -69,7 +68,7 @@ def login(look: Look) -> Iterator[Line]:
     ends = datetime.now(UTC) + left
     what = f"{who} until {ends:%Y-%m-%d %H:%M} UTC"
     facts |= {"expires_at": ends}
-    by_itself = look.source.origin is Origin.GLOBUS
+    by_itself = look.source.renews_itself()
     if left.total_seconds() > SOON_S and (by_itself or left > _EARLY):
         yield Line("login", what, facts=facts)
         return

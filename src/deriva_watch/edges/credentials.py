@@ -24,7 +24,7 @@ class Origin(StrEnum):
     NAMED = "named"  # whoever writes the file that the settings name
     SYSTEMD = "systemd"  # it copies a file when it starts the service
     DERIVA = "deriva"  # its login writes its own file
-    GLOBUS = "globus"  # the same, and renews it
+    GLOBUS = "globus"  # the same, by Globus, and deriva's store is asked
 
 
 class CredentialSource:
@@ -86,6 +86,17 @@ class CredentialSource:
         if self._globus is None:
             return self._origin
         return Origin.GLOBUS if self._globus.is_file() else Origin.DERIVA
+
+    def renews_itself(self) -> bool:
+        """Tell whether deriva can renew it for ever: its Globus login has a refresh token."""
+        if self.origin is not Origin.GLOBUS or self._globus is None:
+            return False
+        try:
+            entries = json.loads(self._globus.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        tokens = entries.values() if isinstance(entries, dict) else ()
+        return any(isinstance(each, dict) and each.get("refresh_token") for each in tokens)
 
     def secrets(self) -> frozenset[str]:
         """Return every value that was ever read: what must not be shown."""
