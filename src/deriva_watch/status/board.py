@@ -29,6 +29,7 @@ _MARKS: Final = {
     "trouble": ("✗", "bold red"),
     "empty": ("·", "bold"),
 }
+_OLD_S: Final = 3600.0  # younger ones are nothing to look at
 _SHOWN: Final = 3  # entries of a list, so that all of it fits one screen
 _Entry = Mapping[str, Any]
 
@@ -82,7 +83,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "bytes": f"{size(sizes['safe'])} safe, {size(sizes['pending'])} to come",
         "oldest": f"complete and not in for {span(summary['oldest_pending_s'])}",
     }
-    if not summary["oldest_pending_s"]:
+    if summary["oldest_pending_s"] < _OLD_S:
         del known["oldest"]
     return {name: text for name, text in known.items() if text}
 
