@@ -35,6 +35,7 @@ JOURNAL: Final = "tests/edges/test_journal.py"
 JOURNAL_FILE: Final = "tests/edges/test_journal_file.py"
 JOURNAL_CRASH: Final = "tests/edges/test_journal_crash.py"
 DERIVA: Final = "tests/edges/test_deriva.py"
+STANDING: Final = "tests/status/test_standing.py"
 WATCHER: Final = "tests/edges/test_watcher.py"
 PROBE: Final = "tests/edges/test_probe.py"
 
@@ -387,6 +388,21 @@ MUTATIONS: Final = (
         "clearing.py",
         (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
         (f"{CLEARING}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
+    ),
+    # ------------------------------------------------------------ looking on
+    Mutation(
+        "files that move are counted where they were",
+        "edges/journal/changes.py",
+        (("self._tally.moved(before, after)", "pass"),),
+        (f"{STANDING}::test_bytes_are_safe_or_pending",),
+    ),
+    Mutation(
+        "all of an hour of sending counts as sent within the last minute",
+        "core/throughput.py",
+        (("return 1.0 if sent.seconds <= after_s else", "return 1.0 if sent.seconds else"),),
+        (
+            f"{STANDING}::test_a_large_file_that_took_an_hour_does_not_count_as_sent_within_a_minute",
+        ),
     ),
     # ------------------------------------------------------------ watching
     Mutation(

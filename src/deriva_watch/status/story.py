@@ -1,6 +1,7 @@
 """`show` for people: where an execution stands and why, its files, and what happened to it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from shlex import quote
 from typing import Any, Final
 
@@ -39,8 +40,9 @@ def render_details(
         files: Show every file, however many there are.
         whole: Show all of the history too, and every file's own.
     """
-    stories = (_Story(each, files or whole, whole) for each in details["executions"])
-    return Group(*(part for story in stories for part in story.parts()))
+    stories = [[*_Story(each, files or whole, whole).parts()] for each in details["executions"]]
+    between = [[*story, Text()] for story in stories[:-1]]
+    return Group(*chain(*between, *stories[-1:]))
 
 
 class _Story:
