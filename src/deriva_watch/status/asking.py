@@ -13,39 +13,36 @@ from typing import Any, Final, TypeVar
 from deriva_watch.core.errors import TransientError
 
 WITHIN_S: Final = 1.5  # whoever asks for our health gives up after two seconds
-PATIENT_S: Final = 30.0  # an execution of many thousand files is long to read and to send
-MOST: Final = 8  # questions at a time
 
 
 Answer = TypeVar("Answer")
 
 
 class Asking:
-    """Asks, and waits no longer than *within_s*. All calls come from one event loop."""
+    """Asks *most* questions at a time, and waits no longer than *within_s* for an answer.
 
-    def __init__(self, within_s: float = WITHIN_S) -> None:
-        self._within_s = within_s
+    All calls come from one event loop.
+    """
+
+    def __init__(self, most: int, within_s: float = WITHIN_S) -> None:
+        self._most, self._within_s = most, within_s
         self._open: dict[object, Future[Any]] = {}
 
-    async def ask(
-        self, key: object, question: Callable[[], Answer], within_s: float | None = None
-    ) -> Answer:
+    async def ask(self, key: object, question: Callable[[], Answer]) -> Answer:
         """Return the answer to *question*; TransientError where none comes in time.
 
-        *within_s* is for what may take longer than the rest.
         While one is under way others who ask for the same *key* wait for the same answer.
         """
         self._open = {asked: future for asked, future in self._open.items() if not future.done()}
         if key not in self._open:
-            if len(self._open) >= MOST:
+            if len(self._open) >= self._most:
                 raise _late("too much is asked of it at the same time")
             self._open[key] = _begin(question)
         answer: asyncio.Future[Answer] = asyncio.wrap_future(self._open[key])
-        patience_s = within_s or self._within_s
-        done, _ = await asyncio.wait([answer], timeout=patience_s)
+        done, _ = await asyncio.wait([answer], timeout=self._within_s)
         if not done:
             answer.add_done_callback(asyncio.Future.exception)  # nobody waits for it any more
-            raise _late(f"it did not answer within {patience_s} s")
+            raise _late(f"it did not answer within {self._within_s} s")
         return answer.result()
 
 

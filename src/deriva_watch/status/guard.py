@@ -49,23 +49,17 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        begun = False
 
         async def send_guarded(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
         try:
             await (self._refusal(scope) or self._app)(scope, receive, send_guarded)
-        except Exception as error:  # noqa: BLE001  # a bug in one answer must not end the others
+        except Exception as error:  # noqa: BLE001  # it was answered; here it is told
             where = f"the answer to {scope['path']}"
             self._emit(Crashed(where=where, why=repr(error), traceback=traceback.format_exc()))
-            if not begun:
-                answer = said(500, "cannot answer", "a bug of ours", "The log has more of it.")
-                await answer(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in _METHODS:

@@ -14,18 +14,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from deriva_watch.core.errors import TransientError, TroubleError
+from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.edges.journal import Journal
-from deriva_watch.status.asking import PATIENT_S, Asking
+from deriva_watch.status.asking import Asking
 from deriva_watch.status.day import Day
 from deriva_watch.status.gauges import Gauges, look_at
 from deriva_watch.status.guard import said
 from deriva_watch.status.health import health
 from deriva_watch.status.meter import Meter
-from deriva_watch.status.rendering import Json
+from deriva_watch.status.rendering import Json, render
 from deriva_watch.status.stream import Stream
 from deriva_watch.status.views import details, summary
 
+SHOW_S: Final = 30.0  # an execution of many files takes long to tell
+SHOWN_FILES: Final = 20_000  # 10 MB of JSON, and five times as much memory to make it
 FRESH_S: Final = 0.9  # whoever asks again within so long gets the same overview
 
 _TYPES: Final = {
@@ -47,7 +49,8 @@ class Web:
         self._gauges = Gauges(meter.remaining_s)
         meter.registry.register(self._gauges)
         self._day = Day(journal, lambda: meter.sent_bytes)
-        self._asking = Asking()
+        self._asking = Asking(most=8)
+        self._showing = Asking(2, SHOW_S)  # apart: many of these must not hold up our health
         self._overview: dict[str, Any] = {}
         self._made_s = 0.0
         self.stream = Stream(self.overview)
@@ -64,7 +67,7 @@ class Web:
             Route("/alerts.yml", _fixed((_FILES / "alerts.yml").read_bytes(), "text/plain")),
             Route("/healthz", self._get_health),
         ]
-        return Starlette(routes=routes, exception_handlers={404: _nothing_there})
+        return Starlette(routes=routes, exception_handlers={404: _nothing_there, 500: _bug})
 
     async def overview(self) -> dict[str, Any]:
         """Return what `summary` finds; TroubleError where the journal cannot be read in time."""
@@ -94,9 +97,8 @@ class Web:
         rid = request.query_params.get("rid")
         if not rid:
             return said(400, "cannot show it", "no rid is given", "Ask for /api/execution?rid=RID.")
-        key = ("execution", rid)
-        found = await self._asking.ask(key, lambda: details(self._journal, rid), PATIENT_S)
-        return Json(found)
+        asked = self._showing.ask(rid, lambda: _shown(self._journal, rid))
+        return Response(await asked, media_type="application/json")
 
     async def _get_stream(self, request: Request) -> Response:
         if self.stream.is_full:
@@ -125,6 +127,19 @@ class Web:
         return Response(encode(self._meter.registry), headers={"Content-Type": kind})
 
 
+def _shown(journal: Journal, rid: str) -> bytes:
+    """Return what `details` says as JSON; RefusedError where that is too much for a browser."""
+    amounts = journal.amounts(execution.id for execution in journal.executions(rid=rid))
+    files = sum(amount.files for states in amounts.values() for amount in states.values())
+    if files > SHOWN_FILES:
+        raise RefusedError(
+            f"cannot show {rid} here",
+            f"it has {files:,} files, and a page of more than {SHOWN_FILES:,} helps nobody",
+            f"`deriva-watch show {rid}` tells of all.",
+        )
+    return render(details(journal, rid))
+
+
 def _pages() -> list[Route]:
     """Return a route for each file of the page; they are read once, and nothing else ever is."""
     routes = []
@@ -150,6 +165,8 @@ def _explained(
             return await answer(request)
         except TransientError as error:
             return said(503, error.what, error.why, error.next)
+        except RefusedError as error:
+            return said(403, error.what, error.why, error.next)
         except TroubleError as error:
             return said(404, error.what, error.why, error.next)
 
@@ -159,3 +176,7 @@ def _explained(
 async def _nothing_there(request: Request, _error: Exception) -> Response:
     path = request.url.path
     return said(404, f"cannot show {path}", "there is nothing of that name", "The page is at /.")
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    return said(500, "cannot answer", "a bug of ours", "The log has more of it: daemon.crashed.")
