@@ -32,7 +32,7 @@ from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.observation import ROWS_NAME, Kind, Observation
 from deriva_watch.core.plan import Plan
-from deriva_watch.core.reconcile import additions, moves
+from deriva_watch.core.reconcile import additions, moves, unremoved
 from deriva_watch.core.records import (
     DropDigests,
     ExecutionFacts,
@@ -180,6 +180,7 @@ class Pipeline:
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
         """Bring the journal to where the plan begins."""
         known = self._records(record)
+        plan = unremoved(plan, known)
         if fresh := additions(record.id, plan, known):
             self.journal.commit(fresh)
             known = self._records(record)

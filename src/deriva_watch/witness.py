@@ -20,6 +20,7 @@ from deriva_watch.core.evidence import (
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.removal import removed_names
 from deriva_watch.edges import machine, mounts
 from deriva_watch.edges.holders import holders
 from deriva_watch.pipeline import Pipeline
@@ -123,7 +124,8 @@ class Witness:
             said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
         except RefusedError:
             return ()  # not ours
-        return awaited(said, seen)
+        gone = removed_names(self.pipeline.journal.files(record.id))
+        return [path for path in awaited(said, seen) if path not in gone]
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
         if record.unit or not is_execution(record.rid):

@@ -16,11 +16,11 @@ def awaited(said: Sources, seen: Observation) -> list[str]:
     named = {key for key, statement in entries.items() if not statement.recorded}
     if not named:
         return []
-    there = {_key(where.part) for path in seen.entries if (where := place(path))}
+    there = {key_of(where.part) for path in seen.entries if (where := place(path))}
     return sorted(f"assets/{key}" for key in named - there)
 
 
-def _key(part: Mapping[str, str]) -> str:
+def key_of(part: Mapping[str, str]) -> str:
     """Return "<Table>/<file>" of a place, as manifest and workspace name files."""
     table = part.get("asset_table") or part.get("table")
     if kind := part.get("kind"):

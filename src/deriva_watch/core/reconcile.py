@@ -1,6 +1,7 @@
 """What the journal has to learn when a plan meets what it knows: changes, and nothing done yet."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from deriva_watch.core.candidates import Leftover
@@ -8,6 +9,7 @@ from deriva_watch.core.holds import Hold
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.removal import removed_names
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
 
@@ -15,6 +17,13 @@ _LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
 _AWAY: Final = {FileState.GONE, FileState.REMOVED}
 _UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED}
 _LOSABLE: Final = _LEFT | _UNDONE
+
+
+def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
+    """Return *plan* without what is only missing because it was removed here by us."""
+    names = removed_names(known.values())
+    left = (each for each in plan.leftovers if each.entry or each.path not in names)
+    return replace(plan, leftovers=tuple(left))
 
 
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:

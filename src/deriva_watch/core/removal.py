@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from deriva_watch.core.coverage import key_of
+from deriva_watch.core.layout import place
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.objects import ObjectVersion
 from deriva_watch.core.observation import Entry, Kind, Observation
@@ -100,6 +102,17 @@ def by_identity(seen: Observation) -> dict[tuple[int, int], list[str]]:
     for path, entry in seen.entries.items():
         found[entry.identity].append(path)
     return found
+
+
+def removed_names(records: Iterable[FileRecord]) -> frozenset[str]:
+    """Return the paths of all that was removed here: who names them does not miss them.
+
+    Manifest and workspace name a file as if it lay in `assets/`.
+    """
+    gone = (Going.begun(record) for record in records if record.state is FileState.REMOVED)
+    names = {name for each in gone for name in each.names}
+    flat = {f"assets/{key_of(where.part)}" for name in names if (where := place(name))}
+    return frozenset(names | flat)
 
 
 def age(since: datetime, now: datetime, server_now: datetime | None) -> timedelta:
