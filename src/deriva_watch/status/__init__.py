@@ -3,7 +3,10 @@
 views      the values: `summary`, `details`; parts of them are `standing` and `headline`
 past       the same for `history`
 receipt    the same for receipts
-web        the same for the status page, with guard, health, listening, rendering and stream
+web        the same for the status page, with asking, guard, health, rendering and stream
+serving    the page as a part of the daemon, which listens (`listening`) in a thread of its own
+meter      what is counted of the events; `gauges` tells how things stand, `alerts.yml` when to act
+day        sent and backlog (`backlog`) of the last day, for a chart
 plain      values as JSON can carry them
 board      `status` for people; `watching` repeats it
 story      `show` for people, with a `timeline` and a `verdict`
