@@ -154,7 +154,7 @@ class Orders:
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
-            self.folder.mkdir(mode=0o700)
+            self.folder.mkdir(mode=0o700, exist_ok=True)  # another thread may be as far
             self._give_away(self.folder)
 
     def _give_away(self, path: Path) -> None:

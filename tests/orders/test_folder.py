@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +35,21 @@ def test_orders_are_taken_in_the_order_in_which_they_were_given(orders):
 
     assert taken(orders) == (given, [])
     assert taken(orders) == ([], [])
+
+
+def test_two_who_look_for_their_first_orders_at_once_make_one_folder(tmp_path):
+    """The daemon has a thread that takes orders and one that reclaims."""
+    takers, at_once = 8, threading.Barrier(8)
+
+    def look(folder):
+        at_once.wait()
+        return taken(Orders(folder))
+
+    with ThreadPoolExecutor(takers) as threads:
+        for number in range(50):
+            found = list(threads.map(look, [tmp_path / f"orders-{number}"] * takers))
+
+            assert found == [([], [])] * takers
 
 
 def test_an_order_stays_until_its_taker_says_that_it_is_carried_out(orders):
