@@ -115,7 +115,10 @@ def write(text: str, file: Path, *, force: bool) -> None:
     """Make *file*, whole or not at all; with *force* in place of one that is there."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        is_new = not file.parent.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
+        if is_new and file == SERVICE:  # whatever the umask, the service's user gets to it
+            file.parent.chmod(0o755)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)

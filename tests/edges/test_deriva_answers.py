@@ -1,6 +1,8 @@
 """What a person is told when a server says no, or nothing."""
 
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from deriva_watch.core.errors import CredentialError, RefusedError, ServerAwayError, ServerBusyError
 from deriva_watch.edges.answers import Answer, away, retry_after_s, trouble
+from deriva_watch.edges.deriva import Server
 
 HOST = "data.example.org"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -122,3 +125,35 @@ def test_silence_is_said_with_what_lies_at_its_bottom():
 
     assert isinstance(error, ServerAwayError)
     assert error.why == "data.example.org does not answer: Connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("credential", "secret"),
+    [
+        ({"bearer-token": "t0ken/of+the-lab"}, "t0ken/of+the-lab"),
+        ({"cookie": "webauthn=c00kie-of-the-lab"}, "c00kie-of-the-lab"),
+    ],
+)
+def test_a_proxy_that_shows_the_request_in_its_answer_gives_no_credential_away(credential, secret):
+    """What a server says ends in the journal and on the status page."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(403, explain=str(self.headers))
+
+        error_message_format = "you said %(explain)s"
+        error_content_type = "text/plain"
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Echo) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{proxy.server_port}"
+        with Server(host, credential, protocol="http") as server, pytest.raises(RefusedError) as no:
+            server.session()
+        proxy.shutdown()
+
+    assert "you said" in no.value.why
+    assert "***" in no.value.why
+    assert secret not in no.value.why

@@ -1,13 +1,14 @@
 """The application, its shared options, and how an error reaches a person."""
 
 import json
+import os
 import re
 import sys
 import traceback
 from enum import IntEnum
 from pathlib import Path
 from signal import SIGINT
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -109,7 +110,16 @@ def print_json(document: Any, indent: int | None = 1) -> None:
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends here."""
+    """Run the command line; what it makes is for its user alone, unless it says otherwise there."""
+    before = os.umask(0o077)
+    try:
+        _run()
+    finally:
+        os.umask(before)
+
+
+def _run() -> NoReturn:
+    """Every error of ours ends here."""
     try:
         ended = app(prog_name="deriva-watch", standalone_mode=False)
     except TroubleError as error:

@@ -139,6 +139,8 @@ class Server:
         self._header = (
             ("Authorization", f"Bearer {token}") if token else ("Cookie", credential["cookie"])
         )
+        sent = token or credential["cookie"]
+        self._secrets = [each for each in (sent, sent.partition("=")[2]) if each]
         self._name = "us"
 
     def credential_digest(self) -> str:
@@ -215,6 +217,8 @@ class Server:
 
     def _trouble(self, what: str, response: requests.Response) -> TroubleError:
         text = response.content.decode("utf-8", "replace")
+        for secret in self._secrets:  # some proxies show the request in their pages of errors
+            text = text.replace(secret, "***")
         answer = Answer(response.status_code, response.headers, text)
         return trouble(what, self.host, self._name, answer)
 
