@@ -21,6 +21,7 @@ ELSEWHERE = {  # the file that runs it, by what stands there
 EXITS = {
     "check": {0, 2},
     "plan": {0, 4},
+    "reclaim": {0, 3},
     "upload": {0, 3},
     "verify": {0, 3},
     "cancel": {0, 2},  # it may be uploaded by then
