@@ -109,7 +109,7 @@ def _check_files(
     there = {path for record in wanted if unknown for path in seen(Path(record.prefix), record.rid)}
     for path in unknown:
         if path not in there:
-            raise named.no_such_file("cancel", order.rid, path, files.keys() | there)
+            raise named.no_such_file(order.rid, path, files.keys() | there)
     for path in order.paths:
         if path in files and (state := files[path].state) not in _UNDONE:
             raise TroubleError(

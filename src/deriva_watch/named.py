@@ -26,10 +26,10 @@ def executions(reader: Reader, rid: str, what: str) -> list[ExecutionRecord]:
     )
 
 
-def no_such_file(what: str, rid: str, path: str, known: Iterable[str]) -> TroubleError:
+def no_such_file(rid: str, path: str, known: Iterable[str]) -> TroubleError:
     """Return what to say of a path that no file of an execution has."""
     return TroubleError(
-        f"cannot {what} {path} of {rid}",
+        f"cannot find {path} in {rid}",
         "it has no such file; paths are those below its directory",
         f"{_near(path, known)}`deriva-watch show {quote(rid)}` lists them.",
     )

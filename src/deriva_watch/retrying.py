@@ -99,7 +99,7 @@ def _check_files(order: Retry, reader: Reader, wanted: Sequence[ExecutionRecord]
     files = {file.path: file for record in wanted for file in reader.files(record.id)}
     for path in order.paths:
         if path not in files:
-            raise named.no_such_file("try again", str(order.rid), path, files)
+            raise named.no_such_file(str(order.rid), path, files)
         file = files[path]
         if not (file.held or file.state is FileState.REFUSED):
             raise TroubleError(

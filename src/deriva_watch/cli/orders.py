@@ -15,12 +15,12 @@ ReasonOption = Annotated[
 ]
 PathsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PATH…]", help="Files of it, by their paths in `show`."),
+    typer.Argument(metavar="PATH…", help="Files of it, by their paths in `show`."),
 ]
 
 
 RidArgument = Annotated[
-    str | None, typer.Argument(metavar="[RID]", help="The execution; without it all work.")
+    str | None, typer.Argument(metavar="RID", help="The execution; without it all work.")
 ]
 
 

@@ -158,7 +158,7 @@ def _waiting(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
     for entry in entries:
         attempts = f", {counted(entry['attempts'], 'attempt')} failed" if entry["attempts"] else ""
         again = after(entry["next_at"], summary["at"])
-        text = f"  {_who(entry, summary)} again {again}{attempts}"
+        text = f"  {_who(entry, summary)}{f' again {again}' if again else ''}{attempts}"
         yield line(text, STYLES["waiting"])
         yield from sentence(entry)
 
@@ -183,7 +183,8 @@ def _paused(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableTy
     for entry in entries:
         since = before(entry["since"], summary["at"])
         about = "everything" if entry["about"] == "host" else entry["about"]
-        yield line(f"  {about}, {since}: {entry['why']}")
+        yield line(f"  {about}, {since}", STYLES["waiting"])
+        yield from sentence(entry)
 
 
 def _recent(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:

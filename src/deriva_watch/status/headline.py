@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.status.units import counted
+from deriva_watch.status.units import clock, counted
 
 _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 
@@ -16,12 +16,11 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     `busy`, something is on its way or not complete yet; `safe`; `empty`, nothing was ever seen.
     """
     safe = _safe(summary, safe_files, safe_executions)
-    counts = summary["executions"]
     ends = [
         _trouble(summary, safe),
         _paused(summary, safe),
         _person(summary, safe),
-        _busy(counts, safe),
+        _busy(summary, safe),
     ]
     for end in ends:
         if end is not None:
@@ -59,7 +58,8 @@ def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
 def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     for pause in summary["paused"]:
         if pause["about"] == "host":
-            text = f"all work is {pause['what']} since {pause['since']}: {pause['why']}"
+            since = f"{pause['what']} since {clock(pause['since'])} UTC"
+            text = f"all work is {since}: {pause['why']}"
             return _said("person", _joined(text, safe), "deriva-watch resume")
     return None
 
@@ -74,14 +74,18 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     return _said("person", _joined(need, safe), f"deriva-watch show {names[0]}")
 
 
-def _busy(counts: Mapping[str, int], safe: str) -> dict[str, Any] | None:
-    going = sum(counts[state] for state in _GOING)
+def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
+    counts, paused = summary["executions"], {each["about"] for each in summary["paused"]}
+    waits = sum(each["rid"] in paused for each in summary["waiting"])
+    going = sum(counts[state] for state in _GOING) - waits
     filling = counts[ExecutionState.FILLING]
     parts = []
     if going:
         parts.append(f"{counted(going, 'execution')} {_are(going)} on the way")
     if filling:
         parts.append(f"{counted(filling, 'execution')} {_are(filling)} not complete yet")
+    if waits:
+        parts.append(f"{counted(waits, 'execution')} {_are(waits)} paused")
     return _said("busy", _joined(", ".join(parts), safe)) if parts else None
 
 
