@@ -27,16 +27,16 @@ def test_an_ordinary_writer_has_all_that_is_needed(found, data):
 
     assert status == 0
     assert lines["rights on files"]["verdict"] == "good"
-    assert lines["rights on public:ERMrest_RID_Lease"]["verdict"] == "good"
+    assert lines["rights on RIDs"]["verdict"] == "good"
     assert lines["bulk spec"]["verdict"] == lines["namespaces"]["verdict"] == "good"
-    assert lines["rights on deriva-ml:Execution"]["verdict"] == "note"  # it may not update
+    assert lines["rights on executions"]["verdict"] == "note"  # it may not update
 
 
 def test_an_owner_needs_no_right_of_its_own(found, data, strict):
     _, lines = found(data, at=strict)
 
     assert lines["rights on files"]["verdict"] == "good"
-    assert lines["rights on public:ERMrest_RID_Lease"]["verdict"] == "good"
+    assert lines["rights on RIDs"]["verdict"] == "good"
 
 
 def test_rights_that_are_missing_are_named(found, data, strict):
@@ -46,7 +46,7 @@ def test_rights_that_are_missing_are_named(found, data, strict):
     files = lines["rights on files"]
     assert files["verdict"] == "note"  # the other tables can be used
     assert files["why"] == "we lack: insert demo:Image"
-    assert lines["rights on public:ERMrest_RID_Lease"]["verdict"] == "wrong"
+    assert lines["rights on RIDs"]["verdict"] == "wrong"
 
 
 def test_a_right_that_a_drop_folder_needs_is_in_the_way(found, data, strict, scanner):
@@ -61,10 +61,10 @@ def test_a_right_that_a_drop_folder_needs_is_in_the_way(found, data, strict, sca
 def test_terms_that_are_missing_are_named_with_what_comes_of_it(found, data, strict):
     _, lines = found(data, at=strict)
 
-    assert lines["terms of deriva-ml:Asset_Role"]["verdict"] == "wrong"
-    assert "Output is missing" in lines["terms of deriva-ml:Asset_Role"]["what"]
-    assert lines["terms of deriva-ml:Execution_Status"]["verdict"] == "note"
-    assert lines["terms of deriva-ml:Asset_Type"]["verdict"] == "note"
+    assert lines["roles"]["verdict"] == "wrong"
+    assert "has no Output" in lines["roles"]["what"]
+    assert lines["statuses"]["verdict"] == "note"
+    assert lines["asset types"]["verdict"] == "note"
 
 
 def test_a_catalog_that_we_may_not_enter_is_told(found, data, tmp_path):

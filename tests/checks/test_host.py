@@ -170,6 +170,16 @@ def test_clocks_are_apart_by_what_an_answer_cannot_explain(theirs_s, apart):
     assert apart_s(now + timedelta(seconds=10 + theirs_s), sent_at, received_at) == apart
 
 
+def test_a_server_of_another_kind_is_told(found, data, tmp_path):
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"action": "status", "route": "/ermrest/$", "status": 404}]')
+    with sandbox(tmp_path / "other", faults=faults) as other:
+        status, lines = found(data, at=other)
+
+    assert status == 2
+    assert lines["server"]["what"] == f"{other['host']} is no Deriva server"
+
+
 @pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
 @pytest.mark.parametrize(("shift", "side"), [("+2h", "ahead of"), ("-2h", "behind")])
 def test_a_clock_that_is_wrong_is_told(data, tmp_path, ready, shift, side):

@@ -1,5 +1,6 @@
 """`deriva-watch check`: journal, disk, service and status page, each by its real cause."""
 
+import errno
 import os
 import socket
 import sqlite3
@@ -51,16 +52,50 @@ def test_a_journal_in_use_is_sound_and_names_its_daemon(found, data, state):
     with Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None):
         status, lines = found(data)
 
-    line = lines[f"journal {state}/journal.db"]
+    line = lines["journal"]
     assert status == 0
     assert line["facts"]["held_by"] == os.getpid()
+
+
+def test_a_journal_of_an_older_release_is_brought_up_to_date_by_the_daemon(found, data, state):
+    Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
+    with sqlite3.connect(state / "journal.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+
+    status, lines = found(data)
+
+    assert status == 0
+    assert lines["journal"]["verdict"] == "note"
+
+
+def test_a_journal_where_no_folder_can_be_is_told(found, data, tmp_path):
+    (tmp_path / "file").touch()
+
+    status, lines = found(data, journal={"url": f"sqlite:///{tmp_path}/file/journal.db"})
+
+    assert status == 2
+    assert lines["disk"]["why"] == f"{tmp_path}/file is no folder"
+    assert lines["status page"]["good"]
+
+
+def test_what_cannot_be_looked_at_hides_nothing(found, data, monkeypatch):
+    def broken(folder):
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    monkeypatch.setattr(state_of_disk.shutil, "disk_usage", broken)
+
+    status, lines = found(data)
+
+    assert status == 2
+    assert lines["disk"]["what"] == "cannot be looked at"
+    assert lines["status page"]["good"]
 
 
 def test_no_journal_yet_is_no_trouble(found, data, state):
     status, lines = found(data)
 
     assert status == 0
-    assert lines[f"journal {state}/journal.db"]["facts"]["revision"] is None
+    assert lines["journal"]["facts"]["revision"] is None
     assert not state.exists()
 
 
@@ -69,9 +104,8 @@ def test_a_disk_that_other_machines_write_to_holds_no_journal(found, data, monke
 
     status, lines = found(data)
 
-    (line,) = (each for about, each in lines.items() if about.startswith("disk of"))
     assert status == 2
-    assert "[journal] url" in line["next"]
+    assert "[journal] url" in lines["disk"]["next"]
 
 
 # ---------------------------------------------------------------------- service
@@ -110,7 +144,8 @@ def test_the_service_of_these_settings_is_known_by_its_unit_file(found, data, tm
     _, lines = found(data)
 
     called = "deriva-watch@config" if "@" in name else "deriva-watch"
-    assert lines[f"service {called}"]["facts"]["user"] == "root"
+    assert lines["systemd"]["what"].startswith(f"{called}: ")
+    assert lines["systemd"]["facts"]["user"] == "root"
 
 
 def test_the_credential_that_the_service_gets_is_looked_at(found, data, tmp_path, ready, unit):
@@ -131,7 +166,7 @@ def test_the_credential_that_the_service_gets_is_looked_at(found, data, tmp_path
     assert lines["credential"]["facts"] == {"file": str(copied), "origin": "systemd"}
     assert "restart the service" in lines["credential"]["what"]
     assert "sandbox-writer" in lines["login"]["what"]
-    assert "runuser -u daemon" in lines["service deriva-watch"]["next"]
+    assert "runuser -u daemon" in lines["systemd"]["next"]
 
 
 # ---------------------------------------------------------------------- status page
@@ -148,14 +183,14 @@ def test_a_free_place_for_the_page_is_good(found, data, port):
     status, lines = found(data, status={"listen": f"127.0.0.1:{port}"})
 
     assert status == 0
-    assert "free" in lines[f"status page 127.0.0.1:{port}"]["what"]
+    assert "free" in lines["status page"]["what"]
 
 
 def test_another_program_at_the_place_of_the_page_is_told(found, data, ready):
     status, lines = found(data, status={"listen": ready["host"]})  # the sandbox is there
 
     assert status == 2
-    assert "another program" in lines[f"status page {ready['host']}"]["why"]
+    assert "another program" in lines["status page"]["why"]
 
 
 @pytest.mark.parametrize("place", ["127.0.0.1:{port}", "unix:{folder}/page.sock"])
@@ -167,8 +202,8 @@ def test_the_page_of_a_running_daemon_is_asked_how_it_is(found, data, config, po
         status, lines = found(data, **sections)
 
     assert status == 0
-    assert lines[f"status page {listen}"]["facts"]["daemon"] == running.pid
-    assert lines[f"status page {listen}"]["what"] == "served; the daemon is healthy"
+    assert lines["status page"]["facts"]["daemon"] == running.pid
+    assert lines["status page"]["what"] == f"served at {listen}; the daemon is healthy"
 
 
 def test_a_daemon_that_serves_no_page_is_told(found, data, config, port):
@@ -176,4 +211,4 @@ def test_a_daemon_that_serves_no_page_is_told(found, data, config, port):
         status, lines = found(data, status={"listen": f"127.0.0.1:{port}"})
 
     assert status == 2
-    assert "nobody listens there" in lines[f"status page 127.0.0.1:{port}"]["why"]
+    assert "nobody listens there" in lines["status page"]["why"]

@@ -14,6 +14,7 @@ state       the journal and its disk
 service     the service of systemd, the status page
 """
 
+import getpass
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,3 +123,6 @@ def _lines(check: _Check, look: Look) -> Iterator[Line]:
         if isinstance(error, ServerAwayError):
             look.reached = Reached.NOTHING  # nothing more is asked: each would wait as long
         yield Line.of(check.about, error)
+    except OSError as error:
+        why, user = f"{error.filename}: {error.strerror}", getpass.getuser()
+        yield Line.wrong(check.about, "cannot be looked at", why, f"Let {user} read it.")

@@ -19,10 +19,10 @@ def reads(look: Look) -> Iterator[Line]:
     """Read the model of the catalog."""
     look.model = read_model(look.catalog)
     look.reached = Reached.MODEL
-    about = f"catalog {look.settings.server.catalog}"
+    about, name = "catalog", look.settings.server.catalog
     assets = [str(table.full_name) for table in look.model.find_assets()]
     facts = {"tables": len(look.model.tables), "asset_tables": assets}
-    what = f"{len(look.model.tables)} tables, {len(assets)} of them for files"
+    what = f"{name}: {len(look.model.tables)} tables, {len(assets)} of them for files"
     if assets:
         yield Line(about, what, facts=facts)
         return
@@ -58,10 +58,10 @@ def asset_rights(look: Look) -> Iterator[Line]:
 
 def lease_right(look: Look) -> Iterator[Line]:
     """Tell whether rows may get RIDs that are known beforehand."""
-    about = f"rights on {LEASE}"
+    about = "rights on RIDs"
     if look.catalog.rights().lacks("insert", LEASE) or LEASE not in look.model.tables:
         why = "without a leased RID rows could be doubled after a lost answer, so none is sent"
-        yield Line.wrong(about, "we may not lease RIDs", why, _ASK)
+        yield Line.wrong(about, f"we may not insert into {LEASE}", why, _ASK)
     else:
         yield Line(about, "we may lease RIDs")
 
@@ -72,16 +72,16 @@ def execution_rights(look: Look) -> Iterator[Line]:
     if table is None:
         return
     name, rights = table.full_name, look.catalog.rights()
-    about = f"rights on {name}"
+    about = "rights on executions"
     makes = any(each.unit != "none" for each in look.settings.drops.values())
     needed = ["select", *(["insert"] if makes else [])]
     if lacks := [access for access in needed if rights.lacks(access, name)]:
-        what = f"we may not {' or '.join(lacks)}"
+        what = f"we may not {' or '.join(lacks)} {name}"
         why = "files belong to executions, which we must find, or make for drop folders"
         yield Line.wrong(about, what, why, _ASK)
     elif rights.lacks("update", name):
         why = "their Status stays what it is when they are uploaded"
-        yield Line.note(about, "we may not update", why, f"If it is to move: {_ASK}")
+        yield Line.note(about, f"we may not update {name}", why, f"If it is to move: {_ASK}")
     else:
         yield Line(about, "we may find them and move their Status")
 

@@ -37,7 +37,7 @@ class Reached(IntEnum):
     def missing(self) -> str:
         """Why what needs this step cannot be looked at."""
         return {
-            Reached.SERVER: "the server does not answer",
+            Reached.SERVER: "no Deriva server answers",
             Reached.SESSION: "we are not logged in",
             Reached.MODEL: "the catalog cannot be read",
         }.get(self, "")

@@ -8,7 +8,7 @@ from typing import Final
 from deriva_watch.checks.line import Line
 from deriva_watch.checks.look import Look, Reached
 from deriva_watch.core.clocks import apart_s
-from deriva_watch.core.errors import CredentialError
+from deriva_watch.core.errors import CredentialError, RefusedError
 from deriva_watch.edges.answers import how_to_log_in
 from deriva_watch.login import SOON_S
 
@@ -20,7 +20,12 @@ _NEEDED: Final = ("quantified_value_lists", "rid_lease")  # features of ERMrest 
 def answers(look: Look) -> Iterator[Line]:
     """Ask ERMrest and Hatrac for nothing but a sign of life."""
     host = look.server.host
-    said = look.server.greet("/ermrest/").document
+    try:
+        said = look.server.greet("/ermrest/").document
+    except RefusedError as error:
+        what, then = f"{host} is no Deriva server", "Correct [server] host, or its protocol."
+        yield Line.wrong("server", what, error.why, then)
+        return
     with suppress(CredentialError):  # that it does not know us is an answer
         look.store.ping()
     look.reached = Reached.SERVER

@@ -27,9 +27,9 @@ def systemd(look: Look) -> Iterator[Line]:
         yield Line.note("systemd", "there is no service", why, then)
         return
     unit, state = look.unit, look.unit.state()
-    about = f"service {unit.name}"
+    about = "systemd"
     facts = {"file": str(unit.file), "user": unit.user, "state": state}
-    what = f"{state or 'systemd does not run this host'}; runs as {unit.user}"
+    what = f"{unit.name}: {state or 'systemd does not run this host'}; runs as {unit.user}"
     if state == "failed":
         then = f"journalctl -u {unit.name} -n 50 -o cat; then systemctl restart {unit.name}"
         yield Line.wrong(about, what, "it ended and does not start again by itself", then, facts)
@@ -48,29 +48,29 @@ def page(look: Look) -> Iterator[Line]:
     """Look whether the status page is served, or could be; and what the daemon says of itself."""
     at = look.settings.status.listen
     if not at:
-        yield Line("status page", "is not wanted: [status] listen is empty")
+        yield Line("status page", "not wanted: [status] listen is empty")
         return
-    about, pid = f"status page {at}", holder(look.settings.journal.url)
+    about, pid = "status page", holder(look.settings.journal.url)
     facts: dict[str, object] = {"listen": at, "daemon": pid}
     try:
         said = healthz.ask(at)
     except ValueError as error:
         why = f"another program listens there ({error})"
-        yield Line.wrong(about, "cannot be served", why, _IN_USE, facts)
+        yield Line.wrong(about, f"cannot be served at {at}", why, _IN_USE, facts)
         return
     if said is None and pid is None:
-        yield Line(about, "free; the daemon serves it once it runs", facts=facts)
+        yield Line(about, f"{at} is free; the daemon serves it once it runs", facts=facts)
     elif said is None:
         why = f"process {pid} works with the journal, and nobody listens there"
         then = "See what its log says of [status] listen; restart it if that was changed."
-        yield Line.wrong(about, "is not served", why, then, facts)
+        yield Line.wrong(about, f"is not served at {at}", why, then, facts)
     elif pid is None:
         why = "a daemon with other settings serves its own there"
-        yield Line.wrong(about, "cannot be served", why, _IN_USE, facts)
+        yield Line.wrong(about, f"cannot be served at {at}", why, _IN_USE, facts)
     elif said["healthy"]:
-        yield Line(about, "served; the daemon is healthy", facts=facts)
+        yield Line(about, f"served at {at}; the daemon is healthy", facts=facts)
     else:
         reasons = "; ".join(f"{each['what']}: {each['why']}" for each in said.get("reasons", []))
         yield Line.note(
-            about, "served; the daemon is not well", reasons, "deriva-watch status", facts
+            about, f"served at {at}; the daemon is not well", reasons, "deriva-watch status", facts
         )

@@ -48,14 +48,14 @@ def roles(look: Look) -> Iterator[Line]:
     """Look for the role in which files are linked to their execution."""
     if _ROLE not in look.model.tables:
         return
-    about, known = f"terms of {_ROLE}", look.catalog.terms(_ROLE)
+    about, known = "roles", look.catalog.terms(_ROLE)
     facts = {"terms": sorted(known)}
     if OUTPUT_ROLE in known:
-        yield Line(about, f"{OUTPUT_ROLE} is there", facts=facts)
+        yield Line(about, f"{_ROLE} has {OUTPUT_ROLE}", facts=facts)
         return
     why = "files are linked to their execution in that role: each link will be refused"
     then = f"Let a curator of the catalog add the term {OUTPUT_ROLE}."
-    yield Line.wrong(about, f"{OUTPUT_ROLE} is missing", why, then, facts)
+    yield Line.wrong(about, f"{_ROLE} has no {OUTPUT_ROLE}", why, then, facts)
 
 
 def statuses(look: Look) -> Iterator[Line]:
@@ -65,14 +65,14 @@ def statuses(look: Look) -> Iterator[Line]:
     words = next((key.target for key in keys if key.columns == ("Status",)), None)
     if words is None:
         return
-    about, known = f"terms of {words}", look.catalog.terms(words)
+    about, known = "statuses", look.catalog.terms(words)
     facts = {"terms": sorted(known)}
     if UPLOADED in known:
-        yield Line(about, f"{UPLOADED} is there", facts=facts)
+        yield Line(about, f"{words} has {UPLOADED}", facts=facts)
         return
     why = "the Status of executions stays what it is when they are uploaded"
     then = f"Let a curator of the catalog add the term {UPLOADED}, if it is wanted."
-    yield Line.note(about, f"{UPLOADED} is missing", why, then, facts)
+    yield Line.note(about, f"{words} has no {UPLOADED}", why, then, facts)
 
 
 def asset_types(look: Look) -> Iterator[Line]:
@@ -80,11 +80,17 @@ def asset_types(look: Look) -> Iterator[Line]:
     vocabulary = look.model.ml_table("Asset_Type")
     if vocabulary is None:
         return
-    about = f"terms of {vocabulary.full_name}"
+    about = "asset types"
     known = sorted(look.catalog.terms(vocabulary.full_name))
     facts = {"terms": known}
     if known:
-        yield Line(about, f"{len(known)} asset types", facts=facts)
+        yield Line(about, f"{vocabulary.full_name} has {len(known)} terms", facts=facts)
     else:
         why = "files that say what type they are will be refused"
-        yield Line.note(about, "none", why, "Let a curator of the catalog add some.", facts)
+        yield Line.note(
+            about,
+            f"{vocabulary.full_name} has no terms",
+            why,
+            "Let a curator of the catalog add some.",
+            facts,
+        )

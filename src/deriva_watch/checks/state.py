@@ -21,7 +21,6 @@ LEAST_FREE_BYTES: Final = 256 * 1024**2
 def journal(look: Look) -> Iterator[Line]:
     """Look whether the journal is sound, of this release, and who has it."""
     found = examine(look.settings.journal.url)
-    where = f"journal {found.path}"
     facts = {
         "path": str(found.path),
         "revision": found.revision,
@@ -29,33 +28,35 @@ def journal(look: Look) -> Iterator[Line]:
         "held_by": found.holder,
     }
     if found.revision is None:
-        yield Line(where, "there is none yet; the daemon makes it", facts=facts)
+        yield Line("journal", f"{found.path} is not there yet; the daemon makes it", facts=facts)
         return
     held = f"process {found.holder} works with it" if found.holder else "no daemon has it now"
-    what = f"sound, {_size(found.size_bytes)}, revision {found.revision}; {held}"
+    what = f"{found.path} is sound, {_size(found.size_bytes)}, revision {found.revision}; {held}"
     if found.is_older:
         why = "an older release wrote it"
-        yield Line.note(where, what, why, "Start the daemon: it brings it up to date.", facts)
+        yield Line.note("journal", what, why, "Start the daemon: it brings it up to date.", facts)
     else:
-        yield Line(where, what, facts=facts)
+        yield Line("journal", what, facts=facts)
 
 
 def disk(look: Look) -> Iterator[Line]:
     """Look whether the folder of the journal can be used."""
     folder = look.settings.state_directory
     there = next(each for each in (folder, *folder.parents) if each.exists())
-    about, kind = f"disk of {folder}", mounts.file_system(there)
+    kind = mounts.file_system(there)
     free_bytes = shutil.disk_usage(there).free
     facts = {"file_system": kind, "free_bytes": free_bytes, "is_there": there == folder}
-    what = f"{kind or 'unknown file system'}, {_size(free_bytes)} free"
+    what = f"{folder}: {kind or 'unknown file system'}, {_size(free_bytes)} free"
     if trouble := _trouble(folder, there, kind, free_bytes):
-        yield Line.wrong(about, what, *trouble, facts)
+        yield Line.wrong("disk", what, *trouble, facts)
     else:
-        yield Line(about, what, facts=facts)
+        yield Line("disk", what, facts=facts)
 
 
 def _trouble(folder: Path, there: Path, kind: str, free_bytes: int) -> tuple[str, str] | None:
     """Return why *folder* cannot hold a journal, and what to do; None: it can."""
+    if not there.is_dir():
+        return f"{there} is no folder", "Name another file in [journal] url."
     user = getpass.getuser()
     if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         made = f"install -d -o {shlex.quote(user)} -m 700 {shlex.quote(str(folder))}"

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -35,11 +35,10 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     for part in check_all(config):
         if not as_json:
             print(part.title)
-        with waiting(f"looking at {part.title}"):
-            for line in part.lines:
-                found.append((part.title, line))
-                if not as_json:
-                    tell(line)
+        for line in awaited(part.lines, part.title):
+            found.append((part.title, line))
+            if not as_json:
+                tell(line)
     status = _status(line for _, line in found)
     if as_json:
         lines = [document(title, line) for title, line in found]
@@ -67,13 +66,19 @@ def document(title: str, line: Line) -> dict[str, Any]:
     return {"part": title, "good": good, **asdict(line)}
 
 
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show that something is done, where somebody looks on."""
+def awaited(lines: Iterator[Line], title: str) -> Iterator[Line]:
+    """Yield *lines*; where somebody looks on, show that the next one is being looked for."""
+    while True:
+        with _waiting(f"looking at {title}"):
+            line = next(lines, None)
+        if line is None:
+            return
+        yield line
+
+
+def _waiting(what: str) -> AbstractContextManager[object]:
     if not sys.stderr.isatty():
-        yield
-        return
+        return nullcontext()
     from rich.console import Console
 
-    with Console(stderr=True).status(what):
-        yield
+    return Console(stderr=True).status(what)

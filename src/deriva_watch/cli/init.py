@@ -10,7 +10,7 @@ import typer
 
 from deriva_watch import initial
 from deriva_watch.cli.app import JsonOption, app, print_json
-from deriva_watch.cli.check import document, tell, waiting
+from deriva_watch.cli.check import awaited, document, tell
 from deriva_watch.core.errors import SettingsError, TroubleError
 from deriva_watch.initial import Answers
 
@@ -164,11 +164,10 @@ def _objection(
     """Look at an answer; return what is in the way."""
     lines = []
     try:
-        with waiting(f"looking at {step.titles[-1]}"):
-            for line in initial.look(answers, file, *step.titles):
-                lines.append(line)
-                if not quiet:
-                    tell(line)
+        for line in awaited(initial.look(answers, file, *step.titles), step.titles[-1]):
+            lines.append(line)
+            if not quiet:
+                tell(line)
     except SettingsError as error:
         return error
     found += [document(step.titles[-1], line) for line in lines]

@@ -1,9 +1,9 @@
 """The service of systemd that runs the daemon with certain settings, as its unit files say it."""
 
-import shlex
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,7 +53,7 @@ def serving(config: Path) -> Unit | None:
     ):
         instance = config.stem if file.stem.endswith("@") else ""
         said = _read(file)
-        if str(config) in shlex.split(_last(said, "ExecStart").replace("%i", instance)):
+        if str(config) in _last(said, "ExecStart").replace("%i", instance).split():
             copied = _last(said, "LoadCredential").replace("%i", instance)
             name, _, source = copied.partition(":")
             credential = Path(source) if name == "credential.json" and source else None
@@ -83,5 +83,7 @@ def _lines(file: Path) -> Iterator[str]:
         part for folder in FOLDERS for part in sorted((folder / f"{file.name}.d").glob("*.conf"))
     ]
     for each in (file, *changes):
-        text = each.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
-        yield from (line for line in text.splitlines() if not line.lstrip().startswith(("#", ";")))
+        with suppress(OSError):  # not for us, or gone
+            text = each.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+            lines = text.splitlines()
+            yield from (line for line in lines if not line.lstrip().startswith(("#", ";")))

@@ -53,4 +53,7 @@ def examine(url: str) -> Examined:
 
 def holder(url: str) -> int | None:
     """Return the process of the daemon that works with the journal at *url*, or None."""
-    return lock.holder(sqlite.path_of(url))
+    try:
+        return lock.holder(sqlite.path_of(url))
+    except OSError:  # not for us, or no place where a journal could be
+        return None
