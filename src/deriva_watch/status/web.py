@@ -18,6 +18,7 @@ from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status.asking import Asking
 from deriva_watch.status.day import Day
+from deriva_watch.status.finding import finding
 from deriva_watch.status.gauges import Gauges, look_at
 from deriva_watch.status.guard import said
 from deriva_watch.status.health import health
@@ -61,6 +62,7 @@ class Web:
             *_pages(),
             Route("/api/overview", _explained(self._get_overview)),
             Route("/api/execution", _explained(self._get_execution)),
+            Route("/api/find", _explained(self._get_find)),
             Route("/api/day", _explained(self._get_day)),
             Route("/stream", self._get_stream),
             Route("/metrics", self._get_metrics),
@@ -99,6 +101,13 @@ class Web:
             return said(400, "cannot show it", "no rid is given", "Ask for /api/execution?rid=RID.")
         asked = self._showing.ask(rid, lambda: _shown(self._journal, rid))
         return Response(await asked, media_type="application/json")
+
+    async def _get_find(self, request: Request) -> Response:
+        name = request.query_params.get("name")
+        if not name:
+            return said(400, "cannot find it", "no name is given", "Ask for /api/find?name=NAME.")
+        asked = self._showing.ask(("find", name), lambda: finding(self._journal, name))
+        return Json(await asked)
 
     async def _get_stream(self, request: Request) -> Response:
         if self.stream.is_full:

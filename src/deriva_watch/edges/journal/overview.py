@@ -126,6 +126,23 @@ class Overview(Asking):
         query = _FILE.where(file.c.state == state, file.c.execution_id == execution_id)
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id).limit(limit))]
 
+    def named(self, name: str, limit: int) -> list[FileRecord]:
+        """Return at most *limit* files with *name* in their paths, the latest executions first.
+
+        It reads the index of all paths, byte by byte: for whoever asks once, not every second.
+        """
+        has = func.instr(file.c.path, literal(name, file.c.path.type)) > 0
+        query = _FILE.where(has).order_by(file.c.execution_id.desc(), file.c.path.desc())
+        return [FileRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def executions_named(self, name: str, limit: int) -> list[ExecutionRecord]:
+        """Return at most *limit* executions with *name* in their own, the latest first."""
+        query = select_records(execution, ExecutionRecord).where(
+            execution.c.rid.contains(name, autoescape=True)
+        )
+        query = query.order_by(execution.c.id.desc()).limit(limit)
+        return [ExecutionRecord(*row) for row in self._rows(query)]
+
     def open_jobs(self) -> list[FileRecord]:
         """Return the files that are being sent in chunks: those with jobs, while it is worked."""
         query = (

@@ -12,14 +12,16 @@ const FEW = 10; // entries of a list before somebody wants all
 export function overview(data, { wanted, all, at }) {
   if (data.verdict.level === "empty") return h("p", { class: "answer" }, EMPTY);
   const look = { wanted: wanted.trim().toLowerCase(), all, at };
-  return [
-    figures(data),
+  const lists = [
     list("todo", "What you must do", todo(data), look,
       (data.refused_more ?? 0) + (data.unmatched_more ?? 0)),
     list("flight", "On its way", data.in_flight.map(flight), look, data.in_flight_more),
     list("wait", "Waiting", waiting(data), look, (data.waiting_more ?? 0) + (data.filling_more ?? 0)),
     list("recent", "Came in lately", data.recent.map(recent), look),
-  ];
+  ].filter(Boolean);
+  const none = look.wanted && !lists.length && h("p", { class: "answer" },
+    "Nothing that is shown here has that in its name; the Enter key looks through everything.");
+  return [!look.wanted && figures(data), lists, none];
 }
 
 function figures(data) {
@@ -114,7 +116,9 @@ function examples(each, kind) {
 function paused(each) {
   const what = each.about === "host" ? "All uploads of this host are paused"
     : `Execution ${each.about} is paused`;
-  const resume = each.about === "host" ? "" : ` ${each.about}`;
+  const quoted = /^[\w@%+=:,./-]+$/.test(each.about) ? each.about
+    : `'${each.about.replaceAll("'", "'\"'\"'")}'`;
+  const resume = each.about === "host" ? "" : ` ${quoted}`;
   const next = `When it may go on: \`deriva-watch resume${resume}\`.`;
   const make = (at) => card("wait", `paused ${each.about}`, h("h3", null, what),
     said({ why: each.why, next }),

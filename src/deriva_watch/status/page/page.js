@@ -3,7 +3,7 @@
 import { day } from "./chart.js";
 import { command, h, morph } from "./dom.js";
 import { overview } from "./overview.js";
-import { story } from "./story.js";
+import { found, story } from "./story.js";
 import { capital, clock, ended } from "./words.js";
 
 const WORDS = {
@@ -20,8 +20,10 @@ const QUIET_MS = 15_000; // the stream speaks of changes alone: ask now and then
 const AGAIN_MS = 2_000; // how often a daemon that is away, or has no stream, is asked
 const ANSWER_MS = 5_000; // an answer that takes longer is none
 const STALE_MS = 25_000; // what is older is not shown as the present, whatever else holds
-const NO_STORY = { what: "cannot show this execution", why: "no answer came" };
+const NO_ANSWER = { what: "cannot show it", why: "no answer came" };
 const DAY_MS = 60_000;
+
+const ADDRESSES = { execution: "api/execution?rid=", find: "api/find?name=" };
 
 const state = {
   data: null, // the last overview
@@ -35,7 +37,7 @@ const state = {
   wanted: "",
   all: new Set(), // lists that are shown whole
   points: null, // the chart's
-  story: null, // the execution that is shown, or null
+  story: null, // the execution that is shown, or what is looked for; null: the overview
 };
 
 const part = (id) => document.getElementById(id);
@@ -110,12 +112,13 @@ async function askDay() {
 function route() {
   const { hash } = location;
   if (hash && !hash.startsWith("#/")) return; // a place on this page
-  const before = state.story?.rid;
-  const [, kind, rid] = hash.split("/");
-  if (kind !== "execution" || !rid) state.story = null;
-  else if (decoded(rid) !== before) state.story = begun(decoded(rid));
+  const before = state.story?.address;
+  const [, kind, name] = hash.split("/");
+  const address = ADDRESSES[kind] && name && ADDRESSES[kind] + encodeURIComponent(decoded(name));
+  if (!address) state.story = null;
+  else if (address !== before) state.story = begun(kind, decoded(name), address);
   draw();
-  if (state.story?.rid === before) return;
+  if (state.story?.address === before) return;
   if (state.story) tell(state.story);
   if (document.activeElement?.id !== "find") part("main").focus();
   scrollTo(0, 0);
@@ -129,9 +132,9 @@ function decoded(text) {
   }
 }
 
-function begun(rid) {
-  return { rid, found: null, error: null, stamp: "", wait: 0, told: 0, asking: false,
-    wanted: "", state: "", page: 0 };
+function begun(kind, name, address) {
+  return { kind, name, address, found: null, error: null, stamp: "", wait: 0, told: 0,
+    asking: false, wanted: "", state: "", page: 0 };
 }
 
 async function tell(shown) {
@@ -139,17 +142,19 @@ async function tell(shown) {
   shown.asking = true;
   const began = performance.now();
   try {
-    const address = `api/execution?rid=${encodeURIComponent(shown.rid)}`;
-    Object.assign(shown, { found: await answer(address, 60_000), error: null });
+    Object.assign(shown, { found: await answer(shown.address, 60_000), error: null });
   } catch (error) {
     const known = error.status === 404;
-    if (known || !shown.found) shown.error = error.said ?? NO_STORY;
+    if (known || !shown.found) shown.error = error.said ?? NO_ANSWER;
     if (!known) shown.stamp = ""; // it is asked for again
   }
   shown.told = performance.now();
   shown.wait = Math.max(1000, 20 * (shown.told - began)); // a large one is asked for less often
   shown.asking = false;
-  if (state.story === shown) draw();
+  if (state.story !== shown) return;
+  const exact = shown.found?.name && shown.found.executions.some((each) => each.rid === shown.name);
+  if (exact) location.replace(`#/execution/${encodeURIComponent(shown.name)}`);
+  else draw();
 }
 
 /** Ask for the story again where the overview has moved since. */
@@ -157,7 +162,7 @@ function refresh() {
   const shown = state.story;
   if (!shown) return;
   const { executions, files, in_flight: flying } = state.data;
-  const stamp = JSON.stringify([executions, files, flying.filter((each) => each.rid === shown.rid)]);
+  const stamp = JSON.stringify([executions, files, flying.filter((each) => each.rid === shown.name)]);
   if (stamp === shown.stamp || performance.now() - shown.told < shown.wait) return;
   shown.stamp = stamp;
   tell(shown);
@@ -169,7 +174,8 @@ function draw() {
   const at = new Date(Date.now() + state.behind);
   const level = state.lost ? "lost" : state.data?.verdict.level ?? "asking";
   verdict(level);
-  const view = state.story ? story(state.story, at) : state.data ? main(at) : [];
+  const told = { execution: story, find: found }[state.story?.kind];
+  const view = told ? told(state.story, at) : state.data ? main(at) : [];
   morph(part("view"), h("div", { id: "view" }, view));
 }
 
@@ -251,8 +257,9 @@ part("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = part("find").value.trim();
   if (!wanted) return;
-  const links = new Set([...document.querySelectorAll("#view h3 a")].map((each) => each.hash));
-  location.hash = links.size === 1 ? [...links][0] : `#/execution/${encodeURIComponent(wanted)}`;
+  part("find").value = state.wanted = "";
+  location.hash = `#/find/${encodeURIComponent(wanted)}`;
+  part("main").focus();
 });
 
 addEventListener("hashchange", route);

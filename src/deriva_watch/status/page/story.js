@@ -1,7 +1,7 @@
 // The story of one execution: is it safe, why, what became of every file, what happened when.
 
 import { h, named, said, when } from "./dom.js";
-import { bytes, capital, complete, counted, moment, number } from "./words.js";
+import { bytes, capital, clock, complete, counted, moment, number } from "./words.js";
 
 const PAGE = 100; // lines that are shown at once
 const STATES = { // of an execution: its colour, and what it is called
@@ -26,20 +26,49 @@ const FILES = { // of a file
   refused: ["person", "refused"],
   gone: ["gone", "gone before it was sent"],
 };
+const MOVES = { // why an execution came to a state, where the state does not say it
+  claimed: "the upload begins", due: "its time has come", deferred: "put off",
+  changed: "changed, and looked at anew", interrupted: "the daemon stopped",
+  retried: "somebody asked, or the cause has changed", cancelled: "cancelled", paused: "paused",
+  resumed: "let go on", removed: "not on the disk any more", appeared: "back on the disk",
+};
 const SAFE = new Set(["linked", "elsewhere", "removed"]);
 const UNSAID = new Set(["digest", "boot"]); // they tell two looks apart, and nobody anything
 
-/** What is shown of *shown*: {rid, found, error, wanted, state, page}. */
+/** What is shown of *shown*: {name, found, error, wanted, state, page}. */
 export function story(shown, at) {
-  const back = h("nav", { "aria-label": "Back" }, h("a", { href: "#/" }, "← All executions"));
-  if (shown.error) return [back, missing(shown)];
-  if (!shown.found) return [back, h("p", { class: "quiet" }, "Asking for ", named(shown.rid), "…")];
-  return [back, shown.found.executions.map((each, place) => one(each, place, shown, at))];
+  return begun(shown) ??
+    [BACK(), shown.found.executions.map((each, place) => one(each, place, shown, at))];
 }
 
-function missing({ rid, error }) {
-  return h("section", null, h("h2", null, "Execution ", named(rid)),
-    said(error));
+/** What has *shown.name* in its name. */
+export function found(shown) {
+  const begins = begun(shown);
+  if (begins) return begins;
+  const { executions, files, more } = shown.found;
+  const none = !executions.length && !files.length;
+  return [BACK(), h("section", null, h("h2", null, "Named ", named(shown.name)),
+    none && h("p", null, "No execution and no file has that in its name. Capital letters count; " +
+      "what is not shown here was never seen in a watched folder."),
+    h("ul", { class: "table hits" },
+      executions.map((each) => hit(each, null, STATES[each.state])),
+      files.map((each) => hit(each, named(each.path), FILES[each.state]))),
+    more && h("p", { class: "quiet" }, "There are more: give a longer part of the name."))];
+}
+
+function hit(each, path, [tone, word] = ["gone", each.state]) {
+  const address = `#/execution/${encodeURIComponent(each.rid)}`;
+  return h("li", null, h("a", { href: address }, path ?? named(each.rid)),
+    h("span", { class: `state ${tone}` }, word),
+    h("span", { class: "place" }, path && [named(each.rid), " "], "in ", named(each.prefix)));
+}
+
+const BACK = () => h("nav", { "aria-label": "Back" }, h("a", { href: "#/" }, "← All executions"));
+
+/** What is shown as long as there is no answer; null: there is one. */
+function begun({ name, found: answer, error }) {
+  if (error) return [BACK(), h("section", null, h("h2", null, named(name)), said(error))];
+  return answer ? null : [BACK(), h("p", { class: "quiet" }, "Asking for ", named(name), "…")];
 }
 
 function one(each, place, shown, at) {
@@ -190,7 +219,7 @@ function file(one, lines) {
       ["Rows in the catalog", one.rows !== null && number(one.rows)],
       ["The row was there before", one.adopted && "yes"],
       ["Moved to", one.removal?.to && named(one.removal.to)],
-      ["Its way", lines.map((line) => `${line.after} ${line.at.slice(11, 19)}`).join(" → ")],
+      ["Its way", lines.map((line) => `${line.after} ${clock(new Date(line.at))}`).join(" → ")],
     ])));
 }
 
@@ -204,7 +233,7 @@ function history(each, at) {
     h("ol", null, lines.slice(-PAGE).reverse().map((line) =>
       h("li", { "data-key": `${line.at} ${line.after}` }, stamp(line.at, at),
         h("b", null, line.after),
-        h("span", null, [line.trigger, line.detail.what, line.detail.why].filter(Boolean).join(": "))))));
+        h("span", null, [MOVES[line.trigger], line.detail.what, line.detail.why].filter(Boolean).join(": "))))));
 }
 
 function stamp(iso, now) {
