@@ -15,7 +15,9 @@ from typing import Final
 
 from deriva_watch.core.drop import MOVED, Drop
 from deriva_watch.core.events import FilePutBack
+from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.directories import watched
 from deriva_watch.edges import putting_back
 from deriva_watch.edges.clock import boot
 from deriva_watch.emptying import Emptying
@@ -108,6 +110,10 @@ class Clearing:
         """Find out how removals ended that a process began that died; before the first look."""
         # A drop folder may not be in the settings any more.
         self.emptying.recover(lambda unit: self.ground(unit, self.drops.get(Path(unit.prefix))))
+        pipeline = self.emptying.pipeline
+        if pipeline.journal.set_aside():  # it knew what lies aside in executions
+            for prefix in watched(pipeline.settings):
+                self._put_back(prefix, prefix / ROOT / "execution", None)
 
     def _sweep(self) -> None:
         """Put back what lies aside and no journal knows of, once for each folder."""
@@ -120,9 +126,12 @@ class Clearing:
                 continue
             self._swept.add(key)
             moved = MOVED if drop.after == "move" else None
-            for back in putting_back.put_back(path, but=moved):
-                told = FilePutBack(prefix=str(path), path=back.path, now=back.now, why=back.why)
-                self.emptying.pipeline.emit(told)
+            self._put_back(path, path, moved)
+
+    def _put_back(self, prefix: Path, folder: Path, but: str | None) -> None:
+        for back in putting_back.put_back(folder, but=but):
+            told = FilePutBack(prefix=str(prefix), path=back.path, now=back.now, why=back.why)
+            self.emptying.pipeline.emit(told)
 
     # ------------------------------------------------------------------ clearing
 

@@ -35,6 +35,16 @@ def execution_names(prefix: Path) -> set[str]:
         raise _unlisted(f"cannot look for executions in {prefix}", error) from error
 
 
+def watched(settings: Settings) -> list[Path]:
+    """Return the prefixes that the settings name, or match now."""
+    found = [watch.prefix for watch in settings.watch]
+    return [
+        folder
+        for each in found
+        for folder in (listing.matching(each) if listing.is_pattern(each) else [each])
+    ]
+
+
 def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
     """Return the first-level directories of a drop folder, and the files that lie beside them.
 

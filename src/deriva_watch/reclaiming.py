@@ -7,11 +7,18 @@ clock of this host or of the server, whichever says less: one that is set makes 
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from deriva_watch.core.errors import (
+    CredentialError,
+    RefusedError,
+    SettingsError,
+    TransientError,
+)
 from deriva_watch.core.events import OrderTaken
 from deriva_watch.core.layout import ROOT, is_execution
 from deriva_watch.core.orders import Reclaim
@@ -22,7 +29,7 @@ from deriva_watch.directories import execution_root
 from deriva_watch.edges import receipts
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.emptying import Emptying
-from deriva_watch.orders import Orders
+from deriva_watch.orders import Lying, Orders
 from deriva_watch.removing import Ground
 from deriva_watch.settings import Settings
 
@@ -61,15 +68,22 @@ class Reclaiming:
 
     def obey(self) -> None:
         """Carry out what a person orders; an order lies there until all of it is done."""
-        emit = self.emptying.pipeline.emit
-        for lying in self.orders.lying(emit, Reclaim):
-            order, ended = lying.order, self._ended.setdefault(lying.path, set())
-            if self.emptying.must_wait(urgent=True) or not self.carry_out(order, ended):
-                return
-            rids = sorted(self.emptying.pipeline.journal.execution(each).rid for each in ended)
-            emit(OrderTaken(order=order.KIND, by=order.by, reason=order.reason, executions=rids))
-            lying.remove()
-            del self._ended[lying.path]
+        with suppress(SettingsError):  # the main loop says that orders cannot be read
+            for lying in self.orders.lying(self.emptying.pipeline.emit, Reclaim):
+                if self.emptying.must_wait(urgent=True) or not self._obeyed(lying):
+                    return
+                lying.remove()
+                del self._ended[lying.path]
+
+    def _obeyed(self, lying: Lying[Reclaim]) -> bool:
+        order, ended = lying.order, self._ended.setdefault(lying.path, set())
+        if not self.carry_out(order, ended):
+            return False
+        pipeline = self.emptying.pipeline
+        rids = sorted(pipeline.journal.execution(each).rid for each in ended)
+        told = OrderTaken(order=order.KIND, by=order.by, reason=order.reason, executions=rids)
+        pipeline.emit(told)
+        return True
 
     def once(self) -> None:
         """Carry out orders, then what the settings say."""
@@ -77,7 +91,7 @@ class Reclaiming:
         said = self.settings.reclaim
         if said.mode == "never" or self.emptying.must_wait():
             return
-        for unit in self._old_enough((), timedelta(days=said.after_days)):
+        for unit in self._old_enough((), timedelta(days=said.after_days)) or ():
             if (unit.removal or {}).get("done") or self.emptying.rests(unit):
                 continue
             if self.emptying.must_wait():
@@ -87,19 +101,29 @@ class Reclaiming:
 
     def carry_out(self, order: Reclaim, ended: set[int]) -> bool:
         """Empty what an order names; False: it has to go on later. *ended* are those done."""
-        for unit in self._old_enough(order.rids, timedelta(seconds=order.older_than_s)):
+        units = self._old_enough(order.rids, timedelta(seconds=order.older_than_s))
+        if units is None:
+            return False
+        for unit in units:
             if unit.id not in ended:
                 if not self._empty(unit, urgent=True):
                     return False
                 ended.add(unit.id)
         return True
 
-    def _old_enough(self, rids: tuple[str, ...], older_than: timedelta) -> list[ExecutionRecord]:
+    def _old_enough(
+        self, rids: tuple[str, ...], older_than: timedelta
+    ) -> list[ExecutionRecord] | None:
+        """Return the executions that are so old, of *rids* if there are any; None: not known."""
         pipeline = self.emptying.pipeline
         units = reclaimable(pipeline.journal, pipeline.server, rids)
         if not units:
             return []
-        now, server_now = self.now(), pipeline.server_time()
+        try:
+            now, server_now = self.now(), pipeline.server_time()
+        except (TransientError, CredentialError, RefusedError) as error:
+            self.emptying.gate.close(error)
+            return None
         return [unit for unit in units if age(unit.changed_at, now, server_now) >= older_than]
 
     def _is_full(self, prefix: Path) -> bool:

@@ -9,8 +9,8 @@ from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.verification import Difference, Where
-from deriva_watch.directories import execution_root
-from deriva_watch.edges import listing, receipts
+from deriva_watch.directories import execution_root, watched
+from deriva_watch.edges import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.intake import Intake
 from deriva_watch.receipt import Receipt, read
@@ -123,13 +123,8 @@ class Subjects:
 
     def _prefixes(self) -> list[Path]:
         """Return the folders that the settings name: a receipt may name any."""
-        watched = [watch.prefix for watch in self.intake.settings.watch]
-        found = [
-            folder
-            for each in watched
-            for folder in (listing.matching(each) if listing.is_pattern(each) else [each])
-        ]
-        return [*found, *self.intake.settings.drops]
+        settings = self.intake.settings
+        return [*watched(settings), *settings.drops]
 
     def prefix(self, subject: Subject) -> Path | None:
         """Return where its directory is; a receipt alone may only name what the settings do."""

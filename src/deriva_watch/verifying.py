@@ -5,7 +5,7 @@ changed by anybody: it says what to ask for, and proves nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -112,7 +112,16 @@ class Verifier:
             ignored=sum(f.state is FileState.IGNORED for f in files.values()),
             differences=tuple(differences),
             notes=tuple(notes),
+            well_at=self._well_at(subject, at, differences),
         )
+
+    def _well_at(self, subject: Subject, at: datetime, found: Sequence[Difference]) -> str | None:
+        """Return when all was well last: now, or as it was kept."""
+        if not found:
+            return at.isoformat()
+        folder = self.intake.settings.state_directory
+        said = receipts.read_verified(folder, self.find.server, subject.kept_as).get("at")
+        return str(said) if said else None
 
     def keep(self, subject: Subject, found: Verified, *, server_only: bool) -> None:
         """Write down that all is well; where that may not be written, nothing is lost."""

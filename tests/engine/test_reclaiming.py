@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from deriva_watch import reclaiming
+from deriva_watch.clearing import Clearing
+from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.orders import Reclaim
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges import dangling, removal
@@ -16,7 +18,7 @@ from deriva_watch.emptying import Emptying
 from deriva_watch.gate import Gate
 from deriva_watch.orders import Orders
 from deriva_watch.reclaiming import Reclaiming, execution_ground
-from engine.rig import Crash, Power, write_files
+from engine.rig import Crash, Power, instead, write_files
 
 FILE, LINK = "assets/Execution_Asset/a.bin", "execution-asset/Model_File/a.bin"
 OTHER = "assets/Execution_Asset/b.bin"
@@ -118,6 +120,19 @@ def test_an_order_lies_there_until_it_is_carried_out(lab, root):
         work.obey()
         assert not path.exists()
         assert lying(root) == set()
+
+
+def test_a_server_that_does_not_tell_the_time_closes_the_gate(lab, root):
+    with lab.rigged() as rig:
+        work = work_of(rig)
+        path = work.orders.leave(Reclaim(by="somebody", older_than_s=0.0))
+        away = ServerAwayError("cannot ask", "no answer")
+        object.__setattr__(rig.pipeline, "server_time", instead(away))
+        work.obey()
+
+        assert work.emptying.gate.error is away
+        assert path.exists()
+    assert lying(root) == {FILE, LINK, OTHER}
 
 
 def test_what_comes_later_does_not_miss_what_was_removed(lab):
@@ -237,3 +252,15 @@ def test_a_crash_after_any_step_leaves_no_file_unsafe_and_no_link_dangling(
         assert is_unchanged(rig)
         assert not rig.journal.being_removed(rig.pipeline.server)
     assert lying(root) == set()
+
+
+def test_what_lies_aside_and_only_a_damaged_journal_knew_is_put_back(lab, root, monkeypatch):
+    after = {"mode": "after_days", "after_days": 0}
+    with dying(monkeypatch, "aside", 1), lab.rigged(reclaim=after) as rig, pytest.raises(Crash):
+        work_of(rig).once()
+    assert lying(root) & {FILE, OTHER} != {FILE, OTHER}
+    (lab.folder / "state/journal.db").write_bytes(b"this is no database")
+
+    with lab.rigged(reclaim=after) as rig:
+        Clearing(work_of(rig).emptying, {}).recover()
+    assert lying(root) == {FILE, LINK, OTHER}

@@ -84,6 +84,8 @@ def _tell(one: Verified) -> None:
         print(printable(f"✓ {name}: the server holds all of it: {size}; {here}"))
     else:
         print(printable(f"✗ {name}: {len(one.differences)} differences in {size}; {here}"))
+        if one.well_at:
+            print(printable(f"    all was well on {one.well_at}"))
     for each in one.differences:
         print(f"    {printable(each.what)}")
         print(f"        {printable(each.why)}")

@@ -54,6 +54,7 @@ class Verified:
         ignored: Files that are never uploaded, by `[files] ignore`.
         differences: In order.
         notes: What could not be asked for, sentences.
+        well_at: When a verification found no difference last, ISO; None: none did.
     """
 
     rid: str
@@ -67,6 +68,7 @@ class Verified:
     ignored: int
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+    well_at: str | None = None
 
 
 def askable(record: FileRecord) -> bool:
