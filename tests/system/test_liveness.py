@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+import requests
 
 from faltering import SILENT_S, STEPS
 from running import (
@@ -86,7 +87,8 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path, server, manager):
-    return Lab(tmp_path, server, manager, completion={"quiet_s": 1.0})
+    listen = {"listen": "127.0.0.1:0"}
+    return Lab(tmp_path, server, manager, completion={"quiet_s": 1.0}, status=listen)
 
 
 def is_stuck(thread):
@@ -107,6 +109,10 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
         told = wait_until(lambda: lab.hindrance(thread), 2)
         assert (told["what"], told["why"]) == (said["what"], said["why"])
         assert summed_up(lab.config)["healthy"] is False
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
+        health = requests.get(f"{url}healthz", timeout=2)
+        assert health.status_code == 503
+        assert f"thread {thread}" in {each["about"] for each in health.json()["reasons"]}
         time.sleep(0.7)
         assert not lab.manager.has_heard("WATCHDOG=1", since_s=stuck_s + 0.1)
         assert lab.manager.has_heard(" stands still: ", since_s=start_s)
