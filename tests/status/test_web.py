@@ -435,6 +435,8 @@ def test_a_step_is_kept_when_it_ends_and_old_ones_are_forgotten(journal):
     clock = SimpleNamespace(now=datetime(2026, 3, 1, 12, 4, tzinfo=UTC), sent=100)
     day = Day(journal, lambda: clock.sent, lambda: clock.now)
     assert day.left_s() == 6 * 60
+    clock.now = datetime(2026, 3, 1, 12, 10, tzinfo=UTC)
+    assert day.left_s() == 10 * 60  # also where the last step could not be kept
 
     clock.sent, clock.now = 400, datetime(2026, 3, 1, 12, 10, 1, tzinfo=UTC)
     day.keep()

@@ -1,5 +1,6 @@
 """The last day as a chart has it: what is kept in the journal, and the step that goes on."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ def _now() -> datetime:
 
 
 class Day:
-    """Keeps a sample of each step. Its questions may take long; one asks at a time."""
+    """Keeps a sample of each step. Any thread may call; all but `left_s` may take long."""
 
     def __init__(
         self, journal: Journal, sent_bytes: Callable[[], int], now: Callable[[], datetime] = _now
@@ -24,21 +25,25 @@ class Day:
         self._journal, self._sent_bytes, self._now = journal, sent_bytes, now
         self._kept_bytes = sent_bytes()
         self._at = step_of(now())
+        self._lock = threading.Lock()
 
     def left_s(self) -> float:
-        """Return how long the step that goes on will last."""
-        return max(0.0, (self._at + STEP - self._now()).total_seconds())
+        """Return how long the step that goes on will last, in seconds."""
+        now = self._now()
+        return (step_of(now) + STEP - now).total_seconds()
 
     def keep(self) -> None:
         """Write what the step has so far, and go on with the one that it is now."""
-        sent_bytes, now = self._sent_bytes(), self._now()
-        self._journal.keep_sample(self._sample(sent_bytes))
-        self._kept_bytes, self._at = sent_bytes, step_of(now)
+        with self._lock:
+            sent_bytes, now = self._sent_bytes(), self._now()
+            self._journal.keep_sample(self._sample(sent_bytes))
+            self._kept_bytes, self._at = sent_bytes, step_of(now)
 
     def view(self) -> dict[str, Any]:
         """Return the last day, oldest first; a step in which no daemon ran is left out."""
-        samples = {each.at: each for each in self._journal.samples(self._now() - SHOWN)}
-        going = self._sample(self._sent_bytes())
+        with self._lock:
+            samples = {each.at: each for each in self._journal.samples(self._now() - SHOWN)}
+            going = self._sample(self._sent_bytes())
         before = samples.get(going.at)
         sent_bytes = going.sent_bytes + (before.sent_bytes if before else 0)
         samples[going.at] = Sample(going.at, sent_bytes, going.backlog_files, going.backlog_bytes)

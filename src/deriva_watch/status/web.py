@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.resources import files
+from shlex import quote
 from typing import Any, Final
 
 from prometheus_client.exposition import choose_encoder
@@ -144,7 +145,7 @@ def _shown(journal: Journal, rid: str) -> bytes:
         raise RefusedError(
             f"cannot show {rid} here",
             f"it has {files:,} files, and a page of more than {SHOWN_FILES:,} helps nobody",
-            f"`deriva-watch show {rid}` tells of all.",
+            f"`deriva-watch show {quote(rid)}` tells of all.",
         )
     return render(details(journal, rid))
 
