@@ -207,7 +207,7 @@ def test_no_name_can_break_a_line_or_command_the_terminal(name, shown):
         refused=[{**entry, **said, "files": 1, "examples": []}],
         unmatched=[{**entry, "files": 1, "examples": [{"path": name, "why": name}]}],
         recent=[{"rid": name, "prefix": "/d", "at": AT, "files": 1, "bytes": 1}],
-        paused=[{"about": name, "since": AT, "why": name}],
+        paused=[{"about": name, "since": AT, **said}],
     )
 
     assert text.count(shown) >= 15

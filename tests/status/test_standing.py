@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.hindrances import Hindrances
@@ -201,6 +202,31 @@ def test_a_person_is_needed_and_the_command_is_told(lab):
         "next": "deriva-watch show 1-AB",
         "text": "1 execution needs a person; 1 file of 1 execution is safe on data.example.org",
     }
+
+
+def test_what_a_person_has_cancelled_needs_nobody(lab):
+    lab.uploaded("1-AA", a=1)
+    number, files = lab.claimed("1-AB", a=1)
+    lab.journal.commit([MoveFile(files["a"], FileTrigger.UNMATCHED)])
+    lab.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+    assert not lab.look()["healthy"]
+    lab.journal.hold(number, Hold(HoldKind.CANCELLED, "ann", NOW))
+
+    found = lab.look()
+
+    assert (found["cancelled"], found["healthy"]) == (1, True)
+    assert [each["cancelled"] for each in found["refused"] + found["unmatched"]] == [True, True]
+    assert found["verdict"] == {
+        "level": "safe",
+        "next": None,
+        "text": "1 execution is cancelled; 1 file of 1 execution is safe on data.example.org",
+    }
+
+
+def test_the_command_can_be_typed_whatever_a_unit_is_called(lab):
+    lab.refused("my unit")
+
+    assert lab.look()["verdict"]["next"] == "deriva-watch show 'my unit'"
 
 
 def test_what_holds_the_daemon_up_comes_before_all_else(lab):

@@ -93,7 +93,9 @@ def test_a_refused_execution_is_named_with_its_sentence(journal, url):
 
     assert not found["healthy"]
     about = {"rid": "1-AA", "prefix": "/data", "changed_at": NOW.isoformat()}
-    assert found["refused"] == [{**about, **SENTENCE, "files": 0, "examples": []}]
+    assert found["refused"] == [
+        {**about, **SENTENCE, "files": 0, "examples": [], "cancelled": False}
+    ]
 
 
 def test_a_waiting_execution_says_until_when_and_is_healthy(journal, url):

@@ -1,6 +1,7 @@
 """The first line: is the data safe, and if not, who or what must act?"""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.states import ExecutionState
@@ -25,6 +26,9 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     for end in ends:
         if end is not None:
             return end
+    if cancelled := summary["cancelled"]:
+        said = f"{counted(cancelled, 'execution')} {_are(cancelled)} cancelled"
+        return _said("safe" if safe else "empty", _joined(said, safe))
     if safe:
         return _said("safe", safe if safe_files == 1 else f"all {safe}")
     return _said("empty", "nothing to bring in was found yet", "deriva-watch check")
@@ -65,13 +69,14 @@ def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
 
 
 def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
-    names = [entry["rid"] for name in ("refused", "unmatched") for entry in summary[name]]
+    entries = [entry for name in ("refused", "unmatched") for entry in summary[name]]
+    names = [entry["rid"] for entry in entries if not entry["cancelled"]]
     more = sum(summary.get(f"{name}_more", 0) for name in ("refused", "unmatched"))
     if not names:
         return None
     number = len(set(names)) + more
     need = f"{counted(number, 'execution')} need{'s' if number == 1 else ''} a person"
-    return _said("person", _joined(need, safe), f"deriva-watch show {names[0]}")
+    return _said("person", _joined(need, safe), f"deriva-watch show {quote(names[0])}")
 
 
 def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:

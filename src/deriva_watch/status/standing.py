@@ -57,9 +57,15 @@ def standing(
     }
 
 
-def paused(reader: Reader | Journal) -> dict[str, Any]:
-    """Return what a person has paused: everything ("host") first, then executions."""
-    everything, held = reader.paused(), reader.held()
+def is_cancelled(execution: ExecutionRecord) -> bool:
+    """Tell whether an execution is refused because a person said so: it needs nobody any more."""
+    hold = Hold.of(execution.held) if execution.state is ExecutionState.REFUSED else None
+    return hold is not None and hold.kind is HoldKind.CANCELLED
+
+
+def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
+    """Return what a person has paused: everything ("host") first, then executions of *held*."""
+    everything = reader.paused()
     found = [_pause("host", None, everything)] if everything else []
     for each in held:
         hold = Hold.of(each.held)
@@ -155,6 +161,7 @@ def _refused(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
             **some(execution, _REFUSED),
             "files": files,
             "examples": [some(file, ("path", *_SENTENCE)) for file in examples],
+            "cancelled": is_cancelled(execution),
         }
 
 
@@ -164,6 +171,7 @@ def _unmatched(
     examples = reader.examples(execution.id, FileState.UNMATCHED, _EXAMPLES)
     return {
         **some(execution, _WHO),
+        "cancelled": is_cancelled(execution),
         "files": amounts.get(FileState.UNMATCHED, Amount()).files,
         "examples": [some(file, ("path", "why")) for file in examples],
     }

@@ -19,7 +19,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.trouble import was_set_aside
 from deriva_watch.status.headline import headline
 from deriva_watch.status.plain import plain, some
-from deriva_watch.status.standing import SAFE, paused, standing
+from deriva_watch.status.standing import SAFE, is_cancelled, paused, standing
 
 OLD: Final = timedelta(days=1)
 
@@ -38,8 +38,9 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     `oldest_pending_s` is how long the oldest execution that is complete has not been uploaded,
     0 where there is none; an execution that still fills is its writer's business. `hindrances` is
     what the daemon waits for, such as the server. `healthy` is false, and `problems` says why, when
-    no daemon runs, it waits, something is refused, or the oldest pending execution is older than
-    OLD. `verdict` is the same in one sentence, see `headline`; the lists are those of `standing`.
+    no daemon runs, it waits, something is refused that no person has `cancelled`, or the oldest
+    pending execution is older than OLD. `verdict` is the same in one sentence, see `headline`; the
+    lists are those of `standing`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
@@ -48,7 +49,9 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         problems.append("No daemon is running.")
     hindrances = plain(read_hindrances(reader.path.parent, pid))
     problems += [f"{each['what']}: {each['why']}. {each['next']}" for each in hindrances]
-    if refused := counts.get(ExecutionState.REFUSED, 0):
+    held = reader.held()
+    cancelled = sum(map(is_cancelled, held))
+    if refused := counts.get(ExecutionState.REFUSED, 0) - cancelled:
         problems.append(f"Refused executions: {refused}. A person must act.")
     if pending_s > OLD.total_seconds():
         problems.append(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h.")
@@ -65,7 +68,8 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "oldest_pending_s": pending_s,
         **standing(reader, counts, now),
         "notices": plain(list(_journals_before(reader))),
-        **paused(reader),
+        **paused(reader, held),
+        "cancelled": cancelled,
     }
     files = sum(found["files"][state] for state in SAFE)
     found["verdict"] = headline(found, files, reader.executions_with(SAFE))
