@@ -50,6 +50,7 @@ class Lab:
         number, files = self.claimed(rid, a=7)
         self.journal.commit([MoveFile(files["a"], FileTrigger.REJECTED, SENTENCE)])
         self.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+        return number
 
     def look(self, later_s=0):
         """Return the summary as another process sees it, some time later."""

@@ -9,6 +9,7 @@ from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.hindrances import Hindrances
+from deriva_watch.status import standing
 from deriva_watch.status.standing import MOST
 from looking import NOW, SENTENCE
 
@@ -221,6 +222,17 @@ def test_what_a_person_has_cancelled_needs_nobody(lab):
         "next": None,
         "text": "1 execution is cancelled; 1 file of 1 execution is safe on data.example.org",
     }
+
+
+def test_who_is_needed_is_not_overlooked_behind_many_that_are_cancelled(lab, monkeypatch):
+    monkeypatch.setattr(standing, "MOST", 2)
+    numbers = [lab.refused(f"1-{count}") for count in range(5)]
+    for number in numbers[:3]:
+        lab.journal.hold(number, Hold(HoldKind.CANCELLED, "ann", NOW))
+
+    verdict = lab.look()["verdict"]
+
+    assert (verdict["level"], verdict["text"]) == ("person", "2 executions need a person")
 
 
 def test_the_command_can_be_typed_whatever_a_unit_is_called(lab):

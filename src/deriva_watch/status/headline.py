@@ -71,12 +71,14 @@ def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
 def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     entries = [entry for name in ("refused", "unmatched") for entry in summary[name]]
     names = [entry["rid"] for entry in entries if not entry["cancelled"]]
-    more = sum(summary.get(f"{name}_more", 0) for name in ("refused", "unmatched"))
-    if not names:
+    of_these = sum(entry["cancelled"] for entry in summary["refused"])
+    more = summary.get("refused_more", 0) - (summary["cancelled"] - of_these)
+    number = len(set(names)) + max(0, more) + summary.get("unmatched_more", 0)
+    if not number:
         return None
-    number = len(set(names)) + more
     need = f"{counted(number, 'execution')} need{'s' if number == 1 else ''} a person"
-    return _said("person", _joined(need, safe), f"deriva-watch show {quote(names[0])}")
+    then = f"deriva-watch show {quote(names[0])}" if names else None
+    return _said("person", _joined(need, safe), then)
 
 
 def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
