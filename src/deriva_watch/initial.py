@@ -22,9 +22,10 @@ from deriva_watch.core.errors import SettingsError, TransientError
 from deriva_watch.settings import Settings, is_loopback
 from deriva_watch.settings_sources import Origins
 
-SERVICE: Final = Path("/etc/deriva-watch/config.toml")
+SERVICES: Final = Path("/etc/deriva-watch")  # config.toml, or NAME.toml of deriva-watch@NAME
+_SERVICE: Final = "config.toml"
 _OWN: Final = Path("~/.config/deriva-watch/config.toml")
-_JOURNAL: Final = "sqlite:////var/lib/deriva-watch/journal.db"  # StateDirectory of the unit
+_STATE: Final = Path("/var/lib/deriva-watch")  # StateDirectory of the unit
 _GROUP: Final = "deriva-watch"  # of the service's user
 _EXAMPLE: Final = "config.example.toml"
 _HEAD: Final = "# deriva-watch: settings, written by `deriva-watch init`.\n#\n"
@@ -94,7 +95,7 @@ def objection(lines: list[Line]) -> SettingsError | TransientError | None:
 
 def place() -> Path:
     """Return where the settings of a service lie, for root; else those of the user."""
-    return SERVICE if os.geteuid() == 0 else _OWN.expanduser()
+    return SERVICES / _SERVICE if os.geteuid() == 0 else _OWN.expanduser()
 
 
 def text_of(answers: Answers, file: Path) -> str:
@@ -103,8 +104,9 @@ def text_of(answers: Answers, file: Path) -> str:
     values = answers.values()
     for key, value in values["server"].items():
         text = _filled(text, "[server]", key, value)
-    if file == SERVICE:  # so that commands in a shell find the journal that the service has
-        text = _filled(text, "[journal]", "url", _JOURNAL)
+    if file.parent == SERVICES:  # so that commands in a shell find the journal of the service
+        state = _STATE if file.name == _SERVICE else _STATE / file.stem
+        text = _filled(text, "[journal]", "url", f"sqlite:///{state}/journal.db")
     *first, last = values["watch"]
     text = _filled(text, "[[watch]]", "prefix", last["prefix"])
     more = "".join(f"[[watch]]\nprefix = {_toml(each['prefix'])}\n\n" for each in first)
@@ -117,7 +119,7 @@ def write(text: str, file: Path, *, force: bool) -> None:
     try:
         is_new = not file.parent.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
-        if is_new and file == SERVICE:  # whatever the umask, the service's user gets to it
+        if is_new and file.parent == SERVICES:  # whatever the umask, the service's user gets to it
             file.parent.chmod(0o755)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -147,14 +149,15 @@ def commands(file: Path) -> list[str]:
     """Return what to do next."""
     named = "" if file == place() else f" --config {quote(str(file))}"
     then = [f"deriva-watch check{named}"]
-    if file == SERVICE:
-        return [*then, "systemctl enable --now deriva-watch", "journalctl -u deriva-watch -o cat"]
+    if file.parent == SERVICES:
+        name = "deriva-watch" if file.name == _SERVICE else f"deriva-watch@{quote(file.stem)}"
+        return [*then, f"systemctl enable --now {name}", f"journalctl -u {name} -o cat"]
     return [*then, f"deriva-watch run{named}"]
 
 
 def _share(descriptor: int, file: Path) -> None:
     """Let the user of the service read its settings, where there is one."""
-    if os.geteuid() == 0 and file == SERVICE:
+    if os.geteuid() == 0 and file.parent == SERVICES:
         os.fchmod(descriptor, 0o640)
         with suppress(KeyError):
             os.fchown(descriptor, 0, grp.getgrnam(_GROUP).gr_gid)

@@ -1,8 +1,11 @@
 """`deriva-watch check`: settings, host, credential and server, each by its real cause."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +15,7 @@ import pytest
 from deriva_watch.checks import Verdict, host
 from deriva_watch.checks.server import login
 from deriva_watch.core.clocks import apart_s
+from deriva_watch.core.observation import HolderMethod
 from deriva_watch.edges.deriva import Session
 from deriva_watch.edges.inotify_limits import Usage
 from running import command, sandbox, write_config
@@ -90,6 +94,34 @@ def test_a_drop_folder_has_a_line_of_its_own(tell, data, scanner):
 
     assert f"  ✓ drop folder {folder}: " in said
     assert list(folder.iterdir()) == []
+
+
+def test_an_account_that_cannot_see_the_writers_of_others_is_told_what_to_do(
+    found, data, monkeypatch
+):
+    monkeypatch.setattr(host.holders, "method", lambda: HolderMethod.UNKNOWN)
+
+    status, lines = found(data)
+
+    assert status == 0
+    assert lines["open writers"]["verdict"] == "note"
+    assert "CAP_LEASE" in lines["open writers"]["next"]
+
+
+def test_lines_go_where_the_output_goes_though_a_person_looks_on(data, tmp_path, ready):
+    """What waits is shown on the terminal; rich takes over the output while it does."""
+    line = [sys.executable, "-m", "deriva_watch", "check", "-c"]
+    line += [str(write_config(tmp_path, ready, data))]
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours):
+        done = subprocess.run(
+            line, stdout=subprocess.PIPE, stderr=terminal, text=True, timeout=60, check=False
+        )
+
+    assert done.returncode == 0
+    assert "  ✓ server: " in done.stdout
+    assert "  ✓ status page: " in done.stdout
+    assert "looking at" not in done.stdout
 
 
 def test_watches_that_run_out_are_told_with_the_command_that_raises_them(tell, data, monkeypatch):

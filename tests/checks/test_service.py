@@ -25,9 +25,15 @@ def state(tmp_path):
     return tmp_path / "settings/state"
 
 
-def test_a_journal_that_is_damaged_is_told(found, data, state):
+@pytest.fixture
+def journal(state):
+    """A sound journal that nobody has."""
     Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
-    with (state / "journal.db").open("r+b") as file:
+    return state / "journal.db"
+
+
+def test_a_journal_that_is_damaged_is_told(found, data, journal):
+    with journal.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 4096)
 
@@ -37,9 +43,8 @@ def test_a_journal_that_is_damaged_is_told(found, data, state):
     assert "damaged" in lines["journal"]["why"]
 
 
-def test_a_journal_of_a_newer_release_is_told(found, data, state):
-    Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
-    with sqlite3.connect(state / "journal.db") as connection:
+def test_a_journal_of_a_newer_release_is_told(found, data, journal):
+    with sqlite3.connect(journal) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
     status, lines = found(data)
@@ -57,9 +62,8 @@ def test_a_journal_in_use_is_sound_and_names_its_daemon(found, data, state):
     assert line["facts"]["held_by"] == os.getpid()
 
 
-def test_a_journal_of_an_older_release_is_brought_up_to_date_by_the_daemon(found, data, state):
-    Journal.open(f"sqlite:///{state}/journal.db", emit=lambda _: None).close()
-    with sqlite3.connect(state / "journal.db") as connection:
+def test_a_journal_of_an_older_release_is_brought_up_to_date_by_the_daemon(found, data, journal):
+    with sqlite3.connect(journal) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
 
     status, lines = found(data)

@@ -22,7 +22,7 @@ def reads(look: Look) -> Iterator[Line]:
     about, name = "catalog", look.settings.server.catalog
     assets = [str(table.full_name) for table in look.model.find_assets()]
     facts = {"tables": len(look.model.tables), "asset_tables": assets}
-    what = f"{name}: {len(look.model.tables)} tables, {len(assets)} of them for files"
+    what = f"{name} has {len(look.model.tables)} tables, {len(assets)} of them for files"
     if assets:
         yield Line(about, what, facts=facts)
         return

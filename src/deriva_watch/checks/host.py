@@ -120,4 +120,10 @@ def writers(_: Look) -> Iterator[Line]:
         HolderMethod.UNKNOWN: "asked of the kernel file by file, which answers for files of "
         f"{getpass.getuser()} alone; for others the quiet period decides",
     }
-    yield Line("open writers", said[found], facts={"method": found})
+    facts = {"method": found}
+    if found is not HolderMethod.UNKNOWN:
+        yield Line("open writers", said[found], facts=facts)
+        return
+    why = "a directory of another account waits longer before it counts as complete"
+    then = "Run it as the account that writes the data, or give it CAP_LEASE as our unit does."
+    yield Line.note("open writers", said[found], why, then, facts)

@@ -1,6 +1,6 @@
 """Whether the bulk spec and the drop folders fit the catalog, and the terms are there they need."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from deriva_watch.checks.line import Line
@@ -48,14 +48,8 @@ def roles(look: Look) -> Iterator[Line]:
     """Look for the role in which files are linked to their execution."""
     if _ROLE not in look.model.tables:
         return
-    about, known = "roles", look.catalog.terms(_ROLE)
-    facts = {"terms": sorted(known)}
-    if OUTPUT_ROLE in known:
-        yield Line(about, f"{_ROLE} has {OUTPUT_ROLE}", facts=facts)
-        return
     why = "files are linked to their execution in that role: each link will be refused"
-    then = f"Let a curator of the catalog add the term {OUTPUT_ROLE}."
-    yield Line.wrong(about, f"{_ROLE} has no {OUTPUT_ROLE}", why, then, facts)
+    yield _term(look, Line.wrong, "roles", _ROLE, OUTPUT_ROLE, why)
 
 
 def statuses(look: Look) -> Iterator[Line]:
@@ -65,14 +59,8 @@ def statuses(look: Look) -> Iterator[Line]:
     words = next((key.target for key in keys if key.columns == ("Status",)), None)
     if words is None:
         return
-    about, known = "statuses", look.catalog.terms(words)
-    facts = {"terms": sorted(known)}
-    if UPLOADED in known:
-        yield Line(about, f"{words} has {UPLOADED}", facts=facts)
-        return
     why = "the Status of executions stays what it is when they are uploaded"
-    then = f"Let a curator of the catalog add the term {UPLOADED}, if it is wanted."
-    yield Line.note(about, f"{words} has no {UPLOADED}", why, then, facts)
+    yield _term(look, Line.note, "statuses", words, UPLOADED, why)
 
 
 def asset_types(look: Look) -> Iterator[Line]:
@@ -94,3 +82,14 @@ def asset_types(look: Look) -> Iterator[Line]:
             "Let a curator of the catalog add some.",
             facts,
         )
+
+
+def _term(  # noqa: PLR0913, PLR0917  # what is needed, and what its lack means
+    look: Look, lack: Callable[..., Line], about: str, table: TableName, term: str, why: str
+) -> Line:
+    known = look.catalog.terms(table)
+    facts = {"terms": sorted(known)}
+    if term in known:
+        return Line(about, f"{table} has {term}", facts=facts)
+    then = f"Let a curator of the catalog add the term {term}."
+    return lack(about, f"{table} has no {term}", why, then, facts)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,7 @@ from deriva_watch import initial
 from deriva_watch.cli import main
 from deriva_watch.initial import Answers
 from deriva_watch.settings import load
-from running import ENVIRONMENT, sandbox
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory):
-    with sandbox(tmp_path_factory.mktemp("sandbox")) as said:
-        yield said
-
-
-@pytest.fixture
-def data(tmp_path):
-    (tmp_path / "data/deriva-ml/execution").mkdir(parents=True)
-    return tmp_path / "data"
+from running import ENVIRONMENT
 
 
 @pytest.fixture
@@ -72,6 +59,7 @@ def test_what_is_right_becomes_a_file_that_explains_every_other_setting(
     assert [watch.prefix for watch in found.watch] == [data]
     assert f"deriva-watch check --config {config}" in said
     assert "#quiet_s = 30" in config.read_text()
+    assert '#url = "sqlite:' in config.read_text()
     assert "data.example.org\n" not in config.read_text()
     assert config.stat().st_mode & 0o777 == 0o600
 
@@ -192,27 +180,23 @@ def test_every_folder_that_is_named_is_watched(config):
     assert tuple(watch.prefix for watch in load(config).watch) == folders
 
 
-def test_the_settings_of_the_service_name_its_journal():
-    """A person whose commands are to find it has no $STATE_DIRECTORY."""
-    answers = Answers("h", prefixes=(Path("/data"),))
-
-    texts = (initial.text_of(answers, file) for file in (initial.SERVICE, Path("/home/me.toml")))
-    service, own = map(tomllib.loads, texts)
-
-    assert service["journal"]["url"] == "sqlite:////var/lib/deriva-watch/journal.db"
-    assert "url" not in own["journal"]
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="writes as root does")
-def test_settings_of_a_service_name_its_journal_and_are_no_one_elses(
-    init, right, config, monkeypatch
+@pytest.mark.parametrize(
+    ("name", "service", "state"),
+    [
+        ("config.toml", "deriva-watch", "/var/lib/deriva-watch"),
+        ("lab.toml", "deriva-watch@lab", "/var/lib/deriva-watch/lab"),
+    ],
+)
+def test_settings_of_a_service_name_its_journal_and_can_be_read_by_its_group(
+    config, monkeypatch, name, service, state
 ):
     """Commands at a shell, which has no $STATE_DIRECTORY, find the journal that the unit has."""
-    monkeypatch.setattr(initial, "SERVICE", config)
+    monkeypatch.setattr(initial, "SERVICES", config.parent)
+    file = config.with_name(name)
 
-    status, said = init(*right)
+    initial.write(initial.text_of(Answers("h", prefixes=(Path("/data"),)), file), file, force=False)
 
-    assert status == 0
-    assert load(config).state_directory == Path("/var/lib/deriva-watch")
-    assert config.stat().st_mode & 0o777 == 0o640
-    assert "systemctl enable --now deriva-watch" in said
+    assert load(file).state_directory == Path(state)
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert f"systemctl enable --now {service}" in initial.commands(file)
