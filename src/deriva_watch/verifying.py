@@ -5,7 +5,7 @@ changed by anybody: it says what to ask for, and proves nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +17,7 @@ from typing import Final
 from deriva_watch.assembly import connect, read_model
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.layout import called
-from deriva_watch.core.ledger import HOLE, Batch
-from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
@@ -47,11 +46,11 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.standing import Standing
 from deriva_watch.intake import Intake
 from deriva_watch.receipt import records
+from deriva_watch.row_verifying import RowVerifier
 from deriva_watch.settings import Settings
 from deriva_watch.subjects import Subject, Subjects
 
 _TOGETHER: Final = 500  # files that are asked for at a time
-_BATCHES: Final = 8
 _NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
 
 
@@ -90,7 +89,7 @@ class Verifier:
         notes: list[str] = []
         differences = own
         try:
-            differences += self._ask(subject, there, seen.entries if seen else (), notes)
+            differences += self._ask(subject, there, seen, notes)
         except RefusedError as error:
             then = error.next_for(subject.rid)
             differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
@@ -158,9 +157,14 @@ class Verifier:
             )
 
     def _ask(
-        self, subject: Subject, files: list[FileRecord], here: Collection[str], notes: list[str]
+        self,
+        subject: Subject,
+        files: list[FileRecord],
+        seen: Observation | None,
+        notes: list[str],
     ) -> Iterator[Difference]:
-        """Ask the server for every file, and for every row that has a RID of its own."""
+        """Ask the server for every file, and for every row of files of rows."""
+        here = seen.entries if seen else {}
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
             group = asked[start : start + _TOGETHER]
@@ -169,46 +173,18 @@ class Verifier:
                 yield from lost(path, why[path], is_here=path in here)
             for file in group:
                 self.moved(file.path, 0)
+        find = self.find
+        rows = RowVerifier(
+            self.intake, find.reader, find.server, self.model, self.standing, subject, seen
+        )
         for file in files:
             if file.rows is not None:
-                yield from self._ask_rows(subject, file, here, notes)
+                found, unasked = rows.ask(file)
+                yield from lost(file.path, found, is_here=file.path in here)
+                if unasked:
+                    notes.append(f"{file.path}: {unasked} rows have keys that only the file tells")
             elif not askable(file):
                 notes.append(f"{file.path}: it is {file.state}, and its row or object is not known")
-
-    def _ask_rows(
-        self, subject: Subject, file: FileRecord, here: Collection[str], notes: list[str]
-    ) -> Iterator[Difference]:
-        table, missing, asked = TableName.parse(file.table or ""), 0, 0
-        is_there = table in self.model.tables
-        for rids in self._rids(subject, file):
-            missing += len(rids - self.standing.rows(table, rids).keys()) if is_there else 0
-            asked += len(rids)
-        if missing or not is_there:
-            reason = f"{missing or file.rows} of its rows are not in {table} any more"
-            yield from lost(file.path, [reason], is_here=file.path in here)
-        if is_there and (unasked := (file.rows or 0) - asked) > 0:
-            why = f"{unasked} rows of {table} have keys of their own, by which nothing was asked"
-            notes.append(f"{file.path}: {why}")
-
-    def _rids(self, subject: Subject, file: FileRecord) -> Iterator[set[str]]:
-        """Yield the RIDs that rows of a file were given, a batch at a time."""
-        batches: Iterator[Batch] = iter(())
-        if subject.record and self.find.reader:
-            batches = self._batches(self.find.reader, file)
-        elif subject.receipt:
-            root = Path(subject.receipt.directory)
-            folder, server = self.intake.settings.state_directory, self.find.server
-            kept = receipts.RowReceipt.of(folder, server, subject.kept_as, root)
-            batches = kept.read(file.path, lambda _why: None)
-        for batch in batches:
-            pairs = zip(batch.rids, batch.digests, strict=True)
-            yield {rid for rid, digest in pairs if rid and digest != HOLE}
-
-    def _batches(self, reader: Reader, file: FileRecord) -> Iterator[Batch]:
-        first = 0
-        while batches := reader.batches(file.id, first, _BATCHES):
-            yield from map(Batch.of, batches)
-            first = batches[-1].first + 1
 
     # ------------------------------------------------------------------ the disk
 

@@ -163,16 +163,21 @@ def test_rows_that_are_lost_are_counted_by_their_file(scene):
     files = {VISITS: f"Subject,Observation_Date\n{dates}", SUBJECTS: f"Name\n{scene.rid} new\n"}
     assert scene.upload(files) == "uploaded"
     well = scene.verify()
-    assert well.differences == ()
-    assert [note.partition(":")[0] for note in well.notes] == [SUBJECTS]
+    assert (well.differences, well.notes) == ((), ())
+    unread = scene.verify(server_only=True)
+    assert [note.partition(":")[0] for note in unread.notes] == [SUBJECTS]
 
     gone = f"{scene.api.catalog}/entity/demo:Observation/Subject={subject}"
     scene.api.call("DELETE", f"{gone}&Observation_Date=2026-02-02")
+    scene.api.call("DELETE", f"{scene.api.catalog}/entity/demo:Subject/Name={scene.rid} new")
     with_journal = scene.verify()
     scene.lose_journal()
+    without = scene.verify()
 
-    for told in (with_journal, scene.verify()):
-        assert found(told) == [("server", VISITS)]
+    assert found(with_journal) == [("server", VISITS), ("server", SUBJECTS)]
+    assert "its row is not in demo:Subject" in with_journal.differences[1].why
+    assert found(without) == [("server", VISITS)]
+    for told in (with_journal, without):
         assert "1 of its rows are not in demo:Observation" in told.differences[0].why
 
 

@@ -4,12 +4,12 @@ The rule: same MD5, Filename and Length make a candidate; the metadata that the 
 NULL is no statement, on either side. Description, types and links never decide.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.model import SYSTEM_COLUMNS, Table
-from deriva_watch.core.values import same
+from deriva_watch.core.values import meaning, same
 
 _PLAIN: Final = {"text", "markdown", "date", "boolean", "int2", "int4", "int8", "ermrest_curie"}
 _LONGEST: Final = 100  # characters
@@ -105,6 +105,11 @@ def contradictions(table: Table, values: Mapping[str, Any], row: Mapping[str, An
 def rid_order(rid: str) -> tuple[int, str]:
     """Sort RIDs by age: the sequence makes them longer, then larger."""
     return len(rid), rid
+
+
+def said_by(key: Iterable[str], table: Table, values: Mapping[str, Any]) -> Hashable:
+    """Return what the columns *key* of a row say, however they are written."""
+    return tuple((name, meaning(table.column[name], values.get(name))) for name in key)
 
 
 def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:

@@ -7,8 +7,10 @@ from typing import Any
 from deriva_watch.core.features import EXECUTION
 from deriva_watch.core.model import TableName
 from deriva_watch.core.records import FileRecord
+from deriva_watch.core.row_plan import RowsPlan
+from deriva_watch.core.table_files import RawRow
 from deriva_watch.engine.patience import Patience
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.upload import Upload
 
 
@@ -82,6 +84,18 @@ class References:
         for row in rows:
             found[row["Filename"]].append(row["RID"])
         return found
+
+
+def values_of(plan: RowsPlan, references: References, row: RawRow) -> Row:
+    """Return what of *row* its table gets; ValueError where it cannot be sent."""
+    values = plan.values(row)
+    for column, table in plan.assets.items():
+        if (value := values.get(column)) is not None:
+            try:
+                values[column] = references.rid(table, value)
+            except ValueError as error:
+                raise ValueError(f"column {column}: {error}") from None
+    return values
 
 
 def _name(path: str) -> str:

@@ -10,18 +10,17 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deriva_watch.core.adoption import contradictions, natural_key
+from deriva_watch.core.adoption import contradictions, natural_key, said_by
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ledger import HOLE, Batch
 from deriva_watch.core.model import SYSTEM_COLUMNS
 from deriva_watch.core.records import BatchRecord, KeepBatch, NoteFile
 from deriva_watch.core.row_plan import RowsPlan
 from deriva_watch.core.table_files import RawRow
-from deriva_watch.core.values import meaning
 from deriva_watch.engine.doubled import Sent, tell_doubled
 from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, Row
-from deriva_watch.engine.references import References
+from deriva_watch.engine.references import References, values_of
 from deriva_watch.engine.upload import Upload
 from deriva_watch.engine.writer import CatalogWriter, Insertion, Written
 
@@ -89,14 +88,7 @@ class Sender:
     def _values(self, row: RawRow) -> Row:
         if row.recorded:
             return {}  # nothing of it is sent
-        values = self.plan.values(row)
-        for column, table in self.plan.assets.items():
-            if (value := values.get(column)) is not None:
-                try:
-                    values[column] = self.references.rid(table, value)
-                except ValueError as error:
-                    raise ValueError(f"column {column}: {error}") from None
-        return values
+        return values_of(self.plan, self.references, row)
 
     def name(self, row: RawRow) -> Hashable:
         """Return what the key of *row* says, or None."""
@@ -106,8 +98,7 @@ class Sender:
         return self._name(sorted(key), values)
 
     def _name(self, key: list[str], values: Mapping[str, Any]) -> Hashable:
-        column = self.plan.definition.column
-        return tuple((name, meaning(column[name], values.get(name))) for name in key)
+        return said_by(key, self.plan.definition, values)
 
     # ------------------------------------------------------------------ one batch
 
