@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -58,12 +59,8 @@ class KeyedRows:
             said = {name: {str(values[name]): values[name] for _, values in group} for name in key}
             telling = max(sorted(key), key=lambda name: len(said[name]))
             wanted = list(said[telling].values())
-            found = self.patience(
-                f"GET {plan.table}",
-                lambda telling=telling, wanted=wanted: self.catalog.rows_with(
-                    plan.table, telling, wanted
-                ),
-            )
+            ask = partial(self.catalog.rows_with, plan.table, telling, wanted)
+            found = self.patience(f"GET {plan.table}", ask)
             there = {said_by(sorted(key), table, row): row for row in found}
             for place, values in group:
                 row = there.get(said_by(sorted(key), table, values))
