@@ -16,6 +16,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 
 _NAME: Final = "hindrances.json"
+_ROOM_BYTES: Final = 4096  # that the file has at least
 
 
 class Hindrances:
@@ -29,7 +30,7 @@ class Hindrances:
         self._path = state_directory / _NAME
         self._known: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
-        self.clear()
+        self._write()
 
     def put(self, about: str, error: TroubleError | None) -> bool:
         """Keep what is in the way of *about*, None: nothing any more; True: that is news."""
@@ -52,13 +53,29 @@ class Hindrances:
             self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        document = {"pid": os.getpid(), "hindrances": list(self._known.values())}
-        text = json.dumps(document, ensure_ascii=False, indent=1)
         part = self._path.with_suffix(".new")
-        with suppress(OSError):
-            part.write_bytes(text.encode(errors="backslashreplace"))
+        try:
+            part.write_bytes(self._text(list(self._known.values())))
             part.chmod(0o600)
             part.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._write_in_place()
+
+    def _write_in_place(self) -> None:
+        """Use the room that the file has: a full disk is a hindrance, and must be told."""
+        with self._path.open("r+b") as file:
+            room_bytes, told = os.fstat(file.fileno()).st_size, list(self._known.values())
+            while len(text := self._text(told)) > room_bytes:
+                told.pop(0)  # the latest are the news
+            file.write(text.ljust(room_bytes))
+
+    def _text(self, told: list[dict[str, str]]) -> bytes:
+        document = {"pid": os.getpid(), "hindrances": told}
+        text = json.dumps(document, ensure_ascii=False, indent=1)
+        return text.encode(errors="backslashreplace").ljust(_ROOM_BYTES)
 
 
 def read(state_directory: Path, pid: int | None) -> list[dict[str, Any]]:
