@@ -15,9 +15,10 @@ from deriva_watch import ahead, cli, daemon, emptying, liveness, service, superv
 from deriva_watch.edges import inotify
 from deriva_watch.edges.journal import writer as journal
 from deriva_watch.engine import files, writer
+from deriva_watch.status import guard, serving
 
 ORDER = Path(os.environ.get("FALTERING", "none"))
-SILENT_S = 1.5
+SILENT_S = 1.2
 STEPS = {  # what a thread does again and again
     "main": (service.Service, "_tick"),
     "uploader-0": (workers.Workers, "_claim"),
@@ -27,6 +28,7 @@ STEPS = {  # what a thread does again and again
     "hasher": (ahead.Ahead, "_is_wanted"),
     "inotify": (inotify.Inotify, "handle_event"),
     "clearing": (emptying.Emptying, "must_wait"),
+    "status page": (guard.Guard, "_refusal"),
     "supervisor": (supervisor.Supervisor, "_look"),
 }
 
@@ -66,7 +68,7 @@ def order():
 
 if __name__ == "__main__":
     liveness.SILENT_S, supervisor.LOOK_S, daemon.LATEST_S = SILENT_S, 0.2, 0.5
-    service.STOP_S = service.STATUS_S = 0.2
+    service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
     daemon.Ahead = partial(ahead.Ahead, stable_s=0.1)
     for each in STEPS:
         falter(each)

@@ -112,6 +112,23 @@ def test_the_unit_has_least_rights(unit):
     assert verdict.returncode == 0, verdict.stdout
 
 
+@needs_systemd
+def test_what_the_readme_adds_for_data_of_others_is_understood_and_costs_what_it_says(tmp_path):
+    readme = (UNITS.parent / "README.md").read_text()
+    lines = readme.partition("```ini\n[Service]\n")[2].partition("```")[0].splitlines()
+    added = [line.removeprefix("#") for line in lines if not line.startswith("# ")]
+    text = re.sub("(?<=\nExecStart=)[^ ]+", "/bin/true", UNIT.read_text())
+    unit = tmp_path / UNIT.name
+    unit.write_text(text + "\n".join(["[Service]", *added, ""]))
+
+    assert len(added) == 6
+    verdict = analyze("verify", "--man=no", unit)
+    assert (verdict.returncode, verdict.stderr) == (0, "")
+    said = re.search("exposure (1.\\d)", "".join(lines))[1]
+    threshold = said.replace(".", "")
+    assert analyze("security", "--offline=yes", f"--threshold={threshold}", unit).returncode == 0
+
+
 def test_the_units_differ_in_nothing_but_names():
     """There is no include; so two files must be kept alike."""
     alone, template = settings(UNIT), settings(TEMPLATE)

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import subprocess
 import time
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
@@ -56,7 +58,9 @@ class Lab:
     def __init__(self, folder, server, manager, **sections):
         self.api, self.folder, self.manager = Api(server), folder, manager
         self.order = folder / "order"
-        (folder / "drop").mkdir()
+        for place in ("drop", "deriva-ml/execution"):
+            (folder / place).mkdir(parents=True)
+        sections["status"] = {"listen": "127.0.0.1:0"}
         self.config = write_config(folder / "daemon", server, folder, **sections)
         with self.config.open("a") as more:
             more.write(DROP.format(path=folder / "drop"))
@@ -79,6 +83,15 @@ class Lab:
         write_files(self.folder / "drop", {f"{rid}.bin": f"dropped {rid}"})
         return rid
 
+    def ask_health(self, running):
+        """Ask for `/healthz`; return the status and what is in the way, None without an answer."""
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
+        try:
+            answer = requests.get(f"{url}healthz", timeout=2)
+        except requests.Timeout:
+            return None
+        return answer.status_code, {each["about"] for each in answer.json()["reasons"]}
+
     def hindrance(self, thread):
         """Return what `status` says of a thread, or None."""
         found = summed_up(self.config)["hindrances"]
@@ -87,8 +100,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path, server, manager):
-    listen = {"listen": "127.0.0.1:0"}
-    return Lab(tmp_path, server, manager, completion={"quiet_s": 1.0}, status=listen)
+    return Lab(tmp_path, server, manager, completion={"quiet_s": 0.4})
 
 
 def is_stuck(thread):
@@ -101,6 +113,8 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
         wait_until(lambda: lab.manager.has_heard("WATCHDOG=1"))
         lab.order.write_text(f"{thread} hang")
         rid, start_s = lab.bring(), time.monotonic()
+        if thread == "status page":
+            assert lab.ask_health(running) is None
 
         said = running.wait_for(is_stuck(thread), SOON_S + 3)
         stuck_s = time.monotonic()
@@ -109,11 +123,10 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
         told = wait_until(lambda: lab.hindrance(thread), 2)
         assert (told["what"], told["why"]) == (said["what"], said["why"])
         assert summed_up(lab.config)["healthy"] is False
-        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
-        health = requests.get(f"{url}healthz", timeout=2)
-        assert health.status_code == 503
-        assert f"thread {thread}" in {each["about"] for each in health.json()["reasons"]}
-        time.sleep(0.7)
+        if thread != "status page":
+            status, reasons = lab.ask_health(running)
+            assert (status, f"thread {thread}" in reasons) == (503, True)
+        time.sleep(0.5)
         assert not lab.manager.has_heard("WATCHDOG=1", since_s=stuck_s + 0.1)
         assert lab.manager.has_heard(" stands still: ", since_s=start_s)
 
@@ -169,3 +182,53 @@ def test_a_daemon_that_was_stopped_as_a_whole_and_goes_on_accuses_no_thread(lab)
         rid = lab.bring()
         running.wait_for_state(rid, "uploaded")
         assert not [event for event in running.events() if event["event"] == "daemon.stuck"]
+
+
+def test_a_server_that_takes_its_time_is_no_reason_to_accuse_a_thread(tmp_path, manager):
+    """An answer may take `timeout_s`, far longer than a thread may be silent otherwise."""
+    faults = tmp_path / "faults.json"
+    stall = {"action": "stall", "method": "PUT", "route": "a[.]bin", "stall_s": 3 * SILENT_S}
+    faults.write_text(json.dumps({"faults": [{**stall, "times": 1}]}))
+    with sandbox(tmp_path / "server", faults=faults) as ready:
+        lab = Lab(tmp_path, ready, manager, transfer={"timeout_s": 30})
+        with lab.daemon() as running:
+            rid, start_s = lab.bring(), time.monotonic()
+            running.wait_for_state(rid, "uploaded")
+            assert time.monotonic() - start_s > 2 * SILENT_S
+            assert not [event for event in running.events() if event["event"] == "daemon.stuck"]
+
+
+@contextmanager
+def small_disk(folder):
+    """Let *folder* be a disk of its own."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2M", "none", folder]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(file):
+    """Take all room that a disk has."""
+    with suppress(OSError), file.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(bytes(512))
+
+
+def test_a_full_disk_is_told_by_status_and_the_page_though_nothing_can_be_written(lab):
+    """What is told lies on the same disk."""
+    state = lab.config.parent / "state"
+    with small_disk(state), lab.daemon() as running:
+        wait_until(lambda: lab.manager.has_heard("READY=1"))
+        fill(state / "other")
+        rid = lab.bring()
+
+        found = wait_until(lambda: summed_up(lab.config)["hindrances"])
+        assert found[0]["what"] == f"cannot write the journal {state}/journal.db"
+        assert lab.ask_health(running)[0] == 503
+        (state / "other").unlink()
+        running.wait_for_state(rid, "uploaded")
+        wait_until(lambda: not summed_up(lab.config)["hindrances"])

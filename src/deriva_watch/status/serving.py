@@ -6,7 +6,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import uvicorn
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Crashed, Event, StatusListening
 from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import beat, begin, waiting
 from deriva_watch.settings import Status
 from deriva_watch.status.guard import Guard
 from deriva_watch.status.listening import listening
@@ -24,6 +25,7 @@ from deriva_watch.status.web import Web
 ABOUT: Final = "the status page"
 AGAIN_S: Final = 10.0  # how soon a place that is taken is tried again
 STOP_S: Final = 2.0
+LIFE_S: Final = 60.0  # how often its thread shows that it lives
 _LET_GO_S: Final = 1  # for answers that are under way at the end
 _SILENT_S: Final = 10.0  # who connects and asks nothing holds a place no longer
 _CONNECTIONS: Final = 64
@@ -79,6 +81,7 @@ class _Page:
 
     def run(self) -> None:
         """Serve until `stop`; what goes wrong is said, and tried again."""
+        begin()
         while not self._stop.is_set():
             try:
                 with listening(self._at) as (listener, url):
@@ -88,7 +91,8 @@ class _Page:
             except Exception as error:  # noqa: BLE001  # a bug here must not end the thread
                 why, lines = repr(error), traceback.format_exc()
                 self._emit(Crashed(where=ABOUT, why=why, traceback=lines))
-            self._stop.wait(AGAIN_S)
+            with waiting(AGAIN_S):
+                self._stop.wait(AGAIN_S)
 
     def stop(self) -> None:
         """End it from another thread."""
@@ -123,9 +127,16 @@ class _Server(uvicorn.Server):
         self._ready()
         samples = asyncio.create_task(self._web.keep_samples())
         if not self._ending.is_set():
-            await self._over.wait()
+            await self._live()
         samples.cancel()
         self._web.stream.end()
+
+    async def _live(self) -> None:
+        """Show that requests are answered, until it ends."""
+        while not self._over.is_set():
+            beat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), LIFE_S)
 
     def end(self) -> None:
         """End it from another thread."""
