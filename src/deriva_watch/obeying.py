@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deriva_watch import holding, retrying
+from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import OrderTaken
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.orders import Cancel, Pause, Resume, Retry
@@ -12,6 +13,7 @@ from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.journal import Journal
 from deriva_watch.orders import Orders
 from deriva_watch.pipeline import Pipeline
+from deriva_watch.workers import tell_crash
 
 _OURSELVES: Final = "deriva-watch"
 _OVER: Final = "the time of the pause is over"
@@ -27,7 +29,14 @@ def obey(orders: Orders, pipeline: Pipeline) -> Iterator[ExecutionRecord]:
     Raises SettingsError where one cannot be read or removed.
     """
     for lying in orders.lying(pipeline.emit, *_KINDS):
-        moved = _carry_out(lying.order, pipeline.journal)
+        try:
+            moved = _carry_out(lying.order, pipeline.journal)
+        except (TroubleError, OSError):
+            raise
+        except Exception:  # noqa: BLE001  # a bug in one order must not come back with each start
+            tell_crash(pipeline.emit, f"the order {lying.path}")
+            orders.set_aside(lying.path, "it cannot be carried out: a bug", pipeline.emit)
+            continue
         pipeline.halts.read()
         if moved is None:
             continue

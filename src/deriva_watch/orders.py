@@ -97,7 +97,7 @@ class Orders:
             try:
                 order = self._read(path)
             except ValueError as error:
-                self._set_aside(path, str(error), emit)
+                self.set_aside(path, str(error), emit)
                 continue
             if isinstance(order, kinds):
                 yield Lying(order, path)
@@ -105,6 +105,13 @@ class Orders:
     def are_there(self) -> bool:
         """Tell whether any order waits to be carried out; SettingsError where nobody may look."""
         return bool(self._files(".json"))
+
+    def set_aside(self, path: Path, why: str, emit: Emit) -> None:
+        """Leave an order out, and tell *emit*; SettingsError where that cannot be."""
+        to = path.with_suffix(_ASIDE)
+        with _explained("set orders aside in", self.folder), suppress(FileNotFoundError):
+            path.rename(to)
+            emit(OrderSetAside(path=str(to), why=why, next=_next(to)))
 
     def trouble(self) -> TroubleError | None:
         """Return what a person should know of the files that were set aside, if there are any.
@@ -116,10 +123,10 @@ class Orders:
             return None
         try:
             self._read(aside[0])
-            why = "it could not be read when it was there"
+            why = "it could not be carried out; the log tells why"
         except ValueError as error:
             why = str(error)
-        what = f"{len(aside)} files in {self.folder} are no orders, and were set aside"
+        what = f"{len(aside)} orders in {self.folder} were set aside"
         return TroubleError(what, f"{aside[0].name}: {why}", _next(aside[0]))
 
     def _read(self, path: Path) -> Order | None:
@@ -146,12 +153,6 @@ class Orders:
             names = sorted(os.listdir(self.folder))  # noqa: PTH208  # glob says nothing of rights
         return [self.folder / name for name in names if name.endswith(suffix)]
 
-    def _set_aside(self, path: Path, why: str, emit: Emit) -> None:
-        to = path.with_suffix(_ASIDE)
-        with _explained("set aside what is no order in", self.folder), suppress(FileNotFoundError):
-            path.rename(to)
-            emit(OrderSetAside(path=str(to), why=why, next=_next(to)))
-
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, exist_ok=True)  # another thread may be as far
@@ -164,7 +165,7 @@ class Orders:
 
 
 def _next(path: Path) -> str:
-    return f"Nothing of it was done: give the command again, and remove {path}."
+    return f"Give the command again, if it is still wanted, and remove {path}."
 
 
 @contextmanager

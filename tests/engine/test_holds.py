@@ -13,6 +13,7 @@ import pytest
 
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.engine import tables
 from engine.rig import Power
 from engine.test_crashes import CALLS, Scene
 
@@ -27,8 +28,11 @@ SAMPLE = [
     ("store.put", 4),
     ("store.put_chunk", 1),
 ]
-CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
 LATE = ("catalog.move_status", 0)  # everything is in the catalog
+SOAK = os.environ.get("DERIVA_WATCH_SOAK")
+HELD = [(CANCELLED, "catalog.model", 0), (CANCELLED, "store.put_chunk", 1), (CANCELLED, *LATE)]
+HELD += [(PAUSED, "catalog.insert", 0), (PAUSED, "store.put", 4)]
+HELD = [(hold, *case) for hold in (CANCELLED, PAUSED) for case in MATRIX] if SOAK else HELD
 
 
 class Meddled(Power):
@@ -78,12 +82,12 @@ def held_at(scene, case, act):
         return after
 
 
-@pytest.mark.parametrize("case", [*CASES, LATE], ids=str)
-@pytest.mark.parametrize("hold", [CANCELLED, PAUSED], ids=["cancelled", "paused"])
+@pytest.mark.parametrize("held", HELD, ids=lambda held: f"{held[0].kind}-{held[1]}-{held[2]}")
 def test_an_execution_is_put_down_at_any_call_and_arrives_whole_once_it_may(
-    ready, tmp_path, whole, case, hold
+    ready, tmp_path, whole, held
 ):
-    scene = Scene(tmp_path, ready, "owner")
+    scene, (hold, *call) = Scene(tmp_path, ready, "owner"), held
+    case = tuple(call)
 
     record = held_at(scene, case, lambda rig, number: rig.journal.hold(number, hold))
 
@@ -101,7 +105,7 @@ def test_an_execution_is_put_down_at_any_call_and_arrives_whole_once_it_may(
     assert scene.arrived() == whole
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", MATRIX if SOAK else SAMPLE[2:], ids=str)
 def test_a_file_is_put_down_at_any_call_and_its_neighbours_go_up(ready, tmp_path, whole, case):
     scene = Scene(tmp_path, ready, "owner")
 
@@ -137,3 +141,35 @@ def test_a_job_that_is_cancelled_is_none_on_the_server_either(ready, tmp_path):
     assert any(jobs.values())
     with scene.rigged() as rig:
         assert not any(map(rig.store.jobs, jobs))
+
+
+@pytest.mark.parametrize("what", ["file", "execution"])
+def test_a_file_of_rows_is_put_down_between_two_batches_and_no_row_is_doubled(
+    lab, monkeypatch, what
+):
+    monkeypatch.setattr(tables, "BATCH_ROWS", 2)
+    subject = lab.api.insert("demo:Subject", {"Name": f"of {lab.rid}"})[0]["RID"]
+    days = [f"2026-02-{day:02}" for day in range(1, 10)]
+    path = "table/demo/Observation/Observation.csv"
+    rows = "".join(f"{subject},{day}\n" for day in days)
+    lab.write({path: f"Subject,Observation_Date\n{rows}"})
+
+    def there():
+        found = lab.api.rows("demo:Observation")
+        return sorted(row["Observation_Date"] for row in found if row["Subject"] == subject)
+
+    def hold(rig, number):
+        if what == "file":
+            assert rig.journal.hold_file(number, path, CANCELLED)
+        else:
+            rig.journal.hold(number, PAUSED)
+
+    record = held_at(lab, ("catalog.insert", 2), hold)
+
+    assert record.state in {ExecutionState.REFUSED, ExecutionState.WAITING}
+    assert 0 < len(there()) < len(days)
+    with lab.rigged() as rig:
+        rig.journal.release_file(record.id, path)
+        rig.journal.release(record.id, HoldKind.PAUSED)
+        assert rig.bring().state is ExecutionState.UPLOADED
+    assert there() == days

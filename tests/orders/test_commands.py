@@ -14,6 +14,8 @@ from deriva_watch.core.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.journal import Journal
+from deriva_watch.halting import Halts
+from deriva_watch.obeying import obey
 from deriva_watch.orders import Orders
 from deriva_watch.status import open_views, summary
 from running import write_config, write_files
@@ -206,3 +208,20 @@ def test_the_first_line_of_status_says_that_work_is_paused(config, journal):
         ("host", "alice", "why not"),
         ("1-AAAA", "alice", "why not"),
     ]
+
+
+def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back(tmp_path, journal):
+    """No file system has such a name: that it was ordered all the same must not end the daemon."""
+    execution(journal, "1-AAAA", READY)
+    orders, events = Orders(tmp_path / "orders"), []
+    orders.leave(Cancel(rid="1-AAAA", paths=("\ud800",), by="alice", at=AT))
+    orders.leave(Pause(rid="1-AAAA", by="alice", at=AT))
+    pipeline = SimpleNamespace(journal=journal, emit=events.append, halts=Halts(journal))
+
+    moved = [record.rid for record in obey(orders, pipeline)]
+
+    assert moved == ["1-AAAA"]
+    names = [event.name for event in events]
+    assert names == ["daemon.crashed", "order.set_aside", "order.taken"]
+    assert not orders.are_there()
+    assert "the log tells why" in orders.trouble().why

@@ -31,8 +31,8 @@ ASSETS = "assets/Execution_Asset"
 
 @pytest.fixture
 def server(tmp_path):
-    """A server that takes 40 ms for every request."""
-    with sandbox(tmp_path / "server", latency_ms=40) as ready:
+    """A server that takes 25 ms for every request."""
+    with sandbox(tmp_path / "server", latency_ms=25) as ready:
         yield ready
 
 

@@ -357,7 +357,7 @@ class OrderTaken(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSetAside(Event):
-    """A file among the orders is none that this release knows: nothing of it was done."""
+    """An order is none that this release knows, or cannot be carried out: it is left out."""
 
     NAME: ClassVar[str] = "order.set_aside"
     LEVEL: ClassVar[str] = "error"
