@@ -63,7 +63,7 @@ def no_config() -> SettingsError:
     return SettingsError(
         "no configuration found",
         f"there is none of {', '.join(_CONFIG_FILES)}",
-        "Copy config.example.toml to one of them and fill in [server] host, or name a file "
+        "Run `deriva-watch init`, which asks for what is needed and writes one; or name a file "
         f"with --config FILE or ${_CONFIG_VARIABLE}.",
     )
 

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from deriva_watch.checks import Verdict, host
+from deriva_watch.checks import Line, Verdict, host
 from deriva_watch.checks.server import login
 from deriva_watch.core.clocks import apart_s
+from deriva_watch.core.errors import RefusedError, ServerAwayError
 from deriva_watch.core.observation import HolderMethod
 from deriva_watch.edges.deriva import Session
 from deriva_watch.edges.inotify_limits import Usage
@@ -200,6 +201,18 @@ def test_clocks_are_apart_by_what_an_answer_cannot_explain(theirs_s, apart):
     sent_at, received_at = now + timedelta(seconds=10), now + timedelta(seconds=11)
 
     assert apart_s(now + timedelta(seconds=10 + theirs_s), sent_at, received_at) == apart
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (ServerAwayError("cannot reach h", "h does not answer"), Verdict.AWAY),
+        (ServerAwayError("cannot reach h", "its certificate", "Name ca_bundle."), Verdict.WRONG),
+        (RefusedError("cannot read", "it may not be", "Ask."), Verdict.WRONG),
+    ],
+)
+def test_what_passes_by_itself_is_no_mistake_of_anybody(error, verdict):
+    assert Line.of("server", error).verdict is verdict
 
 
 def test_a_server_of_another_kind_is_told(found, data, tmp_path):

@@ -96,7 +96,7 @@ def test_no_file_at_all_is_explained_with_the_next_step():
 
     assert raised.value.what == "no configuration found"
     assert "/etc/deriva-watch/config.toml" in raised.value.why
-    assert "Copy config.example.toml" in raised.value.next
+    assert "deriva-watch init" in raised.value.next
 
 
 def test_a_named_file_that_is_missing_is_never_replaced_by_another(write, tmp_path):

@@ -56,8 +56,6 @@ class Line:
     @classmethod
     def of(cls, about: str, error: TroubleError) -> Self:
         """Return the line that *error* is."""
-        verdict, then = Verdict.WRONG, error.next_for(None)
-        if isinstance(error, TransientError):
-            verdict = Verdict.AWAY
-            then = _PASSING if then == TransientError.next else then
-        return cls(about, error.what, error.why, then, verdict=verdict)
+        if isinstance(error, TransientError) and error.next == TransientError.next:
+            return cls(about, error.what, error.why, _PASSING, verdict=Verdict.AWAY)
+        return cls.wrong(about, error.what, error.why, error.next_for(None))
