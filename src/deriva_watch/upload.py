@@ -42,9 +42,25 @@ _VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "insiste
 
 @dataclass(frozen=True, slots=True)
 class OneShot:
-    """Uploads directories one after the other."""
+    """Uploads directories one after the other.
+
+    Attributes:
+        pipeline: What takes them through.
+        orders: What a person orders meanwhile; it is carried out before the next directory.
+    """
 
     pipeline: Pipeline
+    orders: Orders | None = None
+
+    def obey(self) -> None:
+        """Carry out what a person ordered; RefusedError while all work is paused."""
+        for _ in obey(self.orders, self.pipeline) if self.orders else ():
+            pass
+        if hold := self.pipeline.halts.all:
+            said = hold.sentence()
+            raise RefusedError(
+                f"cannot upload: all work is {said['what']}", said["why"], said["next"]
+            )
 
     def units(self, keys: Iterable[Key]) -> list[Key]:
         """Return what keys that `paths` gives stand for: themselves, or batches of drop folders.
@@ -87,6 +103,10 @@ class OneShot:
 
         Raises TransientError or CredentialError of the server: nothing more can be done.
         """
+        try:
+            self.obey()
+        except RefusedError as error:
+            return Brought(self._unrecorded(key, ExecutionState.REFUSED, error), None)
         try:
             record = self._ready(key)
         except ServerAwayError:
@@ -197,13 +217,8 @@ def uploading(
         assemble(settings, server, emit, stop, watch) as pipeline,
     ):
         pipeline.journal.void_claims()
-        for _ in obey(Orders.of(settings), pipeline):
-            pass  # what a person said while no daemon ran counts
-        if pipeline.halts.all:
-            said = pipeline.halts.all.sentence()
-            raise RefusedError(
-                f"cannot upload: all work is {said['what']}", said["why"], said["next"]
-            )
+        one_shot = OneShot(pipeline, Orders.of(settings))
+        one_shot.obey()  # what a person said while no daemon ran counts
         server.session()
         pipeline.intake.spec(read_model(pipeline.catalog))
-        yield OneShot(pipeline)
+        yield one_shot

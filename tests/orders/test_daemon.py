@@ -4,9 +4,15 @@ import json
 import random
 import signal
 import time
+from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 
+from deriva_watch.core.orders import Cancel, Pause
+from deriva_watch.orders import Orders
+from deriva_watch.settings import load
+from deriva_watch.upload import uploading
 from running import (
     Api,
     command,
@@ -251,3 +257,24 @@ def test_what_is_no_order_is_told_and_holds_up_no_other(tmp_path, api, config):
         running.wait_for_state(rid, "uploaded")
         (orders / "0.set-aside").unlink()
         wait_until(lambda: "the orders" not in hindrances(config))
+
+
+def test_an_upload_by_hand_takes_orders_before_each_directory(tmp_path, api, config):
+    """What it has begun it brings in."""
+    made = [unique(api, {"a.bin": b"a"}) for _ in range(3)]
+    for rid, files in made:
+        drop(tmp_path, rid, files)
+    first, second, third = (rid for rid, _ in made)
+    orders, at = Orders(config.parent / "state/orders"), datetime.now(UTC).isoformat()
+
+    with uploading(load(config), print, Event(), lambda *_: None) as one_shot:
+        one_shot.pipeline.journal.open_execution(one_shot.pipeline.server, str(tmp_path), second)
+        states = [one_shot.upload((tmp_path, first)).record.state]
+        orders.leave(Cancel(rid=second, by="alice", at=at))
+        cancelled = one_shot.upload((tmp_path, second)).record
+        orders.leave(Pause(rid=None, by="bob", at=at))
+        paused = one_shot.upload((tmp_path, third)).record
+
+    assert states == ["uploaded"]
+    assert (cancelled.state, cancelled.what) == ("refused", "cancelled by alice")
+    assert (paused.state, paused.what) == ("refused", "cannot upload: all work is paused by bob")
