@@ -90,7 +90,10 @@ def test_the_help_of_every_command_says_what_it_does_and_what_each_option_is_for
     command = COMMANDS[name]
     hidden = {"help", "install_completion", "show_completion"}
 
-    assert len(command.help.split()) > 12
+    first, *_, last = command.help.split("\n\n")
+    assert first.endswith(".")
+    assert "xit status" in " ".join(command.help.split())
+    assert last.startswith(f"For example: deriva-watch {name}")
     for parameter in command.params:
         assert parameter.name in hidden or parameter.help, parameter.name
 

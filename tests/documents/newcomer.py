@@ -15,6 +15,7 @@ from running import Api, wait_until, write_files
 ELSEWHERE = {  # the file that runs it, by what stands there
     "pipx install .": ("tests/house/test_package.py", '"pipx", "install", "."'),
     "make demo": ("Makefile", "demo: $(VENV)/installed"),  # the next one, in a .venv
+    f"{PROGRAM} demo --json": ("tests/demo/test_demo.py", 'command("demo", "--json"'),
     f"{PROGRAM} demo": ("tests/demo/test_demo.py", 'command("demo", "--json"'),
     "make test": (".ci/run", "\nmake test\n"),
 }
@@ -169,9 +170,8 @@ class Newcomer:
 
     def is_the_service(self, line):
         """See that the unit does it."""
-        assert (
-            f"{line} " in self.machine.path("/etc/systemd/system/deriva-watch.service").read_text()
-        )
+        unit = self.machine.path("/etc/systemd/system/deriva-watch.service").read_text()
+        assert re.search(rf"(?m)^ExecStart=/opt/.*/{re.escape(line)}(\s|$)", unit)
         return self.log.read_text()
 
     def asks_systemd(self, line):

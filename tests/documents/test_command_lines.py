@@ -20,6 +20,7 @@ def test_every_command_line_of_the_documents_works(tmp_path):
     given = commands(README)
     for file in ("config.example.toml", *sorted(map(str, ROOT.glob("systemd/*.service")))):
         given += of_comments((ROOT / file).read_text())
+    given += of_help()
     (home := tmp_path / "home").mkdir()
     with ExitStack() as stack:
         ready = stack.enter_context(sandbox(tmp_path / "server"))
@@ -35,6 +36,12 @@ def test_every_command_line_of_the_documents_works(tmp_path):
     assert len(user.typed) > 20
     if user.failed:
         pytest.fail("\n\n".join(user.failed), pytrace=False)
+
+
+def of_help():
+    """Return the examples in the help of our commands."""
+    helps = (command.help for command in get_command(app).commands.values())
+    return [Command(text.rpartition("For example: ")[2].strip()) for text in helps]
 
 
 def test_the_table_of_commands_has_them_all():

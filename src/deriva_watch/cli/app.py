@@ -60,10 +60,10 @@ def _tell_version(wanted: bool) -> None:
 
 app = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Watches deriva-ml execution directories and brings complete ones into a Deriva catalog."
-    "\n\nBegin with [bold]deriva-watch demo[/bold]: it shows everything on a server of its own.",
+    "\n\nBegin with **deriva-watch demo**: it shows everything on a server of its own.",
     epilog="Exit status: 0 done, 1 our bug, 2 usage or settings, 3 something was refused, "
     "4 nothing matched, 10 server unreachable, 11 another instance holds the journal, "
     "12 the journal is damaged, 130 or 143 ended by a signal.",

@@ -23,6 +23,10 @@ def cancel(
     cancelled on the server. What is in the catalog by then stays there. The execution is refused
     then, and stays so whatever changes in its directory; where files alone are cancelled, their
     neighbours go up, and the execution is refused with the names of the files.
+
+    Exit status 2 if there is no such execution or file, or if it is uploaded.
+
+    For example: deriva-watch cancel 4-AB2C
     """
     from deriva_watch import settings
     from deriva_watch.core.orders import Cancel

@@ -30,6 +30,8 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     Writes nothing on the server; into each root a hidden file of its own for a moment, to see
     whether changes are told. Exit status 2 if anything is in the way, 10 if that is only a server
     that does not answer.
+
+    For example: deriva-watch check
     """
     found: list[tuple[str, Line]] = []
     for part in check_all(config):

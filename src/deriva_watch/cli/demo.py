@@ -36,6 +36,8 @@ def demo(
     Then asks the server, not the daemon, for every object and row. Exit
     status 0 only if all is there, once, as it was written. Nothing outside
     the folder is touched; it is kept, to look around in.
+
+    For example: deriva-watch demo --json
     """
     from deriva_watch.demo import summary
     from deriva_watch.demo.play import Folder, play

@@ -11,6 +11,10 @@ def events(as_json: JsonOption = False) -> None:
     """List every event of the log with its fields.
 
     A name never changes its meaning; fields are only ever added.
+
+    Exit status 0.
+
+    For example: deriva-watch events --json
     """
     known = [
         {

@@ -25,6 +25,10 @@ def history(
     """Show what was brought in when, what was refused, and what went away: a line each.
 
     The newest is last; below stand the sums of each day. Times are UTC.
+
+    Exit status 2 if there is no journal, or no such execution in it.
+
+    For example: deriva-watch history 4-AB2C
     """
     from deriva_watch import settings
     from deriva_watch import status as views

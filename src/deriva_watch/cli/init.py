@@ -107,6 +107,8 @@ def init(
 
     Without a terminal nothing is asked, and what is wrong ends it: exit status 2, or 10 where the
     server does not answer.
+
+    For example: deriva-watch init --host data.example.org --prefix /data
     """
     file = (config or initial.place()).expanduser().absolute()
     if not force and file.exists():

@@ -31,6 +31,10 @@ def pause(
     What is under way is put down at the next block of bytes or request. Directories are still
     watched, and files hashed: what becomes complete waits. While all work is paused, `upload`
     refuses.
+
+    Exit status 2 if there is no such execution.
+
+    For example: deriva-watch pause --for 2h
     """
     from deriva_watch import settings
     from deriva_watch.core.orders import Pause

@@ -35,6 +35,8 @@ def plan(
 
     Asks the server for its model; writes nothing. Exit status 3 if a directory belongs to another
     catalog, 4 if no file matches.
+
+    For example: deriva-watch plan /data
     """
     from deriva_watch import settings
     from deriva_watch.paths import directories

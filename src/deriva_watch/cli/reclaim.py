@@ -42,6 +42,8 @@ def reclaim(
     A file goes only if its bytes, read again, are those that the server has, asked again. The
     directory, its receipt, files of rows and what is not in the catalog stay. A running daemon
     does it. Exit status 0 if all that was shown is gone, 3 if something was kept.
+
+    For example: deriva-watch reclaim --all --older-than 30d --dry-run
     """
     from deriva_watch import settings
     from deriva_watch.orders import asker

@@ -14,6 +14,10 @@ def resume(
     """Let go on what was paused: all work, or an execution.
 
     An execution that was paused by its RID stays paused when all work goes on.
+
+    Exit status 2 if there is no such execution.
+
+    For example: deriva-watch resume
     """
     from deriva_watch import settings
     from deriva_watch.core.orders import Resume

@@ -30,6 +30,10 @@ def retry(
     the neighbours that were refused are tried with it. --all leaves alone what a person holds back.
     A running daemon takes the order within a second; without one it waits for the next start of a
     daemon, or the next `upload`.
+
+    Exit status 2 if there is no such execution.
+
+    For example: deriva-watch retry --all
     """
     from deriva_watch import settings
     from deriva_watch.core.orders import Retry

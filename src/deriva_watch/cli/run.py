@@ -29,6 +29,11 @@ def run(
     Logs one JSON line on standard error for every change of state. Stops on SIGTERM or Ctrl-C
     within ten seconds; what was under way goes on at the next start. SIGHUP has the settings read
     anew; what cannot be used is told, and changes nothing.
+
+    Exit status 143 or 130 after a signal, 2 if the settings are wrong, 11 if another daemon has the
+    journal, 12 if it is damaged: then it is set aside, and the next start begins a new one.
+
+    For example: deriva-watch run --config /etc/deriva-watch/config.toml
     """
     from deriva_watch.daemon import serve
 

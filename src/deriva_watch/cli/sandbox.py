@@ -34,6 +34,10 @@ def sandbox(
 
     Prints one JSON line when it is ready: url, host, catalog, owner_credential_file,
     writer_credential_file, data. What was acknowledged is kept, also across a kill.
+
+    Exit status 2 if it cannot start.
+
+    For example: deriva-watch sandbox --data /tmp/sandbox
     """
     from deriva_watch.sandbox.server import serve
 

@@ -27,7 +27,12 @@ def show(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one execution: where it stands, why it counts as complete, its files, its story."""
+    """Show one execution: where it stands, why it counts as complete, its files, its story.
+
+    Exit status 2 if the journal has no such execution.
+
+    For example: deriva-watch show 4-AB2C
+    """
     from deriva_watch import settings
     from deriva_watch import status as views
 

@@ -23,6 +23,8 @@ def spec(
 
     It comes from where `[spec] source` says: the catalog's model, the catalog's annotation, a file.
     Exit status 3 if it cannot be used; it is printed all the same.
+
+    For example: deriva-watch spec
     """
     from deriva_watch import settings
     from deriva_watch.preview import specification

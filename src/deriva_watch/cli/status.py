@@ -27,6 +27,10 @@ def status(
 
     The first line is the verdict; below it stands the command that helps, if one does. It reads
     the journal only: the daemon need not run. With --watch --json one JSON document a line.
+
+    Exit status 0 whatever it tells, 2 if there is no journal.
+
+    For example: deriva-watch status --watch
     """
     from deriva_watch import settings
     from deriva_watch import status as views

@@ -31,6 +31,8 @@ def upload(
 
     What is in the catalog already is not sent again. Exit status 0 if everything is in, 3 if
     something was refused, 4 if no file matched, 10 if the server cannot be reached.
+
+    For example: deriva-watch upload /data/deriva-ml/execution/4-AB2C
     """
     from deriva_watch import settings
     from deriva_watch.paths import directories

@@ -36,6 +36,8 @@ def verify(
     With the journal, the receipt, and the bytes that still lie here. Nothing is changed. It works
     while the daemon runs, and by the receipts alone where the journal is lost. Exit status 0 if
     all is well, 3 if anything differs, 10 if the server cannot be reached.
+
+    For example: deriva-watch verify --all
     """
     from deriva_watch import settings
     from deriva_watch.verifying import verifying
