@@ -62,6 +62,19 @@ def test_a_command_that_asks_no_server_does_not_load_what_speaks_to_one(tmp_path
     assert loaded & {"deriva", "starlette", "uvicorn", "prometheus_client"} == set()
 
 
+def test_help_loads_nothing_heavy():
+    """It answers at once, and so does every press of Tab."""
+    words = "sys.argv = ['deriva-watch', '--help']"
+    quiet = "contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit)"
+
+    loaded = loaded_after(
+        f"import contextlib, io\n{words}\nfrom deriva_watch.cli import main\n"
+        f"with {quiet}:\n    main()"
+    )
+
+    assert loaded & (set(_HEAVY) | {"alembic", "structlog"}) == set()
+
+
 def test_the_names_are_all_of_the_design():
     wanted = """
         NULL_SENTINEL upload_root execution_rids execution_root asset_root flat_asset_dir

@@ -4,21 +4,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from deriva_watch.checks import Line, Verdict, check_all
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.prose import printable
 
-MARKS: Final = {
-    Verdict.GOOD: "✓",
-    Verdict.NOTE: "!",
-    Verdict.WRONG: "✗",
-    Verdict.AWAY: "✗",
-    Verdict.UNSEEN: "-",
-}
+if TYPE_CHECKING:
+    from deriva_watch.checks import Line
+
+# Of verdicts; their own names would load all that the checks need, for `--help` too.
+MARKS: Final = {"good": "✓", "note": "!", "wrong": "✗", "away": "✗", "unseen": "-"}
 
 
 @app.command()
@@ -33,6 +30,8 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     For example: deriva-watch check
     """
+    from deriva_watch.checks import check_all
+
     found: list[tuple[str, Line]] = []
     for part in check_all(config):
         if not as_json:
@@ -48,27 +47,27 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(status)
 
 
-def tell(line: Line) -> None:
+def tell(line: "Line") -> None:
     """Print a line for people."""
     print(f"  {MARKS[line.verdict]} {printable(f'{line.about}: {line.what}')}", flush=True)
     for more in filter(None, (line.why, line.next)):
         print(f"      {printable(more)}", flush=True)
 
 
-def _status(lines: Iterator[Line]) -> Exit:
+def _status(lines: "Iterator[Line]") -> Exit:
     verdicts = {line.verdict for line in lines}
-    if Verdict.WRONG in verdicts:
+    if "wrong" in verdicts:
         return Exit.USAGE
-    return Exit.SERVER_AWAY if Verdict.AWAY in verdicts else Exit.DONE
+    return Exit.SERVER_AWAY if "away" in verdicts else Exit.DONE
 
 
-def document(title: str, line: Line) -> dict[str, Any]:
+def document(title: str, line: "Line") -> dict[str, Any]:
     """Return a line for programs."""
-    good = line.verdict in {Verdict.GOOD, Verdict.NOTE}
+    good = line.verdict in {"good", "note"}
     return {"part": title, "good": good, **asdict(line)}
 
 
-def awaited(lines: Iterator[Line], title: str) -> Iterator[Line]:
+def awaited(lines: "Iterator[Line]", title: str) -> "Iterator[Line]":
     """Yield *lines*; where somebody looks on, show that the next one is being looked for."""
     while True:
         with _waiting(f"looking at {title}"):

@@ -4,15 +4,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deriva_watch import initial
 from deriva_watch.cli.app import JsonOption, app, print_json
 from deriva_watch.cli.check import awaited, document, tell
 from deriva_watch.core.errors import SettingsError, TroubleError
-from deriva_watch.initial import Answers
+
+if TYPE_CHECKING:
+    from deriva_watch.initial import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,14 @@ def init(
 
     For example: deriva-watch init --host data.example.org --prefix /data
     """
+    from deriva_watch import initial
+
     file = (config or initial.place()).expanduser().absolute()
     if not force and file.exists():
         raise initial.there(file)
     person = sys.stdin.isatty() and not (no_input or as_json)
     prefixes = tuple(each.expanduser().absolute() for each in prefix or ())
-    answers = Answers(host, protocol, catalog, credential_file, ca_bundle, prefixes)
+    answers = initial.Answers(host, protocol, catalog, credential_file, ca_bundle, prefixes)
     found: list[dict[str, Any]] = []
     for step in _STEPS:
         answers = _settled(step, answers, file, found, person=person, quiet=as_json)
@@ -129,13 +132,13 @@ def init(
 
 def _settled(
     step: _Step,
-    answers: Answers,
+    answers: "Answers",
     file: Path,
     found: list[dict[str, Any]],
     *,
     person: bool,
     quiet: bool,
-) -> Answers:
+) -> "Answers":
     """Return the answers with one to *step* that nothing can be said against."""
     if step.is_asked and not getattr(answers, step.field):
         answers = _asked(step, answers, person=person)
@@ -147,7 +150,7 @@ def _settled(
     return answers
 
 
-def _asked(step: _Step, answers: Answers, *, person: bool) -> Answers:
+def _asked(step: _Step, answers: "Answers", *, person: bool) -> "Answers":
     said = step.default
     if person:
         said = typer.prompt(step.question, default=step.default, show_default=bool(step.default))
@@ -161,9 +164,11 @@ def _asked(step: _Step, answers: Answers, *, person: bool) -> Answers:
 
 
 def _objection(
-    step: _Step, answers: Answers, file: Path, found: list[dict[str, Any]], *, quiet: bool
+    step: _Step, answers: "Answers", file: Path, found: list[dict[str, Any]], *, quiet: bool
 ) -> TroubleError | None:
     """Look at an answer; return what is in the way."""
+    from deriva_watch import initial
+
     lines = []
     try:
         for line in awaited(initial.look(answers, file, *step.titles), step.titles[-1]):

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,8 +14,10 @@ from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.plan import AssetPlan
 from deriva_watch.core.prose import printable
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.preview import Preview
-from deriva_watch.prospect import ONE_LOOK, Prospect
+
+if TYPE_CHECKING:
+    from deriva_watch.preview import Preview
+    from deriva_watch.prospect import Prospect
 
 _PATHS: Final = "Execution directories, folders with deriva-ml/, drop folders or their units."
 
@@ -68,7 +70,9 @@ def plan(
     raise typer.Exit(Exit.DONE if matched else Exit.NOTHING_MATCHED)
 
 
-def _document(found: Preview) -> dict[str, Any]:
+def _document(found: "Preview") -> dict[str, Any]:
+    from deriva_watch.prospect import ONE_LOOK
+
     return {
         "assets": [_asset(asset, found) for asset in found.plan.assets],
         "rows": [
@@ -81,7 +85,7 @@ def _document(found: Preview) -> dict[str, Any]:
     }
 
 
-def _asset(asset: AssetPlan, found: Preview) -> dict[str, Any]:
+def _asset(asset: AssetPlan, found: "Preview") -> dict[str, Any]:
     coming = outlook(asset, found.root)
     return {
         "path": asset.path,
@@ -100,18 +104,18 @@ def _asset(asset: AssetPlan, found: Preview) -> dict[str, Any]:
     }
 
 
-def _leftover(left: Leftover, found: Preview) -> dict[str, Any]:
+def _leftover(left: Leftover, found: "Preview") -> dict[str, Any]:
     told = {"path": left.path, "because": left.trigger, "why": left.why, "next": left.next}
     return told | {"mappings": [asdict(miss) for miss in _misses(left, found)]}
 
 
-def _misses(left: Leftover, found: Preview) -> list[Miss]:
+def _misses(left: Leftover, found: "Preview") -> list[Miss]:
     """Return why no mapping took a file, where that is why it is left over."""
     unmatched = left.trigger is FileTrigger.UNMATCHED
     return misses(found.spec, f"{found.root}/{left.path}", found.root) if unmatched else []
 
 
-def _print(found: Preview) -> None:
+def _print(found: "Preview") -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -140,8 +144,10 @@ def _print(found: Preview) -> None:
     print(*_verdict(found.prospect), sep="\n")
 
 
-def _verdict(told: Prospect) -> list[str]:
+def _verdict(told: "Prospect") -> list[str]:
     """Return whether a directory is complete, as lines of text."""
+    from deriva_watch.prospect import ONE_LOOK
+
     if told.is_complete:
         lines = [f"complete: {told.why}"]
     elif told.missing:
@@ -152,7 +158,7 @@ def _verdict(told: Prospect) -> list[str]:
     return [*map(printable, lines), f"  ({ONE_LOOK}{known})"]
 
 
-def _said(asset: AssetPlan, found: Preview) -> str:
+def _said(asset: AssetPlan, found: "Preview") -> str:
     """Return what of a file is not the same for all: its object, its metadata, its types."""
     coming = outlook(asset, found.root)
     row = coming.row if asset.to_the_letter else asset.values
@@ -162,7 +168,7 @@ def _said(asset: AssetPlan, found: Preview) -> str:
     return "; ".join(filter(None, (values, types, stored)))
 
 
-def _nearest(left: Leftover, found: Preview) -> str:
+def _nearest(left: Leftover, found: "Preview") -> str:
     """Return why a file is left over; of the mappings that missed it, the one that came nearest.
 
     In a drop folder there is one, and the reason tells how far that one fits.
