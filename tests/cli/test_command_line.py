@@ -261,7 +261,7 @@ def test_without_any_settings_it_says_where_they_are_sought(tmp_path, tell, monk
     assert told.returncode == 2
     assert error["what"] == "no configuration found"
     assert "/etc/deriva-watch/config.toml" in error["why"]
-    assert "config.example.toml" in error["next"]
+    assert "`deriva-watch init`" in error["next"]
 
 
 @pytest.mark.parametrize(
