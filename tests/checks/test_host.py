@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from deriva_watch.core.errors import RefusedError, ServerAwayError
 from deriva_watch.core.observation import HolderMethod
 from deriva_watch.edges.deriva import Session
 from deriva_watch.edges.inotify_limits import Usage
+from faketime import another_time
 from running import command, sandbox, write_config
 
 
@@ -225,12 +225,11 @@ def test_a_server_of_another_kind_is_told(found, data, tmp_path):
     assert lines["server"]["what"] == f"{other['host']} is no Deriva server"
 
 
-@pytest.mark.skipif(not shutil.which("faketime"), reason="needs faketime")
 @pytest.mark.parametrize(("shift", "side"), [("+2h", "ahead of"), ("-2h", "behind")])
 def test_a_clock_that_is_wrong_is_told(data, tmp_path, ready, shift, side):
     config = write_config(tmp_path, ready, data)
 
-    done = command(config, "check", "--json", through=("faketime", "-f", shift))
+    done = command(config, "check", "--json", through=another_time(FAKETIME=shift))
 
     (line,) = (each for each in json.loads(done.stdout)["checks"] if each["about"] == "clock")
     assert done.returncode == 2

@@ -1,12 +1,10 @@
 """The clock of the machine is set while the daemon runs."""
 
-from pathlib import Path
-
 import pytest
 
+from faketime import another_time
 from running import Api, daemon, sandbox, write_config, write_files
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), Path("/nowhere"))
 DAY_S = 86400
 
 
@@ -15,9 +13,8 @@ def test_a_clock_that_is_set_neither_holds_work_up_nor_cuts_a_quiet_period(tmp_p
     """For the daemon alone: libfaketime tells it another time, as its file says."""
     said = tmp_path / "time"
     said.write_text("+0")
-    preload = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": said, "FAKETIME_NO_CACHE": 1}
-    switches = {"DONT_FAKE_MONOTONIC": 1, "NO_FAKE_STAT": 1}
-    through = ["env", *(f"{name}={value}" for name, value in (preload | switches).items())]
+    switches = {"FAKETIME_NO_CACHE": 1, "DONT_FAKE_MONOTONIC": 1, "NO_FAKE_STAT": 1}
+    through = another_time(FAKETIME_TIMESTAMP_FILE=said, **switches)
     with sandbox(tmp_path / "server") as ready:
         rid = Api(ready).execution("Created")  # nobody's word shortens the wait
         config = write_config(tmp_path / "daemon", ready, tmp_path, completion={"quiet_s": 2})
