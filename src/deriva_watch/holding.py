@@ -10,7 +10,7 @@ from typing import Final
 
 from deriva_watch import named
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.holds import Hold, HoldKind
+from deriva_watch.core.holds import Hold, HoldKind, is_cancelled
 from deriva_watch.core.orders import Cancel, Pause, Resume
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.states import ExecutionState, FileState
@@ -81,14 +81,11 @@ def _wanted(order: Held, known: Iterable[ExecutionRecord]) -> list[ExecutionReco
         case Cancel():
             return [each for each in known if each.state not in _ENDED]
         case Pause():
-            return [each for each in known if each.state not in _AT_REST and not _cancelled(each)]
+            return [
+                each for each in known if each.state not in _AT_REST and not is_cancelled(each.held)
+            ]
         case Resume():
-            return [each for each in known if each.held and not _cancelled(each)]
-
-
-def _cancelled(record: ExecutionRecord) -> bool:
-    hold = Hold.of(record.held)
-    return hold is not None and hold.kind is HoldKind.CANCELLED
+            return [each for each in known if each.held and not is_cancelled(each.held)]
 
 
 def _cannot(order: Held, known: Sequence[ExecutionRecord]) -> TroubleError:

@@ -5,7 +5,7 @@ from shlex import quote
 
 from deriva_watch import named
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.holds import Hold, HoldKind
+from deriva_watch.core.holds import Hold, HoldKind, is_cancelled
 from deriva_watch.core.orders import Retry
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
 from deriva_watch.core.states import (
@@ -56,7 +56,7 @@ def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
             "verdict": {**(record.verdict or {}), "insisted": True},
             "ours": record.ours or order.this_catalog,
         }
-        if _is_cancelled(record):
+        if is_cancelled(record.held):
             journal.release(record.id, HoldKind.CANCELLED, facts)
         elif _may_retry(record):
             moved = MoveExecution(record.id, ExecutionTrigger.RETRIED)
@@ -71,16 +71,11 @@ def _wanted(order: Retry, journal: Journal | Reader) -> list[ExecutionRecord]:
         return [each for each in found if each.why and _may_retry(each)]
     if order.paths:
         return [each for each in found if each.state is not ExecutionState.GONE]
-    return [each for each in found if _may_retry(each) or _is_cancelled(each)]
+    return [each for each in found if _may_retry(each) or is_cancelled(each.held)]
 
 
 def _may_retry(record: ExecutionRecord) -> bool:
     return not record.held and ExecutionTrigger.RETRIED in EXECUTION_TRANSITIONS[record.state]
-
-
-def _is_cancelled(record: ExecutionRecord) -> bool:
-    hold = Hold.of(record.held)
-    return hold is not None and hold.kind is HoldKind.CANCELLED
 
 
 def _cannot(rid: str, known: Sequence[ExecutionRecord]) -> TroubleError:

@@ -103,3 +103,8 @@ class Hold:
     def refusal(self, rid: str, path: str) -> RefusedError:
         """Return why a file that is cancelled is not brought in."""
         return RefusedError(**self.sentence(rid, path))
+
+
+def is_cancelled(held: Mapping[str, Any] | None) -> bool:
+    """Tell whether what a record has is that a person said no."""
+    return held is not None and held["kind"] == HoldKind.CANCELLED
