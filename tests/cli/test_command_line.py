@@ -221,7 +221,7 @@ def test_the_text_of_the_same_commands_says_it_to_people(tmp_path, config, api, 
     assert "a row of deriva-ml:Execution_Asset" in plan.stdout
     assert f"{rid}  refused\n  1 of 2 files of execution {rid} are refused\n" in upload.stdout
     assert "executions  1 refused" in status.stdout
-    assert "No daemon is running." in status.stdout
+    assert "no daemon is running" in status.stdout
     assert "linked" in show.stdout
     assert "`deriva-watch run` or `upload`" in retry.stdout
     for each in (plan, upload, status, show):

@@ -1,12 +1,15 @@
 """Every command line that our documents give is run, as a new user would, on a new machine."""
 
+import inspect
 import re
 from contextlib import ExitStack
 
 import pytest
 from typer.main import get_command
 
+import deriva_watch
 from deriva_watch.cli import app
+from deriva_watch.core.events import ALL_EVENTS
 from documents.machine import machine
 from documents.newcomer import ELSEWHERE, Newcomer
 from documents.reading import PROGRAM, ROOT, Block, Command, blocks, commands, of_comments, variants
@@ -49,6 +52,32 @@ def test_the_table_of_commands_has_them_all():
     named = set(re.findall(r"^\| `([a-z]+)", table, re.MULTILINE))
 
     assert named == get_command(app).commands.keys()
+
+
+def section(title):
+    """Return a section of the README."""
+    return README.partition(f"# {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_table_of_events_has_them_all():
+    named = re.findall(r"^\| `([^`]+)` \|", section("Events"), re.MULTILINE)
+
+    assert named == [event.NAME for event in ALL_EVENTS]
+
+
+def test_the_table_of_the_library_has_every_name():
+    table = section("As a library")
+
+    assert set(deriva_watch.__all__) <= set(re.findall(r"`([A-Za-z_]+)[(`]", table))
+
+
+def test_the_functions_of_the_library_take_what_the_readme_says():
+    calls = re.findall(r"^\| `([a-z_]+)\(([^)]*)\)`", section("As a library"), re.MULTILINE)
+
+    assert len(calls) > 10
+    for name, said in calls:
+        takes = inspect.signature(getattr(deriva_watch, name)).parameters
+        assert len(said.split(", ")) == len(takes), name
 
 
 @pytest.mark.parametrize("line", sorted(ELSEWHERE))
