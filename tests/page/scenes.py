@@ -119,16 +119,24 @@ def busy(journal, clock):
     journal.open_execution(SERVER, PREFIX, "4-M8T6")
 
 
-def person(journal, clock, executions=2):
+def person(journal, clock):
     """Some executions are refused, and a file matches nothing."""
     safe(journal, clock)
-    for n in range(executions):
-        clock.until(minutes=40 - n % 40)
+    for n in range(2):
+        clock.until(minutes=40 - n)
         refused(journal, f"4-R{n}X", images(12))
     number, files = begin(journal, "4-U7V2", [*images(3), ("notes/read me.docx", 12_000)])
     why = "only 'notes' of its path fits a mapping, it then wants a table"
     journal.commit([*linked(files[:3]), MoveFile(files[3], File.UNMATCHED, {"why": why})])
     journal.commit([MoveExecution(number, Execution.FINISHED)])
+
+
+def strangers(journal, count):
+    """Executions of another host: refused before any of their files is looked at."""
+    for n in range(count):
+        new = journal.open_execution(SERVER, PREFIX, f"4-S{n}")
+        told = {"what": f"cannot upload 4-S{n}", "why": "it is not ours", "next": "Move it away."}
+        journal.commit([MoveExecution(new.id, Execution.REJECTED, told)])
 
 
 def refused(journal, rid, files):

@@ -32,7 +32,7 @@ export function named(text) {
 
 /** A sentence whose `code` stands out; what is a command of ours has a button that copies it. */
 export function sentence(text) {
-  return text.split("`").map((part, at) => {
+  return text.replace(/`\.$/, "`").split("`").map((part, at) => {
     if (at % 2 === 0) return part;
     return part.startsWith("deriva-watch ") ? command(part) : h("code", null, part);
   });

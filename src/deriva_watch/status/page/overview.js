@@ -114,15 +114,10 @@ function examples(each, kind) {
 }
 
 function paused(each) {
-  const what = each.about === "host" ? "All uploads of this host are paused"
-    : `Execution ${each.about} is paused`;
-  const quoted = /^[\w@%+=:,./-]+$/.test(each.about) ? each.about
-    : `'${each.about.replaceAll("'", "'\"'\"'")}'`;
-  const resume = each.about === "host" ? "" : ` ${quoted}`;
-  const next = `When it may go on: \`deriva-watch resume${resume}\`.`;
-  const make = (at) => card("wait", `paused ${each.about}`, h("h3", null, what),
-    said({ why: each.why, next }),
-    each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
+  const whole = each.prefix === null; // else it is one execution
+  const make = (at) => card("wait", `paused ${each.prefix} ${each.about}`,
+    whole ? h("h3", null, "All uploads of this host") : title({ ...each, rid: each.about }),
+    said(each), h("p", { class: "quiet" }, "Since ", when(each.since, at)));
   return { about: each, make };
 }
 
