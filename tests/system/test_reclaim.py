@@ -12,7 +12,6 @@ import pytest
 from deriva_watch.core.observation import ASIDE_NAME
 from deriva_watch.core.orders import Reclaim
 from deriva_watch.reclamation import Reclamation
-from deriva_watch.settings import load
 from deriva_watch.status import open_views
 from engine.rig import image
 from running import command, daemon, detailed, sandbox, wait_until, write_files
@@ -54,7 +53,7 @@ def reclaim(scene, *arguments):
 
 def reclaim_here(scene, *rids):
     """Do the same without the price of a process; return what would go, and what went."""
-    settings = load(scene.config)
+    settings = scene.settings()
     order = Reclaim(by="a test", rids=rids or (scene.rid,), older_than_s=0.0)
     work = Reclamation(settings, open_views(settings.journal.url), order)
     found = work.candidates()

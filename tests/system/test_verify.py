@@ -9,7 +9,6 @@ import pytest
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.receipt import SCHEMA
-from deriva_watch.settings import load
 from deriva_watch.verifying import verifying
 from running import command, daemon, sandbox, write_files
 from system.trusted import (
@@ -234,7 +233,7 @@ def test_a_receipt_of_another_server_is_not_used(scene):
 
 
 def test_what_nobody_knows_is_said(scene):
-    with verifying(load(scene.config)) as verifier, pytest.raises(TroubleError, match="9-ZZZZ"):
+    with verifying(scene.settings()) as verifier, pytest.raises(TroubleError, match="9-ZZZZ"):
         verifier.find.named(["9-ZZZZ"])
 
 

@@ -8,7 +8,7 @@ from deriva_watch.settings import load
 from deriva_watch.upload import uploading
 from deriva_watch.verifying import verifying
 from engine.rig import image
-from running import Api, write_config, write_files
+from running import SWITCHES, Api, write_config, write_files
 
 
 class Scene:
@@ -25,18 +25,26 @@ class Scene:
         self.files = {path: f"{self.rid} {path}" for path in (*self.paths, typed)}
         self.typed = typed
 
+    def settings(self):
+        """Return its settings; what chooses tests is none of them."""
+        kept = {name: os.environ.pop(name) for name in SWITCHES & os.environ.keys()}
+        try:
+            return load(self.config)
+        finally:
+            os.environ.update(kept)
+
     def upload(self, files=None):
         """Upload what there is, and return where the execution stands."""
         write_files(self.root, self.files if files is None else files)
         stop = threading.Event()
-        with uploading(load(self.config), lambda _: None, stop, lambda *_: None) as one_shot:
-            prefix = load(self.config).watch[0].prefix
+        with uploading(self.settings(), lambda _: None, stop, lambda *_: None) as one_shot:
+            prefix = self.settings().watch[0].prefix
             brought = one_shot.upload((prefix, self.rid))
             return brought.record.state
 
     def verify(self, *, server_only=False):
         """Return what a verification finds."""
-        with verifying(load(self.config)) as verifier:
+        with verifying(self.settings()) as verifier:
             (subject,) = verifier.find.named([self.rid])
             return verifier.verify(subject, server_only=server_only)
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -54,15 +54,14 @@ def verify(
             "`deriva-watch status` lists what there is; or give --all.",
         )
     found: list[Verified] = []
-    with (
-        _progress(quiet=as_json or not sys.stderr.isatty()) as moved,
-        verifying(settings.load(config), moved) as verifier,
-    ):
+    bar = _Bar(quiet=as_json or not sys.stderr.isatty())
+    with verifying(settings.load(config), bar.moved) as verifier:
         find = verifier.find
         subjects = find.named(rids) if rids else find.all()
         waiting = 0 if rids else find.on_their_way()
         for subject in subjects:
-            found.append(one := verifier.verify(subject, server_only=server_only))
+            with bar.over(sum(file.size_bytes for file in subject.files)):
+                found.append(one := verifier.verify(subject, server_only=server_only))
             if not one.differences:
                 verifier.keep(subject, one, server_only=server_only)
             if not as_json:
@@ -85,7 +84,9 @@ def _tell(one: Verified) -> None:
     if not one.differences:
         print(printable(f"✓ {name}: the server holds all of it: {size}; {here}"))
     else:
-        print(printable(f"✗ {name}: {len(one.differences)} differences in {size}; {here}"))
+        count = len(one.differences)
+        found = "1 difference" if count == 1 else f"{count} differences"
+        print(printable(f"✗ {name}: {found} in {size}; {here}"))
         if one.well_at:
             print(printable(f"    all was well on {one.well_at}"))
     for each in one.differences:
@@ -96,25 +97,26 @@ def _tell(one: Verified) -> None:
         print(f"    note: {printable(note)}")
 
 
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Any]:
-    """Yield what is told of the files, and shows the one at hand on a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+class _Bar:
+    """Shows on a terminal how much of an execution is read, and which file is at hand."""
 
-    columns = (
-        TextColumn("{task.fields[files]} files"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("", total=None, files=0)
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-        def moved(path: str, count: int) -> None:
-            files = progress.tasks[0].fields["files"] + (count == 0)
-            progress.update(task, description=printable(path), advance=count, files=files)
+        columns = BarColumn(), DownloadColumn(), TextColumn("{task.description}", markup=False)
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, console=console, transient=True, disable=quiet)
 
-        yield moved
+    @contextmanager
+    def over(self, size_bytes: int) -> Iterator[None]:
+        """Show it while an execution of so many bytes is verified."""
+        self._task = self._progress.add_task("", total=size_bytes)
+        with self._progress:
+            yield
+        self._progress.remove_task(self._task)
+
+    def moved(self, path: str, count: int) -> None:
+        """Tell of bytes that were read of a file."""
+        name = printable(path.rpartition("/")[2])[:40]
+        self._progress.update(self._task, advance=count, description=name)
