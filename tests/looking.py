@@ -1,7 +1,10 @@
 """A journal that tests lead executions and files through, and a look at it from outside."""
 
+import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
@@ -57,11 +60,20 @@ class Lab:
         return summary(open_views(self.url), self.clock.time + timedelta(seconds=later_s))
 
 
+@cache
+def _empty():
+    """Return the bytes of a journal in which nothing is yet: migrations take longer than a test."""
+    with tempfile.TemporaryDirectory() as folder:
+        Journal.open(f"sqlite:///{folder}/journal.db", emit=lambda _: None).close()
+        return Path(folder, "journal.db").read_bytes()
+
+
 @contextmanager
 def laboratory(folder):
     """Yield a journal that is open, with a clock that a test turns."""
     clock = SimpleNamespace(time=NOW)
     clock.now = lambda: clock.time
     url = f"sqlite:///{folder}/journal.db"
+    Path(folder, "journal.db").write_bytes(_empty())
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:
         yield Lab(journal, url, clock)

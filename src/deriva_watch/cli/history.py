@@ -11,7 +11,7 @@ from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
 @app.command()
 def history(
     rid: Annotated[
-        str | None, typer.Argument(metavar="[RID]", help="One execution, or unit, alone.")
+        str | None, typer.Argument(metavar="RID", help="One execution, or unit, alone.")
     ] = None,
     since: Annotated[
         str | None,

@@ -13,7 +13,7 @@ def show(
         str, typer.Argument(metavar="RID", help="RID of the execution, or name of the unit.")
     ],
     path: Annotated[
-        str | None, typer.Argument(metavar="[PATH]", help="One file of it, and its own history.")
+        str | None, typer.Argument(metavar="PATH", help="One file of it, and its own history.")
     ] = None,
     files: Annotated[
         bool, typer.Option("--files", help="List every file, however many there are.")
