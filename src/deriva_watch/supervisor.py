@@ -38,7 +38,6 @@ class Supervisor:
     again: Mapping[str, Callable[[], None]]
     give_up: Callable[[TroubleError], None]
     stop: threading.Event
-    _thread: threading.Thread | None = None
     _status: str = "starting"
     _sent: str = ""  # the status that systemd has
     _said: dict[str, Standstill] = field(default_factory=dict)
@@ -49,14 +48,14 @@ class Supervisor:
         self._start()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._work, name=NAME, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, name=NAME, daemon=True).start()
 
     def tend(self, status: str) -> None:
         """Look after the supervisor itself; *status* is what systemd shows while all is well."""
         self._status = status
-        if self._thread and not self._thread.is_alive():
-            self._start()
+        for each in liveness.standstills():
+            if each.name == NAME:
+                self._start() if each.ended else self._stands_still(each)
 
     def _work(self) -> None:
         liveness.begin()
