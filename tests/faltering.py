@@ -69,6 +69,7 @@ def order():
 if __name__ == "__main__":
     liveness.SILENT_S, supervisor.LOOK_S, daemon.LATEST_S = SILENT_S, 0.2, 0.5
     service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
+    service.AGAIN_S = 0.5
     daemon.Ahead = partial(ahead.Ahead, stable_s=0.1)
     for each in STEPS:
         falter(each)
