@@ -129,6 +129,15 @@ def test_a_file_that_is_left_over_now_goes_there_from_anywhere(state: FileState)
     assert (known.state, known.why) == (FileState.REFUSED, "it is a named pipe")
 
 
+def test_what_to_do_next_names_the_execution():
+    (left,) = planned(PIPE).leftovers
+    plan = replace(planned(PIPE), leftovers=(replace(left, next="`deriva-watch retry RID`."),))
+
+    *_, move = moves(plan, {GOOD.path: record(FileState.FOUND)}, "1-AAAA")
+
+    assert move.facts["next"] == "`deriva-watch retry 1-AAAA`."
+
+
 def test_a_refusal_is_said_once_for_each_reason():
     refused = record(FileState.REFUSED, why="it is a named pipe")
     other = record(FileState.REFUSED, why="it is a socket")

@@ -25,6 +25,11 @@ class WatchError(Exception):
     """Everything this package raises on purpose."""
 
 
+def addressed(then: str, rid: str) -> str:
+    """Return what to do next, with the execution in place of "RID" in its command."""
+    return then.replace("deriva-watch retry RID", f"deriva-watch retry {quote(rid)}")
+
+
 @dataclass(eq=False)  # exceptions must stay hashable
 class TroubleError(WatchError):
     """An error with a sentence for a person.
@@ -46,7 +51,7 @@ class TroubleError(WatchError):
         """
         if rid is None:
             return self.next.replace(", then run `deriva-watch retry RID`", "")
-        return self.next.replace("deriva-watch retry RID", f"deriva-watch retry {quote(rid)}")
+        return addressed(self.next, rid)
 
     def __str__(self) -> str:
         """Return the three parts as one line for a log."""

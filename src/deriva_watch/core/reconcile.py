@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from deriva_watch.core.candidates import Leftover
+from deriva_watch.core.errors import addressed
 from deriva_watch.core.holds import Hold
 from deriva_watch.core.observation import Entry
 from deriva_watch.core.plan import AssetPlan, Plan
@@ -53,7 +54,7 @@ def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFil
         made += _for_planned(each, known[each.path], rid)
     for left in plan.leftovers:
         planned.add(left.path)
-        made += _for_leftover(left, known[left.path])
+        made += _for_leftover(left, known[left.path], rid)
     for path, record in known.items():
         if path not in planned and record.state in _LOSABLE:
             # No row has its version: another file with the same content may take that.
@@ -83,13 +84,13 @@ def _for_cancelled(record: FileRecord, hold: Hold, rid: str) -> Iterator[MoveFil
     yield MoveFile(record.id, FileTrigger.REJECTED, {**facts, **said})
 
 
-def _for_leftover(left: Leftover, record: FileRecord) -> Iterator[MoveFile]:
+def _for_leftover(left: Leftover, record: FileRecord, rid: str) -> Iterator[MoveFile]:
     target = file_after(FileState.FOUND, left.trigger)
     if record.state is target and record.why == left.why:
         return
     if record.state is not FileState.FOUND:
         yield MoveFile(record.id, _back(record.state), _stamp(left.entry))
-    facts: FileFacts = {"what": left.what, "why": left.why, "next": left.next}
+    facts: FileFacts = {"what": left.what, "why": left.why, "next": addressed(left.next, rid)}
     yield MoveFile(record.id, left.trigger, facts)
 
 
