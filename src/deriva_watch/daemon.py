@@ -127,6 +127,8 @@ class _Ending:
     def at_the_latest(self, emit: Emit) -> None:
         """End the process if something waits for the network too long: a kill loses nothing."""
         self.stop.wait()
+        if not self.is_asked:
+            self.at_s = time.monotonic()
         time.sleep(LATEST_S)
         self.tell(emit)
         self.begin_anew_if_due()

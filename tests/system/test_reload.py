@@ -76,8 +76,10 @@ def test_a_new_prefix_is_taken_up_by_the_same_process_and_a_running_upload_goes_
     with daemon(config, through=["env"], environment=environment) as running:
         wait_until(lambda: len(stored(requests_seen(server))) >= 5)
         add(config, f'[[watch]]\nprefix = "{second}"\n')
+        asked_s = time.monotonic()
         seen = reload(running)
         put_down = running.wait_for(is_named("daemon.stopped"))
+        assert put_down["seconds"] <= time.monotonic() - asked_s
         again = running.wait_for(is_named("daemon.started"), after=seen)
         running.wait_for_state(rid, "uploaded")
 
