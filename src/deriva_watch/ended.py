@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.observation import Entry, HolderMethod, Holders, Observation
-from deriva_watch.core.records import FileRecord
+from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.edges import folders
 from deriva_watch.edges.holders import holders
 from deriva_watch.edges.removal import Aside
+
+THEN: Final = "Nothing to do: it is looked at again, and uploaded if it is another."
 
 
 class OtherContentError(FileChangedError):
@@ -30,6 +33,14 @@ class Ended:
         """Return those of *files* with which it has not ended yet."""
         ends = self.removed.keys() | self.changed.keys() | self.differing.keys() | self.kept.keys()
         return [file for file in files if file.path not in ends]
+
+    def said(self, path: str) -> FileFacts:
+        """Return the sentence for a file that stays; nothing of one that does not."""
+        if error := self.kept.get(path):
+            return {"what": error.what, "why": error.why, "next": error.next_for(None)}
+        if why := self.changed.get(path):
+            return {"what": f"{path} stays where it is", "why": why, "next": THEN}
+        return {}
 
     @contextmanager
     def noting(self, path: str) -> Iterator[None]:

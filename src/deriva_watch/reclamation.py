@@ -61,6 +61,7 @@ class Reclaimed:
         files, size_bytes: What was deleted.
         stay: How many of its files still lie here.
         why, next: Why they do, and what to do; None where there is nothing to say.
+        stays: What is known of single files that stay, by path.
     """
 
     rid: str
@@ -70,6 +71,7 @@ class Reclaimed:
     stay: int
     why: str | None = None
     next: str | None = None
+    stays: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +227,5 @@ class Reclamation:
             why = known.get("why_stay") or self._objection(now) or _TOO_YOUNG
             then = f"`deriva-watch show {quote(unit.rid)}` tells more."
         size_bytes = sum(file.size_bytes for file in gone)
-        return Reclaimed(unit.rid, unit.prefix, len(gone), size_bytes, stay, why, then)
+        stays = {f.path: f.why for f in files if f.state is not FileState.REMOVED and f.why}
+        return Reclaimed(unit.rid, unit.prefix, len(gone), size_bytes, stay, why, then, stays)

@@ -235,7 +235,8 @@ class Remover:
             elif file.path in ended.differing:
                 changes.append(_differing(file, ended.differing[file.path]))
             elif not asides[file.path].is_aside:  # or it stays known that it lies aside
-                changes.append(NoteFile(file.id, {"removal": None}))
+                said: FileFacts = {**ended.said(file.path), "removal": None}
+                changes.append(NoteFile(file.id, said))
         gone = (each for each in going if each.file.path in ended.removed)
         seen = without(seen, [name for each in gone for name in each.names])
         is_closed = self.journal.execution(unit.id).state is ExecutionState.UPLOADED

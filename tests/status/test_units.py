@@ -1,6 +1,7 @@
 import pytest
 
-from deriva_watch.status.units import after, before, counted, span
+from deriva_watch.core.prose import counted
+from deriva_watch.status.units import after, before, span
 
 AT = "2026-03-01T12:00:00+00:00"
 

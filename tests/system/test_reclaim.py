@@ -178,6 +178,7 @@ def test_what_was_changed_here_stays(scene):
     assert kept <= lying(scene)
     assert scene.typed not in lying(scene)
     assert "another content" in told.why
+    assert told.stays.keys() == kept  # each is named with its reason
 
 
 @pytest.mark.parametrize("act", [edit, link_elsewhere])

@@ -13,11 +13,12 @@ import typer
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.orders import Reclaim
-from deriva_watch.core.prose import printable
+from deriva_watch.core.prose import counted, printable
 
 if TYPE_CHECKING:
     from deriva_watch.reclamation import Candidate, Reclaimed
 
+_NAMED: Final = 5  # of the files that stay
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -118,23 +119,33 @@ def _show(found: list["Candidate"], older_than: str) -> None:
         if each.why:
             print(printable(f"{name}: stays, {each.why}"))
             continue
-        print(printable(f"{name}: {each.files} files, {each.size_bytes:,} bytes"))
-        for path, why in sorted(each.stays.items())[:5]:
-            print(printable(f"    stays: {path}: {why}"))
-        if len(each.stays) > 5:  # noqa: PLR2004
-            print(f"    and {len(each.stays) - 5} more stay")
+        print(printable(f"{name}: {counted(each.files, 'file')}, {each.size_bytes:,} bytes"))
+        _name(each.stays)
     files, size = sum(e.files for e in found), sum(e.size_bytes for e in found)
-    print(f"{files} files, {size:,} bytes may go (uploaded at least {older_than} ago)")
+    print(f"{counted(files, 'file')}, {size:,} bytes may go (uploaded at least {older_than} ago)")
 
 
 def _tell(told: list["Reclaimed"]) -> None:
     for each in told:
-        print(printable(f"{each.rid}: {each.files} files deleted, {each.size_bytes:,} bytes free"))
+        print(
+            printable(
+                f"{each.rid}: {counted(each.files, 'file')} deleted, {each.size_bytes:,} bytes free"
+            )
+        )
         if each.why:
-            print(printable(f"    {each.stay} files stay: {each.why}"))
+            print(printable(f"    {counted(each.stay, 'file')} left: {each.why}"))
             print(printable(f"    {each.next or ''}"))
+        _name(each.stays)
     files, size = sum(e.files for e in told), sum(e.size_bytes for e in told)
-    print(f"{files} files deleted, {size:,} bytes free")
+    print(f"{counted(files, 'file')} deleted, {size:,} bytes free")
+
+
+def _name(stays: dict[str, str]) -> None:
+    """Print why files stay, of the first few of them."""
+    for path, why in sorted(stays.items())[:_NAMED]:
+        print(printable(f"    stays: {path}: {why}"))
+    if len(stays) > _NAMED:
+        print(f"    and {len(stays) - _NAMED} more stay")
 
 
 def _document(

@@ -10,7 +10,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
-from deriva_watch.core.prose import printable
+from deriva_watch.core.prose import counted, printable
 from deriva_watch.core.verification import Verified
 
 
@@ -78,14 +78,13 @@ def verify(
 
 
 def _tell(one: Verified) -> None:
-    size = f"{one.files} files, {one.size_bytes:,} bytes"
+    size = f"{counted(one.files, 'file')}, {one.size_bytes:,} bytes"
     here = f"{one.hashed} read again here, {one.absent} not here any more"
     name = f"{one.rid} ({one.prefix})" if one.prefix else one.rid
     if not one.differences:
         print(printable(f"✓ {name}: the server holds all of it: {size}; {here}"))
     else:
-        count = len(one.differences)
-        found = "1 difference" if count == 1 else f"{count} differences"
+        found = counted(len(one.differences), "difference")
         print(printable(f"✗ {name}: {found} in {size}; {here}"))
         if one.well_at:
             print(printable(f"    all was well on {one.well_at}"))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from deriva_watch.core.prose import counted
 from deriva_watch.status.text import (
     STYLES,
     Bar,
@@ -20,7 +21,7 @@ from deriva_watch.status.text import (
     sentence,
     title,
 )
-from deriva_watch.status.units import after, before, counted, size, span
+from deriva_watch.status.units import after, before, size, span
 
 _MARKS: Final = {
     "safe": ("✓", "bold green"),

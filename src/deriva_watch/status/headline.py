@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any, Final
 
+from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.status.units import clock, counted
+from deriva_watch.status.units import clock
 
 _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.overview import Ended
 from deriva_watch.status.plain import plain, some
 from deriva_watch.status.text import STYLES, cell, grid, line
-from deriva_watch.status.units import clock, counted, size
+from deriva_watch.status.units import clock, size
 from deriva_watch.status.views import named
 
 _ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE)

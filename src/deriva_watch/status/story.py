@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.status.text import (
     STYLES,
@@ -20,7 +21,7 @@ from deriva_watch.status.text import (
     title,
 )
 from deriva_watch.status.timeline import told
-from deriva_watch.status.units import clock, counted, size
+from deriva_watch.status.units import clock, size
 from deriva_watch.status.verdict import readable
 
 _FILES: Final = 10  # shown of those that went well

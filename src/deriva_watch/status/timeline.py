@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
-from deriva_watch.status.units import clock, counted, size, span
+from deriva_watch.status.units import clock, size, span
 
 _E, _F = ExecutionTrigger, FileTrigger
 _OF_EXECUTIONS: Final[Mapping[str, str]] = {

@@ -8,11 +8,6 @@ from rich.filesize import decimal
 _SPANS: Final = ((48 * 3600.0, "day", 86_400.0), (5400.0, "h", 3600.0), (90.0, "min", 60.0))
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 file", "1,204 files"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def size(size_bytes: float) -> str:
     """Return a number of bytes in the unit that fits: "1.2 GB"."""
     return decimal(round(size_bytes))
