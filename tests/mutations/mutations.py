@@ -463,7 +463,7 @@ MUTATIONS: Final = (
     Mutation(
         "a registered file does not count",
         "witness.py",
-        (("        return awaited(said, seen)", "        return []"),),
+        (("in awaited(said, seen) if path", "in () if path"),),
         (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
     ),
     Mutation(

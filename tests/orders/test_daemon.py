@@ -1,6 +1,7 @@
 """Orders to a running daemon, and to one that starts later, with a server that is slow."""
 
 import json
+import os
 import random
 import signal
 import time
@@ -28,6 +29,8 @@ from running import (
 from system.difference import assert_arrived_once, stored
 
 CHUNK_BYTES = 64 * 1024
+SOAK = os.environ.get("DERIVA_WATCH_SOAK")
+slow = pytest.mark.skipif(not SOAK, reason="takes ten seconds")
 BIG = "big.bin"
 FILES = {f"small-{n}.bin": random.Random(n).randbytes(2_000) for n in range(3)} | {
     BIG: random.Random(BIG).randbytes(30 * CHUNK_BYTES)
@@ -171,6 +174,7 @@ def test_a_pause_of_all_work_outlives_the_daemon_and_ends_with_resume(
     assert summed_up(config)["paused"] == []
 
 
+@slow
 def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(tmp_path, server, api, config):
     """Also one that is not complete yet; a pause for a time ends by itself."""
     rid, files = unique(api)
@@ -216,6 +220,7 @@ def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, api, confi
     assert_arrived_once(api, before, rid, files)
 
 
+@slow
 def test_orders_that_follow_each_other_at_once_end_where_the_last_one_says(
     tmp_path, server, api, config
 ):
