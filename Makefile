@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 .DEFAULT_GOAL := help
+MAKEFLAGS += --jobs=2  # Debian and Python packages come at the same time
 
 .PHONY: help demo test lint tools soak bench clean
 
@@ -24,9 +25,9 @@ tools: ## Install what tests need besides Python packages
 demo: $(VENV)/installed ## Sandbox, daemon, real files, result
 	$(BIN)/deriva-watch demo
 
-# Tests wait as long as they work: four at a time keep two cores busy.
+# Tests wait as long as they work: five at a time keep two cores busy.
 test: $(VENV)/tested tools ## Every test, and the house rules
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 5 --dist worksteal
 
 lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

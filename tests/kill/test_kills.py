@@ -163,7 +163,7 @@ def test_a_kill_after_the_last_commit_is_not_noticed(tmp_path, ready, starter, w
     assert oracle.wrong(scene) + done.repeated(requests) == []
 
 
-@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("who", WHO if SOAK else ["writer"])
 def test_kills_one_after_another_cost_time_and_nothing_else(tmp_path, ready, starter, who):
     scene = Scene(tmp_path, ready, who)
     repeated = []

@@ -199,6 +199,7 @@ def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(tmp_path, se
         running.wait_for_state(rid, "uploaded")
 
 
+@slow
 def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, api, config):
     rid, files = unique(api)
     before, asked = api.tables(), len(requests_seen(server))
