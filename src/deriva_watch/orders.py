@@ -81,8 +81,8 @@ class Orders:
             with hidden.open("x") as file:
                 json.dump(order.document(), file)
                 file.flush()
+                self._give_away(file.fileno())  # by its name it may be another file by now
                 os.fsync(file.fileno())
-            self._give_away(hidden)
             hidden.rename(path)
         return path
 
@@ -156,12 +156,16 @@ class Orders:
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, exist_ok=True)  # another thread may be as far
-            self._give_away(self.folder)
+            folder = os.open(self.folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._give_away(folder)
+            finally:
+                os.close(folder)
 
-    def _give_away(self, path: Path) -> None:
+    def _give_away(self, descriptor: int) -> None:
         if os.geteuid() == 0:
             owner = self.folder.parent.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _next(path: Path) -> str:

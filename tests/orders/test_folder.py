@@ -52,6 +52,25 @@ def test_two_who_look_for_their_first_orders_at_once_make_one_folder(tmp_path):
             assert found == [([], [])] * takers
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_gives_away_the_order_and_never_what_is_put_in_its_place(orders, monkeypatch):
+    """The folder belongs to another user, who may put a link in the place of any file in it."""
+    secret = orders.folder.parent / "secret"
+    secret.touch(mode=0o600)
+    os.chown(orders.folder.parent, 65534, 65534)
+
+    def exchange(_descriptor):
+        (new,) = orders.folder.glob("*.new")
+        new.unlink()
+        new.symlink_to(secret)
+
+    monkeypatch.setattr(os, "fsync", exchange)
+    orders.leave(RETRY)
+
+    assert secret.stat().st_uid == 0
+    assert orders.folder.stat().st_uid == 65534
+
+
 def test_an_order_stays_until_its_taker_says_that_it_is_carried_out(orders):
     orders.leave(RETRY)
 
