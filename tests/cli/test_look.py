@@ -62,6 +62,14 @@ def test_what_is_not_there_says_what_to_ask_instead(config, words, said):
     assert said in told.stderr
 
 
+def test_no_name_commands_the_terminal_that_shows_an_error(config):
+    told = command(config, "show", "1-A\x1b[2Jrefused")
+
+    assert told.returncode == 2
+    assert "1-A\\x1b[2Jrefused" in told.stderr
+    assert "\x1b" not in told.stderr
+
+
 def test_a_receipt_is_printed_as_it_is_kept(config, tmp_path):
     receipt = {"receipt": 1, "execution": "1-AA", "files": ["gr\udcfcn"]}
     write_receipt(tmp_path, "data.example.org/1", "1-AA", receipt)

@@ -5,6 +5,7 @@ import pytest
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.moments import moment
 
+OLD = "0001-01-01T00:00+14:00"  # in UTC it is before all years
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -24,7 +25,7 @@ def test_a_time_is_so_long_ago_or_a_date(text, at):
     assert moment(text, NOW) == at
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "7", "-1d", "7y", "2026-13-01", "999999w"])
+@pytest.mark.parametrize("text", ["", "yesterday", "7", "-1d", "7y", "2026-13-01", "999999w", OLD])
 def test_what_names_no_time_says_how_one_is_written(text):
     with pytest.raises(SettingsError, match='Write "90m"'):
         moment(text, NOW)

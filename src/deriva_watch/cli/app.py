@@ -22,6 +22,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
+from deriva_watch.core.prose import printable
 
 
 class Exit(IntEnum):
@@ -153,7 +154,8 @@ def _tell(error: TroubleError) -> None:
     if "--json" in sys.argv:
         print_json({"error": as_document(error)})
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
-    sys.stderr.buffer.write(text.encode(errors="backslashreplace"))
+    # What stands in it may come from names of files, and goes to a terminal.
+    sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     sys.stderr.flush()
 
 

@@ -19,10 +19,10 @@ def moment(text: str, now: datetime) -> datetime:
         if ago := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise SettingsError(
             f"cannot tell which time {text!r} is",
             "it is neither a time ago nor a date",
             'Write "90m", "24h", "7d" or "2w", or "2026-11-01" or "2026-11-01T08:00" (UTC).',
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.prose import printable
 from deriva_watch.core.records import ExecutionRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.hindrances import read as read_hindrances
@@ -124,7 +125,8 @@ def _near(asked: str, known: Iterable[str], otherwise: str) -> str:
     """Return which names come near to what is not known, or *otherwise*."""
     names = {name.casefold(): name for name in known}
     near = [names[name] for name in get_close_matches(asked.casefold(), names)]
-    return f"Did you mean {' or '.join(near)}?" if near else otherwise
+    told = " or ".join(quote(printable(each)) for each in near)  # names come from the disk
+    return f"Did you mean {told}?" if near else otherwise
 
 
 def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
