@@ -192,6 +192,18 @@ def test_something_is_on_its_way(lab):
     }
 
 
+def test_what_failed_waits_and_is_not_on_its_way(lab):
+    """It may need a person: a drop folder may wait for its settings to be mended."""
+    number, _ = lab.claimed("1-AB", b=1)
+    lab.end(number, ExecutionTrigger.DEFERRED, **SENTENCE)
+
+    assert lab.look()["verdict"] == {
+        "level": "busy",
+        "next": "deriva-watch show 1-AB",
+        "text": "1 execution waits to be tried again",
+    }
+
+
 def test_a_person_is_needed_and_the_command_is_told(lab):
     lab.uploaded("1-AA", a=1)
     number, files = lab.claimed("1-AB", a=1, b=1)

@@ -8,7 +8,7 @@ from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.status.units import clock
 
-_GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
+_GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING)
 
 
 def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) -> dict[str, Any]:
@@ -77,24 +77,33 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     number = len(set(names)) + max(0, more) + summary.get("unmatched_more", 0)
     if not number:
         return None
-    need = f"{counted(number, 'execution')} need{'s' if number == 1 else ''} a person"
+    need = f"{counted(number, 'execution')} need{_s(number)} a person"
     then = f"deriva-watch show {quote(names[0])}" if names else None
     return _said("person", _joined(need, safe), then)
 
 
 def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     counts, paused = summary["executions"], {each["about"] for each in summary["paused"]}
-    waits = sum(each["rid"] in paused for each in summary["waiting"])
-    going = sum(counts[state] for state in _GOING) - waits
+    failed = [each["rid"] for each in summary["waiting"] if each["rid"] not in paused]
+    waits = len(summary["waiting"]) - len(failed)
+    again = counts[ExecutionState.WAITING] - waits
+    going = sum(counts[state] for state in _GOING)
     filling = counts[ExecutionState.FILLING]
     parts = []
     if going:
         parts.append(f"{counted(going, 'execution')} {_are(going)} on the way")
+    if again:
+        parts.append(f"{counted(again, 'execution')} wait{_s(again)} to be tried again")
     if filling:
         parts.append(f"{counted(filling, 'execution')} {_are(filling)} not complete yet")
     if waits:
         parts.append(f"{counted(waits, 'execution')} {_are(waits)} paused")
-    return _said("busy", _joined(", ".join(parts), safe)) if parts else None
+    then = f"deriva-watch show {quote(failed[0])}" if failed else None  # it may need a person
+    return _said("busy", _joined(", ".join(parts), safe), then) if parts else None
+
+
+def _s(number: int) -> str:
+    return "s" if number == 1 else ""
 
 
 def _are(number: int) -> str:
