@@ -1,14 +1,23 @@
 """The clock of the machine is set while the daemon runs."""
 
+import os
+
 import pytest
 
 from faketime import another_time
 from running import Api, daemon, sandbox, write_config, write_files
 
 DAY_S = 86400
+SLOW = pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="takes ten seconds")
 
 
-@pytest.mark.parametrize("step_s", [-DAY_S, DAY_S], ids=["back", "forward"])
+@pytest.mark.parametrize(
+    "step_s",
+    [
+        pytest.param(-DAY_S, id="back", marks=SLOW),
+        pytest.param(DAY_S, id="forward"),
+    ],
+)
 def test_a_clock_that_is_set_neither_holds_work_up_nor_cuts_a_quiet_period(tmp_path, step_s):
     """For the daemon alone: libfaketime tells it another time, as its file says."""
     said = tmp_path / "time"
