@@ -15,9 +15,11 @@ _FORKS.set_forkserver_preload(
         "deriva.core",
         "deriva_watch.cli",
         "deriva_watch.daemon",
+        "deriva_watch.null_sentinel",
         "deriva_watch.sandbox.server",
         "uvicorn.lifespan.off",
         "uvicorn.loops.auto",
+        "typer.rich_utils",
     ]
 )
 

@@ -2,7 +2,7 @@
 
 What is verified again at that moment goes, by the same way as out of drop folders; the directory,
 its receipt and what is no file of the server stay. How long ago it was uploaded is counted by the
-clock of this host or of the server, whichever says less: one that is set makes nothing old.
+clock of this host or of the server, whichever says less: one that is set forward makes nothing old.
 """
 
 import os

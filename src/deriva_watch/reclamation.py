@@ -156,12 +156,13 @@ class Reclamation:
         and TransientError where the daemon ends or cannot work: the order lies there.
         """
         units = [each.unit for each in candidates]
+        self._check_paused()  # or the order would lie there until somebody resumes
         before = {unit.id: self._removed(unit) for unit in units}
         changed: set[str] = set()
         if self.reader.daemon():
             self._order(units, before, moved)
         else:
-            changed = self._do_here()
+            changed = self._do_here(self._shown(units))
         for unit in units:
             yield self._told(unit, before[unit.id], changed)
 
@@ -175,7 +176,7 @@ class Reclamation:
         before: dict[int, set[str]],
         moved: Callable[[int], None],
     ) -> None:
-        path = Orders.of(self.settings).leave(self.order)
+        path = Orders.of(self.settings).leave(self._shown(units))
         while path.exists():
             time.sleep(POLL_S)
             moved(sum(len(self._removed(unit) - before[unit.id]) for unit in units))
@@ -194,9 +195,12 @@ class Reclamation:
                 "nothing is deleted now", "a person has paused this host", "`deriva-watch resume`."
             )
 
-    def _do_here(self) -> set[str]:
+    def _shown(self, units: Iterable[ExecutionRecord]) -> Reclaim:
+        """Return the order for what a person has seen: what is uploaded meanwhile is none of it."""
+        return replace(self.order, rids=tuple(unit.rid for unit in units))
+
+    def _do_here(self, order: Reclaim) -> set[str]:
         """Do it in this process, which holds the journal; return what has changed meanwhile."""
-        self._check_paused()
         settings, stop = self.settings, threading.Event()
         source = CredentialSource(settings.server.host, settings.server.credential_file)
         changed: set[str] = set()
@@ -210,7 +214,7 @@ class Reclamation:
             emptying = Emptying(pipeline, gate, stop, lambda key: changed.add(key[1]))
             emptying.recover(execution_ground)
             work, ended = Reclaiming(emptying, Orders.of(settings), settings), set[int]()
-            while not work.carry_out(self.order, ended):
+            while not work.carry_out(order, ended):
                 if gate.error:
                     raise gate.error
         return changed

@@ -156,6 +156,22 @@ def test_what_was_never_uploaded_is_named(scene):
     assert found(scene.verify()) == [("left", "asset-manifest.json"), ("left", "late.bin")]
 
 
+def test_what_comes_in_the_place_of_a_file_that_was_removed_is_named(scene):
+    """It may get its inode, or its name, and was never sent."""
+    scene.upload({**scene.files, "stray.txt": "stray"})
+    (scene.root / "stray.txt").unlink()
+    scene.upload({})
+    uploaded = scene.root / next(iter(scene.files))
+    uploaded.unlink()
+    fresh = uploaded.with_name("fresh.bin")
+    fresh.write_text("never uploaded")
+    (scene.root / "stray.txt").write_text("another, never uploaded")
+
+    named = {each.path for each in scene.verify().differences}
+
+    assert {str(fresh.relative_to(scene.root)), "stray.txt"} <= named
+
+
 def test_rows_that_are_lost_are_counted_by_their_file(scene):
     subject = scene.api.insert("demo:Subject", {"Name": f"of {scene.rid}"})[0]["RID"]
     dates = "".join(f"{subject},2026-02-{day:02}\n" for day in range(1, 4))

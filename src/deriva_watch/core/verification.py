@@ -93,8 +93,9 @@ def unknown(
 
     *is_ml* is False for a drop folder, which has no layout of files that speak of files.
     """
-    records = list(known)
-    paths, identities = {r.path for r in records}, {(r.device, r.inode) for r in records}
+    paths = {record.path for record in known if record.state is not FileState.GONE}
+    # As they are now: the inode of a file that is not here any more may be another file's.
+    identities = {seen.entries[path].identity for path in paths & seen.entries.keys()}
     for path, entry in sorted(seen.entries.items()):
         where = place(path, markers) if is_ml else None
         is_saying = (where is not None and where.shape in _SAYING) or path in markers
