@@ -38,7 +38,7 @@ soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many m
 	  tests/engine/test_table_crashes.py tests/engine/test_rebuilding.py \
 	  tests/engine/test_two_uploaders.py tests/system/test_journal_lost.py \
 	  tests/system/test_drop_folders.py tests/system/test_reclaim.py tests/system/test_liveness.py \
-	  tests/system/test_clock.py \
+	  tests/system/test_clock.py tests/page tests/cli/test_command_line.py \
 	  tests/engine/test_reclaiming.py tests/engine/test_drop_crashes.py tests/engine/test_holds.py tests/orders \
 	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
 	  tests/edges/test_journal_machine.py tests/edges/test_watcher_changes.py tests/mutations tests/kill tests/storm \

@@ -434,6 +434,9 @@ def test_an_upload_that_is_interrupted_says_so_and_goes_on_the_next_time(tmp_pat
 # ---------------------------------------------------------------------- secrets
 
 
+@pytest.mark.skipif(
+    "DERIVA_WATCH_SOAK" not in os.environ, reason="tests/system/test_secrets.py has more"
+)
 def test_no_secret_is_ever_shown_or_kept(tmp_path, server, api):
     """Bearer tokens, right and wrong, are in no log, file, output or argument of a process."""
     secret = json.loads(Path(server["owner_credential_file"]).read_text())[server["host"]]

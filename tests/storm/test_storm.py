@@ -1,7 +1,7 @@
 """Storms: writers, a server that fails, kills. Afterwards all is there, once, and soon.
 
 A storm is drawn from a seed, but who is quicker is not: a seed that failed once may need a few
-repetitions to fail again. Three short storms are taken by default, 200 with
+repetitions to fail again. Two short storms are taken by default, 200 with
 `DERIVA_WATCH_SOAK=1`, and one, as often as one likes, with `DERIVA_WATCH_STORM=<seed>`.
 """
 
@@ -20,8 +20,8 @@ from running import Api, daemon, requests_seen, sandbox, summed_up, wait_until, 
 from storm.oracle import Oracle
 from storm.weather import CHUNK_BYTES, Writers, faults, pauses
 
-SHORT = range(3)  # the seeds of short storms
-LONG = range(3, 200)
+SHORT = range(2)  # the seeds of short storms
+LONG = range(2, 200)
 DRAINED_S = 90
 PAUSE_S = 2
 NOT_THERE = {"filling", "ready", "uploading", "waiting", "refused"}

@@ -1,0 +1,7 @@
+"""How many examples of a property are tried; `make soak` asks for more."""
+
+from hypothesis import settings
+
+settings.register_profile("soak", max_examples=10_000)
+settings.register_profile("quick", max_examples=40)
+settings.load_profile("quick")
