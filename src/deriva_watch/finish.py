@@ -20,7 +20,7 @@ from deriva_watch.core.mapping import UnusableSpecError
 from deriva_watch.core.observation import Observation
 from deriva_watch.core.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
-from deriva_watch.core.states import FileState
+from deriva_watch.core.states import SAFE, FileState
 from deriva_watch.edges import receipts
 from deriva_watch.edges.workspace import Workspace
 from deriva_watch.engine.ports import Catalog
@@ -32,7 +32,6 @@ from deriva_watch.receipt import line, software
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
 _MOVED_FROM: Final = ("Stopped", "Pending_Upload")
-_IN: Final = {FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Finisher:
             The digest of what the directory now is: a manifest that we wrote ourselves is no
             change of it.
         """
-        done = {path: r for path, r in upload.records.items() if r.state in _IN}
+        done = {path: r for path, r in upload.records.items() if r.state in SAFE}
         prefix, rid = Path(upload.execution.prefix), upload.execution.rid
         whole = whole and not plan.partial
         workspace, is_ml = None, is_execution(rid) and not upload.execution.unit

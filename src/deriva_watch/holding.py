@@ -13,7 +13,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.holds import Hold, HoldKind, is_cancelled
 from deriva_watch.core.orders import Cancel, Pause, Resume
 from deriva_watch.core.records import ExecutionRecord
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import UNDONE, ExecutionState, FileState
 from deriva_watch.edges.journal import Journal, Reader
 
 Held = Cancel | Pause | Resume
@@ -21,7 +21,7 @@ Seen = Callable[[Path, str], Iterable[str]]  # prefix, RID → paths of the file
 
 _ENDED: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
 _AT_REST: Final = _ENDED | {ExecutionState.REFUSED}
-_UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
+_CANCELLABLE: Final = UNDONE | {FileState.REFUSED}
 
 
 def check(order: Held, reader: Reader, seen: Seen, *, more_lie: bool) -> list[ExecutionRecord]:
@@ -108,7 +108,7 @@ def _check_files(
         if path not in there:
             raise named.no_such_file(order.rid, path, files.keys() | there)
     for path in order.paths:
-        if path in files and (state := files[path].state) not in _UNDONE:
+        if path in files and (state := files[path].state) not in _CANCELLABLE:
             raise TroubleError(
                 f"cannot cancel {path} of {order.rid}",
                 f"it is {state}: nothing is sent of it any more, and nothing that is in the "

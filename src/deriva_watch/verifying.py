@@ -21,9 +21,8 @@ from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.observation import Entry, Kind, Observation
 from deriva_watch.core.records import FileRecord
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.core.verification import (
-    IN,
     Difference,
     Verified,
     Where,
@@ -51,7 +50,6 @@ from deriva_watch.settings import Settings
 from deriva_watch.subjects import Subject, Subjects
 
 _TOGETHER: Final = 500  # files that are asked for at a time
-_NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Verifier:
         at, record = datetime.now(UTC), subject.record
         lines = records(subject.receipt) if subject.receipt else []
         files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
-        there = [f for f in files.values() if f.state in IN]
+        there = [f for f in files.values() if f.state in SAFE]
         prefix = self.find.prefix(subject)
         seen = None if server_only or not prefix else self.intake.look(prefix, subject.rid)
         own = list(filter(None, [subject.wrong]))

@@ -12,12 +12,11 @@ from deriva_watch.core.plan import AssetPlan, Plan
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
 from deriva_watch.core.removal import removed_names
 from deriva_watch.core.row_plan import RowsPlan
-from deriva_watch.core.states import FILE_TRANSITIONS, FileState, FileTrigger, file_after
+from deriva_watch.core.states import FILE_TRANSITIONS, UNDONE, FileState, FileTrigger, file_after
 
 _LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
 _AWAY: Final = {FileState.GONE, FileState.REMOVED}
-_UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED}
-_LOSABLE: Final = _LEFT | _UNDONE
+_LOSABLE: Final = _LEFT | UNDONE
 
 
 def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
@@ -77,7 +76,7 @@ def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord, rid: str) ->
 def _for_cancelled(record: FileRecord, hold: Hold, rid: str) -> Iterator[MoveFile]:
     if record.state is FileState.REFUSED:
         return
-    if record.state not in _UNDONE:
+    if record.state not in UNDONE:
         yield MoveFile(record.id, _back(record.state))
     facts: FileFacts = {}
     said = hold.sentence(rid, record.path)

@@ -61,6 +61,10 @@ class FileState(StrEnum):
     REMOVED = "removed"  # uploaded, verified again, and taken out of its folder by us
 
 
+SAFE: Final = frozenset({FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED})
+UNDONE: Final = frozenset({FileState.FOUND, FileState.HASHED, FileState.STORED})  # no row has it
+
+
 class FileTrigger(StrEnum):
     """What moves a file."""
 

@@ -10,9 +10,8 @@ from typing import Final
 from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.observation import Kind, Observation
 from deriva_watch.core.records import FileRecord
-from deriva_watch.core.states import FileState
+from deriva_watch.core.states import SAFE, FileState
 
-IN: Final = {FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED}
 _NO_DATA: Final = {FileState.IGNORED, FileState.GONE}
 _SAYING: Final = {
     *(Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.ASSET_TYPES),
@@ -79,7 +78,7 @@ def askable(record: FileRecord) -> bool:
 def left(records: Iterable[FileRecord], rid: str) -> Iterator[Difference]:
     """Name the files that the journal knows and that are not in."""
     for record in records:
-        if record.state in IN or record.state in _NO_DATA:
+        if record.state in SAFE or record.state in _NO_DATA:
             continue
         then = record.next or f"`deriva-watch show {quote(rid)}` tells what it waits for."
         what = f"{record.path} is not in the catalog"
@@ -118,7 +117,7 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
     """Name what a receipt says otherwise than the journal does."""
     for line in said:
         record = journal.get(line.path)
-        if record is None or record.state not in IN or record.changed_at > line.changed_at:
+        if record is None or record.state not in SAFE or record.changed_at > line.changed_at:
             continue
         odd = [name for name in _SAME if getattr(record, name) != getattr(line, name)]
         if odd:

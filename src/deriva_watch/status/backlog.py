@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import UNDONE, ExecutionState, FileState
 from deriva_watch.edges.journal.overview import Amount, Total
 
-PENDING: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.RECORDED}
+PENDING: Final = UNDONE | {FileState.RECORDED}
 
 
 def backlog(totals: Iterable[Total]) -> Amount:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from deriva_watch.core import holds
 from deriva_watch.core.holds import Hold, HoldKind
 from deriva_watch.core.records import ExecutionRecord, FileRecord
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.core.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.overview import Amount, Total
@@ -19,7 +20,6 @@ _RECENT: Final = 20
 _CURRENT: Final = 4  # files of one execution
 _EXAMPLES: Final = 3
 
-SAFE: Final = frozenset({FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED})
 _SENT: Final = {FileState.STORED, FileState.RECORDED}
 _ON_THEIR_WAY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
@@ -59,8 +59,7 @@ def standing(
 
 def is_cancelled(execution: ExecutionRecord) -> bool:
     """Tell whether an execution is refused because a person said so: it needs nobody any more."""
-    hold = Hold.of(execution.held) if execution.state is ExecutionState.REFUSED else None
-    return hold is not None and hold.kind is HoldKind.CANCELLED
+    return execution.state is ExecutionState.REFUSED and holds.is_cancelled(execution.held)
 
 
 def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:

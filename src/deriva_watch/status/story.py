@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from deriva_watch.core.prose import counted
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.status.text import (
     STYLES,
     cell,
@@ -27,7 +27,6 @@ from deriva_watch.status.verdict import readable
 _FILES: Final = 10  # shown of those that went well
 _LINES: Final = 30  # shown of the history
 _BAD: Final = (FileState.REFUSED, FileState.UNMATCHED)
-_SAFE: Final = {FileState.LINKED, FileState.ELSEWHERE, FileState.REMOVED}
 _Entry = Mapping[str, Any]
 
 
@@ -132,7 +131,7 @@ class _Story:
 
 def _standing(known: _Entry) -> str:
     """Return where an execution stands, in a few words."""
-    files = [file for file in known["files"] if file["state"] in _SAFE]
+    files = [file for file in known["files"] if file["state"] in SAFE]
     state = known["state"]
     if state != ExecutionState.UPLOADED:
         return str(state)

@@ -14,13 +14,13 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.prose import printable
 from deriva_watch.core.records import ExecutionRecord, HistoryRecord
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.hindrances import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.trouble import was_set_aside
 from deriva_watch.status.headline import headline
 from deriva_watch.status.plain import plain, some
-from deriva_watch.status.standing import SAFE, is_cancelled, paused, standing
+from deriva_watch.status.standing import is_cancelled, paused, standing
 
 OLD: Final = timedelta(days=1)
 

@@ -29,6 +29,7 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.removal import Uptime
 from deriva_watch.core.states import (
+    UNDONE,
     ExecutionState,
     ExecutionTrigger,
     FileState,
@@ -47,7 +48,6 @@ _TOGETHER: Final = 2000
 _UNSAID: Final = {"what": None, "why": None, "next": None}
 _OF_ONE_STAY: Final = {"next_at": None, "basis": None, "removal": None}
 _IN_CATALOG: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
-_UNDONE: Final = {FileState.FOUND, FileState.HASHED, FileState.STORED}
 
 
 class Batch(NamedTuple):
@@ -174,7 +174,7 @@ class Changes:
         facts: FileFacts = {"held": hold.document()}
         if is_taken and state not in _IN_CATALOG:
             self._files.change(known, facts)
-        elif state in _UNDONE:
+        elif state in UNDONE:
             self._move_file(MoveFile(known, FileTrigger.REJECTED, {**facts, **said}))
         elif state is FileState.REFUSED:
             self._files.change(known, {**facts, **said})

@@ -17,7 +17,7 @@ from deriva_watch.core.records import (
     HistoryRecord,
     SetAside,
 )
-from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
+from deriva_watch.core.states import UNDONE, ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.journal import lock
 from deriva_watch.edges.journal.removals import Removals, few_of
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
@@ -47,9 +47,7 @@ _MEMBERS: Final = (
 )
 
 # A refused file may be tried again, and then goes on with its job.
-_NOT_SENT: Final = tuple(
-    set(FileState) - {FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.REFUSED}
-)
+_NOT_SENT: Final = tuple(set(FileState) - UNDONE - {FileState.REFUSED})
 _IS_OVER: Final = or_(  # nobody goes on with it by itself
     execution.c.state == ExecutionState.GONE,
     execution.c.held["kind"].as_string() == HoldKind.CANCELLED,
