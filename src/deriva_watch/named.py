@@ -1,11 +1,10 @@
 """The executions and files that a command names; for a name that nobody has, the nearest ones."""
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable
 from shlex import quote
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.prose import printable
+from deriva_watch.core.prose import nearest
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.journal import Reader
 
@@ -17,12 +16,10 @@ def executions(reader: Reader, rid: str, what: str) -> list[ExecutionRecord]:
     """
     if found := reader.executions(rid=rid):
         return found
-    known = {name for each in reader.executions() for name in (each.rid, each.execution_rid)}
-    near = _near(rid, (name for name in known if name))
     raise TroubleError(
         f"cannot {what} {rid}",
         f"the journal {reader.path} has no such execution",
-        f"{near}`deriva-watch status` lists what is refused or waits.",
+        f"{_near(rid, reader.rids())}`deriva-watch status` lists what is refused or waits.",
     )
 
 
@@ -36,7 +33,5 @@ def no_such_file(rid: str, path: str, known: Iterable[str]) -> TroubleError:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    near: Sequence[str] = get_close_matches(name, list(known))
-    if not near:
-        return ""
-    return f"Is it {' or '.join(quote(printable(each)) for each in near)}? "
+    near = nearest(name, known)
+    return f"Is it {near}? " if near else ""

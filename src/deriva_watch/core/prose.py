@@ -1,9 +1,20 @@
 """Text for people: names of files, which may hold any byte, and numbers of things."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from shlex import quote
+
 
 def printable(text: str) -> str:
     """Return *text* so that no name in it can break the line or command the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(asked: str, known: Iterable[str]) -> str:
+    """Return which names come near to one that nobody has: "a or b"; "" where none does."""
+    names = {name.casefold(): name for name in known}
+    near = [names[name] for name in get_close_matches(asked.casefold(), names)]
+    return " or ".join(quote(printable(each)) for each in near)
 
 
 def counted(number: int, noun: str) -> str:

@@ -6,13 +6,12 @@ Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.prose import printable
+from deriva_watch.core.prose import nearest
 from deriva_watch.core.records import ExecutionRecord, HistoryRecord
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.hindrances import read as read_hindrances
@@ -122,11 +121,8 @@ def _only(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def _near(asked: str, known: Iterable[str], otherwise: str) -> str:
-    """Return which names come near to what is not known, or *otherwise*."""
-    names = {name.casefold(): name for name in known}
-    near = [names[name] for name in get_close_matches(asked.casefold(), names)]
-    told = " or ".join(quote(printable(each)) for each in near)  # names come from the disk
-    return f"Did you mean {told}?" if near else otherwise
+    near = nearest(asked, known)
+    return f"Did you mean {near}?" if near else otherwise
 
 
 def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
