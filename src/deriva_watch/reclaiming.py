@@ -46,8 +46,9 @@ def reclaimable(
     journal: Journal | Reader, server: str, rids: tuple[str, ...] = ()
 ) -> list[ExecutionRecord]:
     """Return the uploaded execution directories, or those of *rids*, the oldest first."""
+    wanted = frozenset(rids)
     found = (unit for unit in journal.reclaimable(server) if is_execution(unit.rid))
-    return [unit for unit in found if unit.rid in rids or not rids]
+    return [unit for unit in found if unit.rid in wanted or not wanted]
 
 
 @dataclass(slots=True)

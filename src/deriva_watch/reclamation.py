@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.credentials import CredentialSource
 from deriva_watch.edges.hindrances import read as read_hindrances
 from deriva_watch.edges.journal import Reader
+from deriva_watch.edges.journal.overview import Amount
 from deriva_watch.emptying import Emptying
 from deriva_watch.gate import Gate
 from deriva_watch.intake import Intake
@@ -157,7 +158,7 @@ class Reclamation:
         """
         units = [each.unit for each in candidates]
         self._check_paused()  # or the order would lie there until somebody resumes
-        before = {unit.id: self._removed(unit) for unit in units}
+        before = self._gone(units)
         changed: set[str] = set()
         if self.reader.daemon():
             self._order(units, before, moved)
@@ -166,20 +167,22 @@ class Reclamation:
         for unit in units:
             yield self._told(unit, before[unit.id], changed)
 
-    def _removed(self, unit: ExecutionRecord) -> set[str]:
-        files = self.reader.files(unit.id)
-        return {file.path for file in files if file.state is FileState.REMOVED}
+    def _gone(self, units: Sequence[ExecutionRecord]) -> dict[int, Amount]:
+        """Return how many files of each were removed so far, as the journal has counted them."""
+        amounts = self.reader.amounts(unit.id for unit in units)
+        return {u.id: amounts.get(u.id, {}).get(FileState.REMOVED, Amount()) for u in units}
 
     def _order(
         self,
         units: list[ExecutionRecord],
-        before: dict[int, set[str]],
+        before: Mapping[int, Amount],
         moved: Callable[[int], None],
     ) -> None:
+        begun = sum(each.files for each in before.values())
         path = Orders.of(self.settings).leave(self._shown(units))
         while path.exists():
             time.sleep(POLL_S)
-            moved(sum(len(self._removed(unit) - before[unit.id]) for unit in units))
+            moved(sum(each.files for each in self._gone(units).values()) - begun)
             pid = self.reader.daemon()
             self._check_paused()
             what, then = "the order waits", "It is carried out as soon as that is over."
@@ -219,9 +222,9 @@ class Reclamation:
                     raise gate.error
         return changed
 
-    def _told(self, unit: ExecutionRecord, before: set[str], changed: set[str]) -> Reclaimed:
+    def _told(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Reclaimed:
         files, now = self.reader.files(unit.id), self.reader.execution(unit.id)
-        gone = [f for f in files if f.state is FileState.REMOVED and f.path not in before]
+        gone = self._gone([unit])[unit.id]
         stay = sum(f.state not in {FileState.REMOVED, FileState.GONE} for f in files)
         known = now.removal or {}
         why, then = known.get("why"), known.get("next")
@@ -230,6 +233,6 @@ class Reclamation:
         elif not why and stay:
             why = known.get("why_stay") or self._objection(now) or _TOO_YOUNG
             then = f"`deriva-watch show {quote(unit.rid)}` tells more."
-        size_bytes = sum(file.size_bytes for file in gone)
+        count, size_bytes = gone.files - before.files, gone.bytes - before.bytes
         stays = {f.path: f.why for f in files if f.state is not FileState.REMOVED and f.why}
-        return Reclaimed(unit.rid, unit.prefix, len(gone), size_bytes, stay, why, then, stays)
+        return Reclaimed(unit.rid, unit.prefix, count, size_bytes, stay, why, then, stays)

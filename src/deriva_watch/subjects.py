@@ -1,6 +1,6 @@
 """What is known of an execution that was uploaded: by the journal, and by its receipt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,15 +67,16 @@ class Subjects:
             found += known or [self._by_receipt(rid)]
         return found
 
-    def all(self) -> list[Subject]:
-        """Return everything that is at rest: what is on its way is neither in nor lost."""
+    def all(self) -> Iterator[Subject]:
+        """Yield everything that is at rest, each with its files when it is asked for.
+
+        What is on its way is neither in nor lost.
+        """
         records = self._records(None)
         names = {receipts.kept_as(record) for record in records}
         kept = receipts.receipt_names(self.intake.settings.state_directory, self.server)
-        return [
-            *(self._known(record) for record in records if record.state in _AT_REST),
-            *(self._by_receipt(name) for name in kept if name not in names),
-        ]
+        yield from (self._known(record) for record in records if record.state in _AT_REST)
+        yield from (self._by_receipt(name) for name in kept if name not in names)
 
     def on_their_way(self) -> int:
         """Return how many executions `all` leaves out."""

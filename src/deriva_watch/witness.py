@@ -124,8 +124,10 @@ class Witness:
             said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
         except RefusedError:
             return ()  # not ours
+        if not (missing := awaited(said, seen)):
+            return ()  # as nearly always
         gone = removed_names(self.pipeline.journal.files(record.id))
-        return [path for path in awaited(said, seen) if path not in gone]
+        return [path for path in missing if path not in gone]
 
     def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
         if record.unit or not is_execution(record.rid):

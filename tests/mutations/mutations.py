@@ -463,7 +463,7 @@ MUTATIONS: Final = (
     Mutation(
         "a registered file does not count",
         "witness.py",
-        (("in awaited(said, seen) if path", "in () if path"),),
+        (("missing := awaited(said, seen)", "missing := []"),),
         (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
     ),
     Mutation(

@@ -12,7 +12,7 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.throughput import Sent
 from deriva_watch.edges.journal.asking import Asking
-from deriva_watch.edges.journal.rows import select_records
+from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import execution, file, history, sample, tally
 
 _LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters to a rate
@@ -93,10 +93,12 @@ class Overview(Asking):
     def amounts(self, executions: Iterable[int]) -> Mapping[int, Mapping[FileState, Amount]]:
         """Return the files of each of some executions, by state."""
         counts = tally.c.execution_id, tally.c.state, tally.c.files, tally.c.bytes
-        query = select(*counts).where(tally.c.execution_id.in_(list(executions)))
         found: defaultdict[int, dict[FileState, Amount]] = defaultdict(dict)
-        for number, state, files, size_bytes in self._rows(query):
-            found[number][state] = Amount(files, size_bytes)
+        asked = list(executions)
+        for start in range(0, len(asked), LIST_LENGTH):
+            part = tally.c.execution_id.in_(asked[start : start + LIST_LENGTH])
+            for number, state, files, size_bytes in self._rows(select(*counts).where(part)):
+                found[number][state] = Amount(files, size_bytes)
         return found
 
     def having(self, state: FileState, limit: int) -> list[ExecutionRecord]:
