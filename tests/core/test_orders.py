@@ -27,6 +27,8 @@ def test_an_order_of_the_first_releases_is_to_try_again():
         ({"rid": None, "gently": True}, "this release knows no 'gently' of an order 'retry'"),
         ({"rid": 7}, "7 is no 'rid' of an order 'retry'"),
         ({"rid": None, "by": None}, "None is no 'by' of an order 'retry'"),
+        ({"kind": "reclaim", "older_than_s": 1e300}, "1e+300 is no length of time"),
+        ({"kind": "reclaim", "older_than_s": float("nan")}, "NaN"),
         ({"this_catalog": True}, "something of it is missing"),
     ],
 )

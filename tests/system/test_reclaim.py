@@ -94,11 +94,13 @@ def test_nothing_goes_without_a_word_or_before_its_time(scene):
     unasked = command(scene.config, "reclaim", "--all", "--older-than", "0")
     young = command(scene.config, "reclaim", scene.rid, "--older-than", "1h", "--yes")
     unclear = command(scene.config, "reclaim", scene.rid, "--older-than", "soon")
+    never = command(scene.config, "reclaim", scene.rid, "--older-than", f"{'9' * 20}d", "--yes")
 
     assert (shown.returncode, "3 files" in shown.stdout) == (0, True)
     assert (unasked.returncode, "--yes" in unasked.stderr) == (2, True)
     assert (young.returncode, "only 0.0 h ago" in young.stdout.replace("\n", " ")) == (3, True)
     assert (unclear.returncode, "30d" in unclear.stderr) == (2, True)
+    assert (never.returncode, "30d" in never.stderr) == (2, True)
     assert lying(scene) == {RECEIPT, *scene.files}
 
 

@@ -4,8 +4,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -86,13 +87,14 @@ def reclaim(
 def _seconds(text: str) -> float:
     """Return the seconds that "30d" is."""
     found = re.fullmatch(r"(\d+(?:[.]\d+)?)([smhdw]?)", text.strip())
-    if found is None or (not found[2] and float(found[1])):
-        raise SettingsError(
-            f"cannot understand --older-than {text}",
-            "it must be a number with s, m, h, d or w behind it",
-            "For example: --older-than 30d; 0 is whatever is uploaded.",
-        )
-    return float(found[1]) * _UNITS_S.get(found[2], 1)
+    with suppress(OverflowError):  # nothing is so old
+        if found and (found[2] or not float(found[1])):
+            return timedelta(seconds=float(found[1]) * _UNITS_S.get(found[2], 1)).total_seconds()
+    raise SettingsError(
+        f"cannot understand --older-than {text}",
+        "it must be a number with s, m, h, d or w behind it",
+        "For example: --older-than 30d; 0 is whatever is uploaded.",
+    )
 
 
 def _confirm(files: int, *, yes: bool, quiet: bool) -> None:

@@ -6,7 +6,7 @@ is killed in between, so that carrying it out again must change nothing.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, get_type_hints
 
 from deriva_watch.core.holds import Hold, HoldKind
@@ -125,6 +125,13 @@ class Reclaim(Order):
 
     rids: tuple[str, ...] = ()
     older_than_s: float
+
+    def __post_init__(self) -> None:
+        """ValueError where it is no length of time."""
+        try:
+            timedelta(seconds=self.older_than_s)
+        except OverflowError:
+            raise ValueError(f"{self.older_than_s!r} is no length of time in seconds") from None
 
 
 KINDS: Final[Mapping[str, type[Order]]] = {
