@@ -7,6 +7,7 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
 from deriva_watch.cli.orders import PathsArgument, ReasonOption, now, tell, work_on
+from deriva_watch.core.prose import counted
 
 
 @app.command()
@@ -35,8 +36,7 @@ def cancel(
 
     order = Cancel(rid=rid, paths=tuple(paths or ()), at=now(), by=asker(), reason=reason)
     given = give(settings.load(config), order)
-    count = len(order.paths)
-    files = f"{count} {'file' if count == 1 else 'files'} of {rid}" if count else rid
+    files = f"{counted(len(order.paths), 'file')} of {rid}" if order.paths else rid
     again = " ".join(map(quote, (rid, *order.paths[:1])))
     text = (
         f"{work_on(files)} is put down; what is in the catalog by then stays there. "
