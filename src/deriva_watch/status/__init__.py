@@ -3,7 +3,7 @@
 views      the values: `summary`, `details`; parts of them are `standing` and `headline`
 past       the same for `history`
 receipt    the same for receipts
-web        the same for the status page, with asking, guard, health, rendering and stream
+web        the same for the status page, with asking, guard, rendering and stream
 serving    the page as a part of the daemon, which listens (`listening`) in a thread of its own
 meter      what is counted of the events; `gauges` tells how things stand, `alerts.yml` when to act
 day        sent and backlog (`backlog`) of the last day, for a chart

@@ -39,27 +39,22 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     0 where there is none; an execution that still fills is its writer's business. `hindrances` is
     what the daemon waits for, such as the server. `healthy` is false, and `problems` says why, when
     no daemon runs, it waits, something is refused that no person has `cancelled`, or the oldest
-    pending execution is older than OLD. `verdict` is the same in one sentence, see `headline`; the
-    lists are those of `standing`.
+    pending execution is older than OLD; `reasons` are the same in parts. `verdict` is the same in
+    one sentence, see `headline`; the lists are those of `standing`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
-    problems = []
-    if pid is None:
-        problems.append("No daemon is running.")
     hindrances = plain(read_hindrances(reader.path.parent, pid))
-    problems += [f"{each['what']}: {each['why']}. {each['next']}" for each in hindrances]
     held = reader.held()
     cancelled = sum(map(is_cancelled, held))
-    if refused := counts.get(ExecutionState.REFUSED, 0) - cancelled:
-        problems.append(f"Refused executions: {refused}. A person must act.")
-    if pending_s > OLD.total_seconds():
-        problems.append(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h.")
+    refused = counts.get(ExecutionState.REFUSED, 0) - cancelled
+    problems = list(_problems(pid, hindrances, refused, pending_s))
     found: dict[str, Any] = {
         "at": plain(now),
         "server": ", ".join(reader.servers()) or None,
         "healthy": not problems,
-        "problems": problems,
+        "problems": [text for text, _ in problems],
+        "reasons": [reason for _, reason in problems],
         "journal": plain(str(reader.path)),
         "daemon": pid,
         "hindrances": hindrances,
@@ -74,6 +69,27 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     files = sum(found["files"][state] for state in SAFE)
     found["verdict"] = headline(found, files, reader.executions_with(SAFE))
     return found
+
+
+def _problems(
+    pid: int | None, hindrances: Iterable[Mapping[str, str]], refused: int, pending_s: float
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what is not well: as a text, and about what, what, why and what next."""
+    if pid is None:
+        yield _problem("No daemon is running")
+    for each in hindrances:
+        text = f"{each['what']}: {each['why']}. {each['next']}"
+        yield text, {name: each[name] for name in ("about", *_SENTENCE)}
+    if refused:
+        yield _problem(f"Refused executions: {refused}", "A person must act")
+    if pending_s > OLD.total_seconds():
+        yield _problem(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h")
+
+
+def _problem(what: str, why: str = "") -> tuple[str, dict[str, str]]:
+    text = " ".join(f"{part}." for part in (what, why) if part)
+    then = "`deriva-watch status` tells more."
+    return text, {"about": "executions", "what": what, "why": why, "next": then}
 
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:

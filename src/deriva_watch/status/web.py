@@ -22,7 +22,6 @@ from deriva_watch.status.day import Day
 from deriva_watch.status.finding import finding
 from deriva_watch.status.gauges import Gauges, look_at
 from deriva_watch.status.guard import said
-from deriva_watch.status.health import health
 from deriva_watch.status.meter import Meter
 from deriva_watch.status.rendering import Json, render
 from deriva_watch.status.stream import Stream
@@ -118,11 +117,11 @@ class Web:
 
     async def _get_health(self, _request: Request) -> Response:
         try:
-            found = health(await self.overview())
+            reasons = (await self.overview())["reasons"]
         except TroubleError as error:
             reason = {"what": error.what, "why": error.why, "next": error.next_for(None)}
-            found = {"healthy": False, "reasons": [{"about": "the journal", **reason}]}
-        return Json(found, 200 if found["healthy"] else 503)
+            reasons = [{"about": "the journal", **reason}]
+        return Json({"healthy": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def _get_day(self, _request: Request) -> Response:
         return Json(await self._asking.ask("day", self._day.view))
