@@ -1,8 +1,10 @@
 """A verdict with its evidence for people: what says nothing is left out, times can be read."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
+
+from deriva_watch.status.units import clock
 
 _FIRST: Final = ("why", "missing")
 _OURS: Final = {"digest", "boot"}  # they tell two looks apart, and nobody anything
@@ -43,4 +45,4 @@ def _time(text: str) -> str:
         at = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at.tzinfo else text
+    return f"{clock(text)} UTC" if at.tzinfo else text
