@@ -92,9 +92,13 @@ class Reclaiming:
         said = self.settings.reclaim
         if said.mode == "never" or self.emptying.must_wait():
             return
-        for unit in self._old_enough((), timedelta(days=said.after_days)) or ():
-            if (unit.removal or {}).get("done") or self.emptying.rests(unit):
-                continue
+        pipeline = self.emptying.pipeline
+        units = [
+            unit
+            for unit in reclaimable(pipeline.journal, pipeline.server)
+            if not ((unit.removal or {}).get("done") or self.emptying.rests(unit))
+        ]
+        for unit in self._old_enough(units, timedelta(days=said.after_days)) or ():
             if self.emptying.must_wait():
                 return
             if said.mode == "after_days" or self._is_full(Path(unit.prefix)):
@@ -102,7 +106,9 @@ class Reclaiming:
 
     def carry_out(self, order: Reclaim, ended: set[int]) -> bool:
         """Empty what an order names; False: it has to go on later. *ended* are those done."""
-        units = self._old_enough(order.rids, timedelta(seconds=order.older_than_s))
+        pipeline = self.emptying.pipeline
+        found = reclaimable(pipeline.journal, pipeline.server, order.rids)
+        units = self._old_enough(found, timedelta(seconds=order.older_than_s))
         if units is None:
             return False
         for unit in units:
@@ -113,15 +119,13 @@ class Reclaiming:
         return True
 
     def _old_enough(
-        self, rids: tuple[str, ...], older_than: timedelta
+        self, units: list[ExecutionRecord], older_than: timedelta
     ) -> list[ExecutionRecord] | None:
-        """Return the executions that are so old, of *rids* if there are any; None: not known."""
-        pipeline = self.emptying.pipeline
-        units = reclaimable(pipeline.journal, pipeline.server, rids)
+        """Return those that are so old; None: the server, which is asked, does not tell now."""
         if not units:
             return []
         try:
-            now, server_now = self.now(), pipeline.server_time()
+            now, server_now = self.now(), self.emptying.pipeline.server_time()
         except (TransientError, CredentialError, RefusedError) as error:
             self.emptying.gate.close(error)
             return None
