@@ -34,14 +34,14 @@ lint: $(VENV)/tested ## The house rules alone
 
 soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many more specs, trees and interleavings
 	DERIVA_WATCH_SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
-	  tests/engine/test_crashes.py tests/engine/test_letter_crashes.py \
-	  tests/engine/test_table_crashes.py tests/engine/test_rebuilding.py \
+	  tests/engine/test_crashes.py tests/engine/rows/test_template_crashes.py \
+	  tests/engine/rows/test_table_crashes.py tests/engine/test_rebuilding.py \
 	  tests/engine/test_two_uploaders.py tests/system/test_journal_lost.py \
 	  tests/system/test_drop_folders.py tests/system/test_reclaim.py tests/system/test_liveness.py \
 	  tests/system/test_clock.py tests/page tests/cli/test_command_line.py \
-	  tests/engine/test_reclaiming.py tests/engine/test_drop_crashes.py tests/engine/test_holds.py tests/orders \
+	  tests/cleanup/test_retention.py tests/pipeline/test_drop_crashes.py tests/pipeline/test_holds.py tests/orders \
 	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
-	  tests/edges/test_journal_machine.py tests/edges/test_watcher_changes.py tests/mutations tests/kill tests/storm \
+	  tests/edges/journal/test_journal_machine.py tests/edges/watching/test_watcher_changes.py tests/mutations tests/kill tests/storm \
 	  tests/house/test_package.py
 
 bench: $(VENV)/tested ## Figures; no test depends on them

@@ -16,8 +16,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.journal import Journal
-from deriva_watch.intake import Intake
-from deriva_watch.settings import load
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import load
 from running import Api, daemon, sandbox, write_config
 
 FILES = int(os.environ.get("BENCH_FILES", "100000"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from deriva_watch.engine.standing import Standing
-from deriva_watch.removing import TOGETHER, Ground, Remover
+from deriva_watch.cleanup.remover import TOGETHER, Ground, Remover
+from deriva_watch.engine.server_check import Standing
 from engine.rig import Lab
 from running import sandbox
 

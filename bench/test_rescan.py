@@ -7,9 +7,9 @@ import os
 import resource
 import time
 
-from deriva_watch.edges.listing import execution_directories
-from deriva_watch.edges.scanner import ScanPolicy, scan
-from deriva_watch.frames import Frames
+from deriva_watch.edges.disk.listing import execution_directories
+from deriva_watch.edges.disk.scanner import ScanPolicy, scan
+from deriva_watch.watch.folder_cache import Frames
 
 FILES = int(os.environ.get("BENCH_RESCAN_FILES", "1000000"))
 EACH = 100

@@ -11,11 +11,15 @@ import time
 from functools import partial
 from pathlib import Path
 
-from deriva_watch import ahead, cli, daemon, emptying, liveness, service, supervisor, workers
-from deriva_watch.edges import inotify
+from deriva_watch import cli, liveness
+from deriva_watch.cleanup import unit_cleaner
+from deriva_watch.daemon import process, service, supervisor, workers
 from deriva_watch.edges.journal import writer as journal
-from deriva_watch.engine import files, writer
-from deriva_watch.status import guard, serving
+from deriva_watch.edges.watching import inotify
+from deriva_watch.engine.files import files
+from deriva_watch.engine.rows import writer
+from deriva_watch.status.web import guard, serving
+from deriva_watch.watch import prehash
 
 ORDER = Path(os.environ.get("FALTERING", "none"))
 SILENT_S = 1.2
@@ -25,9 +29,9 @@ STEPS = {  # what a thread does again and again
     "journal": (journal.Writer, "_write"),
     "catalog-writer": (writer.CatalogWriter, "_work"),
     "transfer_0": (files.Files, "attempt"),
-    "hasher": (ahead.Ahead, "_is_wanted"),
+    "hasher": (prehash.Ahead, "_is_wanted"),
     "inotify": (inotify.Inotify, "handle_event"),
-    "clearing": (emptying.Emptying, "must_wait"),
+    "clearing": (unit_cleaner.Emptying, "must_wait"),
     "status page": (guard.Guard, "_refusal"),
     "supervisor": (supervisor.Supervisor, "_look"),
 }
@@ -67,10 +71,10 @@ def order():
 
 
 if __name__ == "__main__":
-    liveness.SILENT_S, supervisor.LOOK_S, daemon.LATEST_S = SILENT_S, 0.2, 0.5
+    liveness.SILENT_S, supervisor.LOOK_S, process.LATEST_S = SILENT_S, 0.2, 0.5
     service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
     service.AGAIN_S = 0.5
-    daemon.Ahead = partial(ahead.Ahead, stable_s=0.1)
+    process.Ahead = partial(prehash.Ahead, stable_s=0.1)
     for each in STEPS:
         falter(each)
     sys.argv[0] = "deriva-watch"

@@ -8,14 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from deriva_watch.core.bulk_spec import asset_table_upload_spec, bulk_upload_configuration
     from deriva_watch.core.errors import DerivaMLException
-    from deriva_watch.core.progress import FileUploadState, UploadProgress, UploadState
+    from deriva_watch.core.spec.bulk_spec import asset_table_upload_spec, bulk_upload_configuration
     from deriva_watch.core.values import NULL_SENTINEL
-    from deriva_watch.deriva_model import DerivaModel
-    from deriva_watch.library import upload_asset, upload_directory
-    from deriva_watch.null_sentinel import NullSentinelProcessor
-    from deriva_watch.staging import (
+    from deriva_watch.library.asset import upload_asset
+    from deriva_watch.library.deriva_model import DerivaModel
+    from deriva_watch.library.directory import upload_directory
+    from deriva_watch.library.null_sentinel import NullSentinelProcessor
+    from deriva_watch.library.progress import FileUploadState, UploadProgress, UploadState
+    from deriva_watch.library.staging import (
         asset_file_path,
         asset_root,
         asset_type_path,
@@ -56,23 +57,23 @@ __all__ = [
 
 _HOMES: Final = {
     "DerivaMLException": "core.errors",
-    "DerivaModel": "deriva_model",
-    "FileUploadState": "core.progress",
+    "DerivaModel": "library.deriva_model",
+    "FileUploadState": "library.progress",
     "NULL_SENTINEL": "core.values",
-    "NullSentinelProcessor": "null_sentinel",
-    "UploadProgress": "core.progress",
-    "UploadState": "core.progress",
-    "asset_table_upload_spec": "core.bulk_spec",
-    "bulk_upload_configuration": "core.bulk_spec",
-    "upload_asset": "library",
-    "upload_directory": "library",
+    "NullSentinelProcessor": "library.null_sentinel",
+    "UploadProgress": "library.progress",
+    "UploadState": "library.progress",
+    "asset_table_upload_spec": "core.spec.bulk_spec",
+    "bulk_upload_configuration": "core.spec.bulk_spec",
+    "upload_asset": "library.asset",
+    "upload_directory": "library.directory",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'staging')}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'library.staging')}"), name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deriva_watch.core.spec import Spec
+from deriva_watch.core.spec.spec import Spec
 from running import Api, command, sandbox, without_privilege, write_config, write_files
 
 PATTERN = r"(?P<Subject>[^/]+)/(?P<Acquisition_Date>[-\d]+)/.+[.]png"

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from deriva_watch.edges.receipts import write_receipt
+from deriva_watch.edges.disk.receipts import write_receipt
 from running import ENVIRONMENT, command, wait_until
 from starting import Program
 

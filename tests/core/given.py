@@ -8,15 +8,15 @@ from zlib import crc32
 
 from hypothesis import HealthCheck, settings
 
-from deriva_watch.core.bulk_spec import bulk_upload_configuration
-from deriva_watch.core.candidates import Leftover
-from deriva_watch.core.metadata_order import Reference
+from deriva_watch.core.completeness.observation import Entry, Observation
+from deriva_watch.core.metadata.metadata_order import Reference
+from deriva_watch.core.metadata.sources import Manifest, Sources, Statement
 from deriva_watch.core.model import CatalogModel, Column, Schema, Table, TableName, read_model
-from deriva_watch.core.observation import Entry, Observation
-from deriva_watch.core.plan import AssetPlan, Plan, make_plan
-from deriva_watch.core.rules import Rules, Sources
-from deriva_watch.core.sources import Manifest, Statement
-from deriva_watch.core.spec import Match, Spec
+from deriva_watch.core.plan.candidates import Leftover
+from deriva_watch.core.plan.plan import AssetPlan, Plan, make_plan
+from deriva_watch.core.plan.rules import Rules
+from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.spec.spec import Match, Spec
 
 _SCHEMA: Final = Path(__file__).parent.parent / "data" / "model" / "schema.json"
 DOCUMENT: Final = json.loads(_SCHEMA.read_text())

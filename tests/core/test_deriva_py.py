@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.given import MODEL, NAMES, ROOT, SPEC
-from deriva_watch.core.bulk_spec import bulk_upload_configuration
-from deriva_watch.core.templates import environment, row
+from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.spec.templates import environment, row
 from deriva_watch.core.values import value_from
 
 IMAGE_PATH = f"{ROOT}/asset/demo/Image"

@@ -11,33 +11,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deriva_watch.basis import Basis
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.model import TableName
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.retry import RetryPolicy
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.edges.catalog import Ermrest
-from deriva_watch.edges.deriva import Server
-from deriva_watch.edges.hatrac import Hatrac
 from deriva_watch.edges.journal import Journal, open_readonly
-from deriva_watch.edges.processors import SpecProcessors
-from deriva_watch.engine.executions import Executions
-from deriva_watch.engine.files import Files
-from deriva_watch.engine.jobs import Jobs
-from deriva_watch.engine.letter import Letter
+from deriva_watch.edges.server.catalog import Ermrest
+from deriva_watch.edges.server.deriva import Server
+from deriva_watch.edges.server.hatrac import Hatrac
+from deriva_watch.edges.server.processors import SpecProcessors
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.files.depositor import Depositor
+from deriva_watch.engine.files.files import Files
+from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import Naming
-from deriva_watch.engine.patience import Patience
-from deriva_watch.engine.rows import Rows
-from deriva_watch.engine.store import Depositor
-from deriva_watch.engine.tables import Tables
+from deriva_watch.engine.rows.executions import Executions
+from deriva_watch.engine.rows.rows import Rows
+from deriva_watch.engine.rows.tables import Tables
+from deriva_watch.engine.rows.template_rows import Letter
+from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.uploader import Uploader
-from deriva_watch.engine.writer import CatalogWriter
-from deriva_watch.finish import Finisher
-from deriva_watch.halting import Halts
-from deriva_watch.intake import Intake
-from deriva_watch.pipeline import Pipeline
-from deriva_watch.settings import Settings
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.finalize import Finisher
+from deriva_watch.pipeline.hold_cache import Halts
+from deriva_watch.pipeline.input_fingerprint import Basis
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
 from running import Api, credential, write_files
 
 IMAGE = TableName("demo", "Image")

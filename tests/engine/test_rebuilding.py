@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.core.observation import RECEIPT_NAME, ROWS_NAME
+from deriva_watch.core.completeness.observation import RECEIPT_NAME, ROWS_NAME
 from deriva_watch.core.records import BatchRecord, MoveExecution, NoteExecution
+from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.core.table_files import RawRow
-from deriva_watch.edges.receipts import RowReceipt
-from deriva_watch.engine import tables
+from deriva_watch.edges.disk.receipts import RowReceipt
+from deriva_watch.engine.rows import tables
 from engine.rig import Crash, Lab, Power
 
 WHO = ("owner", "writer")

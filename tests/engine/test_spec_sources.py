@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from deriva_watch.core.states import ExecutionState
-from engine.letters import MAPPING, Letters, lettered
+from engine.rows.templates import MAPPING, Letters, lettered
 from running import command, sandbox, write_config
 
 ANNOTATION = {"asset_mappings": [MAPPING | {"column_map": {"Name": "{name}", "MD5": "{sha256}"}}]}

@@ -13,8 +13,8 @@ from random import Random
 
 import pytest
 
-from deriva_watch.core.adoption import rid_order
-from deriva_watch.core.observation import ROWS_NAME
+from deriva_watch.core.completeness.observation import ROWS_NAME
+from deriva_watch.core.rows.adoption import rid_order
 from deriva_watch.status import details, open_views
 from engine.rig import ASSET, Lab, image
 from engine.turns import Turns

@@ -27,10 +27,11 @@ import alembic.command
 import alembic.config  # noqa: F401
 import deriva.core
 
-import deriva_watch.daemon  # noqa: F401
+import deriva_watch.daemon.process  # noqa: F401
 from deriva_watch.cli import main
-from deriva_watch.edges import deriva, receipts
+from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import sqlite
+from deriva_watch.edges.server import deriva
 
 # What a request is called: the first that fits its "METHOD path".
 NAMES = (

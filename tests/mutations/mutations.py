@@ -24,55 +24,55 @@ class Mutation:
     tests: tuple[str, ...]
 
 
-ADOPTION: Final = "tests/engine/test_adoption.py"
+ADOPTION: Final = "tests/engine/rows/test_adoption.py"
 CRASHES: Final = "tests/engine/test_crashes.py"
-STORE: Final = "tests/engine/test_store.py"
-HATRAC: Final = "tests/edges/test_hatrac.py"
-WRITER: Final = "tests/engine/test_writer.py"
+STORE: Final = "tests/engine/files/test_depositor.py"
+HATRAC: Final = "tests/edges/server/test_hatrac.py"
+WRITER: Final = "tests/engine/rows/test_writer.py"
 TWO: Final = "tests/engine/test_two_uploaders.py"
-TABLE_CRASHES: Final = "tests/engine/test_table_crashes.py"
-JOURNAL: Final = "tests/edges/test_journal.py"
-JOURNAL_FILE: Final = "tests/edges/test_journal_file.py"
-JOURNAL_CRASH: Final = "tests/edges/test_journal_crash.py"
-DERIVA: Final = "tests/edges/test_deriva.py"
-STANDING: Final = "tests/status/test_standing.py"
-WATCHER: Final = "tests/edges/test_watcher.py"
-PROBE: Final = "tests/edges/test_probe.py"
+TABLE_CRASHES: Final = "tests/engine/rows/test_table_crashes.py"
+JOURNAL: Final = "tests/edges/journal/test_journal.py"
+JOURNAL_FILE: Final = "tests/edges/journal/test_journal_file.py"
+JOURNAL_CRASH: Final = "tests/edges/journal/test_journal_crash.py"
+DERIVA: Final = "tests/edges/server/test_deriva.py"
+STANDING: Final = "tests/status/test_sections.py"
+WATCHER: Final = "tests/edges/watching/test_watcher.py"
+PROBE: Final = "tests/edges/watching/test_probe.py"
 
-REMOVAL: Final = "tests/edges/test_removal.py"
-REMOVING: Final = "tests/engine/test_removing.py"
-DROPS: Final = "tests/engine/test_drop_units.py"
-DROP_CRASHES: Final = "tests/engine/test_drop_crashes.py"
-CLEARING: Final = "tests/engine/test_clearing.py"
-COMPLETION: Final = "tests/core/test_completion.py"
-LOOKOUT: Final = "tests/engine/test_lookout.py"
-AHEAD: Final = "tests/engine/test_ahead.py"
-DROP: Final = "tests/core/test_drop.py"
-DROP_PLAN: Final = "tests/engine/test_drop_plan.py"
+REMOVAL: Final = "tests/edges/disk/test_removal.py"
+REMOVING: Final = "tests/cleanup/test_remover.py"
+DROPS: Final = "tests/pipeline/test_drop_units.py"
+DROP_CRASHES: Final = "tests/pipeline/test_drop_crashes.py"
+CLEARING: Final = "tests/cleanup/test_scheduler.py"
+COMPLETION: Final = "tests/core/completeness/test_completion.py"
+LOOKOUT: Final = "tests/watch/test_inspector.py"
+AHEAD: Final = "tests/watch/test_prehash.py"
+DROP: Final = "tests/core/drop/test_drop.py"
+DROP_PLAN: Final = "tests/pipeline/test_drop_plan.py"
 
 MUTATIONS: Final = (
     # ------------------------------------------------------------ nothing doubled
     Mutation(
         "no look-up before the INSERT",
-        "engine/writer.py",
+        "engine/rows/writer.py",
         (('for row in self._rows(assets, "MD5"):', "for row in ():"),),
         (f"{ADOPTION}::test_a_row_that_somebody_made_after_we_had_sent_is_taken",),
     ),
     Mutation(
         "no look-up before sending",
-        "engine/rows.py",
+        "engine/rows/rows.py",
         (('rows = self._rows(table, "MD5", sorted(md5s, key=str))', "rows: list[Row] = []"),),
         (f"{ADOPTION}::test_what_is_there_under_another_name_of_an_object_is_not_sent",),
     ),
     Mutation(
         "adopted without comparing what is said",
-        "core/adoption.py",
+        "core/rows/adoption.py",
         (("        else:\n            return None\n", "        else:\n            added += 1\n"),),
         (f"{ADOPTION}::test_another_value_makes_another_asset_with_a_version_of_its_own",),
     ),
     Mutation(
         "adopted without a HEAD of the object",
-        "engine/rows.py",
+        "engine/rows/rows.py",
         (('            self._verify(record, row["URL"])\n', "            pass\n"),),
         (f"{ADOPTION}::test_a_row_whose_object_is_gone_is_no_proof",),
     ),
@@ -84,19 +84,19 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a name that has content is written over",
-        "edges/hatrac.py",
+        "edges/server/hatrac.py",
         (('else {"If-None-Match": "*"}', "else {}"),),
         (f"{HATRAC}::test_a_name_with_content_is_not_taken_by_accident",),
     ),
     Mutation(
         "a claimed lease is claimed again",
-        "engine/writer.py",
+        "engine/rows/writer.py",
         (("if item.given_rid and item not in there]", "if not item]"),),
         (f"{WRITER}::test_rows_whose_answer_was_lost_are_found_by_their_rids",),
     ),
     Mutation(
         "a lease is used before the journal has it",
-        "engine/row_batches.py",
+        "engine/rows/row_batches.py",
         (
             (
                 "self._keep(batch, {at: batch.todo[at].digest for at in keyless}, there, ",
@@ -107,7 +107,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the RID of an Execution is used before the journal has it",
-        "engine/executions.py",
+        "engine/rows/executions.py",
         (
             ('        self._note(upload, {"execution_rid": leased[name]})\n', ""),
             (
@@ -119,7 +119,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a batch takes the files of another",
-        "droplook.py",
+        "watch/batch_former.py",
         (("taken = set().union(*members.values())", "taken = set[str]()"),),
         (
             f"{DROPS}::test_names_that_come_later_are_another_batch_and_a_member_that_changes_reopens_its_own",
@@ -127,7 +127,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "nobody asks who has the files of a drop folder open",
-        "droplook.py",
+        "watch/batch_former.py",
         (("batching.settle(found, asked, ", "batching.settle(found, replace(asked, open=()), "),),
         (f"{DROPS}::test_a_batch_waits_for_no_file_that_somebody_writes",),
     ),
@@ -139,13 +139,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two rows without a key are not told of",
-        "engine/doubled.py",
+        "engine/rows/duplicate_rows.py",
         (("    if others := _without_its_own(upload, plan, alike):", "    if others := []:"),),
         (f"{TWO}::test_rows_without_a_key_may_be_doubled_and_a_person_is_told",),
     ),
     Mutation(
         "a POST is sent again behind our back",
-        "edges/deriva.py",
+        "edges/server/deriva.py",
         (
             (
                 "    total=1, connect=0, read=1,",
@@ -157,25 +157,25 @@ MUTATIONS: Final = (
     # ------------------------------------------------------------ nothing lost
     Mutation(
         "an upload job without its MD5",
-        "edges/hatrac.py",
+        "edges/server/hatrac.py",
         (('            "content-md5": _base64(head.md5),\n', ""),),
         (f"{HATRAC}::test_a_hole_is_refused_and_can_be_filled",),
     ),
     Mutation(
         "a PUT without its MD5",
-        "edges/hatrac.py",
+        "edges/server/hatrac.py",
         (('            "Content-MD5": _base64(head.md5),\n', ""),),
         (f"{HATRAC}::test_other_bytes_than_were_hashed_are_refused",),
     ),
     Mutation(
         "no look at the file after it was sent",
-        "engine/store.py",
+        "engine/files/depositor.py",
         (("            source.verify()\n", ""),),
         (f"{STORE}::test_a_file_that_changes_while_it_is_sent_begins_anew",),
     ),
     Mutation(
         "no look at the file after it was read",
-        "engine/files.py",
+        "engine/files/files.py",
         (
             (
                 "        self.naming.verify(upload, asset)\n        if found.size_bytes",
@@ -183,12 +183,12 @@ MUTATIONS: Final = (
             ),
         ),
         (
-            "tests/engine/test_moving_files.py::test_a_file_that_changes_while_it_is_hashed_begins_anew",
+            "tests/engine/files/test_moving_files.py::test_a_file_that_changes_while_it_is_hashed_begins_anew",
         ),
     ),
     Mutation(
         "a chunk is noted before it is acknowledged",
-        "engine/jobs.py",
+        "engine/files/upload_jobs.py",
         (
             (
                 '            self.patience(\n                f"PUT chunk',
@@ -201,32 +201,34 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the job of another content is gone on with",
-        "engine/jobs.py",
+        "engine/files/upload_jobs.py",
         (('if old and (old["md5"], old["name"]) == (head.md5, head.name):', "if old:"),),
         (f"{STORE}::test_the_job_of_a_content_that_is_no_more_is_cancelled",),
     ),
     Mutation(
         "a batch is not split where one row is bad",
-        "engine/writer.py",
+        "engine/rows/writer.py",
         (("if len(batch) > 1 and _is_for_one(", "if len(batch) > 9999 and _is_for_one("),),
         (f"{WRITER}::test_a_bad_row_is_refused_alone",),
     ),
     Mutation(
         "an unknown column is sent",
-        "edges/catalog.py",
+        "edges/server/catalog.py",
         (
             (
                 "if unknown := sorted(set(given) - definition.column.keys()):",
                 "if unknown := sorted(set(given) - set(given)):",
             ),
         ),
-        ("tests/edges/test_catalog.py::test_an_unknown_column_is_refused_before_anything_is_sent",),
+        (
+            "tests/edges/server/test_catalog.py::test_an_unknown_column_is_refused_before_anything_is_sent",
+        ),
     ),
     Mutation(
         "a given RID is not kept",
-        "edges/catalog.py",
+        "edges/server/catalog.py",
         (('"&nondefaults=RID" if given_rids else ""', '""'),),
-        ("tests/edges/test_catalog.py::test_a_given_rid_is_kept",),
+        ("tests/edges/server/test_catalog.py::test_a_given_rid_is_kept",),
     ),
     # ------------------------------------------------------------ the journal
     Mutation(
@@ -303,7 +305,7 @@ MUTATIONS: Final = (
     # ------------------------------------------------------------ the server is not harmed
     Mutation(
         "two catalog writers",
-        "engine/writer.py",
+        "engine/rows/writer.py",
         (
             (
                 "            self._queue.put(job)\n",
@@ -320,50 +322,50 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the job of a content that is no more stays",
-        "engine/jobs.py",
+        "engine/files/upload_jobs.py",
         (("        else:\n            self.cancel(old)\n", ""),),
         (f"{STORE}::test_the_job_of_a_content_that_is_no_more_is_cancelled",),
     ),
     # ------------------------------------------------------------ nothing removed that is not safe
     Mutation(
         "removed without a last look",
-        "edges/removal.py",
+        "edges/disk/removal.py",
         (("            self.check()\n            os.unlink", "            os.unlink"),),
         (f"{REMOVAL}::test_what_is_attacked_after_it_was_verified_stays_and_goes_back",),
     ),
     Mutation(
         "a file with two names is removed",
-        "edges/removal.py",
+        "edges/disk/removal.py",
         (("    if found.st_nlink > 1:", "    if found.st_nlink > 9:"),),
         (f"{REMOVAL}::test_what_was_attacked_before_is_not_even_set_aside",),
     ),
     Mutation(
         "the time of the last change is not compared",
-        "edges/removal.py",
+        "edges/disk/removal.py",
         (("found.st_ctime_ns != self._changed_ns", "found.st_ctime_ns < self._changed_ns"),),
         (f"{REMOVAL}::test_what_is_attacked_after_it_was_verified_stays_and_goes_back",),
     ),
     Mutation(
         "a folder is entered through a link",
-        "edges/folders.py",
+        "edges/disk/open_folders.py",
         (("FOLDER | os.O_NOFOLLOW, dir_fd=folder)", "FOLDER, dir_fd=folder)"),),
         (f"{REMOVAL}::test_links_in_place_of_folders_are_not_entered",),
     ),
     Mutation(
         "a file is put back over another",
-        "edges/folders.py",
+        "edges/disk/open_folders.py",
         (("_NOREPLACE: Final = 1 ", "_NOREPLACE: Final = 0 "),),
         (f"{REMOVAL}::test_both_files_are_kept_where_the_name_is_taken_meanwhile",),
     ),
     Mutation(
         "removed without reading it again",
-        "removing.py",
+        "cleanup/remover.py",
         (("if (found.md5, found.sha256) != (file.md5, file.sha256):", "if found is None:"),),
         (f"{REMOVING}::test_another_content_with_the_same_stamp_is_found_and_uploaded_again",),
     ),
     Mutation(
         "removed without asking the server",
-        "removing.py",
+        "cleanup/remover.py",
         (
             (
                 "found = self.standing.differences(model, files, unit.links_to)",
@@ -374,7 +376,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the journal does not know what is about to be removed",
-        "removing.py",
+        "cleanup/remover.py",
         (
             (
                 'commit([NoteFile(each.file.id, {"removal": each.note()}) for each in going])',
@@ -385,7 +387,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an upload of today is removed today",
-        "clearing.py",
+        "cleanup/scheduler.py",
         (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
         (f"{CLEARING}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
     ),
@@ -398,7 +400,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "all of an hour of sending counts as sent within the last minute",
-        "core/throughput.py",
+        "core/stats/throughput.py",
         (("return 1.0 if sent.seconds <= after_s else", "return 1.0 if sent.seconds else"),),
         (
             f"{STANDING}::test_a_large_file_that_took_an_hour_does_not_count_as_sent_within_a_minute",
@@ -407,68 +409,68 @@ MUTATIONS: Final = (
     # ------------------------------------------------------------ watching
     Mutation(
         "new folders are not watched",
-        "edges/inotify.py",
+        "edges/watching/inotify.py",
         (("if tree.deep and event.is_directory and event.mask & _CAME:", "if False:"),),
         (f"{WATCHER}::test_a_tree_made_at_once_is_watched_to_its_ends",),
     ),
     Mutation(
         "an overflow is not noticed",
-        "edges/inotify.py",
+        "edges/watching/inotify.py",
         (("self.overflowed = True\n", "pass\n"),),
         (f"{WATCHER}::test_an_overflow_is_trouble_and_hints_go_on",),
     ),
     Mutation(
         "a folder is known by its path alone",
-        "edges/inotify.py",
+        "edges/watching/inotify.py",
         (("return found.st_dev, found.st_ino", "return 0, 0"),),
         (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_anew",),
     ),
     Mutation(
         "what is not followed keeps its watches for ever",
-        "edges/following.py",
+        "edges/watching/following.py",
         (("self._shed(SPARE_WATCHES)", "pass"),),
         (f"{WATCHER}::test_what_is_let_go_keeps_its_watches_while_they_are_few",),
     ),
     Mutation(
         "too few watches are not told",
-        "edges/inotify.py",
+        "edges/watching/inotify.py",
         (("self.lacked, tree.whole = True, False", "pass"),),
         (f"{WATCHER}::test_a_root_that_lacked_watches_gets_them_once_there_are_some",),
     ),
     Mutation(
         "network file systems are believed",
-        "edges/observing.py",
+        "edges/watching/observer_choice.py",
         (("if is_remote(kind):", "if False:"),),
         (f"{PROBE}::test_a_network_file_system_is_not_written_to",),
     ),
     Mutation(
         "a try that is under way is cleared away",
-        "edges/probe.py",
+        "edges/watching/probe.py",
         (("== os.geteuid():\n                    flock(descriptor, LOCK_EX | LOCK_NB)", "> -1:"),),
         (f"{PROBE}::test_what_a_killed_try_left_behind_is_cleared_away_by_the_next",),
     ),
     # ------------------------------------------------------------ taken too early
     Mutation(
         "a file that is open does not count",
-        "core/completion.py",
+        "core/completeness/completion.py",
         (("    if evidence.holders.open:", "    if False:"),),
         (f"{COMPLETION}::test_an_open_file_holds_whatever_else_is_said",),
     ),
     Mutation(
         "a partial file does not count",
-        "core/completion.py",
+        "core/completeness/completion.py",
         (("        if partial_quiet < needed:", "        if False:"),),
         (f"{LOOKOUT}::test_a_partial_file_holds_until_it_has_its_name",),
     ),
     Mutation(
         "a registered file does not count",
-        "witness.py",
+        "watch/evidence_history.py",
         (("missing := awaited(said, seen)", "missing := []"),),
         (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
     ),
     Mutation(
         "quiet is counted from the times of files",
-        "witness.py",
+        "watch/evidence_history.py",
         (
             (
                 "still(memory.content, seen.digest(), seen.looked_at)",
@@ -482,13 +484,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a run ended with any machine",
-        "core/evidence.py",
+        "core/completeness/evidence.py",
         (('at = before.get("looked_at") if is_this else None', 'at = before.get("looked_at")'),),
         (f"{LOOKOUT}::test_a_run_that_says_running_ended_with_its_machine",),
     ),
     Mutation(
         "what was hashed ahead counts for whatever the file has become",
-        "engine/upload.py",
+        "engine/unit_upload.py",
         (
             (
                 "known = self.ahead.get(entry.stamp)",
@@ -499,44 +501,44 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what was hashed ahead is not known to the upload",
-        "pipeline.py",
+        "pipeline/attempt.py",
         (("self.journal.digests(record.id)}", "()}"),),
         (f"{AHEAD}::test_what_was_hashed_while_filling_is_not_read_again_but_what_changed_is",),
     ),
     Mutation(
         "a file is hashed while somebody writes to it",
-        "ahead.py",
+        "watch/prehash.py",
         (("if job.file.entry.path in found[str(job.disk.root)].open:", "if False:"),),
         (f"{AHEAD}::test_a_file_that_somebody_holds_open_is_read_once_it_is_closed",),
     ),
     # ------------------------------------------------------------ drop folders
     Mutation(
         "any row will do for a look-up",
-        "core/drop_values.py",
+        "core/drop/drop_values.py",
         (("if len(answer.found) == 1:", "if answer.found:"),),
         (f"{DROP}::test_none_or_several_rows_refuse_the_file_with_the_value_and_no_other",),
     ),
     Mutation(
         "the beginning of a path will do",
-        "core/drop_spec.py",
+        "core/drop/drop_spec.py",
         (('_END: Final = r")\\Z"', '_END: Final = r")"'),),
         (f"{DROP}::test_the_whole_path_below_the_folder_must_fit",),
     ),
     Mutation(
         "values are asked for as often as files have them",
-        "core/drop_values.py",
+        "core/drop/drop_values.py",
         (("asked[column].add(text)", "asked[column].add(text + path)"),),
         (f"{DROP}::test_each_value_is_asked_for_once_and_only_where_a_file_needs_it",),
     ),
     Mutation(
         "what was moved away is dropped again",
-        "core/drop.py",
+        "core/drop/drop_folder.py",
         (('return self.after == "move" and path.startswith(f"{MOVED}/")', "return False"),),
         (f"{DROP_PLAN}::test_what_was_moved_away_is_not_planned_again",),
     ),
     Mutation(
         "refusals do not rest on how a drop folder is described",
-        "basis.py",
+        "pipeline/input_fingerprint.py",
         (("*(folder.model_dump_json() for folder in self.settings.drop),", ""),),
         (f"{DROP_PLAN}::test_a_folder_that_is_described_anew_takes_up_what_did_not_fit",),
     ),

@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from deriva_watch.commands.upload import uploading
 from deriva_watch.core.layout import LOOSE
-from deriva_watch.settings import Settings
-from deriva_watch.upload import uploading
+from deriva_watch.settings.model import Settings
 from oracle.case import Case
 from oracle.end_state import NOTHING, EndState, differences, end_state
 from oracle.forks import Forks

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from deriva_watch.core.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.model import read_model
+from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
 from oracle.lab import tables
 
 Mapping = dict[str, Any]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.settings import Settings, Watch, load
-from deriva_watch.settings_drop import DropFolder
+from deriva_watch.settings.drop_folder import DropFolder
+from deriva_watch.settings.model import Settings, Watch, load
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from deriva_watch.edges.journal import Journal
-from deriva_watch.status import stream, web
+from deriva_watch.status.web import stream, web
 from looking import laboratory
 from status.visiting import served
 

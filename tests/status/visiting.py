@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.edges.hindrances import Hindrances
-from deriva_watch.settings import Status
-from deriva_watch.status.meter import Meter
-from deriva_watch.status.serving import serving
+from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.settings.model import Status
+from deriva_watch.status.web.meter import Meter
+from deriva_watch.status.web.serving import serving
 from running import wait_until
 
 LOCAL = "127.0.0.1:0"

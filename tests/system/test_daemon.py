@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from deriva_watch.daemon import tell_thread
+from deriva_watch.pipeline.crash_report import tell_thread
 from running import (
     Api,
     command,

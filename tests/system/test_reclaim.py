@@ -9,9 +9,9 @@ from threading import Thread
 
 import pytest
 
-from deriva_watch.core.observation import ASIDE_NAME
-from deriva_watch.core.orders import Reclaim
-from deriva_watch.reclamation import Reclamation
+from deriva_watch.commands.reclaim import Reclamation
+from deriva_watch.core.completeness.observation import ASIDE_NAME
+from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.status import open_views
 from engine.rig import image
 from running import command, daemon, detailed, sandbox, wait_until, write_files

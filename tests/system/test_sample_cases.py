@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
-from deriva_watch import settings
-from deriva_watch.paths import directories
-from deriva_watch.upload import uploading
+from deriva_watch.commands.targets import directories
+from deriva_watch.commands.upload import uploading
+from deriva_watch.settings import model
 from running import Api, sandbox, write_config
 from system.difference import moved, new_rows
 from system.sample import CATALOG, Sample
@@ -193,7 +193,7 @@ def upload(sample, folder, **sections):
         files, prefix = {"allowed_link_roots": [root / "src"]}, root / sample.prefix
         config = write_config(folder / "daemon", ready, prefix, files=files, **sections)
         stop, seen = threading.Event(), lambda *_: None
-        loaded = settings.load(config)
+        loaded = model.load(config)
         with uploading(loaded, events.append, stop, seen) as one_shot:
             brought = [one_shot.upload(key).record for key in directories([prefix], loaded)]
         refused = {e.path: e.why for e in events if e.name == "file.refused"}

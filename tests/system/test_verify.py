@@ -7,9 +7,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from deriva_watch.commands.verify import verifying
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.receipt import SCHEMA
-from deriva_watch.verifying import verifying
+from deriva_watch.pipeline.receipt_schema import SCHEMA
 from running import command, daemon, sandbox, write_files
 from system.trusted import (
     Scene,

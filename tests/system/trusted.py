@@ -4,9 +4,9 @@ import json
 import os
 import threading
 
-from deriva_watch.settings import load
-from deriva_watch.upload import uploading
-from deriva_watch.verifying import verifying
+from deriva_watch.commands.upload import uploading
+from deriva_watch.commands.verify import verifying
+from deriva_watch.settings.model import load
 from engine.rig import image
 from running import SWITCHES, Api, write_config, write_files
 

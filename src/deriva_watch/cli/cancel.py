@@ -29,13 +29,12 @@ def cancel(
 
     For example: deriva-watch cancel 4-AB2C
     """
-    from deriva_watch import settings
-    from deriva_watch.core.orders import Cancel
-    from deriva_watch.ordering import give
-    from deriva_watch.orders import asker
+    from deriva_watch.commands.orders.submit import asker, give
+    from deriva_watch.core.orders.orders import Cancel
+    from deriva_watch.settings.model import load
 
     order = Cancel(rid=rid, paths=tuple(paths or ()), at=now(), by=asker(), reason=reason)
-    given = give(settings.load(config), order)
+    given = give(load(config), order)
     files = f"{counted(len(order.paths), 'file')} of {rid}" if order.paths else rid
     again = " ".join(map(quote, (rid, *order.paths[:1])))
     text = (

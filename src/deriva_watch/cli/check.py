@@ -12,7 +12,7 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.prose import printable
 
 if TYPE_CHECKING:
-    from deriva_watch.checks import Line
+    from deriva_watch.commands.check import Line
 
 # Of verdicts; their own names would load all that the checks need, for `--help` too.
 MARKS: Final = {"good": "✓", "note": "!", "wrong": "✗", "away": "✗", "unseen": "-"}
@@ -30,7 +30,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     For example: deriva-watch check
     """
-    from deriva_watch.checks import check_all
+    from deriva_watch.commands.check import check_all
 
     found: list[tuple[str, Line]] = []
     for part in check_all(config):

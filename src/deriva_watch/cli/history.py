@@ -30,12 +30,12 @@ def history(
 
     For example: deriva-watch history 4-AB2C
     """
-    from deriva_watch import settings
     from deriva_watch import status as views
-    from deriva_watch.core.moments import moment
+    from deriva_watch.core.stats.moments import moment
+    from deriva_watch.settings.model import load
 
     begin = None if since is None else moment(since, datetime.now(UTC))
-    found = views.endings(views.open_views(settings.load(config).journal.url), begin, rid)
+    found = views.endings(views.open_views(load(config).journal.url), begin, rid)
     if as_json:
         print_json(found)
     else:

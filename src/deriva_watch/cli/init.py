@@ -13,7 +13,7 @@ from deriva_watch.cli.check import awaited, document, tell
 from deriva_watch.core.errors import SettingsError, TroubleError
 
 if TYPE_CHECKING:
-    from deriva_watch.initial import Answers
+    from deriva_watch.commands.init import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +111,19 @@ def init(
 
     For example: deriva-watch init --host data.example.org --prefix /data
     """
-    from deriva_watch import initial
+    from deriva_watch.commands import init
 
-    file = (config or initial.place()).expanduser().absolute()
+    file = (config or init.place()).expanduser().absolute()
     if not force and file.exists():
-        raise initial.there(file)
+        raise init.there(file)
     person = sys.stdin.isatty() and not (no_input or as_json)
     prefixes = tuple(each.expanduser().absolute() for each in prefix or ())
-    answers = initial.Answers(host, protocol, catalog, credential_file, ca_bundle, prefixes)
+    answers = init.Answers(host, protocol, catalog, credential_file, ca_bundle, prefixes)
     found: list[dict[str, Any]] = []
     for step in _STEPS:
         answers = _settled(step, answers, file, found, person=person, quiet=as_json)
-    initial.write(initial.text_of(answers, file), file, force=force)
-    commands = initial.commands(file)
+    init.write(init.text_of(answers, file), file, force=force)
+    commands = init.commands(file)
     if as_json:
         print_json({"config": str(file), "checks": found, "next": commands})
     else:
@@ -167,15 +167,15 @@ def _objection(
     step: _Step, answers: "Answers", file: Path, found: list[dict[str, Any]], *, quiet: bool
 ) -> TroubleError | None:
     """Look at an answer; return what is in the way."""
-    from deriva_watch import initial
+    from deriva_watch.commands import init
 
     lines = []
     try:
-        for line in awaited(initial.look(answers, file, *step.titles), step.titles[-1]):
+        for line in awaited(init.look(answers, file, *step.titles), step.titles[-1]):
             lines.append(line)
             if not quiet:
                 tell(line)
     except SettingsError as error:
         return error
     found += [document(step.titles[-1], line) for line in lines]
-    return initial.objection(lines)
+    return init.objection(lines)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from deriva_watch.cli.app import print_json
-from deriva_watch.core.orders import Order
+from deriva_watch.core.orders.orders import Order
 from deriva_watch.core.prose import printable
 
 ReasonOption = Annotated[

@@ -36,14 +36,13 @@ def pause(
 
     For example: deriva-watch pause --for 2h
     """
-    from deriva_watch import settings
-    from deriva_watch.core.orders import Pause
-    from deriva_watch.ordering import give
-    from deriva_watch.orders import asker
+    from deriva_watch.commands.orders.submit import asker, give
+    from deriva_watch.core.orders.orders import Pause
+    from deriva_watch.settings.model import load
 
     until = _until(time)
     order = Pause(rid=rid, at=now(), until=until, by=asker(), reason=reason)
-    given = give(settings.load(config), order)
+    given = give(load(config), order)
     named = f" {quote(rid)}" if rid else ""
     ends = f" until {until[:16].replace('T', ' ')} UTC, or" if until else " until"
     text = f"{work_on(rid)} is put down{ends} `deriva-watch resume{named}`."

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
-from deriva_watch.core.candidates import Leftover
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.explain import Miss, misses, outlook
 from deriva_watch.core.layout import LOOSE
-from deriva_watch.core.plan import AssetPlan
+from deriva_watch.core.plan.candidates import Leftover
+from deriva_watch.core.plan.explain import Miss, misses, outlook
+from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.prose import printable
 from deriva_watch.core.states import FileTrigger
 
 if TYPE_CHECKING:
-    from deriva_watch.preview import Preview
-    from deriva_watch.prospect import Prospect
+    from deriva_watch.commands.dry_run import Prospect
+    from deriva_watch.commands.plan import Preview
 
 _PATHS: Final = "Execution directories, folders with deriva-ml/, drop folders or their units."
 
@@ -40,11 +40,11 @@ def plan(
 
     For example: deriva-watch plan /data
     """
-    from deriva_watch import settings
-    from deriva_watch.paths import directories
-    from deriva_watch.preview import previewing
+    from deriva_watch.commands.plan import previewing
+    from deriva_watch.commands.targets import directories
+    from deriva_watch.settings.model import load
 
-    loaded = settings.load(config)
+    loaded = load(config)
     keys = directories(paths, loaded)
     plans: dict[str, Preview] = {}
     refused: dict[str, RefusedError] = {}
@@ -71,7 +71,7 @@ def plan(
 
 
 def _document(found: "Preview") -> dict[str, Any]:
-    from deriva_watch.prospect import ONE_LOOK
+    from deriva_watch.commands.dry_run import ONE_LOOK
 
     return {
         "assets": [_asset(asset, found) for asset in found.plan.assets],
@@ -146,7 +146,7 @@ def _print(found: "Preview") -> None:
 
 def _verdict(told: "Prospect") -> list[str]:
     """Return whether a directory is complete, as lines of text."""
-    from deriva_watch.prospect import ONE_LOOK
+    from deriva_watch.commands.dry_run import ONE_LOOK
 
     if told.is_complete:
         lines = [f"complete: {told.why}"]

@@ -13,11 +13,11 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
-from deriva_watch.core.orders import Reclaim
+from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.prose import counted, printable
 
 if TYPE_CHECKING:
-    from deriva_watch.reclamation import Candidate, Reclaimed
+    from deriva_watch.commands.reclaim import Candidate, Reclaimed
 
 _NAMED: Final = 5  # of the files that stay
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -47,9 +47,9 @@ def reclaim(
 
     For example: deriva-watch reclaim --all --older-than 30d --dry-run
     """
-    from deriva_watch import settings
-    from deriva_watch.orders import asker
-    from deriva_watch.reclamation import Reclamation
+    from deriva_watch.commands.orders.submit import asker
+    from deriva_watch.commands.reclaim import Reclamation
+    from deriva_watch.settings.model import load
     from deriva_watch.status import open_views
 
     if bool(rids) == everything:
@@ -61,7 +61,7 @@ def reclaim(
     order = Reclaim(
         by=asker(), reason=reason, rids=tuple(rids or ()), older_than_s=_seconds(older_than)
     )
-    loaded = settings.load(config)
+    loaded = load(config)
     work = Reclamation(loaded, open_views(loaded.journal.url), order)
     found = work.candidates()
     going = [each for each in found if each.files]

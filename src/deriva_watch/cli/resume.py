@@ -19,12 +19,11 @@ def resume(
 
     For example: deriva-watch resume
     """
-    from deriva_watch import settings
-    from deriva_watch.core.orders import Resume
-    from deriva_watch.ordering import give
-    from deriva_watch.orders import asker
+    from deriva_watch.commands.orders.submit import asker, give
+    from deriva_watch.core.orders.orders import Resume
+    from deriva_watch.settings.model import load
 
     order = Resume(rid=rid, by=asker(), reason=reason)
-    given = give(settings.load(config), order)
+    given = give(load(config), order)
     text = f"{work_on(rid)} goes on; `deriva-watch status` shows how it goes."
     tell(order, given.rids, given.daemon, text, as_json=as_json)

@@ -35,10 +35,9 @@ def retry(
 
     For example: deriva-watch retry --all
     """
-    from deriva_watch import settings
-    from deriva_watch.core.orders import Retry
-    from deriva_watch.ordering import give
-    from deriva_watch.orders import asker
+    from deriva_watch.commands.orders.submit import asker, give
+    from deriva_watch.core.orders.orders import Retry
+    from deriva_watch.settings.model import load
 
     if (rid is None) != everything or (everything and paths):
         raise SettingsError(
@@ -46,7 +45,7 @@ def retry(
             "either one RID or --all must be given",
             "`deriva-watch status` lists what is refused.",
         )
-    loaded, files = settings.load(config), tuple(paths or ())
+    loaded, files = load(config), tuple(paths or ())
     order = Retry(rid=rid, paths=files, this_catalog=this_catalog, by=asker(), reason=reason)
     given = give(loaded, order)
     if as_json:

@@ -13,7 +13,7 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 
 if TYPE_CHECKING:  # heavy
-    from deriva_watch.settings import Settings
+    from deriva_watch.settings.model import Settings
 
 
 @app.command()
@@ -35,7 +35,7 @@ def run(
 
     For example: deriva-watch run --config /etc/deriva-watch/config.toml
     """
-    from deriva_watch.daemon import serve
+    from deriva_watch.daemon.process import serve
 
     load = partial(_load, config, log_format)
     signal = serve(load(), load)
@@ -48,7 +48,7 @@ def run(
 
 
 def _load(config: Path | None, log_format: str | None) -> "Settings":
-    from deriva_watch.settings import load
+    from deriva_watch.settings.model import load
 
     loaded = load(config, {"log": {"format": log_format}})
     if not loaded.watch and not loaded.drop:

@@ -33,10 +33,10 @@ def show(
 
     For example: deriva-watch show 4-AB2C
     """
-    from deriva_watch import settings
     from deriva_watch import status as views
+    from deriva_watch.settings.model import load
 
-    known = settings.load(config)
+    known = load(config)
     reader = views.open_views(known.journal.url)
     if receipt:
         for kept in views.kept_receipts(reader, known.state_directory, rid):

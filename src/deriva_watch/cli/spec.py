@@ -26,10 +26,10 @@ def spec(
 
     For example: deriva-watch spec
     """
-    from deriva_watch import settings
-    from deriva_watch.preview import specification
+    from deriva_watch.commands.plan import specification
+    from deriva_watch.settings.model import load
 
-    document, problem = specification(settings.load(config), folder)
+    document, problem = specification(load(config), folder)
     print_json(document)
     if problem:  # beside the document, which programs read
         print(

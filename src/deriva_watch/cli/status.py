@@ -32,10 +32,10 @@ def status(
 
     For example: deriva-watch status --watch
     """
-    from deriva_watch import settings
     from deriva_watch import status as views
+    from deriva_watch.settings.model import load
 
-    url = settings.load(config).journal.url
+    url = load(config).journal.url
     if watch:
         _watch(url, as_json=as_json, whole=everything)
     view = views.summary(views.open_views(url), datetime.now(UTC))
@@ -46,7 +46,7 @@ def status(
 
 
 def _watch(url: str, *, as_json: bool, whole: bool) -> None:
-    from deriva_watch.status.watching import looks, watch
+    from deriva_watch.status.text.watching import looks, watch
 
     with suppress(KeyboardInterrupt):
         if as_json:

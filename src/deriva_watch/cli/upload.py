@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
-from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.events.events import Event, ExecutionChanged, FileChanged
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.prose import printable
 from deriva_watch.core.records import Brought, ExecutionRecord
@@ -34,11 +34,11 @@ def upload(
 
     For example: deriva-watch upload /data/deriva-ml/execution/4-AB2C
     """
-    from deriva_watch import settings
-    from deriva_watch.paths import directories
-    from deriva_watch.upload import uploading
+    from deriva_watch.commands.targets import directories
+    from deriva_watch.commands.upload import uploading
+    from deriva_watch.settings.model import load
 
-    loaded = settings.load(config)
+    loaded = load(config)
     keys = directories(paths, loaded)
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
     brought: list[Brought] = []

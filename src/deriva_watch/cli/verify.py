@@ -11,7 +11,7 @@ import typer
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.prose import counted, printable
-from deriva_watch.core.verification import Verified
+from deriva_watch.core.removal.verification import Verified
 
 
 @app.command()
@@ -39,11 +39,11 @@ def verify(
 
     For example: deriva-watch verify --all
     """
-    from deriva_watch import settings
-    from deriva_watch.verifying import verifying
+    from deriva_watch.commands.verify import verifying
+    from deriva_watch.settings.model import load
 
     if schema:
-        from deriva_watch.receipt import SCHEMA
+        from deriva_watch.pipeline.receipt_schema import SCHEMA
 
         print_json(SCHEMA)
         return
@@ -55,7 +55,7 @@ def verify(
         )
     found: list[Verified] = []
     bar = _Bar(quiet=as_json or not sys.stderr.isatty())
-    with verifying(settings.load(config), bar.moved) as verifier:
+    with verifying(load(config), bar.moved) as verifier:
         find = verifier.find
         subjects = find.named(rids) if rids else find.all()
         waiting = 0 if rids else find.on_their_way()

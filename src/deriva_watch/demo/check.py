@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from deriva_watch.core.completeness.observation import RECEIPT_NAME
 from deriva_watch.core.layout import MANIFEST
-from deriva_watch.core.observation import RECEIPT_NAME
 from deriva_watch.demo.layouts import BATCH, Flat
 from deriva_watch.demo.producer import Run, Written
 from deriva_watch.demo.script import WORKFLOW

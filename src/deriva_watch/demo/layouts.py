@@ -1,6 +1,6 @@
 """The places where programs and instruments put their files, and what they say of them there.
 
-The paths of executions come from `deriva_watch.staging`, as in a program that writes them.
+The paths of executions come from `deriva_watch.library.staging`, as in a program that writes them.
 """
 
 import json
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
-from deriva_watch import staging
 from deriva_watch.core.layout import TYPED_TABLES
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.demo import instruments
+from deriva_watch.library import staging
 
 BATCH: Final = "batch-"  # how the name of a batch begins; the rest is the daemon's
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rich.filesize import decimal
 from rich.text import Text
 
-from deriva_watch.core.observation import RECEIPT_NAME
+from deriva_watch.core.completeness.observation import RECEIPT_NAME
 from deriva_watch.demo.check import Check
 from deriva_watch.demo.play import Folder, Outcome
 

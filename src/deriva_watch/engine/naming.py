@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
-from deriva_watch.core.mapping import BAG_PROCESSOR, AssetMapping, Processor
 from deriva_watch.core.names import (
     CONTENT_BYTES,
     CONTENT_PATH,
@@ -25,13 +24,14 @@ from deriva_watch.core.names import (
     of_moment,
     of_path,
 )
-from deriva_watch.core.plan import AssetPlan
+from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileRecord
-from deriva_watch.core.templates import environment, fill, query
+from deriva_watch.core.spec.mapping import BAG_PROCESSOR, AssetMapping, Processor
+from deriva_watch.core.spec.templates import environment, fill, query
+from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.content import Digests
-from deriva_watch.engine.patience import Patience
 from deriva_watch.engine.ports import Catalog, Processors
-from deriva_watch.engine.upload import Upload
+from deriva_watch.engine.unit_upload import Upload
 
 _ALWAYS: Final = ("md5", "sha256")
 

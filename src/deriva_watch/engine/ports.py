@@ -5,20 +5,18 @@ All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedErro
 `core.errors`, and nothing else on purpose.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from deriva_watch.core.events import Event
-from deriva_watch.core.mapping import Match, Processor
+from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
-from deriva_watch.core.observation import Entry
-from deriva_watch.core.plan import AssetPlan
+from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import BatchRecord, Change, ExecutionRecord, FileRecord
+from deriva_watch.core.spec.mapping import Match, Processor
 
 Row = dict[str, Any]
-Emit = Callable[[Event], None]
 
 
 class Catalog(Protocol):

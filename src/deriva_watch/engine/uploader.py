@@ -5,19 +5,49 @@ where each file stands, so the same code begins, resumes, and finds that nothing
 """
 
 import json
-from collections.abc import Hashable, Sequence
+import threading
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from deriva_watch.core.order import levels
+from deriva_watch.core.rows.table_order import levels
 from deriva_watch.core.states import FileState, FileTrigger
-from deriva_watch.engine.contents import Contents
-from deriva_watch.engine.files import Files
-from deriva_watch.engine.letter import Letter
+from deriva_watch.engine.files.files import Files
 from deriva_watch.engine.ports import Processors
-from deriva_watch.engine.rows import Rows
-from deriva_watch.engine.tables import Tables
-from deriva_watch.engine.upload import Move, Upload
+from deriva_watch.engine.rows.rows import Rows
+from deriva_watch.engine.rows.tables import Tables
+from deriva_watch.engine.rows.template_rows import Letter
+from deriva_watch.engine.unit_upload import Move, Upload
+
+_LOOK_S = 0.5  # how often a waiter looks whether the work shall stop
+
+
+class Contents:
+    """The contents that some worker is bringing in at this moment."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._busy: set[Hashable] = set()
+        self._freed = threading.Condition()
+
+    def claim(self, keys: Iterable[Hashable]) -> set[Hashable]:
+        """Take those of *keys* that nobody works on."""
+        with self._freed:
+            mine = set(keys) - self._busy
+            self._busy |= mine
+            return mine
+
+    def release(self, keys: Iterable[Hashable]) -> None:
+        """Give them back; whoever waits looks again."""
+        with self._freed:
+            self._busy -= set(keys)
+            self._freed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until something is given back, or a moment has passed."""
+        with self._freed:
+            self._freed.wait(_LOOK_S)
+
 
 SLICE_FILES: Final = 500  # files whose rows go together; bounds what a failed request repeats
 

@@ -1,6 +1,4 @@
-"""The engine as functions: uploads that a program asks for, and waits for."""
+"""What programs import from `deriva_watch`: uploads, path builders, the catalog model, progress.
 
-from deriva_watch.library.asset import upload_asset
-from deriva_watch.library.directory import upload_directory
-
-__all__ = ["upload_asset", "upload_directory"]
+It imports nothing itself, so that a path builder loads neither deriva nor SQLAlchemy.
+"""

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deriva_watch.core.agreement import checked_values
-from deriva_watch.core.candidates import Leftover, refused
+from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.errors import DerivaMLException
 from deriva_watch.core.layout import LOOSE, ROOT
+from deriva_watch.core.metadata.agreement import checked_values
 from deriva_watch.core.model import CatalogModel, TableName
-from deriva_watch.core.observation import Kind, Observation
-from deriva_watch.core.plan import AssetPlan, Plan
+from deriva_watch.core.plan.candidates import Leftover, refused
+from deriva_watch.core.plan.plan import AssetPlan, Plan
 from deriva_watch.core.values import NULL_SENTINEL
-from deriva_watch.edges import scanner
+from deriva_watch.edges.disk import scanner
 from deriva_watch.engine.ports import Catalog
-from deriva_watch.intake import Intake
 from deriva_watch.library.connection import Model, Target, explained
 from deriva_watch.library.courier import Courier
 from deriva_watch.library.parts import Part
+from deriva_watch.pipeline.unit_reader import Intake
 
 
 def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 import requests
 from pydantic import ValidationError
 
-from deriva_watch.assembly import assemble
+from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.errors import DerivaMLException, JournalHeldError, TroubleError
-from deriva_watch.edges.deriva import TIMEOUT_S, Server
-from deriva_watch.engine.files import Watch
-from deriva_watch.engine.ports import Emit
-from deriva_watch.intake import Intake
-from deriva_watch.settings import Settings, user_state
-from deriva_watch.upload import OneShot
+from deriva_watch.core.events.events import Emit
+from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
+from deriva_watch.engine.files.files import Watch
+from deriva_watch.pipeline.build import assemble
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings, user_state
 
 
 class Model(Protocol):

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.core.candidates import Leftover
+from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.errors import ServerAwayError, TransientError, TroubleError
 from deriva_watch.core.model import TableName
-from deriva_watch.core.plan import AssetPlan, Plan
-from deriva_watch.core.progress import FileUploadState, UploadState
+from deriva_watch.core.plan.candidates import Leftover
+from deriva_watch.core.plan.plan import AssetPlan, Plan
 from deriva_watch.core.records import Brought, ExecutionRecord, FileRecord, MoveFile
-from deriva_watch.core.row_plan import RowsPlan
+from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
 from deriva_watch.engine.ports import Row
 from deriva_watch.library.connection import sentence
 from deriva_watch.library.parts import Part
+from deriva_watch.library.progress import FileUploadState, UploadState
 from deriva_watch.library.tracking import IN
-from deriva_watch.upload import OneShot
 
 _CHANGED: Final = "it changed while it was uploaded"
 

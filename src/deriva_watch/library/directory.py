@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from deriva_watch.core.errors import DerivaMLException
-from deriva_watch.core.progress import FileUploadState, UploadProgress
 from deriva_watch.library.connection import Model, Target
 from deriva_watch.library.hearing import Callback, heard
 from deriva_watch.library.parts import parts_of
+from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.run import Run
 from deriva_watch.library.tracking import Tracker
 

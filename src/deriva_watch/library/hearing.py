@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
-from deriva_watch.core.progress import UploadProgress
+from deriva_watch.library.progress import UploadProgress
 
 T = TypeVar("T")
 Say = Callable[[Any], None]

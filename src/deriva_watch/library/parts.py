@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_watch.core.layout import LOOSE, Home, home
-from deriva_watch.directories import execution_root
+from deriva_watch.pipeline.unit_paths import execution_root
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from deriva_watch.commands.upload import OneShot
+from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import DerivaMLException, RefusedError, TransientError
 from deriva_watch.core.model import CatalogModel
-from deriva_watch.core.observation import Observation
-from deriva_watch.core.plan import Plan
-from deriva_watch.core.progress import FileUploadState, UploadProgress
-from deriva_watch.edges.deriva import Server
-from deriva_watch.engine.patience import InterruptedWorkError
+from deriva_watch.core.plan.plan import Plan
+from deriva_watch.edges.server.deriva import Server
+from deriva_watch.engine.call_retry import InterruptedWorkError
 from deriva_watch.engine.ports import Catalog
-from deriva_watch.intake import Intake
 from deriva_watch.library.connection import Target, explained, sentence
 from deriva_watch.library.courier import Account, Courier, Failure
 from deriva_watch.library.hearing import LOG, Say
 from deriva_watch.library.parts import Part
+from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.tracking import Begun, Meter, Planned
-from deriva_watch.upload import OneShot
+from deriva_watch.pipeline.unit_reader import Intake
 
 _NAMED: Final = 50  # files that a line of the log lists
 

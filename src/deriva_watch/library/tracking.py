@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.chunks import chunk_count
-from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
-from deriva_watch.core.plan import Plan
-from deriva_watch.core.progress import UploadProgress
+from deriva_watch.core.events.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 from deriva_watch.library.hearing import LOG, Say
+from deriva_watch.library.progress import UploadProgress
 
 IN: Final = frozenset({FileState.LINKED, FileState.ELSEWHERE})
 _Key = tuple[Path, str]  # root of the part, path below it

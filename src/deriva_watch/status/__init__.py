@@ -15,12 +15,11 @@ units      numbers, sizes and times as people say them
 """
 
 from deriva_watch.edges.journal import open_readonly as open_views
-from deriva_watch.status.board import render_summary
-from deriva_watch.status.past import endings, render_endings
-from deriva_watch.status.receipt import kept_receipts
-from deriva_watch.status.story import render_details
-from deriva_watch.status.text import show
-from deriva_watch.status.views import details, summary
+from deriva_watch.status.text.board import render_summary
+from deriva_watch.status.text.history import endings, render_endings
+from deriva_watch.status.text.story import render_details
+from deriva_watch.status.text.text import show
+from deriva_watch.status.views import details, kept_receipts, summary
 
 __all__ = [
     "details",

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from deriva_watch.core.day import SHOWN, STEP, Sample, step_of
+from deriva_watch.core.stats.day import SHOWN, STEP, Sample, step_of
 from deriva_watch.edges.journal import Journal
-from deriva_watch.status.backlog import backlog
-from deriva_watch.status.plain import plain
+from deriva_watch.status.json_values import plain
+from deriva_watch.status.sections import backlog
 
 
 def _now() -> datetime:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.status.units import clock
+from deriva_watch.status.amounts import clock
 
 _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING)
 

@@ -14,12 +14,13 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.prose import nearest
 from deriva_watch.core.records import ExecutionRecord, HistoryRecord
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
-from deriva_watch.edges.hindrances import read as read_hindrances
+from deriva_watch.edges.disk.receipts import kept_as, read_receipt
+from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.trouble import was_set_aside
 from deriva_watch.status.headline import headline
-from deriva_watch.status.plain import plain, some
-from deriva_watch.status.standing import is_cancelled, paused, standing
+from deriva_watch.status.json_values import plain, some
+from deriva_watch.status.sections import is_cancelled, paused, standing
 
 OLD: Final = timedelta(days=1)
 
@@ -160,3 +161,45 @@ def _notices(history: Iterable[HistoryRecord]) -> Mapping[str, str]:
 
 def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
     return {state.value: counts.get(state, 0) for state in states}
+
+
+def kept_receipts(
+    reader: Reader | Journal, state_directory: Path, rid: str
+) -> list[Mapping[str, Any]]:
+    """Return the receipts of what *rid* names; TroubleError where there is none."""
+    executions = named(reader, rid)
+    places = {(each.server, kept_as(each)) for each in executions}
+    found = [read_receipt(state_directory, *place) for place in sorted(places)]
+    if not any(found):
+        state = executions[0].state.value
+        raise TroubleError(
+            f"there is no receipt of {rid}",
+            f"it is {state}, and {state_directory} keeps none that can be read",
+            "It is written when the upload has ended; "
+            f"`deriva-watch show {quote(rid)}` tells how far it is.",
+        )
+    return [receipt for receipt in found if receipt]
+
+
+MOST: Final = 50
+
+_FOUND: Final = ("rid", "prefix", "state")
+
+
+def finding(reader: Reader | Journal, name: str) -> dict[str, Any]:
+    """Return executions and files with *name* in their names, at most MOST of each.
+
+    `more` tells that there are others. Capital letters count.
+    """
+    executions = reader.executions_named(name, MOST + 1)
+    files = reader.named(name, MOST + 1)
+    of = {number: reader.execution(number) for number in {file.execution_id for file in files}}
+    return {
+        "name": name,
+        "executions": [some(each, _FOUND) for each in executions[:MOST]],
+        "files": [
+            {**some(of[file.execution_id], ("rid", "prefix")), **some(file, ("path", "state"))}
+            for file in files[:MOST]
+        ],
+        "more": max(len(executions), len(files)) > MOST,
+    }

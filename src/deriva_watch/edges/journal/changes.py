@@ -9,9 +9,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from deriva_watch.core.day import Sample
-from deriva_watch.core.events import Event
-from deriva_watch.core.holds import Hold, HoldKind
+from deriva_watch.core.events.events import Event
+from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     AddFile,
     Change,
@@ -27,7 +26,7 @@ from deriva_watch.core.records import (
     NoteExecution,
     NoteFile,
 )
-from deriva_watch.core.removal import Uptime
+from deriva_watch.core.removal.removal import Uptime
 from deriva_watch.core.states import (
     UNDONE,
     ExecutionState,
@@ -37,7 +36,8 @@ from deriva_watch.core.states import (
     execution_after,
     file_after,
 )
-from deriva_watch.edges.journal import samples
+from deriva_watch.core.stats.day import Sample
+from deriva_watch.edges.journal import tally
 from deriva_watch.edges.journal.reads import same
 from deriva_watch.edges.journal.rows import Rows
 from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, pause, uptime
@@ -218,7 +218,7 @@ class Changes:
 
     def keep_sample(self, new: Sample) -> None:
         """Keep what was sent in one step and what waited at its end."""
-        samples.keep(self._connection, new)
+        tally.keep(self._connection, new)
 
     def write(self) -> None:
         """Write what was changed since the last time."""

@@ -10,10 +10,9 @@ from typing import Protocol, Self
 
 from sqlalchemy import Engine
 
-from deriva_watch.core.day import Sample
 from deriva_watch.core.errors import JournalDamagedError
-from deriva_watch.core.events import Event, JournalSetAside
-from deriva_watch.core.holds import Hold, HoldKind
+from deriva_watch.core.events.events import Event, JournalSetAside
+from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     Change,
     ExecutionFacts,
@@ -21,10 +20,11 @@ from deriva_watch.core.records import (
     FileFacts,
     SetAside,
 )
-from deriva_watch.edges.journal import aside, lock, sqlite, trouble
+from deriva_watch.core.stats.day import Sample
+from deriva_watch.edges.journal import aside, sqlite, trouble
 from deriva_watch.edges.journal.changes import Batch, Changes
+from deriva_watch.edges.journal.examining import migrate, require
 from deriva_watch.edges.journal.reads import Reads
-from deriva_watch.edges.journal.revision import migrate, require
 from deriva_watch.edges.journal.writer import Writer
 
 
@@ -68,7 +68,7 @@ class Journal(Reads):
         path, now = sqlite.path_of(url), (clock or _SystemClock()).now
         with trouble.explained("open", path), ExitStack() as held, ExitStack() as parts:
             sqlite.create_file(path)
-            held.callback(os.close, lock.hold(path))
+            held.callback(os.close, sqlite.hold(path))
             engine, after = _begun(path, now())
             parts.callback(engine.dispose)
             writer = Writer(engine, path, emit, now)

@@ -1,19 +1,36 @@
 """The questions of those who look on, every second: none costs more with every finished file."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import distinct, func, literal, select
+from sqlalchemy import Engine, Select, distinct, func, literal, select
 
-from deriva_watch.core.day import Sample
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
-from deriva_watch.core.throughput import Sent
-from deriva_watch.edges.journal.asking import Asking
+from deriva_watch.core.stats.day import Sample
+from deriva_watch.core.stats.throughput import Sent
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import execution, file, history, sample, tally
+from deriva_watch.edges.journal.trouble import explained
+
+
+class Asking:
+    """Asks each question in a connection of its own: any thread may ask."""
+
+    def __init__(self, path: Path, engine: Engine, *, in_use: bool = False) -> None:
+        self.path = path
+        self._engine = engine
+        self._in_use = in_use
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        explaining = explained("read", self.path, in_use=self._in_use)
+        with explaining, self._engine.connect() as connection:
+            rows: Sequence[Any] = connection.execute(query).all()
+            return rows
+
 
 _LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters to a rate
 _FILE: Final = select_records(file, FileRecord)

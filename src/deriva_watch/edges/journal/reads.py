@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import func, or_, select, true
 
-from deriva_watch.core.holds import Hold, HoldKind
+from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     BatchRecord,
     ContentDigest,
@@ -18,7 +18,7 @@ from deriva_watch.core.records import (
     SetAside,
 )
 from deriva_watch.core.states import UNDONE, ExecutionState, ExecutionTrigger, FileState
-from deriva_watch.edges.journal import lock
+from deriva_watch.edges.journal import sqlite
 from deriva_watch.edges.journal.removals import Removals, few_of
 from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
 from deriva_watch.edges.journal.schema import (
@@ -242,7 +242,7 @@ class Reads(Removals):
     def daemon(self) -> int | None:
         """Return the pid of the daemon that holds the journal, or None."""
         with explained("read", self.path):
-            return lock.holder(self.path)
+            return sqlite.holder(self.path)
 
 
 def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:

@@ -5,14 +5,16 @@ To count a million files takes longer than the second after which somebody looks
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
+from deriva_watch.core.stats.day import KEPT, Sample
 from deriva_watch.edges.journal.rows import LIST_LENGTH
-from deriva_watch.edges.journal.schema import tally
+from deriva_watch.edges.journal.schema import sample, tally
 
 _Place = tuple[int, FileState]  # of an execution
 
@@ -73,3 +75,11 @@ class Tally:
 def _row(place: _Place) -> dict[str, Any]:
     number, state = place
     return {"execution_id": number, "state": state, "files": 0, "bytes": 0}
+
+
+def keep(connection: Connection, new: Sample) -> None:
+    """Write *new*; where there is one of the same step already, what both sent is added up."""
+    same = sample.c.at == new.at
+    sent_bytes = connection.scalar(select(sample.c.sent_bytes).where(same)) or 0
+    connection.execute(delete(sample).where(same | (sample.c.at < new.at - KEPT)))
+    connection.execute(insert(sample), asdict(replace(new, sent_bytes=new.sent_bytes + sent_bytes)))

@@ -14,7 +14,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.local import passing
+from deriva_watch.core.os_errors import passing
 from deriva_watch.core.records import SetAside
 
 _RIGHTS: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY")

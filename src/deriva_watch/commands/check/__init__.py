@@ -1,0 +1,137 @@
+"""`deriva-watch check`: everything that can be wrong, a line each, in the order of mending.
+
+Nothing is written on the server, and nothing is left behind on this host.
+
+reading     where the settings come from
+line        what one check found
+look        what the checks share, and how far they came
+server      whether it answers, its versions, its clock, who we are there
+credential  where it comes from, how it is renewed
+catalog     what it has, what we may do there and in the object store
+spec        whether the bulk spec, the drop folders and the terms fit it
+host        every root, the limits of inotify, by what writers are seen
+state       the journal and its disk
+service     the service of systemd, the status page
+"""
+
+import getpass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.commands.check import (
+    catalog,
+    credential,
+    host,
+    server,
+    service,
+    settings_file,
+    spec,
+    state,
+)
+from deriva_watch.commands.check.finding import Line, Verdict
+from deriva_watch.commands.check.session import Look, Reached, looking
+from deriva_watch.core.errors import ServerAwayError, TroubleError
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sources import find_config
+
+__all__ = ["Line", "Part", "Verdict", "check_all", "check_parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One check.
+
+    Attributes:
+        about: What it looks at, where it cannot.
+        run: Looks; a TroubleError is a line too.
+        needs: How far the checks before it must have come.
+    """
+
+    about: str
+    run: Callable[[Look], Iterable[Line]]
+    needs: Reached = Reached.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The checks of one subject.
+
+    Attributes:
+        title: The subject.
+        lines: What they find; each is looked for when it is asked for.
+    """
+
+    title: str
+    lines: Iterator[Line]
+
+
+PARTS: Final = {
+    "server": (
+        _Check("server", server.answers),
+        _Check("clock", server.clock, Reached.SERVER),
+    ),
+    "login": (
+        _Check("credential", credential.source),
+        _Check("login", server.login, Reached.SERVER),
+    ),
+    "catalog": (
+        _Check("catalog", catalog.reads, Reached.SESSION),
+        _Check("bulk spec", spec.bulk_spec, Reached.MODEL),
+        _Check("drop folders", spec.drop_folders, Reached.MODEL),
+        _Check("roles", spec.roles, Reached.MODEL),
+        _Check("statuses", spec.statuses, Reached.MODEL),
+        _Check("asset types", spec.asset_types, Reached.MODEL),
+        _Check("rights on files", catalog.asset_rights, Reached.MODEL),
+        _Check("rights on RIDs", catalog.lease_right, Reached.MODEL),
+        _Check("rights on executions", catalog.execution_rights, Reached.MODEL),
+        _Check("namespaces", catalog.namespaces, Reached.MODEL),
+    ),
+    "roots": (_Check("roots", host.roots),),
+    "this host": (
+        _Check("inotify", host.watches),
+        _Check("open writers", host.writers),
+    ),
+    "journal": (_Check("journal", state.journal), _Check("disk", state.disk)),
+    "service": (_Check("systemd", service.systemd), _Check("status page", service.page)),
+}
+
+
+def check_all(config: Path | None) -> Iterator[Part]:
+    """Yield what is found of the settings in *config*, and of all that they are about."""
+    loaded, lines = settings_file.read(config)
+    yield Part("settings", iter(lines))
+    if loaded:
+        yield from check_parts(loaded, config or find_config())
+
+
+def check_parts(
+    settings: Settings, config: Path | None, titles: Collection[str] = PARTS
+) -> Iterator[Part]:
+    """Yield what is found; what one check finds never hides another.
+
+    *titles* are the parts that are wanted, *config* where the settings stand or will.
+    """
+    with looking(settings, config) as look:
+        for title, checks in PARTS.items():
+            if title not in titles:
+                continue
+            yield Part(title, (line for check in checks for line in _lines(check, look)))
+
+
+def _lines(check: _Check, look: Look) -> Iterator[Line]:
+    if look.reached < check.needs:
+        why = Reached(look.reached + 1).missing
+        then = "Mend that first, then check again."
+        yield Line(check.about, "not looked at", why, then, verdict=Verdict.UNSEEN)
+        return
+    try:
+        yield from check.run(look)
+    except TroubleError as error:
+        if isinstance(error, ServerAwayError):
+            look.reached = Reached.NOTHING  # nothing more is asked: each would wait as long
+        yield Line.of(check.about, error)
+    except OSError as error:
+        why, user = f"{error.filename}: {error.strerror}", getpass.getuser()
+        yield Line.wrong(check.about, "cannot be looked at", why, f"Let {user} read it.")

@@ -1,0 +1,130 @@
+"""What this host is like for watching: its roots, its limits, how writers are seen."""
+
+import getpass
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.commands.check.finding import Line
+from deriva_watch.commands.check.session import Look
+from deriva_watch.core.completeness.observation import HolderMethod
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.layout import ROOT
+from deriva_watch.edges.disk import listing, open_files, workspace
+from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
+from deriva_watch.edges.watching.probe import probe
+from deriva_watch.edges.watching.watcher import Folder
+from deriva_watch.settings.model import Settings
+
+COUNTING_S: Final = 2.0  # folders are not counted for longer
+
+
+def roots(look: Look) -> Iterator[Line]:
+    """Look at every prefix and every drop folder."""
+    settings = look.settings
+    if not settings.watch and not settings.drop:
+        why = "the settings have no [[watch]] and no [[drop]]"
+        yield Line.wrong(
+            "roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".'
+        )
+    for watch in settings.watch:
+        found = [watch.prefix]
+        if listing.is_pattern(watch.prefix) and not (found := listing.matching(watch.prefix)):
+            then = "It is watched as soon as one does; or correct the pattern."
+            yield Line.wrong(
+                f"root {watch.prefix}", "cannot be watched", "no folder matches it", then
+            )
+        for prefix in found:
+            folder = Folder(prefix / ROOT / "execution")
+            yield _root(settings, f"root {prefix}", prefix, folder, watch.observer)
+    for drop in settings.drop:
+        folder = Folder(drop.path, deep=drop.unit != "directory")
+        yield _root(settings, f"drop folder {drop.path}", drop.path, folder, drop.observer)
+
+
+def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer: Wanted) -> Line:
+    path = folder.path
+    try:
+        if not path.is_dir():
+            then = f"mkdir -p {shlex.quote(str(path))}"
+            return Line.wrong(about, "cannot be watched", f"there is no {path}", then)
+        next(path.iterdir(), None)
+        watched = choose(path, observer, probe)
+        count, whole = inotify_limits.folders(path, COUNTING_S)
+        workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
+    except OSError as error:
+        why = f"{error.filename or path}: {error.strerror}"
+        return Line.wrong(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
+    except TroubleError as error:
+        return Line.of(about, error)
+    native = watched.mode is Mode.NATIVE
+    facts: dict[str, object] = {
+        "observer": watched.mode,
+        "observer_why": watched.why,
+        "file_system": watched.file_system,
+        "time_step_s": watched.step_s,
+        "watches_needed": 0 if not native else count if folder.deep else 1,
+        "watches_limit": inotify_limits.limit("watches"),
+        "folders": count,
+        "all_folders_counted": whole,
+        "workspaces": workspaces,
+        "links_into": [str(prefix), *map(str, settings.files.allowed_link_roots)],
+    }
+    what = "; ".join(_told(facts))
+    if native and folder.deep and count > inotify_limits.limit("watches"):
+        why = "there are not enough watches for all folders in it; the rest is only scanned"
+        return Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+    return Line(about, what, facts=facts)
+
+
+def _told(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{facts['file_system'] or 'unknown file system'}, "
+        f"{facts['observer']} because {facts['observer_why']}"
+    )
+    if facts["time_step_s"] is not None:
+        yield f"times to {facts['time_step_s']:g} s"
+    if facts["watches_needed"]:
+        more = "" if facts["all_folders_counted"] else "more than "
+        yield (
+            f"needs {facts['watches_needed']:,} of {facts['watches_limit']:,} watches, "
+            f"{more}{facts['folders']:,} if all in it were filling"
+        )
+    yield f"workspaces of deriva-ml: {', '.join(facts['workspaces']) or 'none'}"
+    yield f"links are followed into {', '.join(facts['links_into'])}"
+
+
+def watches(_: Look) -> Iterator[Line]:
+    """Look at the limits of inotify."""
+    about, found = "inotify", inotify_limits.watches()
+    facts = {
+        "used": found.used,
+        "limit": found.limit,
+        "instances_limit": inotify_limits.limit("instances"),
+    }
+    what = f"{found.used:,} of {found.limit:,} watches in use by {getpass.getuser()}"
+    if not found.is_scarce:
+        yield Line(about, what, facts=facts)
+    else:
+        why = "what cannot be watched is only scanned, which is slower"
+        yield Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
+
+
+def writers(_: Look) -> Iterator[Line]:
+    """Say by what it is seen that somebody still writes."""
+    found = open_files.method()
+    said = {
+        HolderMethod.PROC: "seen in the descriptors of all processes of this host",
+        HolderMethod.LEASE: "asked of the kernel file by file, as not all processes can be read",
+        HolderMethod.UNKNOWN: "asked of the kernel file by file, which answers for files of "
+        f"{getpass.getuser()} alone; for others the quiet period decides",
+    }
+    facts = {"method": found}
+    if found is not HolderMethod.UNKNOWN:
+        yield Line("open writers", said[found], facts=facts)
+        return
+    why = "a directory of another account waits longer before it counts as complete"
+    then = "Run it as the account that writes the data, or give it CAP_LEASE as our unit does."
+    yield Line.note("open writers", said[found], why, then, facts)

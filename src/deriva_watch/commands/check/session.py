@@ -1,0 +1,96 @@
+"""What the checks share: the settings, the connection, and how far they came."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.drop.drop_spec import CompiledDrop
+from deriva_watch.core.errors import CredentialError
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.spec.spec import Spec
+from deriva_watch.edges.host import systemd
+from deriva_watch.edges.host.systemd import Unit
+from deriva_watch.edges.server.catalog import Ermrest
+from deriva_watch.edges.server.credentials import CredentialSource, Origin
+from deriva_watch.edges.server.deriva import Server
+from deriva_watch.edges.server.hatrac import Hatrac
+from deriva_watch.pipeline.build import connect
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
+
+PATIENCE_S: Final = 20.0  # a person waits: the daemon would for minutes
+
+
+class Reached(IntEnum):
+    """How far the checks came; each step needs those before it."""
+
+    NOTHING = 0
+    SERVER = 1  # it answers
+    SESSION = 2  # and knows us
+    MODEL = 3  # and let us read the catalog's model
+
+    @property
+    def missing(self) -> str:
+        """Why what needs this step cannot be looked at."""
+        return {
+            Reached.SERVER: "no Deriva server answers",
+            Reached.SESSION: "we are not logged in",
+            Reached.MODEL: "the catalog cannot be read",
+        }.get(self, "")
+
+
+@dataclass(slots=True)
+class Look:
+    """One run of all checks.
+
+    Attributes:
+        settings: The settings, of which all are about.
+        config: The file that they stand in, or None.
+        unit: The service that runs the daemon with that file, or None.
+        source: Where the credential comes from.
+        server, catalog, store: What is asked.
+        intake: What reads the bulk spec.
+        lacking: Why there is no credential, or None.
+        reached: How far the checks came.
+        model: The catalog's model, from `Reached.MODEL` on.
+        spec: The bulk spec, if it can be used.
+        drops: The drop folders that fit the catalog.
+    """
+
+    settings: Settings
+    config: Path | None
+    unit: Unit | None
+    source: CredentialSource
+    server: Server
+    catalog: Ermrest
+    store: Hatrac
+    intake: Intake
+    lacking: CredentialError | None
+    reached: Reached = Reached.NOTHING
+    model: CatalogModel = field(default_factory=lambda: CatalogModel({}))
+    spec: Spec | None = None
+    drops: list[CompiledDrop] = field(default_factory=list)
+
+
+@contextmanager
+def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
+    """Make the connection; nothing is asked yet."""
+    unit = systemd.serving(config.absolute()) if config else None
+    source = _source(settings, unit)
+    with connect(settings, source, required=False, timeout_s=PATIENCE_S) as (server, lacking):
+        catalog = Ermrest(server, settings.server.catalog)
+        intake, store = Intake.of(settings), Hatrac(server)
+        yield Look(settings, config, unit, source, server, catalog, store, intake, lacking)
+
+
+def _source(settings: Settings, unit: Unit | None) -> CredentialSource:
+    """Return where the daemon gets its credential: as a service, what systemd copies for it."""
+    host, file = settings.server.host, settings.server.credential_file
+    copied = unit.credential if unit and not file else None
+    if copied and "CREDENTIALS_DIRECTORY" not in os.environ:
+        return CredentialSource(host, copied, origin=Origin.SYSTEMD)
+    return CredentialSource(host, file)

@@ -1,0 +1,95 @@
+"""Whether the bulk spec and the drop folders fit the catalog, and the terms are there they need."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from deriva_watch.commands.check.finding import Line
+from deriva_watch.commands.check.session import Look
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import ML_SCHEMA, TableName
+from deriva_watch.engine.rows.rows import OUTPUT_ROLE
+from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.finalize import UPLOADED
+
+_SOURCES: Final = {
+    "model": "made from the catalog's model",
+    "catalog": "the catalog's annotation",
+}
+_ROLE: Final = TableName(ML_SCHEMA, "Asset_Role")
+
+
+def bulk_spec(look: Look) -> Iterator[Line]:
+    """Hold the bulk spec against the model."""
+    look.spec = look.intake.spec(look.model)
+    said = look.settings.spec
+    count = len(look.spec.mappings)
+    facts = {"source": said.source, "file": said.file, "mappings": count}
+    what = f"{_SOURCES.get(said.source) or said.file}; {count} mappings, all fit the catalog"
+    yield Line("bulk spec", what, facts=facts)
+
+
+def drop_folders(look: Look) -> Iterator[Line]:
+    """Compile every drop folder for the catalog."""
+    for path, drop in look.settings.drops.items():
+        about = f"[[drop]] {path}"
+        try:
+            compiled = compiled_for(
+                drop, look.model, look.catalog, look.settings.transfer.chunk_bytes
+            )
+        except RefusedError as error:
+            yield Line.of(about, error)
+            continue
+        look.drops.append(compiled)
+        table = str(compiled.table.full_name)
+        yield Line(about, f"fits the catalog; its files go to {table}", facts={"table": table})
+
+
+def roles(look: Look) -> Iterator[Line]:
+    """Look for the role in which files are linked to their execution."""
+    if _ROLE not in look.model.tables:
+        return
+    why = "files are linked to their execution in that role: each link will be refused"
+    yield _term(look, Line.wrong, "roles", _ROLE, OUTPUT_ROLE, why)
+
+
+def statuses(look: Look) -> Iterator[Line]:
+    """Look for the Status that an uploaded execution gets."""
+    execution = look.model.ml_table("Execution")
+    keys = execution.foreign_keys if execution else ()
+    words = next((key.target for key in keys if key.columns == ("Status",)), None)
+    if words is None:
+        return
+    why = "the Status of executions stays what it is when they are uploaded"
+    yield _term(look, Line.note, "statuses", words, UPLOADED, why)
+
+
+def asset_types(look: Look) -> Iterator[Line]:
+    """Look whether there are types of assets."""
+    vocabulary = look.model.ml_table("Asset_Type")
+    if vocabulary is None:
+        return
+    about = "asset types"
+    known = sorted(look.catalog.terms(vocabulary.full_name))
+    facts = {"terms": known}
+    if known:
+        yield Line(about, f"{vocabulary.full_name} has {len(known)} terms", facts=facts)
+    else:
+        why = "files that say what type they are will be refused"
+        yield Line.note(
+            about,
+            f"{vocabulary.full_name} has no terms",
+            why,
+            "Let a curator of the catalog add some.",
+            facts,
+        )
+
+
+def _term(  # noqa: PLR0913, PLR0917  # what is needed, and what its lack means
+    look: Look, lack: Callable[..., Line], about: str, table: TableName, term: str, why: str
+) -> Line:
+    known = look.catalog.terms(table)
+    facts = {"terms": sorted(known)}
+    if term in known:
+        return Line(about, f"{table} has {term}", facts=facts)
+    then = f"Let a curator of the catalog add the term {term}."
+    return lack(about, f"{table} has no {term}", why, then, facts)

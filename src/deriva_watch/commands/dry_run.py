@@ -1,0 +1,115 @@
+"""What one look can tell of a directory: the verdict as it would be now, for `plan`.
+
+Nobody has looked before: since when nothing changed is taken from times of files, which a copy or
+another clock may have set. The daemon counts from its own looks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.completeness.completion import Complete, Incomplete, judge
+from deriva_watch.core.completeness.coverage import awaited
+from deriva_watch.core.completeness.evidence import (
+    CompletionPolicy,
+    Evidence,
+    Since,
+    partial_digest,
+    partial_paths,
+)
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.layout import is_execution
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.edges.disk.open_files import holders
+from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.pipeline.unit_reader import Intake
+
+ONE_LOOK: Final = "by one look and the times of files; the daemon counts from its own looks"
+
+_CLOCKS_AGREE: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What would be decided now.
+
+    Attributes:
+        is_complete: Whether all that one look can see says so.
+        why: The rules that held; or why it is refused.
+        missing: What holds it up, each as a sentence.
+        evidence: As the journal would have it.
+        state: Where the journal has it, None where no journal knows it.
+    """
+
+    is_complete: bool
+    why: str
+    missing: Sequence[str]
+    evidence: Mapping[str, Any]
+    state: str | None
+
+
+def prospect(
+    intake: Intake,
+    catalog: Catalog,
+    key: tuple[Path, str],
+    seen: Observation,
+    record: ExecutionRecord | None,
+) -> Prospect:
+    """Judge a directory now by one look; *record* is what the journal has of it."""
+    policy = _policy(intake, key[0])
+    evidence = _evidence(intake, catalog, key, seen, policy)
+    if record:
+        insisted = bool(record.verdict and record.verdict.get("insisted"))
+        evidence = replace(evidence, ours=record.status_set, insisted=insisted)
+    answer = judge(evidence, policy, seen.looked_at)
+    missing = list(answer.evidence["missing"]) if isinstance(answer, Incomplete) else []
+    if missing and seen.changed_at() > seen.looked_at + _CLOCKS_AGREE:
+        missing.append("a file has a time to come: one look cannot tell since when it is unchanged")
+    state = record.state.value if record else None
+    return Prospect(isinstance(answer, Complete), answer.why, missing, answer.evidence, state)
+
+
+def _policy(intake: Intake, prefix: Path) -> CompletionPolicy:
+    policy = CompletionPolicy(**intake.settings.completion.model_dump())
+    if drop := intake.drop(prefix):
+        policy = replace(policy, markers=drop.markers, quiet_s=drop.quiet_s)
+    return policy
+
+
+def _evidence(
+    intake: Intake,
+    catalog: Catalog,
+    key: tuple[Path, str],
+    seen: Observation,
+    policy: CompletionPolicy,
+) -> Evidence:
+    paths = partial_paths(seen, policy.partial)
+    digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
+    workspace, row = None, None
+    if is_execution(key[1]) and intake.drop(key[0]) is None:
+        row, listed = catalog.execution(key[1]), intake.workspace(*key)
+        workspace = listed.execution_status(key[1]) if listed else None
+    status = row.get("Status") if row else None
+    changed = _changed_at(row, seen)
+    return Evidence(
+        seen=seen,
+        content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
+        holders=holders([seen])[seen.root],
+        partial_paths=paths,
+        awaited=awaited(intake.said(*key, seen), seen),
+        partial=Since(digest, _time(max(times), seen)) if digest else None,
+        workspace=Since(workspace, changed) if workspace else None,
+        catalog=Since(status, changed) if status else None,
+    )
+
+
+def _changed_at(row: Row | None, seen: Observation) -> datetime:
+    """Return when the Execution row was changed; its status is not older."""
+    changed = datetime.fromisoformat(row["RMT"]) if row else seen.looked_at
+    return min(changed, seen.looked_at)
+
+
+def _time(mtime_ns: int, seen: Observation) -> datetime:
+    return min(datetime.fromtimestamp(mtime_ns / 1e9, seen.looked_at.tzinfo), seen.looked_at)

@@ -1,0 +1,84 @@
+"""Carries out the orders that change where executions stand; others are their takers' own."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from deriva_watch.commands.orders import hold, retry
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.events.events import OrderTaken
+from deriva_watch.core.orders.holds import Hold, HoldKind
+from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.journal import Journal
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.crash_report import tell_crash
+
+_OURSELVES: Final = "deriva-watch"
+_OVER: Final = "the time of the pause is over"
+_Ours = Retry | Cancel | Pause | Resume
+_KINDS: Final[tuple[type[_Ours], ...]] = (Retry, Cancel, Pause, Resume)
+
+
+def obey(orders: Orders, pipeline: Pipeline) -> Iterator[ExecutionRecord]:
+    """Carry out every such order that lies there; yield the executions to look at.
+
+    One that cannot be carried out yet stays for the next time.
+
+    Raises SettingsError where one cannot be read or removed.
+    """
+    for lying in orders.lying(pipeline.emit, *_KINDS):
+        try:
+            moved = _carry_out(lying.order, pipeline.journal)
+        except (TroubleError, OSError):
+            raise
+        except Exception:  # noqa: BLE001  # a bug in one order must not come back with each start
+            tell_crash(pipeline.emit, f"the order {lying.path}")
+            orders.set_aside(lying.path, "it cannot be carried out: a bug", pipeline.emit)
+            continue
+        pipeline.halts.read()
+        if moved is None:
+            continue
+        _tell(lying.order, moved, pipeline)
+        yield from moved
+        lying.remove()
+    yield from _resume(pipeline)
+
+
+def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
+    if isinstance(order, Retry):
+        return retry.carry_out(order, journal)
+    return hold.carry_out(order, journal)
+
+
+def _resume(pipeline: Pipeline) -> Iterator[ExecutionRecord]:
+    """Let go on what was paused for a time that is over."""
+    journal, halts = pipeline.journal, pipeline.halts
+    if _is_over(halts.all):
+        journal.pause(None)
+        halts.read()
+        _tell(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], pipeline)
+    for record in [each for each in halts.held if _is_over(Hold.of(each.held))]:
+        journal.release(record.id, HoldKind.PAUSED)
+        halts.read()
+        _tell(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], pipeline)
+        yield record
+
+
+def _is_over(hold: Hold | None) -> bool:
+    return hold is not None and hold.until is not None and hold.until <= datetime.now(UTC)
+
+
+def _tell(order: _Ours, moved: list[ExecutionRecord], pipeline: Pipeline) -> None:
+    paths = order.paths if isinstance(order, Retry | Cancel) else ()
+    pipeline.emit(
+        OrderTaken(
+            order=order.KIND,
+            by=order.by,
+            reason=order.reason,
+            about=order.rid,
+            paths=list(paths) or None,
+            executions=sorted({record.rid for record in moved}),
+        )
+    )

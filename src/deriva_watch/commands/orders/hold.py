@@ -1,0 +1,117 @@
+"""Cancels, pauses and resumes, because a person orders it.
+
+What happens to an execution is the journal's to decide, in one transaction; see `core.holds`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from deriva_watch.commands.orders import lookup
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.orders.holds import Hold, HoldKind, is_cancelled
+from deriva_watch.core.orders.orders import Cancel, Pause, Resume
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.states import UNDONE, ExecutionState, FileState
+from deriva_watch.edges.journal import Journal, Reader
+
+Held = Cancel | Pause | Resume
+Seen = Callable[[Path, str], Iterable[str]]  # prefix, RID → paths of the files that are there
+
+_ENDED: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
+_AT_REST: Final = _ENDED | {ExecutionState.REFUSED}
+_CANCELLABLE: Final = UNDONE | {FileState.REFUSED}
+
+
+def check(order: Held, reader: Reader, seen: Seen, *, more_lie: bool) -> list[ExecutionRecord]:
+    """Return the executions that it names and would hold back, or let go.
+
+    Args:
+        order: The order.
+        reader: The journal.
+        seen: Tells which files are there, where the journal does not know them yet.
+        more_lie: Other orders are to be carried out before, so that nobody knows what is then.
+
+    Raises:
+        TroubleError: There is nothing of that name, or nothing to hold back or to let go.
+    """
+    if order.rid is None:
+        if isinstance(order, Resume) and not more_lie and reader.paused() is None:
+            then = "`deriva-watch status` tells which executions are."
+            raise TroubleError("cannot resume all work", "it is not paused", then)
+        return []
+    known = lookup.executions(reader, order.rid, order.KIND)
+    wanted = known if more_lie else _wanted(order, known)
+    if not wanted:
+        raise _cannot(order, known)
+    if isinstance(order, Cancel) and not more_lie:
+        _check_files(order, reader, wanted, seen)
+    return wanted
+
+
+def carry_out(order: Held, journal: Journal) -> list[ExecutionRecord] | None:
+    """Hold back or let go; return the executions as they were before.
+
+    None: not yet. A worker has one, and is about to learn of the file that it is about.
+    """
+    if order.rid is None:
+        journal.pause(order.hold() if isinstance(order, Pause) else None)
+        return []
+    wanted = _wanted(order, journal.executions(rid=order.rid))
+    done = [_carry_out(order, record, journal) for record in wanted]
+    return wanted if all(done) else None
+
+
+def _carry_out(order: Held, record: ExecutionRecord, journal: Journal) -> bool:
+    match order:
+        case Cancel(paths=paths) if paths:
+            hold = order.hold()
+            return all(journal.hold_file(record.id, path, hold) for path in paths)
+        case Cancel() | Pause():
+            journal.hold(record.id, order.hold())
+        case Resume():
+            journal.release(record.id, HoldKind.PAUSED)
+    return True
+
+
+def _wanted(order: Held, known: Iterable[ExecutionRecord]) -> list[ExecutionRecord]:
+    """Return those of the executions with its name that an order changes anything for."""
+    match order:
+        case Cancel():
+            return [each for each in known if each.state not in _ENDED]
+        case Pause():
+            return [
+                each for each in known if each.state not in _AT_REST and not is_cancelled(each.held)
+            ]
+        case Resume():
+            return [each for each in known if each.held and not is_cancelled(each.held)]
+
+
+def _cannot(order: Held, known: Sequence[ExecutionRecord]) -> TroubleError:
+    hold = next((hold for each in known if (hold := Hold.of(each.held))), None)
+    states = " and ".join(sorted({record.state.value for record in known}))
+    why = f"it is {hold.sentence()['what'] if hold else states}"
+    if isinstance(order, Resume):
+        why = f"it is not paused; {why}"
+    then = f"`deriva-watch show {quote(str(order.rid))}` tells more."
+    return TroubleError(f"cannot {order.KIND} {order.rid}", why, then)
+
+
+def _check_files(
+    order: Cancel, reader: Reader, wanted: Sequence[ExecutionRecord], seen: Seen
+) -> None:
+    files = {file.path: file for record in wanted for file in reader.files(record.id)}
+    unknown = [path for path in order.paths if path not in files]
+    there = {path for record in wanted if unknown for path in seen(Path(record.prefix), record.rid)}
+    for path in unknown:
+        if path not in there:
+            raise lookup.no_such_file(order.rid, path, files.keys() | there)
+    for path in order.paths:
+        if path in files and (state := files[path].state) not in _CANCELLABLE:
+            raise TroubleError(
+                f"cannot cancel {path} of {order.rid}",
+                f"it is {state}: nothing is sent of it any more, and nothing that is in the "
+                "catalog is undone",
+                f"`deriva-watch show {quote(order.rid)}` tells more.",
+            )

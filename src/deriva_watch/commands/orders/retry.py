@@ -1,0 +1,104 @@
+"""Tries again, because a person orders it."""
+
+from collections.abc import Sequence
+from shlex import quote
+
+from deriva_watch.commands.orders import lookup
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.orders.holds import Hold, HoldKind, is_cancelled
+from deriva_watch.core.orders.orders import Retry
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
+from deriva_watch.core.states import (
+    EXECUTION_TRANSITIONS,
+    ExecutionState,
+    ExecutionTrigger,
+    FileState,
+)
+from deriva_watch.edges.journal import Journal, Reader
+
+
+def check(order: Retry, reader: Reader, *, more_lie: bool = False) -> list[ExecutionRecord]:
+    """Return the executions that it would move now.
+
+    Args:
+        order: The order.
+        reader: The journal.
+        more_lie: Other orders are to be carried out before, so that nobody knows what is then.
+
+    Raises:
+        TroubleError: The one that it names, or a file of it, cannot be tried again.
+    """
+    if order.rid is None:
+        return _wanted(order, reader)
+    known = lookup.executions(reader, order.rid, "try again")
+    wanted = known if more_lie else _wanted(order, reader)
+    if not wanted:
+        raise _cannot(order.rid, known)
+    if not more_lie:
+        _check_files(order, reader, wanted)
+    return wanted
+
+
+def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
+    """Move what is asked for; return the executions as they were before.
+
+    None: not yet. A worker has one of whose files it is about; it refuses them first.
+    """
+    wanted = _wanted(order, journal)
+    if order.paths and any(each.state is ExecutionState.UPLOADING for each in wanted):
+        return None
+    for record in wanted:
+        for path in order.paths:
+            journal.release_file(record.id, path)
+        facts: ExecutionFacts = {
+            "attempts": 0,
+            "next_at": None,
+            "verdict": {**(record.verdict or {}), "insisted": True},
+            "ours": record.ours or order.this_catalog,
+        }
+        if is_cancelled(record.held):
+            journal.release(record.id, HoldKind.CANCELLED, facts)
+        elif _may_retry(record):
+            moved = MoveExecution(record.id, ExecutionTrigger.RETRIED)
+            journal.commit([moved, NoteExecution(record.id, facts)])
+    return wanted
+
+
+def _wanted(order: Retry, journal: Journal | Reader) -> list[ExecutionRecord]:
+    """Return what is moved: of all only what nobody holds back, and a pause stays a pause."""
+    found = journal.executions(rid=order.rid)
+    if order.rid is None:
+        return [each for each in found if each.why and _may_retry(each)]
+    if order.paths:
+        return [each for each in found if each.state is not ExecutionState.GONE]
+    return [each for each in found if _may_retry(each) or is_cancelled(each.held)]
+
+
+def _may_retry(record: ExecutionRecord) -> bool:
+    return not record.held and ExecutionTrigger.RETRIED in EXECUTION_TRANSITIONS[record.state]
+
+
+def _cannot(rid: str, known: Sequence[ExecutionRecord]) -> TroubleError:
+    """Return why none of those that are named so can be tried again."""
+    what = f"cannot try {rid} again"
+    for record in known:
+        if hold := Hold.of(record.held):
+            said = hold.sentence(rid)
+            return TroubleError(what, f"it is {said['what']}: {said['why']}", said["next"])
+    states = " and ".join(sorted({record.state.value for record in known}))
+    then = f"`deriva-watch show {quote(rid)}` tells what it waits for."
+    return TroubleError(what, f"it is {states}", then)
+
+
+def _check_files(order: Retry, reader: Reader, wanted: Sequence[ExecutionRecord]) -> None:
+    files = {file.path: file for record in wanted for file in reader.files(record.id)}
+    for path in order.paths:
+        if path not in files:
+            raise lookup.no_such_file(str(order.rid), path, files)
+        file = files[path]
+        if not (file.held or file.state is FileState.REFUSED):
+            raise TroubleError(
+                f"cannot try {path} of {order.rid} again",
+                f"it is {file.state}, not refused",
+                f"`deriva-watch retry {quote(str(order.rid))}` tries all of it.",
+            )

@@ -1,0 +1,125 @@
+"""What would become of files, told before anything is uploaded; nothing is written anywhere."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deriva_watch.commands.dry_run import Prospect, prospect
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError
+from deriva_watch.core.layout import LOOSE, called
+from deriva_watch.core.plan.plan import Plan
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.spec.mapping import UnusableSpecError
+from deriva_watch.core.spec.spec import Spec
+from deriva_watch.core.unit import Key
+from deriva_watch.edges.journal import open_readonly
+from deriva_watch.edges.server.catalog import Ermrest
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.engine.rows.row_source import Count, count
+from deriva_watch.pipeline.build import connect, read_model
+from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The plan of a directory, *root*, and the bulk spec that it was made by.
+
+    *rows* says what lies in its files of rows, by path; *prospect* whether it is complete;
+    *called* what a sentence calls the directory.
+    """
+
+    plan: Plan
+    spec: Spec
+    root: str
+    rows: Mapping[str, Count]
+    prospect: Prospect
+    called: str
+    is_dropped: bool
+
+
+@contextmanager
+def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
+    """Yield what tells the plan of a directory; nothing is written, here or on the server.
+
+    It raises RefusedError for a directory that belongs elsewhere.
+    """
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with connect(settings, source, required=True) as (server, _):
+        catalog, intake = Ermrest(server, settings.server.catalog), Intake.of(settings)
+        model = read_model(catalog)
+
+        def spec_of(key: Key) -> Spec:
+            if drop := intake.drop(key[0]):
+                return compiled_for(drop, model, catalog, settings.transfer.chunk_bytes).spec
+            return intake.spec(model)
+
+        def preview(key: Key) -> Preview | None:
+            if error := unusable_name(*key):
+                raise error
+            seen = intake.look(*key)
+            if seen is None:
+                return None
+            intake.check_ours(*key, catalog)
+            drop, spec = intake.drop(key[0]), spec_of(key)
+            plan, disk = intake.plan(*key, seen, model, catalog), intake.directory(*key)
+            rows = {each.path: count(disk, each) for each in plan.rows}
+            known = prospect(intake, catalog, key, seen, _known(settings, key))
+            name = _called(key) if drop else called(key[1])
+            return Preview(plan, spec, seen.root, rows, known, name, drop is not None)
+
+        yield preview
+
+
+def _known(settings: Settings, key: Key) -> ExecutionRecord | None:
+    """Return what the journal has of a directory; None where there is none that can be read."""
+    server = f"{settings.server.host}/{settings.server.catalog}"
+    try:
+        return open_readonly(settings.journal.url).find(server, str(key[0]), key[1])
+    except TroubleError:
+        return None
+
+
+def _called(key: Key) -> str:
+    folder, name = key
+    return f"the drop folder {folder}" if name == LOOSE else f"{name} of the drop folder {folder}"
+
+
+def specification(
+    settings: Settings, folder: Path | None = None
+) -> tuple[Any, RefusedError | None]:
+    """Return the bulk spec in force, as it is written, and why it cannot be used.
+
+    With *folder* it is the one that this drop folder is compiled to. Raises UnusableSpecError where
+    it cannot be, SettingsError where the settings have no such folder.
+    """
+    drop = _drop(settings, folder) if folder else None
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with connect(settings, source, required=True) as (server, _):
+        catalog = Ermrest(server, settings.server.catalog)
+        model = read_model(catalog)
+        if drop:
+            compiled = compiled_for(drop, model, catalog, settings.transfer.chunk_bytes)
+            return compiled.spec.document, None
+    specs = Intake.of(settings).specs
+    try:
+        specs.spec(model)
+    except UnusableSpecError as error:
+        return specs.document(model), error
+    return specs.document(model), None
+
+
+def _drop(settings: Settings, folder: Path) -> Drop:
+    if found := settings.drops.get(folder.absolute()):
+        return found
+    known = ", ".join(map(str, settings.drops)) or "none"
+    raise SettingsError(
+        f"{folder} is no drop folder",
+        f"the settings have these: {known}",
+        "Name one of them, or add a [[drop]] for it.",
+    )

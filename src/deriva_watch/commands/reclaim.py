@@ -1,0 +1,241 @@
+"""What a person reclaims: shown first, then done by the daemon, or here where none runs."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from deriva_watch.cleanup.eligibility import Sorter
+from deriva_watch.cleanup.retention import Reclaiming, execution_ground, reclaimable
+from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError, TroubleError
+from deriva_watch.core.layout import is_execution
+from deriva_watch.core.orders.orders import Reclaim
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.removal.removal import age
+from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.edges.host.problems import read as read_hindrances
+from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.journal import Reader
+from deriva_watch.edges.journal.overview import Amount
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.pipeline.build import assemble, connect
+from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
+
+POLL_S: Final = 0.3
+_AGAIN: Final = "Nothing to do: the daemon looks at it again, and the next `reclaim` takes it."
+
+_TOO_YOUNG: Final = "by the server's clock it was uploaded not so long ago"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An execution, and what of it would go.
+
+    Attributes:
+        unit: The execution.
+        files, size_bytes: What would go.
+        stays: Why other files stay, by path.
+        why: Why nothing goes, None where something may.
+    """
+
+    unit: ExecutionRecord
+    files: int
+    size_bytes: int
+    stays: dict[str, str] = field(default_factory=dict)
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What became of an execution.
+
+    Attributes:
+        rid, prefix: Which one.
+        files, size_bytes: What was deleted.
+        stay: How many of its files still lie here.
+        why, next: Why they do, and what to do; None where there is nothing to say.
+        stays: What is known of single files that stay, by path.
+    """
+
+    rid: str
+    prefix: str
+    files: int
+    size_bytes: int
+    stay: int
+    why: str | None = None
+    next: str | None = None
+    stays: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reclamation:
+    """Shows and does what one command asks for."""
+
+    settings: Settings
+    reader: Reader
+    order: Reclaim
+
+    @property
+    def _server(self) -> str:
+        return f"{self.settings.server.host}/{self.settings.server.catalog}"
+
+    # ------------------------------------------------------------------ what would go
+
+    def candidates(self) -> list[Candidate]:
+        """Look at what the order names, as far as is known without the server.
+
+        Raises TroubleError for an execution that the journal does not know.
+        """
+        members = partial(self.reader.members_of, self._server)
+        intake = replace(Intake.of(self.settings), members=members)
+        found = [self._candidate(unit, intake) for unit in self._named()]
+        return [each for each in found if each.files or each.why or self.order.rids]
+
+    def _named(self) -> list[ExecutionRecord]:
+        if not self.order.rids:
+            found = reclaimable(self.reader, self._server)
+            return [unit for unit in found if not self._objection(unit)]
+        units: list[ExecutionRecord] = []
+        for rid in self.order.rids:
+            known = [u for u in self.reader.executions(rid=rid) if u.server == self._server]
+            if not known:
+                raise TroubleError(
+                    f"cannot reclaim {rid}",
+                    f"the journal {self.reader.path} has no such execution",
+                    "`deriva-watch status` tells what it has.",
+                )
+            units += known
+        return units
+
+    def _candidate(self, unit: ExecutionRecord, intake: Intake) -> Candidate:
+        if why := self._objection(unit):
+            return Candidate(unit, 0, 0, why=why)
+        seen = intake.look(Path(unit.prefix), unit.rid)
+        if seen is None:
+            return Candidate(unit, 0, 0, why="its directory is not there")
+        if seen.digest() != unit.digest:
+            return Candidate(unit, 0, 0, why="its directory has changed since it was uploaded")
+        files = self.reader.files(unit.id)
+        try:
+            may_go, stays = Sorter(self.reader, intake).sort(
+                unit, execution_ground(unit), files, seen
+            )
+        except RefusedError as error:
+            return Candidate(unit, 0, 0, why=error.why)
+        size_bytes = sum(each.file.size_bytes for each in may_go)
+        reasons = {path: error.why for path, error in stays.items()}
+        return Candidate(unit, len(may_go), size_bytes, reasons)
+
+    def _objection(self, unit: ExecutionRecord) -> str | None:
+        if unit.unit or not is_execution(unit.rid):
+            return "it is no execution directory: `[[drop]] after` clears drop folders"
+        if unit.state is not ExecutionState.UPLOADED:
+            return f"it is {unit.state}, not uploaded"
+        if unit.held:
+            return "a person holds it back (`deriva-watch resume` lets it go)"
+        passed = age(unit.changed_at, datetime.now(UTC), None)
+        if passed < timedelta(seconds=self.order.older_than_s):
+            return f"it was uploaded only {passed.total_seconds() / 3600:.1f} h ago"
+        return None
+
+    # ------------------------------------------------------------------ doing it
+
+    def carry_out(
+        self, candidates: Iterable[Candidate], moved: Callable[[int], None]
+    ) -> Iterator[Reclaimed]:
+        """Have it done, by the daemon where one runs, and tell what became of each.
+
+        *moved* is told how many files are deleted so far. Raises as every call to a server does,
+        and TransientError where the daemon ends or cannot work: the order lies there.
+        """
+        units = [each.unit for each in candidates]
+        self._check_paused()  # or the order would lie there until somebody resumes
+        before = self._gone(units)
+        changed: set[str] = set()
+        if self.reader.daemon():
+            self._order(units, before, moved)
+        else:
+            changed = self._do_here(self._shown(units))
+        for unit in units:
+            yield self._told(unit, before[unit.id], changed)
+
+    def _gone(self, units: Sequence[ExecutionRecord]) -> dict[int, Amount]:
+        """Return how many files of each were removed so far, as the journal has counted them."""
+        amounts = self.reader.amounts(unit.id for unit in units)
+        return {u.id: amounts.get(u.id, {}).get(FileState.REMOVED, Amount()) for u in units}
+
+    def _order(
+        self,
+        units: list[ExecutionRecord],
+        before: Mapping[int, Amount],
+        moved: Callable[[int], None],
+    ) -> None:
+        begun = sum(each.files for each in before.values())
+        path = Orders(self.settings.state_directory / "orders").leave(self._shown(units))
+        while path.exists():
+            time.sleep(POLL_S)
+            moved(sum(each.files for each in self._gone(units).values()) - begun)
+            pid = self.reader.daemon()
+            self._check_paused()
+            what, then = "the order waits", "It is carried out as soon as that is over."
+            if pid is None:
+                raise TransientError(what, "the daemon has ended", then)
+            for each in read_hindrances(self.settings.state_directory, pid):
+                if each["about"] == "the server":
+                    raise ServerAwayError(what, f"{each['what']}: {each['why']}", then)
+
+    def _check_paused(self) -> None:
+        if self.reader.paused():
+            raise RefusedError(
+                "nothing is deleted now", "a person has paused this host", "`deriva-watch resume`."
+            )
+
+    def _shown(self, units: Iterable[ExecutionRecord]) -> Reclaim:
+        """Return the order for what a person has seen: what is uploaded meanwhile is none of it."""
+        return replace(self.order, rids=tuple(unit.rid for unit in units))
+
+    def _do_here(self, order: Reclaim) -> set[str]:
+        """Do it in this process, which holds the journal; return what has changed meanwhile."""
+        settings, stop = self.settings, threading.Event()
+        source = CredentialSource(settings.server.host, settings.server.credential_file)
+        changed: set[str] = set()
+        with (
+            connect(settings, source, required=True) as (server, _),
+            assemble(settings, server, lambda _event: None, stop) as pipeline,
+        ):
+            server.session()
+            host, max_s = settings.server.host, settings.retry.max_s
+            gate = Gate(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
+            emptying = Emptying(pipeline, gate, stop, lambda key: changed.add(key[1]))
+            emptying.recover(execution_ground)
+            work, ended = (
+                Reclaiming(emptying, Orders(settings.state_directory / "orders"), settings),
+                set[int](),
+            )
+            while not work.carry_out(order, ended):
+                if gate.error:
+                    raise gate.error
+        return changed
+
+    def _told(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Reclaimed:
+        files, now = self.reader.files(unit.id), self.reader.execution(unit.id)
+        gone = self._gone([unit])[unit.id]
+        stay = sum(f.state not in {FileState.REMOVED, FileState.GONE} for f in files)
+        known = now.removal or {}
+        why, then = known.get("why"), known.get("next")
+        if now.state is not ExecutionState.UPLOADED or unit.rid in changed:
+            why, then = now.why or "its directory has changed since it was uploaded", _AGAIN
+        elif not why and stay:
+            why = known.get("why_stay") or self._objection(now) or _TOO_YOUNG
+            then = f"`deriva-watch show {quote(unit.rid)}` tells more."
+        count, size_bytes = gone.files - before.files, gone.bytes - before.bytes
+        stays = {f.path: f.why for f in files if f.state is not FileState.REMOVED and f.why}
+        return Reclaimed(unit.rid, unit.prefix, count, size_bytes, stay, why, then, stays)

@@ -1,0 +1,224 @@
+"""The engine without the daemon: bring directories in now, because a person says so."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Any, Final
+
+from deriva_watch.commands.orders.apply import obey
+from deriva_watch.core.completeness.evidence import CompletionPolicy
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import (
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+    TroubleError,
+)
+from deriva_watch.core.events.events import Emit
+from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.orders.holds import Hold
+from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
+from deriva_watch.core.unit import Key
+from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.engine.files.files import Watch
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import assemble, connect, read_model
+from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.settings.model import Settings
+from deriva_watch.watch.batch_former import DropFolders
+from deriva_watch.watch.folder_cache import Frames
+
+_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
+_VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
+
+
+@dataclass(frozen=True, slots=True)
+class OneShot:
+    """Uploads directories one after the other.
+
+    Attributes:
+        pipeline: What takes them through.
+        orders: What a person orders meanwhile; it is carried out before the next directory.
+    """
+
+    pipeline: Pipeline
+    orders: Orders | None = None
+
+    def obey(self) -> None:
+        """Carry out what a person ordered; RefusedError while all work is paused."""
+        for _ in obey(self.orders, self.pipeline) if self.orders else ():
+            pass
+        if hold := self.pipeline.halts.all:
+            said = hold.sentence()
+            raise RefusedError(
+                f"cannot upload: all work is {said['what']}", said["why"], said["next"]
+            )
+
+    def units(self, keys: Iterable[Key]) -> list[Key]:
+        """Return what keys that `paths` gives stand for: themselves, or batches of drop folders.
+
+        What lies in such a folder and is in no batch is a new one now, without waiting; `LOOSE`
+        comes with them where something is left.
+
+        Raises UnusableSpecError for a drop folder that the catalog cannot take.
+        """
+        keys, catalog = list(keys), self.pipeline.catalog
+        chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
+        for folder in dict.fromkeys(folder for folder, _ in keys):
+            if drop := self.pipeline.intake.drop(folder):
+                compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
+        return [unit for key in keys for unit in self._units(key)]
+
+    def _units(self, key: Key) -> list[Key]:
+        folder, name = key
+        drop = self.pipeline.intake.drop(folder)
+        if drop is None or name != LOOSE or drop.unit == "directory":
+            return [key]
+        changed: list[Key] = []
+        hindrances: list[TroubleError | None] = []
+        policy = CompletionPolicy(**self.pipeline.settings.completion.model_dump())
+        at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
+        folders = DropFolders(
+            self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)
+        )
+        left = folders.look(replace(drop, batch_s=0), at_once)
+        known = self.pipeline.journal.executions(prefix=str(folder))
+        ours = [each for each in known if each.server == self.pipeline.server]
+        pending = {each.rid for each in ours if each.state not in _AT_REST}
+        pending |= {rid for _, rid in changed}
+        return [(folder, rid) for rid in sorted(pending)] + (
+            [key] if left or any(hindrances) else []
+        )
+
+    def upload(self, key: Key) -> Brought:
+        """Bring one directory as far as it goes now; return where it stands.
+
+        Raises TransientError or CredentialError of the server: nothing more can be done.
+        """
+        try:
+            self.obey()
+        except RefusedError as error:
+            return Brought(self._unrecorded(key, ExecutionState.REFUSED, error), None)
+        try:
+            record = self._ready(key)
+        except ServerAwayError:
+            raise
+        except TransientError as error:  # a workspace that cannot be read now
+            return Brought(self._unrecorded(key, ExecutionState.WAITING, error), None)
+        if record.state is not ExecutionState.READY:
+            return Brought(record, None)
+        journal = self.pipeline.journal
+        journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
+        outcome = self.pipeline.process(journal.execution(record.id))
+        if outcome.error:
+            raise outcome.error
+        self.pipeline.sweep()
+        states = Counter(file.state.value for file in journal.files(record.id))
+        return Brought(outcome.record, states)
+
+    def _ready(self, key: Key) -> ExecutionRecord:
+        """Bring the journal to `ready`, or to `refused` where the directory is not ours."""
+        prefix, rid = key
+        if error := unusable_name(prefix, rid):
+            return self._unrecorded(key, ExecutionState.REFUSED, error)
+        drop = self.pipeline.intake.drop(prefix)
+        if drop and rid == LOOSE:
+            seen = self.pipeline.intake.look(prefix, rid)
+            return self._unrecorded(key, ExecutionState.REFUSED, _left_over(drop, seen))
+        record = self.pipeline.journal.open_execution(
+            self.pipeline.server, str(prefix), rid, drop.unit if drop else None
+        )
+        seen = self.pipeline.intake.look(prefix, rid)
+        if seen is None:
+            return self._move(record, ExecutionTrigger.REMOVED)
+        if hold := Hold.of(record.held):
+            error = RefusedError(**hold.sentence(rid))
+            return self._unrecorded(key, ExecutionState.REFUSED, error)
+        if record.state is not ExecutionState.FILLING:
+            back = EXECUTION_TRANSITIONS[record.state]
+            changed = ExecutionTrigger.CHANGED
+            record = self._move(record, changed if changed in back else ExecutionTrigger.APPEARED)
+        facts: ExecutionFacts = {
+            "digest": seen.digest(),
+            "verdict": self._verdict(record),
+            "next_at": None,
+        }
+        try:
+            self.pipeline.intake.check_ours(
+                prefix, rid, self.pipeline.catalog, insisted=record.ours
+            )
+        except RefusedError as error:
+            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **_sentence(rid, error)})
+        return self._move(record, ExecutionTrigger.SETTLED, facts)
+
+    def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
+        """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
+        told = bool(record.verdict and record.verdict.get("insisted"))
+        return _VERDICT | {"insisted": told or not self.pipeline.journal.set_aside()}
+
+    def _unrecorded(self, key: Key, state: ExecutionState, error: TroubleError) -> ExecutionRecord:
+        """Return where a directory stands that the journal has no such state of."""
+        prefix, rid = key
+        said, now = _sentence(rid, error), datetime.now(UTC)
+        return ExecutionRecord(0, str(prefix), rid, self.pipeline.server, state, now, **said)
+
+    def _move(
+        self,
+        record: ExecutionRecord,
+        trigger: ExecutionTrigger,
+        facts: ExecutionFacts | None = None,
+    ) -> ExecutionRecord:
+        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
+        return self.pipeline.journal.execution(record.id)
+
+
+def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
+    """Return what to say of files of a drop folder that are in none of its units."""
+    what = f"some files in {drop.path} are not uploaded"
+    if seen and seen.unreadable:
+        where, why = min(seen.unreadable.items())
+        return RefusedError(what, f"{where}: {why}", "Let the user of deriva-watch read it.")
+    if drop.unit == "directory":
+        return RefusedError(
+            what,
+            'they lie beside the directories, and unit = "directory" takes these',
+            f"`deriva-watch plan {quote(str(drop.path))}` lists them; move them into a directory.",
+        )
+    return RefusedError(
+        what, "somebody has them open for writing", "Upload again once they are closed."
+    )
+
+
+def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:
+    return {"what": error.what, "why": error.why, "next": error.next_for(rid)}
+
+
+@contextmanager
+def uploading(
+    settings: Settings, emit: Emit, stop: threading.Event, watch: Watch
+) -> Iterator[OneShot]:
+    """Open the journal and the connection for a one-shot upload.
+
+    Raises CredentialError without a credential, JournalHeldError while a daemon runs,
+    RefusedError while all work is paused, UnusableSpecError where nothing can be uploaded by the
+    bulk spec.
+    """
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with (
+        connect(settings, source, required=True) as (server, _),
+        assemble(settings, server, emit, stop, watch) as pipeline,
+    ):
+        pipeline.journal.void_claims()
+        one_shot = OneShot(pipeline, Orders(settings.state_directory / "orders"))
+        one_shot.obey()  # what a person said while no daemon ran counts
+        server.session()
+        pipeline.intake.spec(read_model(pipeline.catalog))
+        yield one_shot

@@ -1,0 +1,265 @@
+"""Ask the server again for all that was uploaded, and compare: nothing is changed anywhere.
+
+It works beside a daemon, and without a journal by the receipts alone. A receipt may have been
+changed by anybody: it says what to ask for, and proves nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.commands.verify_rows import RowVerifier
+from deriva_watch.commands.verify_targets import Subject, Subjects
+from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.layout import called
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.names import CONTENT_PATH
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.removal.verification import (
+    Difference,
+    Verified,
+    Where,
+    askable,
+    forged,
+    left,
+    lost,
+    other_content,
+    unknown,
+)
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
+from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.journal import Reader, open_readonly
+from deriva_watch.edges.server.catalog import Ermrest
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.edges.server.hatrac import Hatrac
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.content import digests
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.server_check import Standing
+from deriva_watch.pipeline.build import connect, read_model
+from deriva_watch.pipeline.receipt_schema import records
+from deriva_watch.pipeline.unit_paths import Directory
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
+
+_TOGETHER: Final = 500  # files that are asked for at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Verifies executions of one catalog.
+
+    Attributes:
+        find: Finds what is known.
+        moved: Is told of every file that is read or asked for: its name, and bytes read.
+    """
+
+    find: Subjects
+    catalog: Catalog
+    model: CatalogModel
+    standing: Standing
+    intake: Intake
+    moved: Callable[[str, int], None]
+
+    # ------------------------------------------------------------------ one of them
+
+    def verify(self, subject: Subject, *, server_only: bool) -> Verified:
+        """Compare all that tells of an execution; raises as every call to a server does."""
+        at, record = datetime.now(UTC), subject.record
+        lines = records(subject.receipt) if subject.receipt else []
+        files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
+        there = [f for f in files.values() if f.state in SAFE]
+        prefix = self.find.prefix(subject)
+        seen = None if server_only or not prefix else self.intake.look(prefix, subject.rid)
+        own = list(filter(None, [subject.wrong]))
+        if not (record and record.state is ExecutionState.GONE):  # its files went before
+            own += left(subject.files, subject.rid)
+        own += forged({f.path: f for f in subject.files}, lines)
+        own += self._misdirected(subject)
+        count = Counter[str]()
+        notes: list[str] = []
+        differences = own
+        try:
+            differences += self._ask(subject, there, seen, notes)
+        except RefusedError as error:
+            then = error.next_for(subject.rid)
+            differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
+        if prefix and seen is not None:
+            differences += self._unknown(prefix, seen, files.values())
+            disk = self.intake.directory(prefix, subject.rid)
+            differences += self._reread(disk, seen, there, count, notes)
+        elif not server_only:
+            count["absent"] = len(there)
+        return Verified(
+            rid=subject.rid,
+            prefix=str(prefix) if prefix else None,
+            called=record.called if record else called(subject.rid),
+            at=at,
+            files=len(there),
+            size_bytes=sum(f.size_bytes for f in there),
+            hashed=count["hashed"],
+            absent=count["absent"],
+            ignored=sum(f.state is FileState.IGNORED for f in files.values()),
+            differences=tuple(differences),
+            notes=tuple(notes),
+            well_at=self._well_at(subject, at, differences),
+        )
+
+    def _well_at(self, subject: Subject, at: datetime, found: Sequence[Difference]) -> str | None:
+        """Return when all was well last: now, or as it was kept."""
+        if not found:
+            return at.isoformat()
+        folder = self.intake.settings.state_directory
+        said = receipts.read_verified(folder, self.find.server, subject.kept_as).get("at")
+        return str(said) if said else None
+
+    def keep(self, subject: Subject, found: Verified, *, server_only: bool) -> None:
+        """Write down that all is well; where that may not be written, nothing is lost."""
+        said = {"at": found.at.isoformat(), "files": found.files, "server_only": server_only}
+        try:
+            receipts.keep_verified(
+                self.intake.settings.state_directory, self.find.server, subject.kept_as, said
+            )
+        except OSError:
+            return  # no proof of anything: whoever deletes asks again
+
+    def _misdirected(self, subject: Subject) -> Iterator[Difference]:
+        """Say that the Execution is gone, or that the receipt is of another one."""
+        target = subject.links_to
+        if (
+            subject.record
+            and subject.receipt
+            and subject.receipt.execution != (target or subject.rid)
+        ):
+            yield Difference(
+                Where.RECEIPT,
+                None,
+                f"the receipt of {subject.rid} is of another execution",
+                f"it says {subject.receipt.execution}",
+                "The journal counts; the next upload writes the receipt anew.",
+            )
+        if target and self.model.ml_table("Execution") and not self.catalog.execution(target):
+            yield Difference(
+                Where.SERVER,
+                None,
+                f"Execution {target} is not in the catalog any more",
+                "no row has that RID",
+                "Ask the catalog's administrator what became of it.",
+            )
+
+    def _ask(
+        self,
+        subject: Subject,
+        files: list[FileRecord],
+        seen: Observation | None,
+        notes: list[str],
+    ) -> Iterator[Difference]:
+        """Ask the server for every file, and for every row of files of rows."""
+        here = seen.entries if seen else {}
+        asked = [file for file in files if askable(file)]
+        for start in range(0, len(asked), _TOGETHER):
+            group = asked[start : start + _TOGETHER]
+            why = self.standing.differences(self.model, group, subject.links_to)
+            for path in sorted(why):
+                yield from lost(path, why[path], is_here=path in here)
+            for file in group:
+                self.moved(file.path, 0)
+        find = self.find
+        rows = RowVerifier(
+            self.intake, find.reader, find.server, self.model, self.standing, subject, seen
+        )
+        for file in files:
+            if file.rows is not None:
+                found, unasked = rows.ask(file)
+                yield from lost(file.path, found, is_here=file.path in here)
+                if unasked:
+                    notes.append(f"{file.path}: {unasked} rows have keys that only the file tells")
+            elif not askable(file):
+                notes.append(f"{file.path}: it is {file.state}, and its row or object is not known")
+
+    # ------------------------------------------------------------------ the disk
+
+    def _unknown(
+        self, prefix: Path, seen: Observation, files: Iterable[FileRecord]
+    ) -> Iterator[Difference]:
+        drop = self.intake.drop(prefix)
+        markers = frozenset(drop.markers if drop else self.intake.settings.completion.markers)
+        return unknown(seen, files, markers, is_ml=drop is None)
+
+    def _reread(
+        self,
+        disk: Directory,
+        seen: Observation,
+        files: Iterable[FileRecord],
+        count: Counter[str],
+        notes: list[str],
+    ) -> Iterator[Difference]:
+        """Read every file again that lies here, and compare."""
+        for file in files:
+            entry = seen.entries.get(file.path)
+            if entry is None:
+                count["absent"] += not file.path.startswith("workspace://")
+            elif CONTENT_PATH in (file.names or {}):
+                notes.append(f"{file.path}: what was sent is made of it, and is another content")
+            elif entry.kind is Kind.UNUSABLE:
+                what, then = f"{file.path} cannot be read", "Put the file back, or remove the name."
+                yield Difference(Where.DISK, file.path, what, entry.problem or "", then)
+            elif file.md5:
+                count["hashed"] += 1
+                yield from self._compared(disk, entry, file)
+
+    def _compared(self, disk: Directory, entry: Entry, file: FileRecord) -> Iterator[Difference]:
+        try:
+            with disk.open(entry) as body:
+                found = digests(body, partial(self.moved, file.path))
+            disk.verify(entry)
+        except FileChangedError as error:
+            then = "Verify it once nobody writes to it."
+            yield Difference(Where.DISK, file.path, f"{file.path} changes", str(error), then)
+        except (RefusedError, OSError) as error:
+            why = error.why if isinstance(error, RefusedError) else error.strerror or str(error)
+            then = "Let the user of deriva-watch read it."
+            yield Difference(Where.DISK, file.path, f"{file.path} cannot be read", why, then)
+        else:
+            same_sha = file.sha256 is None or found.sha256 == file.sha256
+            if found.md5 != file.md5 or not same_sha:
+                yield other_content(file, is_touched=not file.inode or entry.stamp != file.stamp)
+
+
+@contextmanager
+def verifying(
+    settings: Settings, moved: Callable[[str, int], None] = lambda _path, _bytes: None
+) -> Iterator[Verifier]:
+    """Connect to the server and open what tells of uploads; nothing is held or written.
+
+    Raises CredentialError without a credential, SettingsError without the catalog.
+    """
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    with (
+        connect(settings, source, required=True) as (server, _),
+        ThreadPoolExecutor(settings.transfer.connections, "verify") as pool,
+    ):
+        server.session()
+        catalog, reader = Ermrest(server, settings.server.catalog), _reader(settings)
+        patience = Patience(lambda _event: None, settings.server.host)
+        standing = Standing(catalog, Hatrac(server), patience, pool.map)
+        intake = Intake.of(settings)
+        name = f"{settings.server.host}/{settings.server.catalog}"
+        if reader:
+            intake = replace(intake, members=partial(reader.members_of, name))
+        find = Subjects(intake, reader, name)
+        yield Verifier(find, catalog, read_model(catalog), standing, intake, moved)
+
+
+def _reader(settings: Settings) -> Reader | None:
+    """Return the journal, or None where none is: then the receipts have to do."""
+    if not Path(settings.journal.url.removeprefix("sqlite:///")).exists():
+        return None
+    return open_readonly(settings.journal.url)

@@ -1,0 +1,126 @@
+"""Are the rows of an execution's files still there? Those with a RID, and those with a key.
+
+Which rows were given a RID is known by the journal, or kept beside the receipt. Any other has a key
+of its own, which only the file tells: it is planned and read again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from deriva_watch.commands.verify_targets import Subject
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.errors import (
+    FileChangedError,
+    RefusedError,
+    ServerAwayError,
+    ServerBusyError,
+    TransientError,
+)
+from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.records import ExecutionRecord, FileRecord
+from deriva_watch.core.rows.ledger import HOLE, Batch
+from deriva_watch.core.rows.table_files import TableFileError
+from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.journal import Reader
+from deriva_watch.engine.rows.keyed_rows import KeyedRows
+from deriva_watch.engine.server_check import Standing
+from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.pipeline.unit_reader import Intake
+
+_BATCHES: Final = 8
+
+
+class Asked(NamedTuple):
+    """What came of it: in what rows differ, and how many could not be asked for."""
+
+    differences: list[str]
+    unasked: int = 0
+
+
+@dataclass(slots=True)
+class RowVerifier:
+    """Asks for the rows of one execution.
+
+    Attributes:
+        seen: A look at its directory; None: it is not to be read, or not here.
+    """
+
+    intake: Intake
+    reader: Reader | None
+    server: str
+    model: CatalogModel
+    standing: Standing
+    subject: Subject
+    seen: Observation | None
+    _upload: Upload | None = None
+
+    def ask(self, file: FileRecord) -> Asked:
+        """Ask for all rows of a file of rows."""
+        table, missing, asked = TableName.parse(file.table or ""), 0, 0
+        if table not in self.model.tables:
+            return Asked([f"there is no table {table} any more"])
+        for rids in self._rids(file):
+            missing += len(rids - self.standing.rows(table, rids).keys())
+            asked += len(rids)
+        found = [f"{missing} of its rows are not in {table} any more"] if missing else []
+        unasked = max(0, (file.rows or 0) - asked)
+        keyed = self._keyed(file) if unasked else []
+        return Asked(found, unasked) if keyed is None else Asked(found + keyed)
+
+    # ------------------------------------------------------------------ rows with a RID
+
+    def _rids(self, file: FileRecord) -> Iterator[set[str]]:
+        """Yield the RIDs that rows of a file were given, a batch at a time."""
+        batches: Iterator[Batch] = iter(())
+        if self.subject.record and self.reader:
+            batches = self._batches(self.reader, file)
+        elif self.subject.receipt:
+            root = Path(self.subject.receipt.directory)
+            folder, name = self.intake.settings.state_directory, self.subject.kept_as
+            kept = receipts.RowReceipt.of(folder, self.server, name, root)
+            batches = kept.read(file.path, lambda _why: None)
+        for batch in batches:
+            pairs = zip(batch.rids, batch.digests, strict=True)
+            yield {rid for rid, digest in pairs if rid and digest != HOLE}
+
+    def _batches(self, reader: Reader, file: FileRecord) -> Iterator[Batch]:
+        first = 0
+        while batches := reader.batches(file.id, first, _BATCHES):
+            yield from map(Batch.of, batches)
+            first = batches[-1].first + 1
+
+    # ------------------------------------------------------------------ rows with a key
+
+    def _keyed(self, file: FileRecord) -> list[str] | None:
+        """Say which rows differ; None: that cannot be found out from what lies here."""
+        record, seen, reader = self.subject.record, self.seen, self.reader
+        if record is None or seen is None or reader is None:
+            return None
+        try:
+            upload = self._upload = self._upload or self._begun(record, seen, reader)
+            plan = upload.rows.get(file.path)
+            if plan is None or (plan.is_file and plan.entry.stamp != file.stamp):
+                return None
+            rows = KeyedRows(self.standing.catalog, self.standing.patience)
+            return list(rows.differences(upload, file.path))
+        except (ServerAwayError, ServerBusyError):
+            raise
+        except (RefusedError, TransientError, FileChangedError, TableFileError, OSError):
+            return None
+
+    def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
+        """Return an upload that nobody carries out."""
+        prefix, catalog = Path(record.prefix), self.standing.catalog
+        plan = self.intake.plan(prefix, record.rid, seen, self.model, catalog, insisted=record.ours)
+        return Upload(
+            execution=record,
+            disk=self.intake.directory(prefix, record.rid),
+            model=self.model,
+            journal=reader,  # type: ignore[arg-type]  # nothing is written
+            emit=lambda _event: None,
+            assets={asset.path: asset for asset in plan.assets},
+            records={file.path: file for file in self.subject.files},
+            rows={each.path: each for each in plan.rows},
+        )

@@ -1,0 +1,139 @@
+"""What is known of an execution that was uploaded: by the journal, and by its receipt."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.errors import RefusedError, TroubleError
+from deriva_watch.core.records import ExecutionRecord, FileRecord
+from deriva_watch.core.removal.verification import Difference, Where
+from deriva_watch.core.states import ExecutionState
+from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.journal import Reader
+from deriva_watch.pipeline.receipt_schema import Receipt, read
+from deriva_watch.pipeline.unit_paths import execution_root, watched
+from deriva_watch.pipeline.unit_reader import Intake
+
+_NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
+_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be verified.
+
+    Attributes:
+        rid: As the journal, or else the receipt, names it.
+        kept_as: What its receipt is called.
+        record, files: What the journal has, if anything.
+        receipt: What its receipt says, if there is one that can be read.
+        wrong: What is wrong with the receipt.
+    """
+
+    rid: str
+    kept_as: str
+    record: ExecutionRecord | None
+    files: tuple[FileRecord, ...]
+    receipt: Receipt | None
+    wrong: Difference | None = None
+
+    @property
+    def links_to(self) -> str | None:
+        """RID of the Execution that its files are linked to."""
+        if self.record:
+            return self.record.links_to
+        return self.receipt.linked_to if self.receipt else None
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Finds what is known of executions of one catalog.
+
+    Attributes:
+        reader: The journal; None where there is none.
+        server: "host/catalog".
+    """
+
+    intake: Intake
+    reader: Reader | None
+    server: str
+
+    def named(self, rids: Iterable[str]) -> list[Subject]:
+        """Return what there is of *rids*; TroubleError for one that nothing tells of."""
+        found: list[Subject] = []
+        for rid in dict.fromkeys(rids):
+            known = [self._known(record) for record in self._records(rid)]
+            found += known or [self._by_receipt(rid)]
+        return found
+
+    def all(self) -> Iterator[Subject]:
+        """Yield everything that is at rest, each with its files when it is asked for.
+
+        What is on its way is neither in nor lost.
+        """
+        records = self._records(None)
+        names = {receipts.kept_as(record) for record in records}
+        kept = receipts.receipt_names(self.intake.settings.state_directory, self.server)
+        yield from (self._known(record) for record in records if record.state in _AT_REST)
+        yield from (self._by_receipt(name) for name in kept if name not in names)
+
+    def on_their_way(self) -> int:
+        """Return how many executions `all` leaves out."""
+        return sum(record.state not in _AT_REST for record in self._records(None))
+
+    def _records(self, rid: str | None) -> list[ExecutionRecord]:
+        found = self.reader.executions(rid=rid) if self.reader else []
+        return [record for record in found if record.server == self.server]
+
+    def _known(self, record: ExecutionRecord) -> Subject:
+        files = tuple(self.reader.files(record.id)) if self.reader else ()
+        name = receipts.kept_as(record)
+        root = self.intake.root(Path(record.prefix), record.rid)
+        receipt, wrong = self._receipt(name, [root])
+        return Subject(record.rid, name, record, files, receipt, wrong)
+
+    def _by_receipt(self, name: str) -> Subject:
+        """Return what a receipt alone tells, be it kept here or beside the files."""
+        roots = [execution_root(prefix, name) for prefix in self._prefixes()]
+        receipt, wrong = self._receipt(name, roots)
+        if receipt is None and wrong is None:
+            raise TroubleError(
+                f"cannot verify {name}",
+                "neither the journal nor a receipt tells of it",
+                "`deriva-watch status` lists what there is; give the RID of an execution.",
+            )
+        rid = (receipt.unit or receipt.execution) if receipt else name
+        return Subject(rid, name, None, (), receipt, wrong)
+
+    def _receipt(self, name: str, roots: list[Path]) -> tuple[Receipt | None, Difference | None]:
+        where = self.intake.settings.state_directory
+        found: Any = receipts.read_receipt(where, self.server, name)
+        for root in roots if not found else ():
+            found = found or receipts.read_copy(root)
+        if not found:
+            return None, None
+        try:
+            said = read(found, name)
+        except RefusedError as error:
+            return None, Difference(Where.RECEIPT, None, error.what, error.why, error.next)
+        if said.server != self.server:
+            what, why = f"the receipt {name} is of another server", f"it says {said.server}"
+            return None, Difference(Where.RECEIPT, None, what, why, _NOT_OURS)
+        return said, None
+
+    def _prefixes(self) -> list[Path]:
+        """Return the folders that the settings name: a receipt may name any."""
+        settings = self.intake.settings
+        return [*watched(settings), *settings.drops]
+
+    def prefix(self, subject: Subject) -> Path | None:
+        """Return where its directory is; a receipt alone may only name what the settings do."""
+        if subject.record:
+            return Path(subject.record.prefix)
+        named = subject.receipt.prefix if subject.receipt else None
+        roots = {str(prefix): prefix for prefix in self._prefixes()}
+        if named in roots:
+            return roots[named]
+        there = (p for p in roots.values() if execution_root(p, subject.rid).is_dir())
+        return next(there, None)

@@ -1,0 +1,135 @@
+"""Which files of a drop folder form a batch.
+
+Every file settles by itself: it is quiet for as long as a directory with this one file would have
+to be, and nobody has it open for writing. One that never settles holds up no other. A batch is
+closed some time after its first file settled, and takes all that have settled by then.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from deriva_watch.core.completeness.evidence import (
+    UNKNOWN_HOLDERS,
+    CompletionPolicy,
+    partial_paths,
+    quiet_needed,
+)
+from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that is in no batch yet.
+
+    Attributes:
+        stamp: What looks found it to be.
+        since: Since when they did.
+        wait: How long that must last; longer where it cannot be seen who has files open.
+        settled_at: Since when it counts as complete, None: it does not.
+    """
+
+    stamp: tuple[int, int, int, int]
+    since: datetime
+    wait: timedelta
+    settled_at: datetime | None = None
+
+
+Arrivals = Mapping[str, Arrival]
+
+
+class Batching(NamedTuple):
+    """What follows from a look.
+
+    Attributes:
+        closed: The files that form a batch now; none: there is no batch to close.
+        look_again_at: When something may have settled or is to be closed; None: nothing waits.
+    """
+
+    closed: list[str]
+    look_again_at: datetime | None
+
+
+def arrivals(
+    before: Arrivals, seen: Observation, taken: Collection[str], policy: CompletionPolicy
+) -> dict[str, Arrival]:
+    """Return the files of a drop folder that no batch has taken, as the looks know them by now.
+
+    Markers are no data; nor is what is ignored.
+    """
+    found, partial = {}, set(partial_paths(seen, policy.partial))
+    for path, entry in seen.entries.items():
+        if entry.kind is Kind.IGNORED or path in taken or path in policy.markers:
+            continue
+        known = before.get(path)
+        if known is None or known.stamp != entry.stamp or known.since > seen.looked_at:
+            wait_s = quiet_needed(entry.size_bytes, policy)
+            wait = timedelta(seconds=policy.quiet_max_s if path in partial else wait_s)
+            known = Arrival(entry.stamp, seen.looked_at, wait)
+        found[path] = known
+    return found
+
+
+def quiet(found: Arrivals, looked_at: datetime) -> list[str]:
+    """Return those that have been quiet for long enough, unless somebody has them open."""
+    return [path for path, each in found.items() if looked_at - each.since >= each.wait]
+
+
+def settle(found: Arrivals, asked: Holders, looked_at: datetime) -> dict[str, Arrival]:
+    """Return the files with those settled that are quiet and that nobody has open.
+
+    *asked* tells of all that are quiet.
+    """
+    return dict(_settled(found, asked, looked_at))
+
+
+def _settled(found: Arrivals, asked: Holders, looked_at: datetime) -> Iterator[tuple[str, Arrival]]:
+    factor = UNKNOWN_HOLDERS if asked.method is HolderMethod.UNKNOWN else 1
+    for path, each in found.items():
+        is_quiet = looked_at - each.since >= each.wait * factor
+        if is_quiet and path not in asked.open:
+            yield path, replace(each, settled_at=each.settled_at or looked_at)
+        else:
+            yield path, replace(each, settled_at=None)
+
+
+def batch(found: Arrivals, batch_s: float, looked_at: datetime, recheck_s: float) -> Batching:
+    """Say which files form a batch now, and when to look again."""
+    settled = {path: each.settled_at for path, each in found.items() if each.settled_at}
+    soon = looked_at + timedelta(seconds=recheck_s)
+    # One that is quiet, and not settled, somebody has open.
+    due = [max(each.since + each.wait, looked_at) for each in found.values() if not each.settled_at]
+    times = [soon if at == looked_at else at for at in due]
+    if settled:
+        closes_at = min(settled.values()) + timedelta(seconds=batch_s)
+        if closes_at <= looked_at:
+            return Batching(sorted(settled), min(times, default=None))
+        times.append(closes_at)
+    return Batching([], min(times, default=None))
+
+
+def part(seen: Observation, paths: Iterable[str]) -> Observation:
+    """Return what a look at a drop folder saw of some files: as a look at them alone has it."""
+    entries = {path: seen.entries[path] for path in paths if path in seen.entries}
+    return Observation(seen.root, entries, seen.looked_at, {})
+
+
+def is_another(seen: Observation, paths: Collection[str], digest: str | None) -> bool:
+    """Tell whether the files of a batch are not what they were, as far as this look can tell.
+
+    Of what lies in a folder that cannot be listed it cannot.
+    """
+    hidden = tuple("" if folder == "." else f"{folder}/" for folder in seen.unreadable)
+    if hidden and any(path.startswith(hidden) for path in paths):
+        return False
+    return part(seen, paths).digest() != digest
+
+
+def batch_name(at: datetime, taken: Collection[str]) -> str:
+    """Return what a batch that is formed *at* a time is called: no other is called so."""
+    name = f"batch-{at:%Y%m%dT%H%M%SZ}"
+    number = 1
+    while (numbered := name if number == 1 else f"{name}-{number}") in taken:
+        number += 1
+    return numbered

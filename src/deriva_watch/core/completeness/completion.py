@@ -1,0 +1,195 @@
+"""Is an execution directory complete?
+
+The scanner looks, the caller brings the clock and remembers since when it has seen what it sees;
+this file only weighs. The answer carries its evidence and, if it is no, the time to ask again:
+so there is no timer anywhere. An answer holds until then, unless the evidence changes before.
+
+1. Nobody has a file below open for writing, and
+2. nothing has changed for a while (the *quiet* period): both must hold, always.
+3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
+   forbids, unless the machine was started anew since.
+4. A file that is partial by its name holds until it was unchanged for the longest quiet period: a
+   download that died holds nothing for ever. So does a file that manifest or workspace name and
+   that is not there.
+5. Another uploader, deriva-ml itself, goes first.
+
+The quiet period is `quiet_s` and as much again for each GiB of the largest file, at most
+`quiet_max_s`: a copy of a large file stalls longer than one of a small file. The writer's word
+makes it `quiet_after_signal_s`. Where it cannot be seen who has files open it counts four times.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from deriva_watch.core.completeness.evidence import (
+    CompletionPolicy,
+    Evidence,
+    Facts,
+    conclude,
+    recorded,
+    shown,
+)
+from deriva_watch.core.completeness.observation import HolderMethod
+
+_EXACT_S: Final = 10  # shorter times are told with tenths
+_ABOUT_TO_UPLOAD: Final = frozenset({"Stopped", "Completed"})  # deriva-ml uploads after these
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """It is complete. *evidence* can be written as JSON."""
+
+    why: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """It is not complete, or not surely. A time in the past means: look again at once.
+
+    *why* is what holds it longest; the evidence names all that does, `missing`.
+    """
+
+    why: str
+    look_again_at: datetime
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It is never uploaded unless a person says so."""
+
+    what: str
+    why: str
+    next: str
+    evidence: Mapping[str, Any]
+
+
+class _Hold(NamedTuple):
+    why: str
+    until: datetime  # it cannot be complete before
+
+
+def judge(
+    evidence: Evidence, policy: CompletionPolicy, now: datetime
+) -> Complete | Incomplete | Refuse:
+    """Say whether the directory is complete at *now*, and if not, why not."""
+    facts = conclude(evidence, policy)
+    record = {**facts.recorded(), **recorded(evidence)}
+    if not evidence.insisted and (who := _who_says(evidence, "Aborted")):
+        rid = evidence.seen.root.rpartition("/")[2]
+        return Refuse(
+            f"execution {rid} is not uploaded",
+            f"{who} says that it was aborted",
+            f"Run `deriva-watch retry {rid}` to upload it all the same.",
+            record,
+        )
+    holds = list(_holds(evidence, facts, policy, now))
+    if holds:
+        last = max(holds, key=lambda hold: hold.until)
+        missing = [hold.why for hold in holds]
+        return Incomplete(last.why, last.until, {**record, "missing": missing})
+    return Complete(_verdict(evidence, facts), record)
+
+
+def _holds(
+    evidence: Evidence, facts: Facts, policy: CompletionPolicy, now: datetime
+) -> Iterator[_Hold]:
+    """Yield everything that speaks against completeness."""
+    recheck_at = now + timedelta(seconds=policy.recheck_s)
+    if not (facts.files or evidence.seen.unreadable):  # what cannot be listed, the plan names
+        yield _Hold("it has no files yet", recheck_at)
+    if evidence.holders.open:
+        yield _Hold(f"{_some(evidence.holders.open)} is open for writing", recheck_at)
+    if facts.quiet < facts.quiet_needed:
+        why = f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}"
+        yield _Hold(why + _blind(evidence), evidence.content.since + facts.quiet_needed)
+    if evidence.partial:
+        partial_quiet = evidence.seen.looked_at - evidence.partial.since
+        needed = timedelta(seconds=policy.quiet_max_s)
+        if partial_quiet < needed:
+            why = f"{_partial(evidence)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
+            yield _Hold(why, evidence.partial.since + needed)
+    if evidence.awaited and facts.quiet < (needed := timedelta(seconds=policy.quiet_max_s)):
+        why = f"{_some(evidence.awaited)} was registered but is not there"
+        why += f": unchanged for {_s(facts.quiet)} of {_s(needed)}"
+        yield _Hold(why, evidence.content.since + needed)
+    if policy.trust_status and facts.status and facts.status.value == "Running":
+        latest = max(facts.status.since, evidence.content.since)
+        if evidence.same_since:
+            latest = min(latest, evidence.same_since)  # so long a wait must outlast a restart
+        dead_at = latest + timedelta(seconds=policy.max_running_s)
+        if now < dead_at and not evidence.outlived:
+            yield _Hold("its status is Running", min(dead_at, recheck_at))
+    yield from _others_first(evidence, facts, policy, now)
+
+
+def _others_first(
+    evidence: Evidence, facts: Facts, policy: CompletionPolicy, now: datetime
+) -> Iterator[_Hold]:
+    """Yield the holds for deriva-ml's own upload: one that may begin, and one that has begun."""
+    if facts.status and facts.status.value in _ABOUT_TO_UPLOAD:
+        grace_ends = facts.status.since + timedelta(seconds=policy.grace_s)
+        if now < grace_ends:
+            why = f"its status is {facts.status.value}: the program may begin its own upload"
+            yield _Hold(why, grace_ends)
+    for status in (evidence.workspace, evidence.catalog):
+        if status and status.value == "Pending_Upload" != evidence.ours:
+            dead_at = status.since + timedelta(seconds=policy.foreign_upload_cap_s)
+            if now < dead_at:
+                recheck_at = now + timedelta(seconds=policy.recheck_s)
+                why = "its status is Pending_Upload: another program uploads it"
+                yield _Hold(why, min(dead_at, recheck_at))
+
+
+def _verdict(evidence: Evidence, facts: Facts) -> str:
+    """Name the rules that held."""
+    held = [
+        f"nobody has a file open for writing ({evidence.holders.method})",
+        f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}{_blind(evidence)}",
+    ]
+    if evidence.partial:
+        partial_quiet = evidence.seen.looked_at - evidence.partial.since
+        held.append(f"{_partial(evidence)} by name, but unchanged for {_s(partial_quiet)}")
+    if evidence.awaited:
+        held.append(f"{_some(evidence.awaited)} was registered but did not come")
+    if facts.marker:
+        held.append(f"{facts.marker} is there")
+    if facts.status:
+        held.append(f"its status is {facts.status.value} since {_time(facts.status.since)}")
+        if evidence.outlived and facts.status.value == "Running":
+            why = "whatever ran has ended, for this machine was started anew"
+            held.append(f"{why} after the look of {_time(evidence.outlived)} found the same")
+    return "; ".join(held)
+
+
+def _partial(evidence: Evidence) -> str:
+    return f"{_some(evidence.partial_paths)} is partial"
+
+
+def _some(paths: Collection[str]) -> str:
+    """Name one of *paths*, and tell how many more there are."""
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return shown(min(paths)) + others
+
+
+def _who_says(evidence: Evidence, word: str) -> str | None:
+    if evidence.workspace and evidence.workspace.value == word:
+        return "deriva-ml's workspace"
+    return "the catalog" if evidence.catalog and evidence.catalog.value == word else None
+
+
+def _blind(evidence: Evidence) -> str:
+    blind = evidence.holders.method is HolderMethod.UNKNOWN
+    return " (four times as long: it cannot be seen who has files open)" if blind else ""
+
+
+def _s(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < _EXACT_S else f"{seconds:.0f} s"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,282 @@
+"""What is known of an execution directory, and what follows from it; `completion` weighs it."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import translate
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
+
+PARTIAL: Final = (
+    *("*.part", "*.partial", "*.filepart", "*.tmp", "*.crdownload"),
+    *(".*.swp", "~$*", ".~lock.*#"),
+)
+"""Names of files that some program is still writing."""
+
+UNKNOWN_HOLDERS: Final = 4
+"""How many times as long it must be quiet where it cannot be seen who has files open."""
+
+_GIB: Final = 1024**3
+_DONE: Final = frozenset({"Stopped", "Failed", "Completed"})
+_NAMED_PATHS: Final = 10  # so many paths are kept as evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionPolicy:
+    """How long to wait for what; see [completion] in the settings.
+
+    Attributes:
+        quiet_s: How long nothing may have changed, for small files.
+        quiet_max_s: The same for the largest ones.
+        quiet_after_signal_s: The same once the writer said that it is done.
+        markers: Names of files by which a writer says that it is done.
+        partial: Patterns of names (`fnmatch`) of files that somebody is still writing.
+        trust_status: Whether the status of the execution counts as the writer's word.
+        max_running_s: After so long without any change a run that is Running is taken for dead.
+        grace_s: How long the program gets to begin its own upload after it stopped.
+        foreign_upload_cap_s: After so long without a change of status, another program's upload
+            is taken for dead.
+        recheck_s: When to ask again where something must happen that has no time.
+    """
+
+    quiet_s: float = 30
+    quiet_max_s: float = 600
+    quiet_after_signal_s: float = 5
+    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
+    partial: tuple[str, ...] = PARTIAL
+    trust_status: bool = True
+    max_running_s: float = 7 * 24 * 3600
+    grace_s: float = 60
+    foreign_upload_cap_s: float = 3600
+    recheck_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A value, and when it was first seen to be what it has been ever since."""
+
+    value: str
+    since: datetime
+
+
+def still(before: Since | None, value: str, now: datetime) -> Since:
+    """Return *before* while its value stays; a clock that was set back starts anew."""
+    if before is not None and before.value == value and before.since <= now:
+        return before
+    return Since(value, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known about an execution directory.
+
+    Attributes:
+        seen: The latest look.
+        content: Its digest, and since when looks have found it; set by `looked_at` of the looks.
+        holders: Who has files open for writing.
+        partial_paths: The files that are partial by their names.
+        partial: Their digest, and since when looks have found it; None where there are none.
+        awaited: The files that were registered but are not there; looked for once all else says
+            that it is complete.
+        workspace: Status in deriva-ml's workspace database, None where none lists the execution.
+        catalog: Status of the Execution row, None where it has none.
+        row_changed: When the catalog says that the Execution row was changed.
+        boot: Names this machine and its latest start, "machine/start", where it says that.
+        same_since: Since when looks have found content, statuses and row as they are, those of
+            earlier processes among them; None: not known.
+        outlived: When a look before that start found all this, see `outlived`; None as well where
+            other machines may write to the directory.
+        ours: The status that we ourselves set last; it is nobody's word.
+        insisted: A person asked for the upload with `retry`: that it was aborted does not count.
+    """
+
+    seen: Observation
+    content: Since
+    holders: Holders
+    partial_paths: Sequence[str] = ()
+    partial: Since | None = None
+    awaited: Sequence[str] = ()
+    workspace: Since | None = None
+    catalog: Since | None = None
+    row_changed: str | None = None
+    boot: str | None = None
+    same_since: datetime | None = None
+    outlived: datetime | None = None
+    ours: str | None = None
+    insisted: bool = False
+
+
+def partial_paths(seen: Observation, patterns: Sequence[str], unit: str | None = None) -> list[str]:
+    """Return the paths of the files that are partial by their names, or by that of a folder.
+
+    *unit* is the name of the directory itself, where it may have been given for the time being.
+    """
+    if not patterns:
+        return []
+    is_partial = _matcher(tuple(patterns))
+    if unit and is_partial(unit):
+        return sorted(seen.entries)
+    folders: dict[str, bool] = {}  # few, beside the files
+    found = []
+    for path in seen.entries:
+        folder, _, name = path.rpartition("/")
+        if folder not in folders:
+            folders[folder] = any(map(is_partial, folder.split("/")))
+        if folders[folder] or is_partial(name):
+            found.append(path)
+    return sorted(found)
+
+
+def partial_digest(seen: Observation, paths: Sequence[str]) -> str | None:
+    """Return what changes when one of the partial files, *paths*, does; None without any."""
+    state = hashlib.sha256()
+    for path in paths:
+        line = f"{path}\0{seen.entries[path].stamp}\n"
+        state.update(line.encode(errors="surrogateescape"))
+    return state.hexdigest() if paths else None
+
+
+def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
+    """Return when a look found all of *evidence*, if this machine was started anew since.
+
+    Whatever wrote it on this machine has ended then.
+
+    Args:
+        before: The evidence of an earlier look, as `recorded`.
+        evidence: That of the first look that knows of no other.
+    """
+    if before is None or evidence.boot is None or _signature(before) != signature(evidence):
+        return None
+    if before.get("boot") == evidence.boot:  # the look of another process after the start
+        at = before.get("outlived")
+    else:
+        machine = evidence.boot.partition("/")[0]
+        is_this = str(before.get("boot")).partition("/")[0] == machine
+        at = before.get("looked_at") if is_this else None
+    return datetime.fromisoformat(at) if at else None
+
+
+def same_since(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
+    """Return since when looks, those of earlier processes too, have found all of *evidence*.
+
+    None where *before*, as in `outlived`, is of something else. It is the word of a process that
+    ended, so it is good for the longest waits alone.
+    """
+    if before is None or _signature(before) != signature(evidence) or not before.get("same_since"):
+        return None
+    since = datetime.fromisoformat(before["same_since"])
+    return since if since <= evidence.seen.looked_at else None
+
+
+def signature(evidence: Evidence) -> tuple[Any, ...]:
+    """Return what is the same as long as no program has done anything."""
+    return _signature(recorded(evidence))
+
+
+def _signature(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    statuses = {source: status["is"] for source, status in record.get("status", {}).items()}
+    return record.get("digest"), statuses, record.get("row_changed")
+
+
+@cache
+def _matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    return re.compile("|".join(map(translate, patterns))).match
+
+
+class Facts(NamedTuple):
+    """What follows from the evidence."""
+
+    files: int
+    largest_bytes: int
+    marker: str | None
+    status: Since | None  # what the writer says; deriva-ml writes its workspace before the catalog
+    done: bool  # the writer says so
+    quiet: timedelta
+    quiet_needed: timedelta
+
+    def recorded(self) -> dict[str, Any]:
+        """Return them as JSON."""
+        return {
+            "files": self.files,
+            "largest_bytes": self.largest_bytes,
+            "quiet_s": self.quiet.total_seconds(),
+            "quiet_needed_s": self.quiet_needed.total_seconds(),
+            "marker": self.marker,
+        }
+
+
+def quiet_needed(largest_bytes: int, policy: CompletionPolicy) -> float:
+    """Return for how many seconds nothing may change, by the size of the largest file."""
+    return min(policy.quiet_max_s, policy.quiet_s * (1 + largest_bytes / _GIB))
+
+
+def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
+    """Draw the conclusions."""
+    entries = evidence.seen.entries
+    files = [
+        entry.size_bytes
+        for path, entry in entries.items()
+        if entry.kind is not Kind.IGNORED and path not in policy.markers
+    ]
+    largest_bytes = max(files, default=0)
+    marker = next((name for name in policy.markers if name in entries), None)
+    status = evidence.workspace or evidence.catalog
+    if status and status.value == evidence.ours:
+        status = None
+    done = marker is not None or (
+        policy.trust_status and status is not None and status.value in _DONE
+    )
+    needed_s = quiet_needed(largest_bytes, policy)
+    if done:
+        needed_s = policy.quiet_after_signal_s
+    if evidence.holders.method is HolderMethod.UNKNOWN:
+        needed_s *= UNKNOWN_HOLDERS
+    quiet = evidence.seen.looked_at - evidence.content.since
+    return Facts(
+        files=len(files),
+        largest_bytes=largest_bytes,
+        marker=marker,
+        status=status,
+        done=done,
+        quiet=quiet,
+        quiet_needed=timedelta(seconds=needed_s),
+    )
+
+
+def recorded(evidence: Evidence) -> dict[str, Any]:
+    """Return what was found as JSON."""
+    statuses = {"workspace": evidence.workspace, "catalog": evidence.catalog}
+    return {
+        "digest": evidence.content.value,
+        "looked_at": evidence.seen.looked_at.isoformat(),
+        "unchanged_since": evidence.content.since.isoformat(),
+        "holders": str(evidence.holders.method),
+        "open": [shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
+        "partial": [shown(path) for path in evidence.partial_paths[:_NAMED_PATHS]],
+        "partial_unchanged_since": _iso(evidence.partial.since if evidence.partial else None),
+        "awaited": [shown(path) for path in evidence.awaited[:_NAMED_PATHS]],
+        "status": {
+            source: {"is": status.value, "since": status.since.isoformat()}
+            for source, status in statuses.items()
+            if status
+        },
+        "row_changed": evidence.row_changed,
+        "status_set_by_us": evidence.ours,
+        "insisted": evidence.insisted,
+        "boot": evidence.boot,
+        "same_since": _iso(evidence.same_since),
+        "outlived": _iso(evidence.outlived),
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def shown(path: str) -> str:
+    """Return *path* as text: bytes that are not UTF-8 become backslash escapes."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

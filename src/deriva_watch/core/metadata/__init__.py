@@ -1,0 +1,1 @@
+"""Metadata of files: its sources, whether they agree, and the order of path segments."""

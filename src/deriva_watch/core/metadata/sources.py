@@ -1,0 +1,160 @@
+"""What writers say about their files beside the path: manifest and asset-type files.
+
+Pure readers of text; whoever reads the disk passes what it found.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.model import TableName
+from deriva_watch.core.values import is_text
+
+_NO_JSON: Final = (ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one source says of an asset.
+
+    Attributes:
+        source: Its name for a person: "the manifest", "the path", "deriva-ml's workspace".
+        schema, table: The asset table; schema None where the source gives only the table.
+        metadata: Values by column; a column that is absent is no statement.
+        types: Asset types, or None for no statement.
+        description: Text, or None for no statement.
+        rid: The RID that its row must have, or None.
+        recorded: The source says that its row is in the catalog already.
+    """
+
+    source: str
+    table: str
+    schema: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    types: tuple[str, ...] | None = None
+    description: str | None = None
+    rid: str | None = None
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRecord:
+    """A value of a feature that deriva-ml keeps in its workspace.
+
+    Attributes:
+        stage: Its number there.
+        feature: Name of the feature.
+        values: By column; columns that the server fills among them.
+        recorded: It is in the catalog, deriva-ml says.
+    """
+
+    stage: int
+    feature: str
+    values: Mapping[str, Any]
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A parsed asset-manifest.json: statements by "<Table>/<file>", and what is wrong with it."""
+
+    entries: Mapping[str, Statement]
+    problems: Mapping[str, str]  # by key; "" is the whole file
+
+
+def read_manifest(text: str) -> Manifest:
+    """Read a manifest; every fault is a sentence, none stops the entries that are right."""
+    try:
+        document = json.loads(text)
+    except _NO_JSON as error:
+        return Manifest({}, {"": f"{MANIFEST} is no valid JSON: {error}"})
+    if not isinstance(document, dict):
+        return Manifest({}, {"": f"{MANIFEST} is no JSON object"})
+    assets = document.get("assets", {})
+    if not isinstance(assets, dict):
+        return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
+    entries, problems = {}, {}
+    for key, entry in assets.items():
+        try:
+            entries[key] = _entry(key, entry)
+        except (TypeError, ValueError) as error:
+            problems[key] = f"the manifest's entry {key!r} cannot be used: {error}"
+    return Manifest(entries, problems)
+
+
+def _entry(key: str, entry: Any) -> Statement:
+    if not isinstance(entry, dict):
+        raise TypeError("it is no object")
+    table, slash, name = key.partition("/")
+    if not (table and slash and name) or "/" in name:
+        raise ValueError('its name is not "<Table>/<file>"')
+    metadata, types = entry.get("metadata"), entry.get("asset_types")
+    if not isinstance(metadata, dict | None):
+        raise TypeError('"metadata" is no object')
+    if types is not None and not _are_names(types):
+        raise TypeError('"asset_types" is no list of names')
+    for name in ("asset_table", "schema", "description", "rid"):
+        value = entry.get(name)
+        if value is not None and not (isinstance(value, str) and is_text(value)):
+            raise TypeError(f'"{name}" is no text')
+    return Statement(
+        source="the manifest",
+        schema=entry.get("schema"),
+        table=entry.get("asset_table") or table,
+        metadata=metadata or {},
+        types=None if types is None else tuple(types),
+        description=entry.get("description"),
+        rid=entry.get("rid"),
+        recorded=entry.get("status") == "uploaded" and bool(entry.get("rid")),
+    )
+
+
+def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Read `{file: [types]}` lines; the last line of a name wins.
+
+    Returns:
+        Types by file name, and a sentence for each line that cannot be read.
+    """
+    types: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except _NO_JSON as error:
+            problems.append(f"line {number} is no valid JSON: {error}")
+            continue
+        if not isinstance(document, dict) or not all(map(_are_names, document.values())):
+            problems.append(f"line {number} is not {{file: [types]}}")
+            continue
+        types.update({name: tuple(names) for name, names in document.items()})
+    return types, problems
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was said beside the paths.
+
+    Attributes:
+        manifest: The execution's manifest, or None.
+        workspace: Statements of deriva-ml's workspace database by "<Table>/<file>".
+        types: Asset types by table and file name, from asset-type/.
+        notices: Sentences about sources that could not be read in full, by path.
+        features: Feature records of deriva-ml's workspace by the table that it names.
+        columns: By table, the order of the metadata columns in paths, where `asset_file_path` left
+            word of it.
+    """
+
+    manifest: Manifest | None = None
+    workspace: Mapping[str, Statement] = field(default_factory=dict)
+    types: Mapping[TableName, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
+    features: Mapping[str, tuple[FeatureRecord, ...]] = field(default_factory=dict)
+    columns: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)

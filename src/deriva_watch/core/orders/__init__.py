@@ -1,0 +1,1 @@
+"""Requests from people as values: orders, and the holds they put on work."""

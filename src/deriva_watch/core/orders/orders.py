@@ -1,0 +1,179 @@
+"""What a person may order: values that a command leaves behind and the daemon carries out.
+
+Each kind of order is a class with its KIND. An order is carried out more than once where the daemon
+is killed in between, so that carrying it out again must change nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final, get_type_hints
+
+from deriva_watch.core.orders.holds import Hold, HoldKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order.
+
+    Attributes:
+        by: The user who gives it.
+        reason: Why, in the user's words.
+    """
+
+    KIND: ClassVar[str]
+
+    by: str
+    reason: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON can carry it; `parse` reads it."""
+        return {"kind": self.KIND, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Order):
+    """Try an execution again, or all that were refused or wait; ends that it was cancelled.
+
+    Attributes:
+        rid: The execution, None for all.
+        paths: Files of it that were refused or cancelled; none: the execution itself.
+        this_catalog: It belongs to this catalog, whatever the signs say.
+    """
+
+    KIND: ClassVar[str] = "retry"
+
+    rid: str | None
+    paths: tuple[str, ...] = ()
+    this_catalog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(Order):
+    """Stop working on an execution, or on files of it, until it is to be tried again.
+
+    Attributes:
+        rid: The execution.
+        paths: Files of it; none: all of it.
+        at: When it was given, ISO 8601.
+    """
+
+    KIND: ClassVar[str] = "cancel"
+
+    rid: str
+    paths: tuple[str, ...] = ()
+    at: str
+
+    def __post_init__(self) -> None:
+        """ValueError where the time is none."""
+        instant(self.at)
+
+    def hold(self) -> Hold:
+        """Return what then holds it back."""
+        return Hold(HoldKind.CANCELLED, self.by, instant(self.at), self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(Order):
+    """Put an execution, or everything, down for a while.
+
+    Attributes:
+        rid: The execution, None for everything.
+        at: When it was given, ISO 8601.
+        until: When it ends by itself, ISO 8601.
+    """
+
+    KIND: ClassVar[str] = "pause"
+
+    rid: str | None
+    at: str
+    until: str | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError where a time is none."""
+        self.hold()
+
+    def hold(self) -> Hold:
+        """Return what then holds it back."""
+        until = instant(self.until) if self.until else None
+        return Hold(HoldKind.PAUSED, self.by, instant(self.at), self.reason, until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Order):
+    """Let an execution that is paused, or everything, go on.
+
+    Attributes:
+        rid: The execution, None for the pause of everything.
+    """
+
+    KIND: ClassVar[str] = "resume"
+
+    rid: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaim(Order):
+    """Delete the files of uploaded executions that are verified once more.
+
+    Attributes:
+        rids: The executions; none: all.
+        older_than_s: Only of those that were uploaded so long ago.
+    """
+
+    KIND: ClassVar[str] = "reclaim"
+
+    rids: tuple[str, ...] = ()
+    older_than_s: float
+
+    def __post_init__(self) -> None:
+        """ValueError where it is no length of time."""
+        try:
+            timedelta(seconds=self.older_than_s)
+        except OverflowError:
+            raise ValueError(f"{self.older_than_s!r} is no length of time in seconds") from None
+
+
+KINDS: Final[Mapping[str, type[Order]]] = {
+    kind.KIND: kind for kind in (Retry, Cancel, Pause, Resume, Reclaim)
+}
+
+
+def parse(document: Any) -> Order:
+    """Return the order that *document* is; ValueError, with a sentence, where it is none.
+
+    What has a field that is not known is no order: it may mean less than its writer wants.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004  # one error for all that is wrong
+    said = {"by": "somebody", **document}  # the first releases said neither who nor what
+    name = said.pop("kind", Retry.KIND)
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ValueError(f"this release knows no order {name!r}")
+    known, hints = {field.name for field in fields(kind)}, get_type_hints(kind)
+    if unknown := sorted(said.keys() - known):
+        raise ValueError(f"this release knows no {unknown[0]!r} of an order {name!r}")
+    made: dict[str, Any] = {
+        each: tuple(value) if isinstance(value, list) else value for each, value in said.items()
+    }
+    if wrong := sorted(each for each, value in made.items() if not _fits(value, hints[each])):
+        raise ValueError(f"{made[wrong[0]]!r} is no {wrong[0]!r} of an order {name!r}")
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise ValueError(f"something of it is missing: {error}") from None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint == tuple[str, ...]:
+        return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    return isinstance(value, hint)
+
+
+def instant(text: str) -> datetime:
+    """Return a time that is ISO 8601 with a zone; ValueError where it is none."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} says no time zone")
+    return at

@@ -1,0 +1,222 @@
+"""What one file by itself is: a candidate for an asset table, or left over with the reason."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from deriva_watch.core.completeness.observation import Entry, Kind
+from deriva_watch.core.drop.drop_spec import CompiledDrop, unfitted
+from deriva_watch.core.drop.drop_values import Dropped, statement
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
+from deriva_watch.core.metadata.metadata_order import Reading
+from deriva_watch.core.metadata.sources import Sources, Statement
+from deriva_watch.core.model import CatalogModel, Table, TableName
+from deriva_watch.core.plan.explain import misses
+from deriva_watch.core.plan.path_metadata import read_path
+from deriva_watch.core.plan.rules import Rules
+from deriva_watch.core.spec.spec import Match
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.values import NULL_SENTINEL
+
+MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that is not uploaded, and why.
+
+    Attributes:
+        path: Below the execution directory.
+        entry: The file, or None for one that does not exist.
+        trigger: What becomes of it: ignored, unmatched, rejected.
+        what, why, next: The sentence for a person.
+        also: Other paths of the same asset, which is left over as a whole.
+    """
+
+    path: str
+    entry: Entry | None
+    trigger: FileTrigger
+    what: str
+    why: str
+    next: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that some mapping takes, before it is known what others say of it."""
+
+    entry: Entry
+    table: Table
+    shape: Shape
+    match: Match
+    path_says: Statement | None
+    key: str  # "<Table>/<file>", its name in manifest and workspace
+    order: tuple[str, ...] | None = None  # of the metadata in its path, where that was inferred
+    unclear: RefusedError | None = None  # its path may mean one thing or another
+
+    @property
+    def file_name(self) -> str:
+        """Last segment of its path."""
+        return self.entry.path.rpartition("/")[2]
+
+
+def candidate(
+    entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
+) -> Candidate | Leftover:
+    """Say what a file is by its path: *where* it lies, *root* the execution directory."""
+    if left := unusable(entry):
+        return left
+    if rules.drop:
+        return _dropped(entry, root, rules.drop)
+    match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
+    try:
+        if match:
+            table = rules.model.name_to_table(match.table)
+            return _fitting(_by_path(entry, where, table, match, said, rules))
+        if where:
+            return _by_layout(entry, where, root, said, rules)
+    except RefusedError as error:
+        return refused(entry, f"{error.what}: {error.why}", error.next)
+    return Leftover(
+        entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
+        "no mapping of the bulk spec takes it",
+        f"`deriva-watch plan {root}` shows what each mapping wants.",
+    )  # fmt: skip
+
+
+def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
+    """Answer for a file in a drop folder."""
+    compiled, path = dropped.compiled, f"{root}/{entry.path}"
+    match = compiled.spec.match(path)
+    if match is None:
+        return Leftover(
+            entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
+            _how_far(compiled, path, root),
+            "Rename or move it, or correct the pattern of [[drop]] in the settings.",
+        )  # fmt: skip
+    try:
+        says = statement(entry.path, match, dropped)
+    except RefusedError as error:
+        return refused(entry, f"{error.what}: {error.why}", error.next)
+    table, file_name = compiled.table, entry.path.rpartition("/")[2]
+    return Candidate(entry, table, Shape.ASSET_TREE, match, says, f"{table.name}/{file_name}")
+
+
+def _how_far(compiled: CompiledDrop, path: str, root: str) -> str:
+    (miss,) = misses(compiled.spec, path, root)
+    upto = miss.matched.removeprefix(f"{compiled.drop.path}/")
+    wants = unfitted(miss.wants)
+    beginning = f"only {upto!r} of its path fits" if upto else "nothing of its path fits"
+    then = f"it then wants {wants}" if wants else "it then wants nothing more"
+    return f"{beginning} the pattern of the drop folder, {then}"
+
+
+def unusable(entry: Entry) -> Leftover | None:
+    """Answer for a file that is none for any mapping, or return None."""
+    if entry.kind is Kind.IGNORED:
+        return Leftover(
+            entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
+            "its name matches a pattern of [files] ignore",
+            "Nothing to do; change [files] ignore if it is data.",
+        )  # fmt: skip
+    if entry.problem is not None:
+        return refused(entry, entry.problem, "Replace it by a regular file, or remove it.")
+    try:
+        entry.path.encode()
+    except UnicodeEncodeError:
+        return refused(entry, "its name is not UTF-8, and a catalog stores text", "Rename it.")
+    return None
+
+
+def _by_path(  # noqa: PLR0913, PLR0917  # what a path is read with
+    entry: Entry, where: Place | None, table: Table, match: Match, said: Sources, rules: Rules
+) -> Candidate:
+    """Return what a path that fits a mapping says.
+
+    Where it may mean several things, somebody else may still say which.
+    """
+    shape, key = (
+        where.shape if where else Shape.ASSET_TREE,
+        f"{table.name}/{entry.path.rpartition('/')[2]}",
+    )
+    unclear, read = None, Reading({})
+    try:
+        read = read_path(where, table, match, said, rules)
+    except RefusedError as error:
+        unclear = error
+    source, rid = f"the path {entry.path}", match.groups.get("RID")
+    schema, name = match.table
+    says = Statement(source, name, schema=schema, metadata=read.values, rid=rid)
+    return Candidate(entry, table, shape, match, says, key, read.inferred, unclear)
+
+
+def _by_layout(
+    entry: Entry, where: Place, root: str, said: Sources, rules: Rules
+) -> Candidate | Leftover:
+    """Answer for a file whose path says less than the bulk spec wants to read from it."""
+    part, says = where.part, None
+    key = f"{part.get('table')}/{part.get('file')}"
+    if where.shape is Shape.TYPED:
+        table = rules.model.name_to_table(TableName(*TYPED_TABLES[part["kind"]]))
+        says = Statement(f"the path {entry.path}", table.name, types=(part["type"],))
+        key = f"{table.name}/{part['file']}"
+    elif where.shape is Shape.FEATURE_ASSET:
+        own = TableName(part["schema"], part["asset_table"])
+        known = own in rules.model.tables
+        table = rules.model.name_to_table(own if known else part["asset_table"])
+        key = f"{table.name}/{part['file']}"
+    elif where.shape is Shape.FLAT:
+        entries = said.manifest.entries if said.manifest else {}
+        speaker = said.workspace.get(key) or entries.get(key)
+        schema, name = (speaker.schema, speaker.table) if speaker else (None, part["table"])
+        table = rules.model.name_to_table(TableName(schema, name) if schema else name)
+    else:
+        return _wrong_tree(entry, where, rules.model)
+    if not rules.model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    # The mapping is found by the path that the file would have in the asset tree.
+    nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
+    virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
+    match = rules.spec.match(virtual, root)
+    if match is None or match.table != table.full_name:
+        return _no_mapping(entry, table)
+    return _fitting(Candidate(entry, table, where.shape, match, says, key))
+
+
+def _fitting(candidate: Candidate) -> Candidate | Leftover:
+    """Return *candidate* if its mapping makes a row that its table can hold."""
+    entry, table, mapping = candidate.entry, candidate.table, candidate.match.mapping
+    if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
+        names = ", ".join(map(repr, odd))
+        why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"
+        return refused(entry, f"{why} has no such column", MEND_SPEC)
+    return candidate
+
+
+def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
+    """Say why a path below asset/ fits no mapping."""
+    table = model.name_to_table(TableName(where.part["schema"], where.part["table"]))
+    if not model.is_asset(table):
+        return _no_asset_table(entry, table.full_name)
+    columns, given = sorted(model.asset_metadata(table)), metadata_segments(where.part["rest"])
+    if len(given) == len(columns):
+        return _no_mapping(entry, table)
+    wanted = "/".join(f"<{column}>" for column in columns) or "none"
+    why = f"{table.full_name} wants the metadata directories {wanted}, the path has {len(given)}"
+    return refused(entry, why, "Move it to the path that `asset_file_path` builds.")
+
+
+def _no_mapping(entry: Entry, table: Table) -> Leftover:
+    why = f"no mapping of the bulk spec takes files of {table.full_name}"
+    return refused(entry, why, "Add a mapping for the table, or move the file.")
+
+
+def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
+    return refused(entry, f"{name} is no asset table", "Move it to the folder of an asset table.")
+
+
+def refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
+    """Return the refusal of a file: *why*, and what *then*."""
+    what = f"cannot upload {entry.path}"
+    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then, also)

@@ -1,0 +1,109 @@
+"""What the journal has to learn when a plan meets what it knows: changes, and nothing done yet."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.errors import addressed
+from deriva_watch.core.orders.holds import Hold
+from deriva_watch.core.plan.candidates import Leftover
+from deriva_watch.core.plan.plan import AssetPlan, Plan
+from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.removal.removal import removed_names
+from deriva_watch.core.rows.row_plan import RowsPlan
+from deriva_watch.core.states import FILE_TRANSITIONS, UNDONE, FileState, FileTrigger, file_after
+
+_LEFT: Final = {FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED}
+_AWAY: Final = {FileState.GONE, FileState.REMOVED}
+_LOSABLE: Final = _LEFT | UNDONE
+
+
+def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
+    """Return *plan* without what is only missing because it was removed here by us."""
+    names = removed_names(known.values())
+    left = (each for each in plan.leftovers if each.entry or each.path not in names)
+    return replace(plan, leftovers=tuple(left))
+
+
+def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:
+    """Return the files of *plan* that the journal sees for the first time."""
+    wanted: list[tuple[str, Entry | None, str | None]] = [
+        *((each.path, each.entry, str(each.table)) for each in plan.work),
+        *((left.path, left.entry, None) for left in plan.leftovers),
+    ]
+    return [
+        AddFile(execution_id, path, {**_stamp(entry), "table": table})
+        for path, entry, table in wanted
+        if path not in known
+    ]
+
+
+def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFile]:
+    """Return the moves that bring every known file to where *plan* begins with it.
+
+    A file whose content and statement are what they were keeps its place; one that changed goes
+    back to `found`; one that is left over goes where it belongs, once; one that is no more is gone,
+    unless the catalog has it already.
+    """
+    made: list[MoveFile] = []
+    planned = set()
+    for each in plan.work:
+        planned.add(each.path)
+        made += _for_planned(each, known[each.path], rid)
+    for left in plan.leftovers:
+        planned.add(left.path)
+        made += _for_leftover(left, known[left.path], rid)
+    for path, record in known.items():
+        if path not in planned and record.state in _LOSABLE:
+            # No row has its version: another file with the same content may take that.
+            made.append(MoveFile(record.id, FileTrigger.VANISHED, {"url": None}))
+    return made
+
+
+def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord, rid: str) -> Iterator[MoveFile]:
+    if hold := Hold.of(record.held):  # whatever becomes of the file
+        yield from _for_cancelled(record, hold, rid)
+        return
+    if record.state is FileState.FOUND:
+        return
+    same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
+    if record.state in _LEFT | _AWAY or not same:
+        facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table), "removal": None}
+        yield MoveFile(record.id, _back(record.state), facts)
+
+
+def _for_cancelled(record: FileRecord, hold: Hold, rid: str) -> Iterator[MoveFile]:
+    if record.state is FileState.REFUSED:
+        return
+    if record.state not in UNDONE:
+        yield MoveFile(record.id, _back(record.state))
+    facts: FileFacts = {}
+    said = hold.sentence(rid, record.path)
+    yield MoveFile(record.id, FileTrigger.REJECTED, {**facts, **said})
+
+
+def _for_leftover(left: Leftover, record: FileRecord, rid: str) -> Iterator[MoveFile]:
+    target = file_after(FileState.FOUND, left.trigger)
+    if record.state is target and record.why == left.why:
+        return
+    if record.state is not FileState.FOUND:
+        yield MoveFile(record.id, _back(record.state), _stamp(left.entry))
+    facts: FileFacts = {"what": left.what, "why": left.why, "next": addressed(left.next, rid)}
+    yield MoveFile(record.id, left.trigger, facts)
+
+
+def _back(state: FileState) -> FileTrigger:
+    """Return the trigger that leads from *state* back to `found`."""
+    return next(t for t, to in FILE_TRANSITIONS[state].items() if to is FileState.FOUND)
+
+
+def _stamp(entry: Entry | None) -> FileFacts:
+    if entry is None:
+        return {}
+    return {
+        "size_bytes": entry.size_bytes,
+        "mtime_ns": entry.mtime_ns,
+        "device": entry.device,
+        "inode": entry.inode,
+    }

@@ -1,0 +1,136 @@
+"""What a file of rows is: its table, and how a row as it is written becomes one of the catalog."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import SYSTEM_COLUMNS, Table, TableName
+from deriva_watch.core.rows.table_files import Format, RawRow
+from deriva_watch.core.values import check
+
+DIGEST_BYTES: Final = 16
+_DOCUMENTS: Final = {"json", "jsonb"}
+
+
+@dataclass(frozen=True)
+class RowsPlan:
+    """One file of rows to bring in.
+
+    Attributes:
+        entry: The file; for records of the workspace one that does not exist.
+        definition: Its table.
+        format: How the rows are written.
+        left_out: Columns that the server fills, whatever the rows say.
+        fill: Values by column for rows that do not give them.
+        assets: The asset table that a column refers to: its values may name local files.
+        records: The rows, where there is no file.
+        stages: Their numbers in deriva-ml's workspace.
+    """
+
+    entry: Entry
+    definition: Table
+    format: Format
+    left_out: frozenset[str] = SYSTEM_COLUMNS
+    fill: Mapping[str, Any] = field(default_factory=dict)
+    assets: Mapping[str, TableName] = field(default_factory=dict)
+    records: tuple[RawRow, ...] = ()
+    stages: tuple[int, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Below the execution directory."""
+        return self.entry.path
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Other paths of the same rows: a link to a file of rows is another file."""
+        return ()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether there is a file: records of the workspace have none."""
+        return self.format is not Format.RECORDS
+
+    @property
+    def table(self) -> TableName:
+        """Where the rows go."""
+        return self.definition.full_name
+
+    def statement(self) -> str:
+        """Return a digest of all that is said of the rows beside the file itself."""
+        records = [(dict(row.cells), row.recorded) for row in self.records]
+        said = [self.table, self.format, sorted(self.left_out), self.fill, records]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def check_columns(self, given: Iterable[str]) -> None:
+        """Refuse a file with columns that the table does not have: ERMrest would ignore them."""
+        columns = self.definition.column
+        if unknown := sorted(set(given) - columns.keys() - self.left_out):
+            what = f"cannot upload {self.path}"
+            why = f"{self.table} has no column {', '.join(map(repr, unknown))}"
+            known = ", ".join(sorted(columns.keys() - self.left_out))
+            raise RefusedError(what, why, f"Correct the names; it has {known}.")
+
+    def ignored(self, given: Iterable[str]) -> list[str]:
+        """Return those of the *given* columns that are left to the server."""
+        return sorted(set(given) & self.left_out)
+
+    def values(self, row: RawRow) -> dict[str, Any]:
+        """Return what of *row* can be sent; ValueError says which column cannot, and why.
+
+        What is NULL and need not be said is not: a column that must have a value then takes its
+        default.
+        """
+        made: dict[str, Any] = {}
+        for name, cell in row.cells.items():
+            if name in self.left_out:
+                continue
+            column = self.definition.column.get(name)
+            if column is None:
+                raise ValueError(f"{self.table} has no column {name!r}")
+            value = self.fill.get(name) if cell is None else cell
+            if value is None and (column.has_default and not column.nullable):
+                continue
+            made[name] = self._value(name, value)
+        for name, value in self.fill.items():
+            made.setdefault(name, value)
+        if missing := sorted(self._required - made.keys()):
+            raise ValueError(f"column {missing[0]} must have a value")
+        return made
+
+    def _value(self, name: str, value: Any) -> Any:
+        column = self.definition.column[name]
+        if value is None:
+            return check(column, None)
+        if column.type.endswith("[]"):
+            return _array(name, value, parse=self.format is Format.CSV)
+        if column.type in _DOCUMENTS and self.format is not Format.CSV:
+            return json.loads(json.dumps(value, allow_nan=False))
+        return check(column, value)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        """The columns that a row must give."""
+        needed = {c.name for c in self.definition.columns if not (c.nullable or c.has_default)}
+        return frozenset(needed - self.left_out - self.fill.keys())
+
+    def digest(self, row: RawRow) -> bytes:
+        """Return what tells *row* from another that is written in its place."""
+        said = [self.table, sorted(row.cells.items())]
+        return hashlib.sha256(json.dumps(said).encode()).digest()[:DIGEST_BYTES]
+
+
+def _array(name: str, value: Any, *, parse: bool) -> list[Any]:
+    """Return a list; CSV has it as JSON text, as ERMrest wants it."""
+    try:
+        found = json.loads(value) if parse else value
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise ValueError(f"{value!r} is no JSON list for column {name}")  # noqa: TRY004  # as all
+    return found

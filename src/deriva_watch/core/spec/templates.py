@@ -1,0 +1,150 @@
+"""What the templates of a mapping make of a file: its row, its object's name and disposition."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.names import ENCODED, of_path
+from deriva_watch.core.spec.mapping import SINGLE, AssetMapping, Match
+
+# Hatrac's file system backend: a quoted name and ":" + version must fit into 255 bytes (measured).
+_NAME_BYTES: Final = 255 - 27
+_DEFAULT: Final = "/hatrac/{target_table}/{md5}.{file_name}"
+_HEADER: Final = re.compile(r"""(filename\*?=['"]?(?:UTF-\d['"]*)?)(.*?)(['"]?;?)""", re.DOTALL)
+
+
+def environment(
+    match: Match, file_name: str, values: Mapping[str, Any], folder: str = ""
+) -> dict[str, Any]:
+    """Return the names that templates of *match* may use, before the content is known.
+
+    Args:
+        match: The mapping that took the file.
+        file_name: Last segment of its path.
+        values: Metadata by column. They take the place of groups, unless the mapping takes paths
+            to the letter: a group is then the text that it found, whatever a column makes of it.
+        folder: The directory that it lies in.
+    """
+    known: dict[str, Any] = dict.fromkeys(match.mapping.names) | dict(match.groups)
+    for column, group in match.mapping.groups.items():
+        if match.mapping.decodes or group not in match.groups:
+            known[group] = values.get(column)
+    return known | of_path(folder, file_name, known) | {"target_table": match.target_table}
+
+
+def query(template: str, known: Mapping[str, Any]) -> str:
+    """Return the path of a request that *template* makes; values are quoted where they are not.
+
+    Raises RefusedError where it names something that is not known of the file.
+    """
+    return _filled(template, {name: _in_url(name, value) for name, value in known.items()})
+
+
+def fill(template: str, known: Mapping[str, Any]) -> str | None:
+    """Return *template* filled, or None where it names something unknown."""
+    try:
+        return template.format_map(known)
+    except KeyError:
+        return None
+
+
+def _in_url(name: str, value: Any) -> str:
+    done = name.endswith(ENCODED) or name == "target_table"
+    return str(value) if done else quote(str(value), safe="")
+
+
+def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row that the column map makes of the *known* names.
+
+    A column whose template names something unknown or NULL is left out; a template that is a
+    single name keeps the type of its value.
+    """
+    there = {name: value for name, value in known.items() if value is not None}
+    made = {}
+    for column, template in match.mapping.column_map.items():
+        single = SINGLE.fullmatch(template)
+        try:
+            made[column] = there[single[1]] if single else template.format_map(there)
+        except (KeyError, ValueError):  # a value that cannot be written as the template wants it
+            continue
+    return made
+
+
+def object_name(match: Match, known: Mapping[str, Any]) -> str:
+    """Return the Hatrac name of the file, percent-encoded as it goes on the wire.
+
+    Without a Content-Disposition the last segment is made plain, as `hatrac_options` say. A name
+    that is too long for the server is cut before its end; the row keeps the whole file name.
+    """
+    mapping, template = match.mapping, match.mapping.object_name
+    quoted = {name: _in_name(name, value) for name, value in known.items()}
+    name = quote(_filled(template or _DEFAULT, quoted), safe="/%!$&'()*+,:;=@~")
+    parent, _, leaf = name.rpartition("/")
+    if template and not mapping.disposition and mapping.options.sanitize:
+        raw = _filled(template, {name: _text(value) for name, value in known.items()})
+        leaf = quote(_plain(mapping, raw.rpartition("/")[2]), safe="")
+    return f"{parent}/{_cut(leaf)}"
+
+
+def _in_name(name: str, value: Any) -> str:
+    """Return a value as a part of an object's name; one with "/" makes namespaces."""
+    text = _text(value)
+    if name.endswith(ENCODED):
+        return text
+    if name == "target_table":
+        text = unquote(text)
+    return quote(text, safe="" if name in {"file_name", "base_name", "target_table"} else "/")
+
+
+def _plain(mapping: AssetMapping, file_name: str) -> str:
+    return re.sub(mapping.options.sanitize_pattern, "_", file_name)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _filled(template: str, texts: Mapping[str, str]) -> str:
+    try:
+        return template.format_map(texts)
+    except KeyError as error:
+        why = f"the template {template} names {error}, which is not known of it"
+        then = "Mend the specification, or what it reads the name from."
+        raise RefusedError("the bulk spec cannot name a file", why, then) from None
+
+
+def _cut(leaf: str) -> str:
+    """Return as much of *leaf* as Hatrac takes, without half a character at the end."""
+    if len(leaf) <= _NAME_BYTES:
+        return leaf
+    head = re.sub(r"%[0-9A-F]?\Z", "", leaf[:_NAME_BYTES])
+    while not _is_whole(head):
+        head = head[: head.rindex("%")]
+    return head
+
+
+def _is_whole(quoted: str) -> bool:
+    try:
+        unquote(quoted, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
+    """Return the Content-Disposition: Hatrac takes the name of a file, in plain characters.
+
+    A template that is no such header as a whole becomes the name.
+    """
+    mapping = match.mapping
+    if not mapping.disposition:
+        return None
+    texts = {name: _text(value) for name, value in known.items()}
+    whole = _filled(mapping.disposition, texts)
+    header = _HEADER.fullmatch(whole)
+    head, name, tail = header.groups() if header else ("filename*=UTF-8''", whole, "")
+    if mapping.options.sanitize:
+        return head + quote(_plain(mapping, name), safe="") + tail
+    return head + quote(name, safe="%!") + tail

@@ -1,0 +1,1 @@
+"""Counts and rates over time, for `status` and metrics."""

@@ -1,0 +1,138 @@
+"""The daemon as a process: log, signals, server, journal, then the service until told to stop."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from types import FrameType
+from typing import Final
+
+from deriva_watch.core.completeness.evidence import CompletionPolicy
+from deriva_watch.core.events.events import DaemonStarted, DaemonStopped, Emit
+from deriva_watch.daemon.reload import Reload, begin_anew, hold_signals, listen
+from deriva_watch.daemon.service import Service
+from deriva_watch.edges.host import log
+from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.journal import Journal
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.pipeline.build import assemble, connect
+from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.crash_report import tell_thread
+from deriva_watch.pipeline.session import Login
+from deriva_watch.settings.model import Settings
+from deriva_watch.status.web.meter import Meter
+from deriva_watch.status.web.serving import serving
+from deriva_watch.watch.inspector import Lookout
+from deriva_watch.watch.prehash import Ahead
+
+LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
+
+
+def serve(settings: Settings, load: Callable[[], Settings]) -> int:
+    """Run the daemon and return the number of the signal that ended it.
+
+    Where the settings are to be read anew, and what *load* returns can be used, the process begins
+    anew instead.
+
+    Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
+    """
+    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    meter = Meter()
+    emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
+    threading.excepthook = partial(tell_thread, emit)
+    reload = Reload(lambda: _try_out(load(), settings, emit))
+    ending = _Ending(reload)
+    threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
+    with (
+        connect(settings, source, required=False) as (server, missing),
+        assemble(settings, server, emit, ending.stop, meter.moved) as pipeline,
+    ):
+        meter.know(pipeline.journal.pending())
+        login = Login(source, server)
+        meter.remaining_s = lambda: login.remaining_s
+        gate = Gate(settings.server.host, emit, pipeline.probe, login.renew, settings.retry.max_s)
+        emit(
+            DaemonStarted(
+                version=version("deriva-watch"),
+                pid=os.getpid(),
+                host=settings.server.host,
+                catalog=settings.server.catalog,
+                journal=settings.journal.url,
+                roots=[
+                    str(p) for p in (*(watch.prefix for watch in settings.watch), *settings.drops)
+                ],
+            )
+        )
+        if missing:
+            gate.close(missing)
+        ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
+        lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
+        hindrances = Hindrances(settings.state_directory)
+        orders = Orders(settings.state_directory / "orders")
+        service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances, reload)
+        with serving(settings.status, pipeline.journal, meter, emit, service.hinder):
+            service.run()
+    ending.tell(emit)
+    ending.begin_anew_if_due()
+    return ending.number
+
+
+def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
+    """Raise TroubleError where the daemon could not start with *settings*."""
+    if settings.journal != before.journal:
+        with Journal.open(settings.journal.url, emit=emit):
+            pass
+
+
+class _Ending:
+    """Waits for SIGTERM or SIGINT; the first one begins the stop. SIGHUP asks for *reload*."""
+
+    def __init__(self, reload: Reload) -> None:
+        self._reload = reload
+        self.stop, self._untold = threading.Event(), threading.Lock()
+        self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
+        self.is_asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take)
+        listen(reload.asked)
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if not self.is_asked:
+            self.number, self.at_s, self.is_asked = number, time.monotonic(), True
+            self.stop.set()
+
+    def tell(self, emit: Emit) -> None:
+        """Report the end, once."""
+        if self._untold.acquire(blocking=False):
+            took_s = round(time.monotonic() - self.at_s, 3)
+            number = signal.SIGHUP if self._begins_anew else signal.Signals(self.number)
+            emit(DaemonStopped(signal=number.name, seconds=took_s))
+
+    @property
+    def _begins_anew(self) -> bool:
+        return self._reload.is_due and not self.is_asked
+
+    def begin_anew_if_due(self) -> None:
+        """Begin anew after a reload, unless somebody asked for the end meanwhile."""
+        if self._begins_anew:
+            hold_signals()
+            if self._begins_anew:
+                begin_anew()
+
+    def at_the_latest(self, emit: Emit) -> None:
+        """End the process if something waits for the network too long: a kill loses nothing."""
+        self.stop.wait()
+        if not self.is_asked:
+            self.at_s = time.monotonic()
+        time.sleep(LATEST_S)
+        self.tell(emit)
+        self.begin_anew_if_due()
+        os._exit(128 + self.number if self.is_asked else 1)
+
+
+def _policy(settings: Settings) -> CompletionPolicy:
+    return CompletionPolicy(**settings.completion.model_dump())

@@ -1,0 +1,130 @@
+"""Watches over the threads of the daemon: says which stands still, and feeds systemd's watchdog.
+
+The watchdog hears of us only while every thread lives; otherwise systemd starts the daemon anew.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from deriva_watch import liveness
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.events.events import Emit, ThreadBack, ThreadStuck
+from deriva_watch.edges.host import systemd
+from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.liveness import Standstill
+
+LOOK_S: Final = 5.0  # how often the threads are looked at
+NAME: Final = "supervisor"
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """A thread that looks at all others.
+
+    Attributes:
+        hindrances: Where it says what stands still.
+        emit: Where the events go.
+        again: By the name of a thread, what starts one in its place, should it end.
+        give_up: Ends the process, because a thread has ended that nothing replaces.
+        stop: Once set, threads may end.
+    """
+
+    hindrances: Hindrances
+    emit: Emit
+    again: Mapping[str, Callable[[], None]]
+    give_up: Callable[[TroubleError], None]
+    stop: threading.Event
+    _status: str = "starting"
+    _sent: str = ""  # the status that systemd has
+    _said: dict[str, Standstill] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Begin; threads that ended before are not ours."""
+        liveness.forget_ended()
+        self._start()
+
+    def _start(self) -> None:
+        threading.Thread(target=self._work, name=NAME, daemon=True).start()
+
+    def tend(self, status: str) -> None:
+        """Look after the supervisor itself; *status* is what systemd shows while all is well."""
+        self._status = status
+        for each in liveness.standstills():
+            if each.name == NAME:
+                self._start() if each.ended else self._stands_still(each)
+
+    def _work(self) -> None:
+        liveness.begin()
+        last_s = time.monotonic()
+        while not self.stop.is_set():
+            pause_s = min(LOOK_S, systemd.watchdog_s() or LOOK_S)
+            self.stop.wait(pause_s)
+            liveness.beat()
+            now_s = time.monotonic()
+            late_s, last_s = now_s - last_s - pause_s, now_s
+            if late_s > LOOK_S:  # the whole process stood still, as a stopped virtual machine does
+                liveness.forgive(late_s)
+            self._look()
+
+    def _look(self) -> None:
+        found = {each.name: each for each in liveness.standstills()}
+        if self.stop.is_set():
+            return
+        status = self._status
+        if found:
+            first = next(iter(found.values()))
+            status = f"{_what(first)}: {_why(first)}"
+        alive = () if found else ("WATCHDOG=1",)
+        changed = (f"STATUS={status}",) if status != self._sent else ()
+        if alive or changed:
+            systemd.notify(*alive, *changed)
+        self._sent = status
+        for name in self._said.keys() - found.keys():
+            self._well_again(name)
+        for each in found.values():
+            self._stands_still(each)
+
+    def _stands_still(self, found: Standstill) -> None:
+        """Say so once, and start another thread where one has ended."""
+        error = TroubleError(_what(found), _why(found), self._next(found))
+        before = self._said.get(found.name)
+        if before is None or before.ended != found.ended:
+            self._said[found.name] = found
+            said = {"what": error.what, "why": error.why, "next": error.next}
+            self.emit(ThreadStuck(thread=found.name, seconds=round(found.silent_s, 1), **said))
+            self.hindrances.put(_about(found.name), error)
+        if found.ended:
+            self.again.get(found.name, lambda: self.give_up(error))()
+
+    def _well_again(self, name: str) -> None:
+        del self._said[name]
+        self.hindrances.put(_about(name), None)
+        self.emit(ThreadBack(thread=name))
+
+    def _next(self, found: Standstill) -> str:
+        if not found.ended:
+            return (
+                "systemd starts the daemon anew by its watchdog; without systemd stop it and "
+                "start it: work goes on where it was. Disks or file servers that give no answer "
+                "are the usual cause."
+            )
+        if found.name in self.again:
+            return "Another one is started in its place; please report it with the log."
+        return "The daemon ends, to be started anew; please report it with the log."
+
+
+def _about(name: str) -> str:
+    return f"thread {name}"
+
+
+def _what(found: Standstill) -> str:
+    return f"the thread {found.name} {'has ended' if found.ended else 'stands still'}"
+
+
+def _why(found: Standstill) -> str:
+    if found.ended:
+        return "it must not, while the daemon runs"
+    return f"it shows no sign of life for more than {found.allowed_s:.0f} s"

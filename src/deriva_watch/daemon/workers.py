@@ -1,0 +1,140 @@
+"""The uploader workers: threads that take ready executions through the pipeline."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.records import ExecutionRecord, MoveExecution
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.core.unit import Key
+from deriva_watch.liveness import begin, waiting
+from deriva_watch.pipeline.attempt import SPEC_S, Pipeline
+from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.crash_report import tell_crash
+
+WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
+IDLE_S: Final = 10.0  # how often a worker looks for work that nobody told it of
+DUE_S: Final = 2.0  # the same for what waits: what fails while we run has its time remembered
+AGAIN_S: Final = 5.0  # after a bug of ours
+
+
+@dataclass(slots=True)
+class Workers:
+    """Takes ready executions through, one at a time each, until *stop* is set.
+
+    Attributes:
+        pipeline: What they are taken through.
+        gate: While it is closed nothing is begun.
+        stop: Ends the work.
+        again: Is told of a directory that changed under its upload.
+        guard: Does a piece of work, and waits where the journal cannot be written.
+    """
+
+    pipeline: Pipeline
+    gate: Gate
+    stop: threading.Event
+    again: Callable[[Key], None]
+    guard: Callable[[Callable[[], None]], None]
+    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _held: dict[str, list[ExecutionRecord]] = field(
+        default_factory=lambda: {f"uploader-{number}": [] for number in range(WORKERS)}
+    )
+    _ready: threading.Event = field(default_factory=threading.Event)
+    _due_s: float = 0.0  # when to ask the journal what is due
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The workers."""
+        return tuple(self._held)
+
+    def start(self) -> None:
+        """Begin to work."""
+        for name in self.names:
+            self.start_one(name)
+
+    def start_one(self, name: str) -> None:
+        """Start a worker, the first time or because its thread has ended."""
+        thread = threading.Thread(target=self._work, args=(name,), name=name, daemon=True)
+        self._threads[name] = thread
+        thread.start()
+
+    def end(self, within_s: float) -> None:
+        """Wait for the end of what runs, no longer than *within_s*; *stop* must be set."""
+        self.wake()
+        ends_s = time.monotonic() + within_s
+        for thread in self._threads.values():
+            thread.join(max(0.0, ends_s - time.monotonic()))
+
+    def wake(self) -> None:
+        """Say that there may be work."""
+        self._ready.set()
+
+    def wake_waiting(self) -> None:
+        """Move executions whose next time has come to `ready`."""
+        if self.gate.error is not None:
+            self._due_s = 0.0  # at once when it is open
+            return
+        if time.monotonic() < self._due_s:
+            return
+        was_closed = self._due_s == 0.0
+        self._due_s = time.monotonic() + DUE_S
+        now = datetime.now(UTC)
+        latest = now + timedelta(seconds=self.pipeline.settings.retry.max_s + SPEC_S)
+        moves = [
+            MoveExecution(record.id, ExecutionTrigger.DUE)
+            for record in self.pipeline.journal.due(now, latest)
+            if record.server == self.pipeline.server
+        ]
+        if moves:
+            self.pipeline.journal.commit(moves)
+        if moves or was_closed:
+            self.wake()
+
+    def _work(self, name: str) -> None:
+        begin()
+        held = self._held[name]  # what an earlier thread of the name had is given back
+        while not self.stop.is_set():
+            try:
+                self.guard(lambda: self._work_once(held))
+            except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
+                tell_crash(self.pipeline.emit, "an uploader")
+                self.stop.wait(AGAIN_S)
+
+    def _work_once(self, held: list[ExecutionRecord]) -> None:
+        """Take one execution through; it stands in *held* until its end is written down."""
+        while held:
+            self._give_back(held[-1])
+            held.pop()
+        self._ready.clear()
+        record = self._claim()
+        if record is None:
+            if not self.stop.is_set():  # asked after the clear: no word of an end is lost
+                with waiting(IDLE_S):
+                    self._ready.wait(IDLE_S)
+            return
+        self.wake()  # there may be more, for the others
+        held.append(record)
+        outcome = self.pipeline.process(record)
+        held.pop()
+        if outcome.error:
+            self.gate.close(outcome.error)
+        if outcome.record.next_at:
+            wait_s = (outcome.record.next_at - datetime.now(UTC)).total_seconds()
+            self._due_s = min(self._due_s, time.monotonic() + wait_s)
+        if outcome.record.state is ExecutionState.FILLING:
+            self.again((Path(record.prefix), record.rid))
+
+    def _claim(self) -> ExecutionRecord | None:
+        if self.gate.error is not None or self.pipeline.halts.all:
+            return None
+        return self.pipeline.journal.claim(self.pipeline.server)
+
+    def _give_back(self, record: ExecutionRecord) -> None:
+        """Let go of an execution whose end could not be written into the journal."""
+        journal = self.pipeline.journal
+        if journal.execution(record.id).state is ExecutionState.UPLOADING:
+            journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])

@@ -1,0 +1,145 @@
+"""Open folders and rename in them by descriptors: no link, and no other process, leads astray.
+
+What is named by an open folder and a name without "/" is in that folder, whatever is renamed above.
+"""
+# ruff: noqa: PTH208
+# A Path knows no open directory.
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.completeness.observation import ASIDE_NAME
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.removal.removal import numbered
+
+Stamp = tuple[int, int, int, int]  # as `Entry.stamp`
+FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
+_UNKNOWN: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # to this file system or kernel
+_NUMBERS: Final = 1000  # names that are tried where one is taken
+
+
+def kept(path: str, why: str, then: str) -> RefusedError:
+    """Return the error of a file that is not removed."""
+    return RefusedError(f"{path} is uploaded, and stays where it is", why, then)
+
+
+def walk(top: Path, folders: Sequence[str]) -> int:
+    """Open a folder below *top*, and no link on the way; the caller closes it."""
+    folder = os.open(top, FOLDER)
+    for name in folders:
+        try:
+            below = enter(folder, name)
+        finally:
+            os.close(folder)
+        folder = below
+    return folder
+
+
+def enter(folder: int, name: str) -> int:
+    """Open the folder *name* in *folder*, unless it is a link."""
+    if name in {"", ".", ".."}:
+        raise kept(name, "its path leads elsewhere", "Report this: it is a bug of deriva-watch.")
+    try:
+        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            then = "Remove by hand what lies behind it."
+            raise kept(name, "it is a link, or no folder", then) from error
+        raise
+
+
+def own_folder(folder: int) -> int:
+    """Open the directory in *folder* that only we may enter, made where there is none."""
+    with suppress(FileExistsError):
+        os.mkdir(ASIDE_NAME, 0o700, dir_fd=folder)
+    aside = enter(folder, ASIDE_NAME)
+    if not _is_private(aside):
+        os.close(aside)
+        then = "Remove it, or let the user of deriva-watch own it with mode 0700."
+        raise kept(ASIDE_NAME, "others may enter it", then)
+    return aside
+
+
+def made(folder: int, name: str, like: os.stat_result) -> int:
+    """Open the folder *name* in *folder*; one that is made belongs to whom *like* belongs to."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=folder)
+    except FileExistsError:
+        return enter(folder, name)
+    made = enter(folder, name)
+    if _is_private(made) and not os.listdir(made):  # nobody put another in its place
+        with suppress(PermissionError):
+            os.fchown(made, like.st_uid, like.st_gid)
+        os.fchmod(made, stat.S_IMODE(like.st_mode))
+    return made
+
+
+def _is_private(folder: int) -> bool:
+    found = os.fstat(folder)
+    return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
+
+
+def leave(folder: int) -> None:
+    """Remove our own directory once nothing lies in it."""
+    with suppress(OSError):
+        os.rmdir(ASIDE_NAME, dir_fd=folder)
+
+
+def rename_new(source: int, name: str, target: int) -> str:
+    """Rename a file into another folder without replacing any; return the name it got."""
+    for number in range(1, _NUMBERS):
+        new = name if number == 1 else numbered(name, number)
+        try:
+            _rename_unless_taken(source, name, target, new)
+        except FileExistsError:
+            there = os.lstat(new, dir_fd=target)
+            if not os.path.samestat(there, os.lstat(name, dir_fd=source)):
+                continue
+            os.unlink(name, dir_fd=source)  # we died between the two steps of a rename
+        return new
+    raise FileExistsError(errno.EEXIST, "so many names like it are taken", name)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _rename_unless_taken(source: int, name: str, target: int, new: str) -> None:
+    answer, number = -1, errno.ENOSYS
+    if hasattr(_libc, "renameat2"):
+        paths = os.fsencode(name), os.fsencode(new)
+        answer = _libc.renameat2(source, paths[0], target, paths[1], _NOREPLACE)
+        number = ctypes.get_errno()
+    if answer == 0:
+        return
+    if number not in _UNKNOWN:
+        raise OSError(number, os.strerror(number), name)
+    # Where the file system cannot: *source* is ours alone, so that nobody exchanges *name*.
+    os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    os.unlink(name, dir_fd=source)
+
+
+def prune(top: Path, path: str, *, above: int) -> None:
+    """Remove the folders of *path*, below *top*, that are empty, from the innermost on.
+
+    The first *above* folders stay. What holds anything stays too: rmdir takes no data.
+    """
+    folders = path.split("/")[:-1]
+    with suppress(OSError, RefusedError):
+        while len(folders) > above:
+            with ExitStack() as opened:
+                parent = walk(top, folders[:-1])
+                opened.callback(os.close, parent)
+                os.rmdir(folders.pop(), dir_fd=parent)
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return what must not move for a content to count as the same."""
+    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino

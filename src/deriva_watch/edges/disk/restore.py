@@ -1,0 +1,107 @@
+"""Files that a process which died had set aside: found, and put back under their names."""
+# ruff: noqa: PTH118,PTH208
+# A Path knows no open directory: what is named by one cannot be led astray.
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deriva_watch.core.completeness.observation import ASIDE_NAME
+from deriva_watch.core.drop.drop_folder import MOVED
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.edges.disk import open_folders
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What became of a file that was found aside.
+
+    Attributes:
+        path: Where it was before, below the folder that was searched.
+        now: Where it is now, None: it could not be put back.
+        why: Why not.
+    """
+
+    path: str
+    now: str | None
+    why: str | None = None
+
+
+def put_back(top: Path, but: str | None = None) -> Iterator[Back]:
+    """Put back what a process that died left aside below *top*, but in its folder *but*."""
+    for root, names, _, folder in os.fwalk(top):
+        if root == os.fspath(top) and but in names:
+            names.remove(but)
+        if ASIDE_NAME in names:
+            names.remove(ASIDE_NAME)
+            yield from _put_back(folder, os.path.relpath(root, top))
+
+
+def put_back_in(top: Path, path: str) -> Iterator[Back]:
+    """Put back what was left aside in the folder of *path*, below *top*, if it is there."""
+    way = path.split("/")[:-1]
+    with suppress(OSError, RefusedError), ExitStack() as opened:
+        folder = open_folders.walk(top, way)
+        opened.callback(os.close, folder)
+        os.lstat(ASIDE_NAME, dir_fd=folder)
+        yield from _put_back(folder, "/".join(way))
+
+
+def whereabouts(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
+    """Tell whether a file of that name is there; None: that cannot be known now.
+
+    A folder of another file system than the file's is a mount point whose disk is not there.
+    """
+    *way, name = path.split("/")
+    try:
+        with ExitStack() as opened:
+            folder = open_folders.walk(top, way)
+            opened.callback(os.close, folder)
+            if os.fstat(folder).st_dev != stamp[2] or _is_in(folder, f"{ASIDE_NAME}/{name}"):
+                return None
+            return _is_in(folder, name)
+    except (OSError, RefusedError):
+        return None
+
+
+def moved_to(top: Path, path: str, stamp: open_folders.Stamp) -> str | None:
+    """Return where below *top* the file of *path* was moved to, or None."""
+    folder = "/".join((MOVED, *path.split("/")[:-1]))
+    with suppress(OSError):
+        for found in (top / folder).iterdir():
+            if open_folders.stamp_of(found.lstat()) == stamp:
+                return f"{folder}/{found.name}"
+    return None
+
+
+def _is_in(folder: int, path: str) -> bool:
+    try:
+        os.lstat(path, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _put_back(folder: int, shown: str) -> Iterator[Back]:
+    """Put back what lies aside in *folder*, which is called *shown*."""
+    with ExitStack() as opened:
+        opened.callback(open_folders.leave, folder)
+        try:
+            aside = open_folders.own_folder(folder)
+        except (RefusedError, OSError) as error:
+            yield Back(_joined(shown, ASIDE_NAME), None, str(error))
+            return
+        opened.callback(os.close, aside)
+        for name in sorted(os.listdir(aside)):
+            try:
+                now = open_folders.rename_new(aside, name, folder)
+            except OSError as error:
+                yield Back(_joined(shown, name), None, error.strerror)
+            else:
+                yield Back(_joined(shown, name), _joined(shown, now))
+
+
+def _joined(folder: str, name: str) -> str:
+    return os.path.normpath(os.path.join(folder, name))

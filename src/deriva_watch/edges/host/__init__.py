@@ -1,0 +1,1 @@
+"""This host: log, systemd, processes, problem reports, the folder of orders."""

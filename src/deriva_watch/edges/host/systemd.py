@@ -1,0 +1,122 @@
+"""What systemd is told about the service: sd_notify(3), without its library."""
+
+import os
+import socket
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_TIMEOUT_S: Final = 1.0
+
+
+def notify(*states: str) -> None:
+    """Tell systemd, if it started us: "READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=…".
+
+    A message that cannot be sent is dropped: the work matters more than the word about it.
+    """
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        message = "\n".join(state.replace("\n", " ") for state in states)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            # "@" stands for the zero byte of an abstract address
+            sender.settimeout(_TIMEOUT_S)  # a manager that does not listen holds nobody up
+            sender.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
+            sender.sendall(message.encode(errors="backslashreplace"))
+
+
+def notify_reload() -> None:
+    """Tell systemd that the settings are being read anew; "READY=1" ends it."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+def watchdog_s() -> float | None:
+    """Return how often, in seconds, "WATCHDOG=1" is due; None where nobody waits for it."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    interval_us = int(os.environ.get("WATCHDOG_USEC") or 0)
+    return interval_us / 2e6 or None  # sd_watchdog_enabled(3): half of the time it is given
+
+
+FOLDERS: Final = tuple(
+    Path(folder, "systemd/system") for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+)
+_RUNS: Final = Path("/run/systemd/system")  # sd_booted(3)
+_DEFAULT_USER: Final = "root"
+_ANSWER_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A service.
+
+    Attributes:
+        name: As systemctl takes it.
+        file: Where it is written down.
+        user: Whom it runs as.
+        credential: The file that systemd copies for it, or None.
+    """
+
+    name: str
+    file: Path
+    user: str
+    credential: Path | None
+
+    def state(self) -> str | None:
+        """Return "active", "inactive", "failed" …; None where systemd does not run this host."""
+        if not _RUNS.is_dir():
+            return None
+        line = ["systemctl", "is-active", self.name]
+        try:
+            done = subprocess.run(  # noqa: S603  # the name is that of a file of systemd
+                line, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() or None
+
+
+def serving(config: Path) -> Unit | None:
+    """Return the service that runs the daemon with the settings *config*, or None."""
+    for file in (
+        file for folder in FOLDERS for file in sorted(folder.glob("deriva-watch*.service"))
+    ):
+        instance = config.stem if file.stem.endswith("@") else ""
+        said = _read(file)
+        if str(config) in _last(said, "ExecStart").replace("%i", instance).split():
+            copied = _last(said, "LoadCredential").replace("%i", instance)
+            name, _, source = copied.partition(":")
+            credential = Path(source) if name == "credential.json" and source else None
+            user = _last(said, "User") or _DEFAULT_USER
+            return Unit(f"{file.stem}{instance}", file, user, credential)
+    return None
+
+
+def _last(said: Mapping[str, list[str]], key: str) -> str:
+    return next(reversed(said.get(key, [])), "")
+
+
+def _read(file: Path) -> Mapping[str, list[str]]:
+    """Return the values of each key, with those of drop-ins; an empty one forgets what was."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in _lines(file):
+        key, is_set, value = line.partition("=")
+        if is_set and value.strip():
+            found[key.strip()].append(value.strip())
+        elif is_set:
+            found[key.strip()].clear()
+    return found
+
+
+def _lines(file: Path) -> Iterator[str]:
+    changes = [
+        part for folder in FOLDERS for part in sorted((folder / f"{file.name}.d").glob("*.conf"))
+    ]
+    for each in (file, *changes):
+        with suppress(OSError):  # not for us, or gone
+            text = each.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+            lines = text.splitlines()
+            yield from (line for line in lines if not line.lstrip().startswith(("#", ";")))

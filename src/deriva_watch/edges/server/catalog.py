@@ -1,0 +1,266 @@
+"""ERMrest: the model of a catalog, rows out of it and into it, leases of RIDs."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import ML_SCHEMA, CatalogModel, Column, TableName, read_model
+from deriva_watch.core.spec.rights import LEASE, Rights, read_rights
+from deriva_watch.edges.server.deriva import Server
+
+Row = dict[str, Any]
+
+# Above about 4,000 bytes Apache answers 404, as if there were no such catalog (measured); what it
+# puts before the path on its own disk counts too.
+LONGEST_PATH_BYTES: Final = 3500
+_EXECUTION: Final = TableName(ML_SCHEMA, "Execution")
+_RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
+_ALL: Final = "limit=none"  # a server may be set to stop at a hundred rows and not to say so
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    etag: str | None
+    model: CatalogModel
+    rights: Rights
+    digest: str  # of the whole document
+
+
+class Ermrest:
+    """One catalog; fits `engine.ports.Catalog`. All threads share one.
+
+    Args:
+        server: Where it is.
+        catalog: Its number or alias.
+    """
+
+    def __init__(self, server: Server, catalog: str) -> None:
+        from deriva.core import ErmrestCatalog
+
+        self._server = server
+        self._name = f"catalog {catalog}"
+        self._prefix_bytes = len(f"/ermrest/catalog/{quote(catalog, safe='')}")
+        self._catalog = server.bind(ErmrestCatalog, catalog, caching=False)
+        self._known: _Known | None = None
+
+    def model(self) -> CatalogModel:
+        """Return the catalog's model; where it has not changed, the request is a cheap one."""
+        return self._refreshed().model
+
+    def rights(self) -> Rights:
+        """Return what we may do there, as of the model that is known."""
+        return (self._known or self._refreshed()).rights
+
+    def version(self) -> str:
+        """Return what is another once the model, or who we are to the catalog, is another."""
+        return f"{(self._known or self._refreshed()).digest} {self._server.credential_digest()}"
+
+    def execution(self, rid: str) -> Row | None:
+        """Return the row of deriva-ml:Execution, or None."""
+        return next(iter(self.rows_where(_EXECUTION, {"RID": rid})), None)
+
+    def rid_table(self, rid: str) -> TableName | None:
+        """Return the table that *rid* is a row of, or None."""
+        if not _RID.fullmatch(rid):
+            return None
+        try:
+            with self._asking(f"find out what {rid} is"):
+                found = self._catalog.get(f"/entity_rid/{rid}").json()
+        except RefusedError as error:
+            if error.status == 404:  # noqa: PLR2004
+                return None
+            raise
+        return TableName(found["schema_name"], found["table_name"])
+
+    def rows_with(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
+        """Return the rows whose *column* has one of *values*; None finds NULL."""
+        entity, name = f"/entity/{_path(table)}/", quote(column, safe="")
+        wanted = dict.fromkeys(values)
+        texts = [_text(value) for value in wanted if value not in {None, ""}]
+        room = LONGEST_PATH_BYTES - self._prefix_bytes - len(f"{entity}{name}=any()")
+        filters = [f"{name}=any({page})" for page in pages(texts, room)]
+        # An empty text in a list is not a value, and NULL never equals anything.
+        filters += [_filter(column, value) for value in (None, "") if value in wanted]
+        return [row for each in filters for row in self._rows(table, entity + each)]
+
+    def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
+        """Return the rows whose columns have all of *values*; None finds NULL."""
+        filters = "&".join(_filter(column, value) for column, value in values.items())
+        return self._rows(table, f"/entity/{_path(table)}/{filters}")
+
+    def query(self, path: str) -> list[Row]:
+        """Return what a GET of *path*, below the catalog, answers with."""
+        with self._asking(f"read {path}"):
+            rows: list[Row] = self._catalog.get(path).json()
+        return rows
+
+    def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
+        """PUT rows to *path*, below the catalog; return those that were updated."""
+        with self._asking(f"update {path}"):
+            updated: list[Row] = self._catalog.put(path, json=rows).json()
+        return updated
+
+    def replace(
+        self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> list[Row]:
+        """Give the rows whose columns are *old* the values *new*; return what was updated.
+
+        ERMrest finds NULL by NULL.
+        """
+        path = f"/attributegroup/{_path(table)}/{_aliased('o', old)};{_aliased('n', new)}"
+        values = {f"o{n}": value for n, value in enumerate(old.values())}
+        values |= {f"n{n}": value for n, value in enumerate(new.values())}
+        with self._asking(f"update a row of {table}"):
+            updated: list[Row] = self._catalog.put(path, json=[values]).json()
+        return updated
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return whom the server takes us for: id, display_name, full_name, email."""
+        return self._server.session().client
+
+    def insert(
+        self, table: TableName, rows: Sequence[Row], *, given_rids: bool = False
+    ) -> list[Row]:
+        """POST with onconflict=skip; return the rows that were inserted, in the order sent.
+
+        Columns that no row gives take their defaults: ERMrest makes them NULL unless it is told.
+        With *given_rids* every row keeps its RID, which would be replaced in silence otherwise.
+
+        Raises:
+            RefusedError: Also for a column that the table does not have; ERMrest would ignore it.
+        """
+        if not rows:
+            return []
+        given = dict.fromkeys(column for row in rows for column in row)
+        columns = self._columns(table, given)
+        defaults = ",".join(quote(c.name, safe="") for c in columns if c.name not in given)
+        query = "?onconflict=skip" + (f"&defaults={defaults}" if defaults else "")
+        query += "&nondefaults=RID" if given_rids else ""
+        whole = [{column: row.get(column) for column in given} for row in rows]
+        with self._asking(f"insert {len(rows)} {'row' if len(rows) == 1 else 'rows'} into {table}"):
+            inserted: list[Row] = self._catalog.post(
+                f"/entity/{_path(table)}{query}", json=whole
+            ).json()
+        return inserted
+
+    def lease(self, names: Sequence[str]) -> dict[str, str]:
+        """Return RIDs that are leased to us, by *names*.
+
+        A name is unique to a client, so the same one gives the same RID again, until a row has it:
+        then the lease of an ordinary writer is gone, and there would be another.
+        """
+        if not names:
+            return {}
+        with self._asking(f"lease {len(names)} RIDs"):
+            path = f"/entity/{_path(LEASE)}?onconflict=skip"
+            made = self._catalog.post(path, json=[{"ID": name} for name in names]).json()
+        leased = {row["ID"]: row["RID"] for row in made}
+        if known := [name for name in names if name not in leased]:
+            us = self._server.session().client_id
+            rows = self.rows_with(LEASE, "ID", known)
+            leased |= {row["ID"]: row["RID"] for row in rows if row["RCB"] == us}
+        return leased
+
+    def terms(self, table: TableName) -> frozenset[str]:
+        """Return the names of the terms of a vocabulary."""
+        rows = self._rows(table, f"/attribute/{_path(table)}/Name")
+        return frozenset(row["Name"] for row in rows)
+
+    def move_status(self, execution: str, old: str | None, new: str) -> bool:
+        """Compare and set Execution.Status; False: it is not *old*, nothing was changed.
+
+        ERMrest finds the row by both columns, and NULL by NULL. After a lost answer the same call
+        is False although it was we who moved it.
+        """
+        path = f"/attributegroup/{_path(_EXECUTION)}/RID,old:=Status;new:=Status"
+        row = {"RID": execution, "old": old, "new": new}
+        with self._asking(f"move the status of execution {execution} to {new}"):
+            return bool(self._catalog.put(path, json=[row]).json())
+
+    def claimable(self, rids: Iterable[str]) -> frozenset[str]:
+        """Return those of *rids* that we may give to rows: leased by us, or any if we own.
+
+        Measured: the owner of a catalog needs no lease; from everybody else one row without a
+        lease of their own is a 403 for the whole request.
+        """
+        if self.rights().owner:
+            return frozenset(rids)
+        us = self._server.session().client_id
+        return frozenset(
+            row["RID"] for row in self.rows_with(LEASE, "RID", rids) if row["RCB"] == us
+        )
+
+    def _refreshed(self) -> _Known:
+        known = self._known
+        headers = {"If-None-Match": known.etag} if known and known.etag else {}
+        with self._asking("read the model"):
+            answer = self._catalog.get("/schema", headers=headers)
+            if known and answer.status_code == 304:  # noqa: PLR2004
+                return known
+            document = answer.json()
+        rights = read_rights(document)
+        said = {name: value for name, value in document.items() if name != "snaptime"}
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        self._known = _Known(answer.headers.get("ETag"), read_model(document), rights, digest)
+        return self._known
+
+    def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:
+        """Return the columns of *table*; all *given* are among them, as of now."""
+        definition = (self._known or self._refreshed()).model.tables.get(table)
+        if definition is None or not definition.column.keys() >= set(given):
+            definition = self.model().name_to_table(table)
+        if unknown := sorted(set(given) - definition.column.keys()):
+            raise RefusedError(
+                f"cannot insert into {table}",
+                f"it has no column {', '.join(unknown)}",
+                "Mend the bulk specification, or add the column to the catalog.",
+            )
+        return definition.columns
+
+    def _rows(self, table: TableName, path: str) -> list[Row]:
+        with self._asking(f"read {table}"):
+            rows: list[Row] = self._catalog.get(f"{path}?{_ALL}").json()
+        return rows
+
+    def _asking(self, what: str) -> AbstractContextManager[None]:
+        return self._server.asking(f"cannot {what} in {self._name}")
+
+
+def pages(texts: Iterable[str], room_bytes: int) -> Iterator[str]:
+    """Yield lists of *texts*, quoted and with commas between, of at most *room_bytes*.
+
+    A text that is longer stands alone.
+    """
+    page = ""
+    for text in texts:
+        quoted = quote(text, safe="")
+        if page and len(page) + 1 + len(quoted) > room_bytes:
+            yield page
+            page = ""
+        page += f",{quoted}" if page else quoted
+    if page:
+        yield page
+
+
+def _path(table: TableName) -> str:
+    return f"{quote(table.schema, safe='')}:{quote(table.table, safe='')}"
+
+
+def _aliased(letter: str, columns: Iterable[str]) -> str:
+    """Return columns under names that an old and a new value of one column can both have."""
+    return ",".join(f"{letter}{n}:={quote(column, safe='')}" for n, column in enumerate(columns))
+
+
+def _filter(column: str, value: Any) -> str:
+    name = quote(column, safe="")
+    return f"{name}::null::" if value is None else f"{name}={quote(_text(value), safe='')}"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,308 @@
+"""Deriva's bindings on a session of our own: the one place that speaks HTTP to a server.
+
+The bindings' own sessions are kept out, for what they do in silence (all measured): they send a
+failed request again for minutes, and sleep for hours where the server asks for it; bound the
+sending of a body by the timeout of a connection, 6 s; hold a bearer token in a dictionary that
+threads share; send no cookie to a host with a port; and check no certificate of `localhost`.
+
+A dead host and a slow link must not be confused. How long one block of a body may take to leave
+is generous (`timeout_s`); the kernel, which sees acknowledgements, tells us that nobody is there
+(measured: after 36 s where nobody takes the connection, 121 s where nobody takes the body).
+"""
+
+import hashlib
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.util import Retry
+
+from deriva_watch.core.errors import (
+    CredentialError,
+    RefusedError,
+    ServerBusyError,
+    SettingsError,
+    TroubleError,
+)
+from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, moment, trouble
+from deriva_watch.liveness import beat, waiting
+
+TIMEOUT_S: Final = (600.0, 600.0)
+BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB cost half the speed of parallel bodies
+_SPARE: Final = 2  # connections beside those that carry bodies: for the writer and for a probe
+_SILENCE_S: Final = 120  # nothing acknowledged or taken for so long: the host is gone
+_SOCKET: Final = [
+    *HTTPConnection.default_socket_options,  # TCP_NODELAY: 4,405 against 23 requests/s
+    (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 4),  # after so many tries: half a minute
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_S * 1000),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # asks while we wait for an answer
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who the server takes us for; `remaining_s` is None where it does not say for how long."""
+
+    client_id: str
+    display_name: str
+    remaining_s: float | None
+    client: Mapping[str, Any] = field(default_factory=dict)  # all that it says of us
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a service says of itself, and by the way of the time.
+
+    Attributes:
+        document: What it says; empty where that is no table.
+        date: What its clock said, cut to a second; None: it does not tell.
+        sent_at, received_at: When it was asked and when it had answered, by our clock.
+    """
+
+    document: Mapping[str, Any]
+    date: datetime | None
+    sent_at: datetime
+    received_at: datetime
+
+
+class Server:
+    """A Deriva server and the identity that we have there. All threads share one.
+
+    Nothing in the session changes after it was made: it keeps no cookies, and the credential is
+    put on each request. So threads need no lock; urllib3's pool of connections has its own.
+
+    Args:
+        host: With its port, if it has one.
+        credential: `{"bearer-token": …}` or `{"cookie": …}`.
+        protocol: "https"; "http" only to this machine itself.
+        ca_bundle: The authorities to trust instead of the usual ones.
+        connections: How many bodies may be under way at once.
+        timeout_s: How long a block of a body may take to leave, and an answer to come.
+        trust_env: Whether the proxies that the environment names are used.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is a setting)
+        self,
+        host: str,
+        credential: Mapping[str, str],
+        *,
+        protocol: str = "https",
+        ca_bundle: Path | None = None,
+        connections: int = 4,
+        timeout_s: tuple[float, float] = TIMEOUT_S,
+        trust_env: bool = False,
+    ) -> None:
+        if protocol != "https" and not _is_loopback(host):
+            raise SettingsError(
+                f"cannot speak {protocol} to {host}",
+                "whoever stands between could read the credential",
+                'Set server.protocol to "https".',
+            )
+        self.host = host
+        self._protocol = protocol
+        self._session = requests.Session()
+        self._session.trust_env = trust_env
+        self._session.max_redirects = 0  # a POST that is redirected comes back as a GET
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.auth = self._sign
+        adapter = _Adapter(connections + _SPARE, timeout_s, ca_bundle)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter)
+        self.set_credential(credential)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections. Closing twice is fine."""
+        self._session.close()
+
+    def set_credential(self, credential: Mapping[str, str]) -> None:
+        """Use another credential from the next request on, in every thread."""
+        token = credential.get("bearer-token")
+        self._header = (
+            ("Authorization", f"Bearer {token}") if token else ("Cookie", credential["cookie"])
+        )
+        sent = token or credential["cookie"]
+        self._secrets = [each for each in (sent, sent.partition("=")[2]) if each]
+        self._name = "us"
+
+    def credential_digest(self) -> str:
+        """Return a digest that tells one credential from another, and nothing of either."""
+        return hashlib.sha256(f"{self.host}\n{self._header}".encode()).hexdigest()
+
+    def bind(self, binding: type, *args: Any, **options: Any) -> Any:
+        """Return one of deriva's bindings of this server, on our session."""
+        ours = {
+            "_get_new_session": lambda bound, _=None: setattr(bound, "_session", self._session),
+            "_close_session": lambda _: None,  # it is not theirs
+        }
+        bound = type(binding.__name__, (binding,), ours)
+        made = bound(self._protocol, self.host, *args, **options)
+        made.dcctx["cid"] = "deriva-watch"
+        return made
+
+    def session(self) -> Session:
+        """Ask the server who we are.
+
+        Raises:
+            CredentialError: It knows nobody with our credential.
+        """
+        what = f"cannot log in to {self.host}"
+        with self.asking(what):
+            answer = self._session.get(f"{self._protocol}://{self.host}/authn/session")
+            if answer.status_code == requests.codes.not_found:
+                why = f"{self.host} knows no session for our credential"
+                raise CredentialError(what, why, how_to_log_in(self.host))
+            answer.raise_for_status()
+            found = answer.json()
+        client = found["client"]
+        self._name = client.get("display_name") or client["id"]
+        return Session(client["id"], self._name, found.get("seconds_remaining"), client)
+
+    def greet(self, path: str) -> Greeting:
+        """GET a *path* that a service describes itself at; it needs no session."""
+        sent_at = datetime.now(UTC)
+        with self.asking(f"cannot reach {self.host}"):
+            answer = self._session.get(f"{self._protocol}://{self.host}{path}")
+            received_at = datetime.now(UTC)
+            answer.raise_for_status()
+            said = answer.json()
+        document = said if isinstance(said, dict) else {}
+        return Greeting(document, moment(answer.headers.get("Date")), sent_at, received_at)
+
+    @contextmanager
+    def asking(self, what: str) -> Iterator[None]:
+        """Say in errors of `core.errors` why *what* ("cannot …") could not be done.
+
+        The libraries' own errors are left behind: they quote addresses and whole answers.
+        """
+        from deriva.core import ConcurrentUpdate
+
+        try:
+            yield
+        except ConcurrentUpdate as error:
+            raise self._trouble(what, error.args[0]) from None
+        except requests.HTTPError as error:
+            raise self._trouble(what, error.response) from None
+        except requests.TooManyRedirects:
+            raise ServerBusyError(what, f"{self.host} sends us to another address") from None
+        except requests.JSONDecodeError:
+            raise ServerBusyError(what, f"the answer of {self.host} is not JSON") from None
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as error:
+            raise away(what, self.host, error) from None
+        except requests.RequestException as error:
+            remedy = "It would be the same again: this is a bug of ours or a setting."
+            raise RefusedError(what, f"it cannot be sent: {error}", remedy) from None
+
+    def _trouble(self, what: str, response: requests.Response) -> TroubleError:
+        text = response.content.decode("utf-8", "replace")
+        for secret in self._secrets:  # some proxies show the request in their pages of errors
+            text = text.replace(secret, "***")
+        answer = Answer(response.status_code, response.headers, text)
+        return trouble(what, self.host, self._name, answer)
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        name, value = self._header
+        request.headers[name] = value
+        return request
+
+
+class _Adapter(HTTPAdapter):
+    """Connections with our timeouts; what it is told about certificates cannot be undone."""
+
+    def __init__(
+        self, connections: int, timeout_s: tuple[float, float], ca_bundle: Path | None
+    ) -> None:
+        self._always = {"timeout": timeout_s, "verify": str(ca_bundle) if ca_bundle else True}
+        self._timeout_s = max(timeout_s)
+        super().__init__(max_retries=_ONCE_MORE, pool_maxsize=connections, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pool, with larger blocks and sockets that notice a dead host."""
+        super().init_poolmanager(*args, **options, blocksize=BLOCK_BYTES, socket_options=_SOCKET)
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> requests.Response:
+        """Send one request."""
+        with waiting(self._timeout_s):
+            answer = super().send(request, *args, **(options | self._always))
+        answer.raw.stream = _living(answer.raw.stream)  # type: ignore[method-assign]
+        return answer
+
+    def close(self) -> None:
+        """Close the idle connections; urllib3 alone leaves them to whoever drops the last pool."""
+        pools = self.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118  # it is no mapping that can be iterated
+            pools[key].close()
+        super().close()
+
+
+def _living(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """Return *stream*, the body of an answer, each block of which is a sign of life."""
+
+    def blocks(*args: Any, **options: Any) -> Iterator[bytes]:
+        for block in stream(*args, **options):
+            beat()
+            yield block
+
+    return blocks
+
+
+class _OnceMore(Retry):
+    """Sends once more, at once, what a connection took that the server was closing.
+
+    Servers close a kept connection after so many requests or seconds, and it may happen just as
+    we send. GET, HEAD, PUT and DELETE bear it. A POST is left to the caller: rows with leased
+    RIDs that arrived the first time make the second a refusal (measured), and a second upload
+    job would stay for ever. Every other error is the caller's as well.
+    """
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *args: Any,
+        **options: Any,
+    ) -> Self:
+        """Return what is left to try; raise *error* where nothing is."""
+        closed = isinstance(error, ProtocolError) and isinstance(error.args[-1], ConnectionError)
+        if isinstance(error, ReadTimeoutError | ProtocolError) and not closed:
+            raise error
+        return super().increment(method, url, response, error, *args, **options)
+
+
+_ONCE_MORE: Final = _OnceMore(
+    total=1, connect=0, read=1, status=0, other=0, respect_retry_after_header=False
+)
+
+
+def _is_loopback(host: str) -> bool:
+    name = re.sub(r":\d+$", "", host).strip("[]")
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,268 @@
+"""Hatrac: objects and their versions, whole or in chunks."""
+
+import mimetypes
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cache
+from mimetypes import MimeTypes
+from typing import BinaryIO, Final
+from urllib.parse import unquote, urlsplit
+
+from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
+from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
+from deriva_watch.edges.server.bandwidth import Bandwidth
+from deriva_watch.edges.server.deriva import BLOCK_BYTES, Server
+
+_THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
+_NAMESPACE: Final = {"Content-Type": "application/x-hatrac-namespace"}
+
+
+class Part:
+    """So many bytes of a file, from where it stands, as the body of one request.
+
+    A file that grew sends no byte more, which the server would take for the next request; one
+    that shrank ends the request instead of letting the server wait for the rest.
+    """
+
+    def __init__(self, body: BinaryIO, size_bytes: int, bandwidth: Bandwidth) -> None:
+        self._body, self._size_bytes, self._bandwidth = body, size_bytes, bandwidth
+        self._start, self._done = body.tell(), 0
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def tell(self) -> int:
+        """Return how much was read."""
+        return self._done
+
+    def seek(self, offset: int) -> None:
+        """Go back, so that the request can be sent again."""
+        self._body.seek(self._start + offset)
+        self._done = offset
+
+    def read(self, size: int) -> bytes:
+        """Read at most *size* bytes of what is left."""
+        left = self._size_bytes - self._done
+        try:
+            data = self._body.read(self._bandwidth.piece_bytes(min(size, left)))
+        except OSError as error:  # the network's errors are the same class
+            raise FileChangedError(f"it cannot be read any more: {error.strerror}") from error
+        if left and not data:
+            raise FileChangedError(f"it ended {left} bytes early")
+        self._done += len(data)
+        self._bandwidth.wait(len(data))
+        return data
+
+
+class Hatrac:
+    """The object store of a server; fits `engine.ports.ObjectStore`. All threads share one."""
+
+    def __init__(self, server: Server, bandwidth: Bandwidth | None = None) -> None:
+        from deriva.core import HatracStore
+
+        self._server = server
+        self._bandwidth = bandwidth or Bandwidth()
+        self._store = server.bind(HatracStore)
+        self._namespaces: set[str] = set()  # that are there, as far as this process knows
+
+    def head(self, name: str) -> ObjectVersion | None:
+        """Return the current version, or None where the name has no content."""
+        try:
+            with self._asking(f"look at {name}"):
+                headers = self._store.head(name).headers
+        except RefusedError as error:
+            # 409: the name is taken, by a PUT that failed or a job that is not finished.
+            if error.status in {_MISSING, _CONFLICT}:
+                return None
+            raise
+        md5 = headers.get("Content-MD5")
+        return ObjectVersion(
+            url=_path(headers, "Content-Location", name),
+            etag=headers["ETag"],
+            size_bytes=int(headers.get("Content-Length", 0)),  # Apache leaves a zero out (measured)
+            md5=b64decode(md5).hex() if md5 else None,
+        )
+
+    def ping(self) -> None:
+        """Ask for nothing; raises as every call does where the store does not answer."""
+        self.status("/hatrac")
+
+    def make_namespace(self, name: str) -> None:
+        """Create the namespace with its parents, unless it is there.
+
+        It is looked for first, because who may write into a namespace need not be allowed to make
+        one; and again when making it fails, because of two who make it at once one gets a 500
+        (measured).
+        """
+        if name in self._namespaces:
+            return
+        if self.status(name) == _MISSING:
+            try:
+                with self._asking(f"make the namespace {name}"):
+                    self._store.put(f"{name}?parents=true", headers=_NAMESPACE)
+            except (RefusedError, TransientError):
+                if self.status(name) == _MISSING:
+                    raise
+        self._namespaces.add(name)
+
+    def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:
+        """Store a version and return its URL; None: the name has other content by now (412).
+
+        Raises:
+            FileChangedError: *body* ends before `head.size_bytes`.
+        """
+        condition = {"If-Match": replaces} if replaces else {"If-None-Match": "*"}
+        disposition = head.content_disposition
+        headers = {
+            "Content-MD5": _base64(head.md5),
+            **({"Content-SHA256": _base64(head.sha256)} if head.sha256 else {}),
+            "Content-Type": _content_type(head),
+            **({"Content-Disposition": disposition} if disposition else {}),
+            **condition,
+        }
+        try:
+            with self._asking(f"store {head.name}"):
+                part = self._part(body, head.size_bytes)
+                stored = self._store.put(head.name, part, headers=headers).headers
+        except RefusedError as error:
+            if error.status == _CHANGED:
+                return None
+            if error.status == _CONFLICT and "already in use" in error.why:
+                raise ServerBusyError(error.what, error.why) from None
+            raise
+        return _path(stored, "Location", head.name)
+
+    def open_job(self, head: ObjectHead, chunk_bytes: int) -> str:
+        """Create an upload job and return its URL.
+
+        It has the MD5, without which a job with a hole would be finished (measured).
+        """
+        disposition = head.content_disposition
+        job = {
+            "chunk-length": chunk_bytes,
+            "content-length": head.size_bytes,
+            "content-md5": _base64(head.md5),
+            **({"content-sha256": _base64(head.sha256)} if head.sha256 else {}),
+            "content-type": _content_type(head),
+            **({"content-disposition": disposition} if disposition else {}),
+        }
+        with self._asking(f"begin to store {head.name}"):
+            made = self._store.post(f"{head.name};upload", json=job).headers
+        return _path(made, "Location", head.name)
+
+    def job(self, job: str) -> UploadJob | None:
+        """Return what an open job is; None: it is finished or cancelled."""
+        try:
+            with self._asking(f"look at {job}"):
+                said = self._store.get(job).json()
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return UploadJob(ours=False) if error.status == _FORBIDDEN else None
+            raise
+        md5 = said.get("content-md5")
+        return UploadJob(
+            ours=True,
+            md5=b64decode(md5).hex() if md5 else None,
+            size_bytes=int(said["content-length"]),
+            chunk_bytes=int(said["chunk-length"]),
+        )
+
+    def jobs(self, name: str) -> list[str]:
+        """Return the open jobs of an object; none where they may not be seen."""
+        try:
+            with self._asking(f"list the upload jobs of {name}"):
+                found: list[str] = self._store.get(f"{name};upload").json()
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return []
+            raise
+        return found
+
+    def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
+        """Send chunk *number*, the next *size_bytes* of *body*; again overwrites it.
+
+        Raises:
+            FileChangedError: *body* ends before that.
+        """
+        with self._asking(f"send chunk {number} of {job}"):
+            self._store.put(f"{job}/{number}", self._part(body, size_bytes), headers=_BYTES)
+
+    def finish_job(self, job: str) -> str | None:
+        """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
+        try:
+            with self._asking(f"finish {job}"):
+                stored = self._store.post(job).headers
+        except RefusedError as error:
+            if error.status == _MISSING:
+                return None
+            raise
+        return _path(stored, "Location", job)
+
+    def cancel_job(self, job: str) -> None:
+        """Cancel an unfinished job; one that is gone, or another identity's, stays as it is."""
+        try:
+            with self._asking(f"cancel {job}"):
+                self._store.delete(job)
+        except RefusedError as error:
+            if error.status not in {_FORBIDDEN, _MISSING}:
+                raise
+
+    def status(self, name: str) -> int:
+        """Return 200, 404, or 403: it is there, and not for us."""
+        try:
+            with self._asking(f"look for {name}"):
+                self._store.head(name)
+        except RefusedError as error:
+            if error.status in {_FORBIDDEN, _MISSING}:
+                return error.status
+            raise
+        return _THERE
+
+    def _part(self, body: BinaryIO, size_bytes: int) -> Part | bytes:
+        """Return the body of a request: small ones as bytes, with which requests is done sooner.
+
+        An empty file object would be sent without a length, which is a 411.
+        """
+        part = Part(body, size_bytes, self._bandwidth)
+        is_large = size_bytes > BLOCK_BYTES
+        return part if is_large else b"".join(iter(lambda: part.read(size_bytes), b""))
+
+    def _asking(self, what: str) -> AbstractContextManager[None]:
+        return self._server.asking(f"cannot {what}")
+
+
+def _base64(hexadecimal: str) -> str:
+    return b64encode(bytes.fromhex(hexadecimal)).decode("ascii")
+
+
+def _content_type(head: ObjectHead) -> str:
+    if head.content_type:
+        return head.content_type
+    named = tuple((kind, tuple(extensions)) for kind, extensions in head.mime_types.items())
+    name = head.file_name or unquote(head.name.rpartition("/")[2])
+    kind, encoding = _types(named).guess_type(f"/{name}", strict=False)
+    # As deriva's own guess: a compressed file is of both types.
+    return "+".join(part for part in (kind, encoding) if part) or "application/octet-stream"
+
+
+@cache
+def _types(named: tuple[tuple[str, tuple[str, ...]], ...]) -> MimeTypes:
+    """Return what knows the types of files: of this system, and those that a bulk spec names."""
+    mimetypes.init()
+    types = MimeTypes(filter(os.path.isfile, mimetypes.knownfiles))
+    for kind, extensions in named:
+        for extension in extensions:
+            types.add_type(kind, extension)
+    return types
+
+
+def _path(headers: Mapping[str, str], field: str, name: str) -> str:
+    """Return the path in a header that Hatrac gives with every object."""
+    if field not in headers:
+        what, why = f"cannot rely on what was said of {name}", f"the answer has no {field}"
+        raise ServerBusyError(what, f"{why}: this is no object store, or no object but a namespace")
+    location = headers[field]
+    return urlsplit(location).path if "://" in location else location

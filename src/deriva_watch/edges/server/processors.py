@@ -1,0 +1,168 @@
+"""Processors that a bulk spec names: those of deriva-py's uploader, and classes of the operator's.
+
+A spec may come from a catalog that others write to. So nothing is imported because of it before
+the operator's list was asked; and nothing here changes the tree that data lie in.
+"""
+
+import importlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final, Protocol
+
+from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.names import CONTENT_PATH, of_path
+from deriva_watch.core.plan.plan import AssetPlan
+from deriva_watch.core.spec.mapping import Match, Processor
+
+# In a process of its own: bagit changes the working directory of its process, and bdbag writes
+# its settings into HOME.
+_MAKE_BAG: Final = """
+import json, sys
+from bdbag import bdbag_api
+folder, kind = json.loads(sys.argv[1])
+bdbag_api.make_bag(folder, update=True, idempotent=True)  # another attempt: the same bytes
+print(json.dumps(bdbag_api.archive_bag(folder, kind, idempotent=True)))
+"""
+
+
+class _Disk(Protocol):
+    """The directory that a bag is made of a part of."""
+
+    @property
+    def root(self) -> Path: ...
+
+    def open(self, entry: Entry) -> BinaryIO: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpecProcessors:
+    """Runs processors; fits `engine.ports.Processors`.
+
+    Attributes:
+        allowed: `[spec] allowed_processors`.
+        folder: Where bags are made; ours alone.
+    """
+
+    allowed: frozenset[str]
+    folder: Path
+
+    def run(
+        self, processor: Processor, path: Path, match: Match, names: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return *names* as the processor leaves them; RefusedError where it fails."""
+        known = dict(names)
+        try:
+            if processor.built_in == "FileRenameProcessor":
+                return known | _renamed(processor.params, path, known)
+            if processor.built_in == "MetadataProcessor":
+                self._check(processor)
+                return known | _loaded(processor.params)
+            if processor.built_in is None:
+                return self._run_class(processor, path, match, known)
+        except RefusedError:
+            raise
+        except Exception as error:  # whatever code of others raises
+            raise _failed(processor, f"{type(error).__name__}: {error}") from error
+        return known  # the others only write to the log of deriva-py, or were done before
+
+    def _check(self, processor: Processor) -> str:
+        """Return what stands in the operator's list, or refuse."""
+        name = processor.type or processor.name
+        if self.allowed.isdisjoint({name, processor.built_in}):
+            raise _failed(processor, f"{name} is not listed in [spec] allowed_processors")
+        return name
+
+    def _run_class(
+        self, processor: Processor, path: Path, match: Match, names: dict[str, Any]
+    ) -> dict[str, Any]:
+        module, _, name = self._check(processor).rpartition(".")
+        kind = getattr(importlib.import_module(module), name)
+        output: dict[str, Any] = {}  # a new one for each file: deriva-py keeps the first one's
+        one = kind(
+            processor_params=dict(processor.params),
+            file_path=str(path),
+            asset_mapping=dict(match.mapping.entry),
+            match_groupdict=dict.fromkeys(match.mapping.names) | dict(match.groups),
+            metadata=names,
+            processor_output=output,
+        )
+        one.process()
+        made = output.get(CONTENT_PATH)
+        return names | ({CONTENT_PATH: os.path.abspath(made)} if made else {})  # noqa: PTH100
+
+    # ------------------------------------------------------------------ bags
+
+    def bag(self, processor: Processor, disk: _Disk, asset: AssetPlan) -> Path:
+        """Return a bag made of a directory; the same files make the same bytes.
+
+        It is made of copies: bdbag would move the files themselves.
+        """
+        place = self.folder / sha256(f"{disk.root}\0{asset.path}".encode()).hexdigest()[:24]
+        shutil.rmtree(place, ignore_errors=True)
+        copy = place / PurePosixPath(asset.path).name
+        for entry in asset.members:
+            target = copy / entry.path.removeprefix(f"{asset.path}/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with disk.open(entry) as body, target.open("xb") as file:
+                shutil.copyfileobj(body, file, 1024 * 1024)
+            os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+            target.chmod(0o644)
+        made = self._archive(processor, place, copy)
+        shutil.rmtree(copy)
+        return made
+
+    def _archive(self, processor: Processor, place: Path, copy: Path) -> Path:
+        told = json.dumps([str(copy), processor.params.get("format", "zip")])
+        ran = subprocess.run(  # noqa: S603  # our own interpreter, and no shell
+            [sys.executable, "-c", _MAKE_BAG, told],
+            env={**os.environ, "HOME": str(place)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            why = (ran.stderr.strip() or "it ended without a word").rpartition("\n")[2]
+            raise _failed(processor, f"the bag cannot be made: {why}")
+        return Path(json.loads(ran.stdout.strip().rpartition("\n")[2]))
+
+    def discard(self, names: Mapping[str, Any]) -> None:
+        """Remove what `bag` made for a file; a file that an operator's class made is theirs."""
+        made = names.get(CONTENT_PATH)
+        if made and Path(made).parent.parent == self.folder:
+            shutil.rmtree(Path(made).parent, ignore_errors=True)
+
+
+def _renamed(params: Mapping[str, Any], path: Path, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names of a file under another name; the file itself keeps its own."""
+    known: dict[str, Any] = {}
+    if pattern := params.get("pattern"):
+        found = re.match(pattern, str(path))
+        if found is None:
+            raise ValueError(f"the pattern {pattern!r} does not fit {path}")
+        known |= found.groupdict()
+    other = Path(os.path.realpath(params["replacement"].format_map(known | dict(names))))
+    return of_path(str(other.parent), other.name, {})
+
+
+def _loaded(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names that a JSON file gives."""
+    if not params.get("input_file"):
+        return {}
+    said = json.loads(Path(params["input_file"]).read_text())
+    if not isinstance(said, dict):
+        raise TypeError(f"{params['input_file']} has no JSON object")
+    return said
+
+
+def _failed(processor: Processor, why: str) -> RefusedError:
+    then = "Mend it, or the specification that names it, then `deriva-watch retry RID`."
+    return RefusedError(f"the processor {processor.name} failed", why, then)

@@ -1,0 +1,73 @@
+"""Where the bulk spec comes from: the catalog's model, an annotation of the catalog, or a file."""
+
+import json
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
+from deriva_watch.core.spec.mapping import UnusableSpecError
+from deriva_watch.core.spec.spec import Spec
+from deriva_watch.core.spec.spec_check import checked_spec
+
+ANNOTATION: Final = "tag:isrd.isi.edu,2017:bulk-upload"
+
+
+@dataclass(slots=True)
+class SpecSource:
+    """Gives the bulk spec in force, checked; it is looked up again at every use.
+
+    Attributes:
+        source, file, allowed_processors: As `[spec]` of the settings.
+        chunk_bytes: For the spec that is made from the model.
+    """
+
+    source: Literal["model", "catalog", "file"]
+    file: Path | None
+    allowed_processors: frozenset[str]
+    chunk_bytes: int
+    _known: tuple[CatalogModel, Any, Spec] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def document(self, model: CatalogModel) -> Any:
+        """Return the spec as it is written; UnusableSpecError where there is none."""
+        if self.source == "catalog":
+            return _annotation(model)
+        if self.source == "file" and self.file:
+            return _read(self.file)
+        return bulk_upload_configuration(model, self.chunk_bytes)
+
+    def spec(self, model: CatalogModel) -> Spec:
+        """Return the spec; UnusableSpecError names everything for which it cannot be used."""
+        document = self.document(model)
+        with self._lock:
+            known = self._known
+            # A model is made anew when the catalog changed, and only then.
+            if known and known[0] is model and known[1] == document:
+                return known[2]
+            spec = checked_spec(document, model, self.allowed_processors)
+            self._known = model, document, spec
+            return spec
+
+
+def _annotation(model: CatalogModel) -> Any:
+    if ANNOTATION in model.annotations:
+        return model.annotations[ANNOTATION]
+    raise UnusableSpecError(
+        "there is no bulk spec",
+        f"the catalog has no annotation {ANNOTATION}",
+        'Ask its administrator to add one, or set [spec] source to "model" or "file".',
+    )
+
+
+def _read(file: Path) -> Any:
+    what = f"the bulk spec {file} cannot be read"
+    try:
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        then = "Put it there, readable for the user of deriva-watch; or change [spec] file."
+        raise UnusableSpecError(what, error.strerror or str(error), then) from None
+    except (ValueError, RecursionError) as error:
+        raise UnusableSpecError(what, f"it is no JSON: {error}", "Correct the file.") from None

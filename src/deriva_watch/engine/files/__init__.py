@@ -1,0 +1,1 @@
+"""Sends files: hash, store, upload jobs."""

@@ -1,0 +1,195 @@
+"""From a file to an object version that nobody else's row stands for."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from deriva_watch.core.chunks import MAX_BODY_BYTES
+from deriva_watch.core.errors import RefusedError, TransientError, WatchError
+from deriva_watch.core.names import BEFORE, CONTENT_PATH
+from deriva_watch.core.objects import ObjectHead, ObjectVersion
+from deriva_watch.core.plan.plan import AssetPlan
+from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
+from deriva_watch.core.spec.templates import content_disposition, object_name
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.files.upload_jobs import Jobs
+from deriva_watch.engine.naming import content_bytes, known_names
+from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
+
+_CONTESTS = 5  # how often a name may move under us before we come back later
+_LOCKS = 256  # names share locks by hash: a lock a name would never be given back
+
+
+class RecordedMeanwhileError(WatchError):
+    """A row that says the same came into the catalog since we looked; it is to be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that is sent.
+
+    Attributes:
+        body: Its bytes.
+        moved: Is told how many of them were sent.
+        verify: Looks at the file once more; what it raises leaves the version unclaimed.
+        notice: Takes what a person should know of it.
+        says: Tells of rows whether one of them says what the file says.
+    """
+
+    body: BinaryIO
+    moved: Progress
+    verify: Callable[[], None]
+    notice: Callable[[str], None]
+    says: Callable[[list[Row]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Depositor:
+    """Stores contents. A name begins with the MD5, so what it holds is known before it is sent.
+
+    A version that a row or another file of ours stands for is never taken twice: the same content
+    for another asset becomes a version of its own.
+    """
+
+    store: ObjectStore
+    catalog: Catalog
+    journal: Journal
+    patience: Patience
+    jobs: Jobs
+    chunk_bytes: int
+    _names: tuple[threading.Lock, ...] = field(
+        default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
+    )
+
+    def deposit(self, asset: AssetPlan, record: FileRecord, source: Source) -> FileFacts:
+        """Make sure that an object version holds the content, and write that down.
+
+        The move to `stored` is committed here, while the name is locked: a second file with the
+        same content must see that the version is taken.
+
+        Returns:
+            The facts that the journal now has.
+
+        Raises:
+            RecordedMeanwhileError: Another uploader has brought it in.
+        """
+        known, mapping = known_names(asset, record), asset.match.mapping
+        head = ObjectHead(
+            name=object_name(asset.match, known),
+            size_bytes=content_bytes(record),
+            md5=record.md5 or "",
+            sha256=record.sha256 or "" if "sha256" in mapping.checksums else "",
+            content_type="",
+            file_name=PurePosixPath(str(known.get(CONTENT_PATH) or asset.path)).name,
+            mime_types=mapping.general.mime_types,
+            content_disposition=content_disposition(asset.match, known),
+        )
+        start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
+        if mapping.options.create_parents:
+            self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
+        with self._names[hash(head.name) % _LOCKS]:
+            facts: FileFacts = {"url": self._version(asset, record, head, source), "job": None}
+            source.verify()
+            move = MoveFile(record.id, FileTrigger.STORED, facts, elapsed_since(start_s))
+            self.journal.commit([move])
+        return facts
+
+    def _version(
+        self, asset: AssetPlan, record: FileRecord, head: ObjectHead, source: Source
+    ) -> str:
+        chunk_bytes, in_chunks = self._chunk_bytes(asset), self.by_job(asset, record)
+        forced = asset.match.mapping.options.force
+        # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
+        there = self._head(head.name) if in_chunks or forced else None
+        if forced:
+            record = self._noted(record, there)
+        for _ in range(_CONTESTS):
+            if there and self._is_free(there, head, asset, record, source):
+                self.jobs.cancel(record.job)
+                return there.url
+            if in_chunks:
+                body = source.body, source.moved
+                url = self.jobs.send(record, head, body, chunk_bytes, source.notice)
+                record = replace(record, job=None)
+            else:
+                etag = there.etag if there else None
+                url = self.patience(
+                    "PUT object",
+                    lambda etag=etag: self.store.put(  # type: ignore[misc]
+                        head,
+                        span(source.body, 0, head.size_bytes, source.moved),
+                        replaces=etag,
+                    ),
+                )
+            if url:
+                return url
+            there = self._head(head.name)
+        raise TransientError(
+            what=f"cannot store {asset.path}", why=f"others keep writing to {head.name}"
+        )
+
+    def by_job(self, asset: AssetPlan, record: FileRecord) -> bool:
+        """Tell whether a file goes by an upload job."""
+        size_bytes, begun = content_bytes(record), record.job is not None
+        # What was begun goes on in chunks, however long they are by now.
+        return begun or size_bytes > self._chunk_bytes(asset) or size_bytes == 0
+
+    def _chunk_bytes(self, asset: AssetPlan) -> int:
+        return min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
+
+    def _head(self, name: str) -> ObjectVersion | None:
+        return self.patience("HEAD object", lambda: self.store.head(name))
+
+    def _is_free(
+        self,
+        there: ObjectVersion,
+        head: ObjectHead,
+        asset: AssetPlan,
+        record: FileRecord,
+        source: Source,
+    ) -> bool:
+        """Tell whether a version has our content and stands for no other asset."""
+        same = (there.md5, there.size_bytes) == (head.md5, head.size_bytes)
+        if asset.to_the_letter:
+            return self._may_serve(there, asset, record, same=same)
+        if not same:
+            return False
+        # A file of which the same is said may have stored it before its row: that is ours too.
+        held = self.journal.holders([there.url], unlike=asset.statement()).get(there.url)
+        if held and not (record.url == there.url and record.id <= min(held)):
+            return False
+        rows = self.patience(
+            "GET rows by MD5", lambda: self.catalog.rows_with(asset.table, "MD5", [head.md5])
+        )
+        if source.says(rows):
+            raise RecordedMeanwhileError(asset.path)
+        return all(row["URL"] != there.url for row in rows)
+
+    def _may_serve(
+        self, there: ObjectVersion, asset: AssetPlan, record: FileRecord, *, same: bool
+    ) -> bool:
+        """Tell whether a version is taken for a file by what `hatrac_options` say."""
+        options = asset.match.mapping.options
+        if options.force:
+            return same and there.url != (record.names or {}).get(BEFORE)  # ours, of a crash
+        if not same and not options.allow_versioning:
+            raise RefusedError(
+                f"cannot store {asset.path}",
+                f"{there.url} has another content, and the bulk spec allows one version only",
+                "Rename the file, or allow versions in the specification.",
+            )
+        return same
+
+    def _noted(self, record: FileRecord, there: ObjectVersion | None) -> FileRecord:
+        """Write down which version a forced one comes after: a crash must not force two."""
+        names = record.names or {}
+        if BEFORE in names:
+            return record
+        names = {**names, BEFORE: there.url if there else ""}
+        self.journal.commit([NoteFile(record.id, {"names": names})])
+        return replace(record, names=names)

@@ -1,0 +1,173 @@
+"""The steps that touch the bytes of files: many at once, each for itself."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any, Final
+
+from deriva_watch.core.errors import (
+    FileChangedError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+)
+from deriva_watch.core.names import CONTENT_PATH
+from deriva_watch.core.os_errors import passing
+from deriva_watch.core.plan.plan import AssetPlan
+from deriva_watch.core.records import FileFacts
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.content import Digests, Progress, digests
+from deriva_watch.engine.files.depositor import Depositor, RecordedMeanwhileError, Source
+from deriva_watch.engine.naming import Naming
+from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.liveness import beat, rest
+
+Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
+Step = Callable[[Upload, str], Move | None]
+_TOGETHER_S: Final = 0.2  # results of so long a time are one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Hashes and stores files on a pool of threads."""
+
+    depositor: Depositor
+    naming: Naming
+    pool: Executor
+    patience: Patience
+    watch: Watch = lambda _path, _phase, _count: None
+
+    def hash(self, upload: Upload, paths: Sequence[str]) -> None:
+        """Find the digests of *paths*."""
+        self.each(upload, self._hash, paths)
+
+    def store(self, upload: Upload, paths: Sequence[str]) -> None:
+        """See that an object version holds each of *paths*."""
+        self.each(upload, self._store, paths)
+
+    def each(self, upload: Upload, step: Step, paths: Sequence[str]) -> None:
+        """Do one step for many files; one that fails does not stop its neighbours.
+
+        The moves that steps return are written down together, as they come. What stops everything
+        (the server is away, the daemon stops, a bug) is raised once all running steps have ended.
+        """
+        stopping = threading.Event()
+
+        def one(path: str) -> Move | None:
+            beat()
+            if stopping.is_set():
+                return None
+            try:
+                return self.attempt(upload, step, path)
+            except BaseException:
+                stopping.set()
+                raise
+            finally:
+                rest()
+
+        running = {self.pool.submit(one, path) for path in paths}
+        error: BaseException | None = None
+        while running:
+            beat()  # those who run show their life themselves
+            done, running = wait(running, timeout=_TOGETHER_S)
+            error = error or next((e for future in done if (e := future.exception())), None)
+            try:
+                upload.commit([m for f in done if not f.exception() and (m := f.result())])
+            except BaseException as failed:  # noqa: BLE001  # raised once nothing runs any more
+                stopping.set()
+                error = error or failed
+        if error:
+            raise error
+
+    def attempt(self, upload: Upload, step: Step, path: str) -> Move | None:
+        """Do one step for a file and return its move; a failure is noted in *upload*.
+
+        Raises what concerns all files: the server is away, the work shall stop, a bug.
+        """
+        self.patience.check()
+        try:
+            upload.halt(path)
+            return step(upload, path)
+        except FileChangedError:
+            upload.change(path)
+        except FileNotFoundError:
+            return Move(path, FileTrigger.VANISHED)
+        except RecordedMeanwhileError:
+            upload.again.add(path)
+        except RefusedError as error:
+            upload.refuse(path, error)
+        except ServerAwayError:
+            raise
+        except TransientError as error:
+            upload.transient = error
+        except OSError as error:
+            if trouble := passing(f"cannot read {path}", error):
+                upload.transient = trouble
+                return None
+            then = f"Mend it, then `deriva-watch retry {quote(upload.execution.rid)}`."
+            why = error.strerror or type(error).__name__
+            upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
+        return None
+
+    def _moved(self, upload: Upload, path: str, phase: str) -> Progress:
+        def moved(count: int) -> None:
+            self.patience.check()
+            upload.halt(path)
+            self.watch(path, phase, count)
+
+        return moved
+
+    def _hash(self, upload: Upload, path: str) -> Move:
+        asset, start_s = upload.assets[path], time.monotonic()
+        entry = asset.entry
+        known = self.naming.begin(upload, asset)
+        found = self._digests(upload, asset, known)
+        self.naming.verify(upload, asset)
+        if found.size_bytes != entry.size_bytes and CONTENT_PATH not in known:
+            raise FileChangedError(path)
+        facts: FileFacts = {
+            "md5": found.md5,
+            "sha256": found.sha256,
+            "table": str(asset.table),
+            "statement": asset.statement(),
+            "size_bytes": entry.size_bytes,
+            "mtime_ns": entry.mtime_ns,
+            "device": entry.device,
+            "inode": entry.inode,
+            "names": self.naming.complete(asset, known, found),
+        }
+        return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
+
+    def _digests(self, upload: Upload, asset: AssetPlan, known: Mapping[str, Any]) -> Digests:
+        """Read what is sent for a file, unless that was done while its directory was filling."""
+        more, made = self.naming.more_digests(asset), CONTENT_PATH in known
+        if not (more or made) and (ahead := upload.known_digests(asset.entry)):
+            return ahead
+        with self.naming.content(upload, asset, known) as body:
+            return digests(body, self._moved(upload, asset.path, "hash"), more)
+
+    def _store(self, upload: Upload, path: str) -> None:
+        asset, record = upload.assets[path], upload.records[path]
+
+        def verify() -> None:
+            self.naming.verify(upload, asset)
+
+        with self.naming.content(upload, asset, record.names) as body:
+            moved = self._moved(upload, path, "send")
+            source = Source(
+                body,
+                moved,
+                verify,
+                notice=lambda why: upload.notice(path, why),
+                says=lambda rows: bool(upload.chosen(path, rows)),
+            )
+            try:
+                facts = self.depositor.deposit(asset, record, source)
+            except (RefusedError, TransientError):
+                verify()  # bytes that changed on the way do not fit their digest: a change
+                raise
+        upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down

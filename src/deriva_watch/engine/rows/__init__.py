@@ -1,0 +1,1 @@
+"""Writes rows: assets, links, tables, features, executions."""

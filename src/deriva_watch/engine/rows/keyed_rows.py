@@ -1,0 +1,71 @@
+"""Are the rows of a file that have a key of their own still in their table, as the file says?"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
+from deriva_watch.core.rows.row_plan import RowsPlan
+from deriva_watch.core.rows.table_files import RawRow
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.rows.references import References, values_of
+from deriva_watch.engine.rows.row_source import opened, rows_in
+from deriva_watch.engine.unit_upload import Upload
+
+_TOGETHER: Final = 1000
+
+Keyed = tuple[str, Row]  # where it stands, and what it says
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRows:
+    """Looks for rows by their keys."""
+
+    catalog: Catalog
+    patience: Patience
+
+    def differences(self, upload: Upload, path: str) -> Iterator[str]:
+        """Say which rows of a file are not in, or say otherwise than it does.
+
+        Rows without a key, and those that never were sent, are another's business.
+        """
+        plan, references = upload.rows[path], References(upload, self.catalog, self.patience)
+        with opened(upload.disk, plan) as body:
+            rows = self._keyed(plan, references, rows_in(plan, body))
+            while group := list(islice(rows, _TOGETHER)):
+                yield from self._compared(plan, group)
+
+    def _keyed(
+        self, plan: RowsPlan, references: References, rows: Iterator[RawRow]
+    ) -> Iterator[Keyed]:
+        for row in rows:
+            try:
+                values = {} if row.recorded else values_of(plan, references, row)
+            except ValueError:
+                continue
+            if values and natural_key(plan.definition, values):
+                yield row.place, values
+
+    def _compared(self, plan: RowsPlan, rows: Sequence[Keyed]) -> Iterator[str]:
+        table = plan.definition
+        groups: defaultdict[frozenset[str], list[Keyed]] = defaultdict(list)
+        for place, values in rows:
+            groups[natural_key(table, values) or frozenset()].append((place, values))
+        for key, group in groups.items():
+            said = {name: {str(values[name]): values[name] for _, values in group} for name in key}
+            telling = max(sorted(key), key=lambda name: len(said[name]))
+            wanted = list(said[telling].values())
+            ask = partial(self.catalog.rows_with, plan.table, telling, wanted)
+            found = self.patience(f"GET {plan.table}", ask)
+            there = {said_by(sorted(key), table, row): row for row in found}
+            for place, values in group:
+                row = there.get(said_by(sorted(key), table, values))
+                if row is None:
+                    yield f"{place}: its row is not in {plan.table} any more"
+                elif odd := contradictions(table, values, row):
+                    told = "; ".join(f"{c} = {row.get(c)!r}, not {values[c]!r}" for c in odd)
+                    yield f"{place}: row {row['RID']} of {plan.table} says {told}"

@@ -1,0 +1,102 @@
+"""Values that name a local file become the RID of the row that the file became."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from deriva_watch.core.model import TableName
+from deriva_watch.core.plan.features import EXECUTION
+from deriva_watch.core.records import FileRecord
+from deriva_watch.core.rows.row_plan import RowsPlan
+from deriva_watch.core.rows.table_files import RawRow
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.unit_upload import Upload
+
+
+@dataclass(slots=True)
+class References:
+    """The files of one execution, by the asset table that they went to and by their name."""
+
+    upload: Upload
+    catalog: Catalog
+    patience: Patience
+    _files: dict[tuple[str, str], list[FileRecord]] = field(init=False)
+    _linked: dict[TableName, dict[str, list[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Know the files, also those that are gone by now: their rows are not."""
+        self._files = defaultdict(list)
+        for record in self.upload.records.values():
+            self._files[str(record.table), _name(record.path)].append(record)
+
+    def rid(self, table: TableName, value: Any) -> str:
+        """Return the RID of the row of *table* that *value* names.
+
+        A value that no file has is taken for a RID.
+
+        Raises:
+            ValueError: There is no such file, it did not arrive, or several have its name.
+        """
+        text = str(value)
+        records = self._files.get((str(table), _name(text)), [])
+        if len(records) > 1:
+            records = [record for record in records if self._is_at(record, text)] or records
+        rids = sorted({record.rid for record in records if record.rid})
+        if records and not rids:
+            first = records[0]
+            why = first.why or "it is not in the catalog yet"
+            raise ValueError(f"{first.path}, which it names, is {first.state}: {why}")
+        if not records:
+            rids = sorted(self._rows(table).get(_name(text), []))
+        if len(rids) > 1:
+            where = ", ".join(r.path for r in records) or ", ".join(rids)
+            raise ValueError(f"several files are called {_name(text)!r} ({where}): give the path")
+        if rids:
+            return rids[0]
+        if "/" in text:
+            raise ValueError(f"no file {text!r} of this execution is in {table}")
+        return text
+
+    def _is_at(self, record: FileRecord, text: str) -> bool:
+        asset = self.upload.assets.get(record.path)
+        root = self.upload.disk.root.as_posix()
+        paths = (record.path, *(asset.also if asset else ()))
+        return any(text in {path, f"{root}/{path}"} for path in paths)
+
+    def _rows(self, table: TableName) -> dict[str, list[str]]:
+        """Return the rows that the catalog has linked to the execution: RIDs by file name."""
+        if table not in self._linked:
+            self._linked[table] = self._read(table)
+        return self._linked[table]
+
+    def _read(self, table: TableName) -> dict[str, list[str]]:
+        model, found = self.upload.model, defaultdict[str, list[str]](list)
+        pair = model.find_association(table, EXECUTION) if EXECUTION in model.tables else None
+        rid = self.upload.execution.links_to
+        if pair is None or rid is None:
+            return found
+        links = self.patience(
+            f"GET {pair.table}", lambda: self.catalog.rows_where(pair.table, {pair.other: rid})
+        )
+        rids = [link[pair.own] for link in links]
+        rows = self.patience(f"GET {table}", lambda: self.catalog.rows_with(table, "RID", rids))
+        for row in rows:
+            found[row["Filename"]].append(row["RID"])
+        return found
+
+
+def values_of(plan: RowsPlan, references: References, row: RawRow) -> Row:
+    """Return what of *row* its table gets; ValueError where it cannot be sent."""
+    values = plan.values(row)
+    for column, table in plan.assets.items():
+        if (value := values.get(column)) is not None:
+            try:
+                values[column] = references.rid(table, value)
+            except ValueError as error:
+                raise ValueError(f"column {column}: {error}") from None
+    return values
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

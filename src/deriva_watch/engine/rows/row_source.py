@@ -1,0 +1,106 @@
+"""The rows of a file, or of deriva-ml's workspace, one after the other."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.rows.row_plan import RowsPlan
+from deriva_watch.core.rows.table_files import (
+    LIST_BYTES,
+    RECORD_BYTES,
+    Format,
+    RawRow,
+    TableFileError,
+    csv_header,
+    csv_rows,
+    json_rows,
+    jsonl_rows,
+)
+from deriva_watch.engine.ports import Disk
+
+
+@contextmanager
+def opened(disk: Disk, plan: RowsPlan) -> Iterator[BinaryIO]:
+    """Open the file of *plan*; records of the workspace have none, and it is empty."""
+    if plan.format is Format.RECORDS:
+        yield io.BytesIO()
+        return
+    with disk.open(plan.entry) as body:
+        yield body
+
+
+def rows_in(plan: RowsPlan, body: BinaryIO) -> Iterator[RawRow]:
+    """Return the rows from the beginning; TableFileError where they cannot be read."""
+    body.seek(0)
+    match plan.format:
+        case Format.RECORDS:
+            return iter(plan.records)
+        case Format.CSV:
+            return csv_rows(_lines(body))
+        case Format.JSONL:
+            return jsonl_rows(_lines(body))
+        case Format.JSON:
+            content = body.read(LIST_BYTES + 1)
+            if len(content) > LIST_BYTES:
+                why = f"a JSON list may have {LIST_BYTES >> 20} MiB; write CSV, or an object a line"
+                raise TableFileError("the file", f"{why} (.jsonl)")
+            return json_rows(content)
+
+
+def columns_in(plan: RowsPlan, body: BinaryIO) -> set[str]:
+    """Return all columns that some row gives, before any is sent."""
+    if plan.format is Format.CSV:
+        body.seek(0)
+        return set(csv_header(_lines(body)))
+    found: set[str] = set()
+    for row in rows_in(plan, body):
+        found.update(row.cells)
+    return found
+
+
+def _lines(body: BinaryIO) -> Iterator[bytes]:
+    number = 0
+    while line := body.readline(RECORD_BYTES + 1):
+        number += 1
+        if len(line) > RECORD_BYTES:
+            raise TableFileError(f"line {number}", f"it is longer than {RECORD_BYTES >> 20} MiB")
+        yield line
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What lies in a file of rows, before anything is sent.
+
+    Attributes:
+        rows: How many rows can be sent, as far as their values tell.
+        bad: How many cannot.
+        problem: The first of these, or why the file cannot be read on; None where all is well.
+    """
+
+    rows: int
+    bad: int = 0
+    problem: str | None = None
+
+
+def count(disk: Disk, plan: RowsPlan) -> Count:
+    """Read a file of rows to its end, and look at every value."""
+    rows, bad, problem = 0, 0, None
+    try:
+        with opened(disk, plan) as body:
+            plan.check_columns(columns_in(plan, body))
+            for row in rows_in(plan, body):
+                try:
+                    plan.values(row)
+                    rows += 1
+                except ValueError as error:
+                    bad, problem = bad + 1, problem or f"{row.place}: {error}"
+    except TableFileError as error:
+        bad, problem = bad + 1, problem or str(error)
+    except RefusedError as error:
+        problem = error.why
+    except (OSError, FileChangedError):
+        problem = "it cannot be read, or it changed meanwhile"
+    return Count(rows, bad, problem)

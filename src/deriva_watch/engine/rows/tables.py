@@ -1,0 +1,197 @@
+"""Files of rows: read once an attempt, sent in batches, each batch written down.
+
+What the journal has of a file tells which of its rows are in; `core.ledger` compares. Memory holds
+one batch.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import BinaryIO
+
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.records import FileFacts
+from deriva_watch.core.rows.ledger import HOLE, Batch, ChangedRowError, Rows, Written, compare
+from deriva_watch.core.rows.row_plan import RowsPlan
+from deriva_watch.core.rows.table_files import TableFileError
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.content import digests
+from deriva_watch.engine.files.files import Watch
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.rows.references import References
+from deriva_watch.engine.rows.row_batches import Sender
+from deriva_watch.engine.rows.row_source import columns_in, opened, rows_in
+from deriva_watch.engine.rows.writer import BATCH_BYTES, BATCH_ROWS, CatalogWriter
+from deriva_watch.engine.unit_upload import Move, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Brings files of rows into their tables; each method is a step of `Files.each`."""
+
+    catalog: Catalog
+    writer: CatalogWriter
+    patience: Patience
+    watch: Watch = lambda _path, _phase, _count: None
+
+    def hash(self, upload: Upload, path: str) -> Move:
+        """Find the digests of a file, so that the journal can tell what was sent of it."""
+        plan, start_s = upload.rows[path], time.monotonic()
+        entry = plan.entry
+        facts: FileFacts = {
+            "table": str(plan.table),
+            "statement": plan.statement(),
+            "size_bytes": entry.size_bytes,
+            "mtime_ns": entry.mtime_ns,
+            "device": entry.device,
+            "inode": entry.inode,
+        }
+        if plan.is_file:
+            found = upload.known_digests(entry)
+            if found is None:
+                with upload.disk.open(entry) as body:
+                    found = digests(body, lambda count: self._moved(upload, path, count))
+            upload.disk.verify(entry)
+            if found.size_bytes != entry.size_bytes:
+                raise FileChangedError(path)
+            facts |= {"md5": found.md5, "sha256": found.sha256}
+        return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
+
+    def bring(self, upload: Upload, path: str) -> Move:
+        """See that all rows of a file are in its table.
+
+        Raises RefusedError with the first row that cannot be, and how many; what could be sent
+        before it, and beside it, is.
+        """
+        plan, start_s = upload.rows[path], time.monotonic()
+        references = References(upload, self.catalog, self.patience)
+        sender = Sender(upload, plan, self.catalog, self.writer, self.patience, references)
+        with opened(upload.disk, plan) as body:
+            run = _Run(self, upload, plan, body, sender)
+            try:
+                run.go()
+            except TableFileError as error:
+                sender.faults.add(error.place, error.why)
+            except ChangedRowError as error:
+                raise _changed(plan, error) from None
+            if fault := sender.faults.first:
+                earlier = run.earlier(fault.place, fault.name)
+                raise sender.faults.refusal(path, earlier)
+        sender.verify()
+        return Move(path, FileTrigger.RECORDED, {"rows": run.there}, elapsed_since(start_s))
+
+    def _moved(self, upload: Upload, path: str, count: int) -> None:
+        self.patience.check()
+        upload.halt(path)
+        self.watch(path, "hash", count)
+
+
+class _Run:
+    """One attempt at one file."""
+
+    def __init__(
+        self, tables: Tables, upload: Upload, plan: RowsPlan, body: BinaryIO, sender: Sender
+    ) -> None:
+        self._tables, self._upload, self._plan = tables, upload, plan
+        self._body, self._sender = body, sender
+        self._read_bytes = 0
+        self.there = 0  # rows that are in the catalog
+
+    def go(self) -> None:
+        """Send what is not in, until a row cannot be sent; then only count."""
+        given = columns_in(self._plan, self._body)
+        self._plan.check_columns(given)
+        if ignored := self._plan.ignored(given - {"RCT"} if self._plan.records else given):
+            why = f"the server fills {', '.join(ignored)} itself: what the file says is ignored"
+            self._upload.notice(self._plan.path, why)
+        rows, first, faults = Rows(self._written()), 0, self._sender.faults
+        for batch, following in self._known():
+            compare(batch, rows, following)
+            first = batch.first + len(batch.digests)
+            self._send(batch)
+            if faults.first:
+                break
+        while rows.next and not faults.first:
+            batch = self._next(rows, first)
+            first += len(batch.digests)
+            self._send(batch)
+        while rows.next:  # how many more a person has to mend
+            self._sender.values(rows.take().row)
+        if rows.broken:
+            raise rows.broken
+
+    def earlier(self, place: str, name: object) -> str | None:
+        """Return the place of the first row with the key *name*, if that is not *place*."""
+        if name is None:
+            return None
+        for row in rows_in(self._plan, self._body):
+            if row.place == place:
+                return None
+            if self._sender.name(row) == name:
+                return row.place
+        return None
+
+    def _written(self) -> Iterator[Written]:
+        for row in rows_in(self._plan, self._body):
+            yield Written(row, self._plan.digest(row))
+
+    def _known(self) -> Iterator[tuple[Batch, bytes | None]]:
+        """Yield what is known, each batch with the digest of the row that comes after it."""
+        for batch, later in pairwise(chain(self._batches(), [None])):
+            if batch is None:
+                return
+            following = later.digests if later else []
+            yield batch, next((digest for digest in following if digest != HOLE), None)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield what the journal has, then what an earlier one had beyond that."""
+        end = 0
+        for batch in map(Batch.of, self._upload.batches(self._plan.path)):
+            if not batch.sent:
+                batch.settle(self._sender.found(batch))
+            end = batch.first + len(batch.digests)
+            yield batch
+        for batch in self._upload.hinted(self._plan.path):
+            if batch.first == end:
+                batch.doubt(self._sender.found(batch))
+                end += len(batch.digests)
+                yield batch
+
+    def _next(self, rows: Rows, first: int) -> Batch:
+        """Return the next rows that are new; a row that cannot be sent stands alone."""
+        batch, size_bytes = Batch(first), 0
+        while rows.next and len(batch.digests) < BATCH_ROWS and size_bytes < BATCH_BYTES:
+            values = self._sender.ready(rows.next.row)
+            if values is None and batch.digests:
+                break
+            written = rows.take()
+            if values is None:
+                self._sender.values(written.row)  # says why not
+                break
+            size_bytes += len(str(values))
+            batch.append(written)
+        return batch
+
+    def _send(self, batch: Batch) -> None:
+        """Send what of a batch is not in, and report how far the file is read."""
+        self._tables.patience.check()
+        self._upload.halt(self._plan.path)
+        if batch.todo:
+            self._sender.send(batch, self.there)
+        self.there += sum(digest != HOLE for digest in batch.digests)
+        if self._plan.is_file:
+            at = self._body.tell()
+            self._tables.watch(self._plan.path, "send", at - self._read_bytes)
+            self._read_bytes = at
+
+
+def _changed(plan: RowsPlan, error: ChangedRowError) -> RefusedError:
+    where = error.place or "the end of the file"
+    return RefusedError(
+        f"cannot upload {plan.path}",
+        f"{where}: here stood another row, which is in {plan.table} since an earlier upload",
+        "Restore the rows that were uploaded, in their order; new ones come last. "
+        "What is in the catalog is mended there.",
+    )

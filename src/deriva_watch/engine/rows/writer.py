@@ -1,0 +1,299 @@
+"""The one writer of a catalog: rows of many executions go through it in large batches.
+
+ERMrest runs every request as one serializable transaction: parallel writers abort each other
+(measured: two lose 20-30 % of their requests), and a thousand rows cost what twenty single rows
+cost. So whoever has rows hands them over here and waits.
+"""
+
+import json
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from deriva_watch.core.errors import RefusedError, WatchError
+from deriva_watch.core.model import TableName
+from deriva_watch.engine.call_retry import InterruptedWorkError, Patience
+from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.liveness import begin, end, waiting
+
+BATCH_ROWS: Final = 1000
+BATCH_BYTES: Final = 250 * 1024
+_Identity = tuple[object, ...]
+CLOSE_S: Final = 2.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Insertion:
+    """A row to insert.
+
+    Attributes:
+        table: Where.
+        row: Its columns.
+        key: Columns of a unique key that the row gives: how it is recognised afterwards.
+        given_rid: The row carries the RID that it must keep.
+        apart: Rows with another value go in another request.
+        named: What *key* says of a row, where equal values may be written differently.
+        adopt: For an asset row: chooses among the rows with the same MD5, Filename and Length,
+            read right before the INSERT, one to take instead; None inserts.
+    """
+
+    table: TableName
+    row: Row
+    key: tuple[str, ...]
+    given_rid: bool = False
+    adopt: Callable[[list[Row]], Row | None] | None = None
+    apart: Hashable = None
+    named: Callable[[Row], _Identity] | None = None
+
+    def identity(self) -> _Identity:
+        """Two rows with one identity must not stand in one request."""
+        return _values(self.row, _CONTENT) if self.adopt else self.name(self.row)
+
+    def name(self, row: Row) -> _Identity:
+        """Return what tells *row* from others, this one or one of the catalog."""
+        return self.named(row) if self.named else _values(row, self.key)
+
+    def size_bytes(self) -> int:
+        """Return about how much of a request it takes."""
+        return len(json.dumps(self.row))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of an `Insertion`.
+
+    Attributes:
+        row: The row as the catalog has it; None: refused, or there but not visible to us.
+        inserted: We made it just now; False: it was there.
+        error: Why the catalog refuses the row.
+    """
+
+    row: Row | None
+    inserted: bool = False
+    error: RefusedError | None = None
+
+
+_FORBIDDEN: Final = 403
+_NOT_LEASED: Final = "non-leased"  # so ERMrest says it
+_ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch
+_CONTENT: Final = ("MD5", "Filename", "Length")
+
+
+class CatalogWriter:
+    """A thread that owns every call that changes the catalog.
+
+    `insert` and `run` may be called from any thread; both wait for the answer. Once the writer is
+    closed they raise InterruptedWorkError.
+    """
+
+    def __init__(self, catalog: Catalog, patience: Patience) -> None:
+        """Start the thread."""
+        self._catalog, self._patience = catalog, patience
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is queued and end the thread. Closing twice is fine.
+
+        A request that waits for the network is left behind after a moment: it bears repeating.
+        """
+        with self._closing:
+            if not self._closed:
+                self._queue.put(None)
+            self._closed = True
+        self._thread.join(CLOSE_S)
+
+    def insert(self, insertions: Sequence[Insertion]) -> list[Written]:
+        """Insert rows that may exist already; a bad row is refused alone.
+
+        Raises TransientError, ServerAwayError or CredentialError when not all rows are known to be
+        there; the call bears repeating.
+        """
+        for item in insertions:  # what cannot be sent is the fault of who brings it, not ours
+            hash(item.identity())
+            item.size_bytes()
+        job = _Job(list(insertions))
+        self._ask(job)
+        return [job.written[item] for item in insertions]
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Run any other call that changes the catalog, between two batches."""
+        answers: list[T] = []
+        self._ask(_Job([], lambda: answers.append(call())))
+        return answers[0]
+
+    def _ask(self, job: "_Job") -> None:
+        with self._closing:
+            if self._closed:
+                raise InterruptedWorkError("the catalog writer is closed")
+            self._queue.put(job)
+        with waiting():
+            job.done.result()
+
+    def _serve(self) -> None:
+        begin()
+        ended = False
+        while not ended:
+            with waiting():
+                jobs = [self._queue.get()]
+            while not self._queue.empty():
+                jobs.append(self._queue.get())
+            ended = None in jobs
+            self._work([job for job in jobs if job])
+        end()
+
+    def _work(self, jobs: list["_Job"]) -> None:
+        """Do all jobs; an error ends the jobs that it hits, and no other."""
+        for job in jobs:
+            if job.call:
+                job.attempt(job.call)
+        owner = {item: job for job in jobs for item in job.insertions}
+        for batch in _batches(owner):
+            self._write(batch, owner)
+        for job in jobs:
+            if not job.done.done():
+                job.done.set_result(None)
+
+    def _write(self, batch: list[Insertion], owner: Mapping[Insertion, "_Job"]) -> None:
+        """Insert the rows of a batch for those who brought them."""
+        hit = dict.fromkeys(owner[item] for item in batch)
+        try:
+            for item, written in self._insert(batch):
+                owner[item].written[item] = written
+        except BaseException as error:  # noqa: BLE001  # the callers raise it; the thread lives on
+            if len(hit) == 1 or isinstance(error, WatchError):
+                for job in hit:
+                    job.fail(error)
+                return
+            for job in hit:  # a bug in what one of them brought: find whose
+                self._write([item for item in batch if owner[item] is job], owner)
+
+    def _insert(self, batch: list[Insertion]) -> Iterator[tuple[Insertion, Written]]:
+        """Insert rows of one table, unless they are there; split where one of them is bad."""
+        try:
+            there, made = self._patience(f"POST {batch[0].table}", lambda: self._post(batch))
+        except RefusedError as error:
+            if len(batch) > 1 and _is_for_one(error, given=batch[0].given_rid):
+                middle = len(batch) // 2
+                yield from self._insert(batch[:middle])
+                yield from self._insert(batch[middle:])
+                return
+            there = self._patience(f"GET {batch[0].table}", lambda: self._there(batch))
+            yield from (
+                (item, Written(there[item]) if item in there else Written(None, error=error))
+                for item in batch
+            )
+            return
+        yield from ((item, Written(row)) for item, row in there.items())
+        fresh = [item for item in batch if item not in there]
+        by_key = {batch[0].name(row): row for row in made}
+        skipped = [item for item in fresh if item.name(item.row) not in by_key]
+        found = self._find(skipped) if skipped else {}
+        for item in fresh:
+            key = item.name(item.row)
+            yield item, Written(by_key.get(key) or found.get(key), inserted=key in by_key)
+
+    def _post(self, batch: list[Insertion]) -> tuple[dict[Insertion, Row], list[Row]]:
+        """Look, then send what is not there. Return what is, and what was inserted.
+
+        Whoever comes back looks again: another writer may have aborted us with the same rows; or
+        the first POST took effect in spite of its error, and used up the leases of the second.
+        """
+        there = self._there(batch)
+        fresh = [item for item in batch if item not in there]
+        if not fresh:
+            return there, []
+        rows, given = [item.row for item in fresh], fresh[0].given_rid
+        return there, self._catalog.insert(fresh[0].table, rows, given_rids=given)
+
+    def _there(self, batch: list[Insertion]) -> dict[Insertion, Row]:
+        """Return the rows that are in the catalog already and must not be sent.
+
+        A given RID is looked up too: the lease of an ordinary writer is consumed by the first
+        INSERT, so that the same POST again is refused as a whole (measured).
+        """
+        there: dict[Insertion, Row] = {}
+        assets = [item for item in batch if item.adopt]
+        if assets:
+            candidates = defaultdict(list)
+            for row in self._rows(assets, "MD5"):
+                candidates[_values(row, _CONTENT)].append(row)
+            for item in assets:
+                if item.adopt and (taken := item.adopt(candidates[item.identity()])):
+                    there[item] = taken
+        given = [item for item in batch if item.given_rid and item not in there]
+        if given:
+            by_rid = {row["RID"]: row for row in self._rows(given, "RID")}
+            there |= {i: by_rid[i.row["RID"]] for i in given if i.row["RID"] in by_rid}
+        return there
+
+    def _find(self, items: list[Insertion]) -> dict[_Identity, Row]:
+        one = items[0]
+        rows = self._patience(f"GET {one.table}", lambda: self._rows(items, one.key[0]))
+        return {one.name(row): row for row in rows}
+
+    def _rows(self, items: list[Insertion], column: str) -> list[Row]:
+        wanted = {item.row[column] for item in items}
+        return self._catalog.rows_with(items[0].table, column, sorted(wanted, key=str))
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    insertions: list[Insertion]
+    call: Callable[[], object] | None = None
+    written: dict[Insertion, Written] = field(default_factory=dict)
+    done: Future[None] = field(default_factory=Future)
+
+    def attempt(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001  # the caller raises it; the thread lives on
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+def _is_for_one(error: RefusedError, *, given: bool) -> bool:
+    """Tell whether a single row can be why its batch is refused.
+
+    A 403 is for all of them, unless it is the RID of one that is not leased to us.
+    """
+    not_leased = given and error.status == _FORBIDDEN and _NOT_LEASED in error.why
+    return error.status in _ONE_BAD_ROW or not_leased
+
+
+def _values(row: Row, columns: Iterable[str]) -> _Identity:
+    return tuple(row[column] for column in columns)
+
+
+def _batches(insertions: Iterable[Insertion]) -> Iterator[list[Insertion]]:
+    """Cut rows into requests: one table, bounded rows and bytes, no identity twice."""
+    waiting: dict[Hashable, list[Insertion]] = defaultdict(list)
+    for item in insertions:
+        waiting[item.table, item.given_rid, item.key, item.apart].append(item)
+    for rest in waiting.values():
+        left = rest
+        while left:
+            batch: list[Insertion] = []
+            seen: set[_Identity] = set()
+            later, size_bytes = [], 0
+            for item in left:
+                size_bytes += item.size_bytes()
+                full = len(batch) == BATCH_ROWS or (batch and size_bytes > BATCH_BYTES)
+                if full or item.identity() in seen:
+                    later.append(item)
+                else:
+                    seen.add(item.identity())
+                    batch.append(item)
+            yield batch
+            left = later

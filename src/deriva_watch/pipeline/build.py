@@ -1,0 +1,166 @@
+"""Builds the parts from the settings: the connection, and the pipeline on it."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
+from deriva_watch.core.events.events import Emit
+from deriva_watch.core.model import CatalogModel
+from deriva_watch.edges.journal import Journal
+from deriva_watch.edges.server.bandwidth import Bandwidth
+from deriva_watch.edges.server.catalog import Ermrest
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.edges.server.deriva import Server
+from deriva_watch.edges.server.hatrac import Hatrac
+from deriva_watch.edges.server.processors import SpecProcessors
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.files.depositor import Depositor
+from deriva_watch.engine.files.files import Files, Watch
+from deriva_watch.engine.files.upload_jobs import Jobs
+from deriva_watch.engine.naming import Naming
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.rows.executions import Executions
+from deriva_watch.engine.rows.rows import Rows
+from deriva_watch.engine.rows.tables import Tables
+from deriva_watch.engine.rows.template_rows import Letter
+from deriva_watch.engine.rows.writer import CatalogWriter
+from deriva_watch.engine.uploader import Uploader
+from deriva_watch.liveness import begin_idle
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.finalize import Finisher
+from deriva_watch.pipeline.hold_cache import Halts
+from deriva_watch.pipeline.input_fingerprint import Basis
+from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.settings.model import Settings
+
+_NOBODY: Final = {"cookie": "webauthn="}  # what is sent while there is no credential
+
+
+@contextmanager
+def connect(
+    settings: Settings,
+    source: CredentialSource,
+    *,
+    required: bool,
+    timeout_s: float | None = None,
+) -> Iterator[tuple[Server, CredentialError | None]]:
+    """Make the connection to the server; nothing is sent yet.
+
+    Args:
+        settings: The settings.
+        source: Where the credential comes from.
+        required: Whether nothing is made without one.
+        timeout_s: How long an answer may take; None: as the settings say.
+
+    Yields:
+        The server, and why there is no credential. With *required* that is raised instead.
+    """
+    missing = None
+    try:
+        credential = source.read()
+    except CredentialError as error:
+        if required:
+            raise
+        missing, credential = error, _NOBODY
+    wait_s = timeout_s or settings.transfer.timeout_s
+    server = Server(
+        settings.server.host,
+        credential,
+        protocol=settings.server.protocol,
+        ca_bundle=settings.server.ca_bundle,
+        connections=settings.transfer.connections,
+        timeout_s=(wait_s, wait_s),
+    )
+    with server:
+        yield server, missing
+
+
+def read_model(catalog: Catalog) -> CatalogModel:
+    """Return the model of the catalog that the settings name.
+
+    Raises SettingsError where it is not there, or may not be read.
+    """
+    try:
+        return catalog.model()
+    except RefusedError as error:
+        raise SettingsError(error.what, error.why, error.next_for(None)) from error
+
+
+def _probe(server: Server, catalog: Catalog, store: Hatrac) -> None:
+    """Ask who we are, what every look at a directory asks, and whether the store answers."""
+    server.session()
+    catalog.model()
+    catalog.execution("0")
+    store.ping()
+
+
+@contextmanager
+def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
+    settings: Settings,
+    server: Server,
+    emit: Emit,
+    stop: threading.Event,
+    watch: Watch = lambda _path, _phase, _count: None,
+    intake: Intake | None = None,
+) -> Iterator[Pipeline]:
+    """Open the journal and put the parts together.
+
+    Args:
+        settings: The settings.
+        server: The connection.
+        emit: Where events go.
+        stop: Once set, running work ends as soon as it can.
+        watch: Told of every block of bytes that is hashed or sent.
+        intake: Reads the directories; None: as the settings say.
+    """
+    patience = Patience(emit, settings.server.host, stop)
+    catalog = Ermrest(server, settings.server.catalog)
+    store = Hatrac(server, Bandwidth(settings.transfer.bandwidth_bytes_per_s))
+    pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
+    writer = CatalogWriter(catalog, patience)
+    intake = intake or Intake.of(settings)
+    name = f"{settings.server.host}/{settings.server.catalog}"
+    processors = SpecProcessors(
+        frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
+    )
+    naming = Naming(catalog, processors, patience)
+    with Journal.open(settings.journal.url, emit=emit) as journal:
+        halts = Halts(journal)
+        halts.read()
+        jobs = Jobs(store, journal, patience)
+        depositor = Depositor(
+            store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
+        )
+        files = Files(depositor, naming, pool, patience, watch)
+        rows = Rows(catalog, store, journal, writer, jobs, patience)
+        intake = replace(intake, members=partial(journal.members_of, name))
+        pipeline = Pipeline(
+            settings=settings,
+            journal=journal,
+            catalog=catalog,
+            intake=intake,
+            uploader=Uploader(
+                files,
+                rows,
+                Letter(catalog, writer, files, naming, patience),
+                processors,
+                Tables(catalog, writer, patience, watch),
+            ),
+            executions=Executions(catalog, writer, patience),
+            finisher=Finisher(catalog, writer, intake, name),
+            emit=emit,
+            basis=Basis(settings, catalog, intake.specs),
+            probe=lambda: _probe(server, catalog, store),
+            halts=halts,
+            server_time=lambda: server.greet("/ermrest/").date,
+        )
+        try:
+            yield pipeline
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            writer.close()

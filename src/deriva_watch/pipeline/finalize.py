@@ -1,0 +1,257 @@
+"""The end of an upload: what others are told once the files are in.
+
+Receipt, manifest, deriva-ml's workspace, Status of the Execution. Each is best effort: what may
+not be written is a notice, never a refusal, because the data are safe by then.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
+from deriva_watch.core.events.events import ReceiptWritten, StatusMoved
+from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
+from deriva_watch.core.plan.plan import Plan
+from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
+from deriva_watch.core.spec.mapping import UnusableSpecError
+from deriva_watch.core.states import SAFE, FileState
+from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk.workspace import Workspace
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.rows.writer import CatalogWriter
+from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.pipeline.receipt_schema import line, software
+from deriva_watch.pipeline.unit_reader import Intake
+
+UPLOADED: Final = "Uploaded"
+# What deriva-ml's own upload moves on from; every other status it leaves as it is.
+_MOVED_FROM: Final = ("Stopped", "Pending_Upload")
+
+
+@dataclass(frozen=True, slots=True)
+class Finisher:
+    """Writes receipts, and back to where the metadata came from; moves statuses."""
+
+    catalog: Catalog
+    writer: CatalogWriter
+    intake: Intake
+    server: str
+
+    def leave(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
+        """Tell everybody who should know how far the upload came.
+
+        Args:
+            upload: The upload, which has come as far as it goes.
+            seen: The look that the plan was made from.
+            plan: The plan.
+            whole: Nothing is left to do, so that the Execution may be called Uploaded.
+
+        Returns:
+            The digest of what the directory now is: a manifest that we wrote ourselves is no
+            change of it.
+        """
+        done = {path: r for path, r in upload.records.items() if r.state in SAFE}
+        prefix, rid = Path(upload.execution.prefix), upload.execution.rid
+        whole = whole and not plan.partial
+        workspace, is_ml = None, is_execution(rid) and not upload.execution.unit
+        if is_ml:
+            workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
+        if workspace is None:
+            if whole and is_ml:
+                self._move_status(upload)
+        elif self.intake.settings.deriva_ml.write_back:
+            self._write_back(upload, workspace, done, whole=whole)
+        digest = self._update_manifest(upload, seen, done)
+        self._keep_rows(upload, plan)
+        if done:
+            self._write_receipt(upload, plan, done)
+        return digest
+
+    # ------------------------------------------------------------------ status
+
+    def _move_status(self, upload: Upload) -> bool:
+        """Move Execution.Status to Uploaded, if the catalog has such a term and nobody moved it."""
+        rid = upload.execution.rid
+        row = self.catalog.execution(rid)
+        if not row or row.get("Status") not in _MOVED_FROM or not self._is_term(upload):
+            return False
+        old = str(row["Status"])
+        try:
+            moved = self.writer.run(lambda: self.catalog.move_status(rid, old, UPLOADED))
+        except RefusedError as error:
+            upload.notice("Status", f"it stays {old}: {error.why}")
+            return False
+        if moved:
+            upload.emit(StatusMoved(execution=rid, old=old, new=UPLOADED))
+        return moved
+
+    def _is_term(self, upload: Upload) -> bool:
+        execution = upload.model.ml_table("Execution")
+        keys = execution.foreign_keys if execution else ()
+        words = next((key.target for key in keys if key.columns == ("Status",)), None)
+        return words is not None and UPLOADED in self.catalog.terms(words)
+
+    def _write_back(
+        self, upload: Upload, workspace: Workspace, done: Mapping[str, FileRecord], *, whole: bool
+    ) -> None:
+        """Tell deriva-ml, which refuses to resume what it did not write itself."""
+        rid, now = upload.execution.rid, datetime.now(UTC)
+        try:
+            rids = {
+                asset.key: str(done[path].rid)
+                for path, asset in upload.assets.items()
+                if path in done
+            }
+            stages = [s for path, p in upload.rows.items() if path in done for s in p.stages]
+            for key, other in workspace.write_back(rid, rids, now, stages).items():
+                upload.notice(key, f"deriva-ml's workspace says that its RID is {other}")
+            old = workspace.execution_status(rid)
+            if (
+                whole
+                and old in _MOVED_FROM
+                and workspace.set_status(rid, old, UPLOADED, sync_pending=True, now=now)
+            ):
+                self._move_status(upload)
+                workspace.set_status(rid, UPLOADED, UPLOADED, sync_pending=False, now=now)
+        except TroubleError as error:
+            upload.notice("deriva-ml's workspace", f"it was not told: {error.why}")
+
+    # ------------------------------------------------------------------ files of our own
+
+    def _update_manifest(
+        self, upload: Upload, seen: Observation, done: Mapping[str, FileRecord]
+    ) -> str:
+        entry = seen.entries.get(MANIFEST)
+        if entry is None or upload.execution.unit:
+            return seen.digest()
+        news: dict[str, dict[str, Any]] = {
+            asset.key: {"status": "uploaded", "rid": done[path].rid, "error": None}
+            for path, asset in upload.assets.items()
+            if path in done
+        }
+        for path, record in upload.records.items():
+            if record.state is FileState.REFUSED:
+                news[path.removeprefix("assets/")] = {"error": record.why}
+        try:
+            written = receipts.update_manifest(Path(seen.root), entry, news)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            upload.notice(MANIFEST, f"status and RIDs are not written back: {error}")
+            return seen.digest()
+        if written is None:
+            return seen.digest()
+        ours = replace(
+            entry,
+            size_bytes=written.st_size,
+            mtime_ns=written.st_mtime_ns,
+            device=written.st_dev,
+            inode=written.st_ino,
+        )
+        return replace(seen, entries={**seen.entries, MANIFEST: ours}).digest()
+
+    def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
+        """Return where the RIDs of rows without a key are kept."""
+        root = self.intake.root(Path(record.prefix), record.rid)
+        folder = self.intake.settings.state_directory
+        return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
+
+    def execution_before(self, record: ExecutionRecord) -> str | None:
+        """Return the Execution that a journal which was lost had made for a directory, or None.
+
+        Batches of another journal are others.
+        """
+        if record.unit != "directory" or record.execution_rid:
+            return None
+        folder = self.intake.settings.state_directory
+        said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
+        return str(said["execution"]) if said.get("unit") == record.rid else None
+
+    def _keep_rows(self, upload: Upload, plan: Plan) -> None:
+        """Keep the RIDs of rows without a key, which no look at the catalog finds out again."""
+        receipt = self.row_receipt(upload.execution)
+        try:
+            if not receipt.write(_keyless(upload)):
+                return
+        except OSError as error:
+            raise self._not_kept(upload, error) from error
+        try:
+            if _has_folder(upload.execution) and not plan.partial:
+                receipt.leave_copy()
+        except OSError as error:
+            upload.notice("receipt", f"RIDs of rows have no copy beside the files ({error})")
+
+    def _spec_digest(self, upload: Upload) -> str | None:
+        """Return the digest of the bulk spec, or of the settings of the drop folder."""
+        drop = self.intake.drop(Path(upload.execution.prefix))
+        try:
+            said = drop or self.intake.specs.document(upload.model)
+        except UnusableSpecError:
+            return None  # its file was taken away since
+        text = str(drop) if drop else json.dumps(said, sort_keys=True)
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+    def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
+        return ShortageError(
+            f"cannot write the receipt of {upload.execution.called}",
+            f"{error.strerror}: {error.filename}",
+            f"See to {self.intake.settings.state_directory} (room, rights); "
+            "it is tried again by itself.",
+        )
+
+    def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
+        execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
+        # Only the journal knows when each of them came to where it is.
+        lines = [r for r in upload.journal.files(execution.id) if r.path in done]
+        receipt = {
+            "receipt": 1,
+            "server": self.server,
+            "execution": execution.links_to or execution.rid,
+            "linked_to": execution.links_to,
+            "unit": execution.rid if execution.unit else None,
+            "prefix": execution.prefix,
+            "directory": upload.disk.root.as_posix(),
+            "host": platform.node(),
+            "began_at": execution.changed_at.isoformat(),
+            "written_at": datetime.now(UTC).isoformat(),
+            "software": software(),
+            "spec_sha256": self._spec_digest(upload),
+            "verdict": execution.verdict,
+            "files": [line(record, also.get(record.path, ())) for record in lines],
+            "left": [
+                {"path": path, "state": record.state, "why": record.why}
+                for path, record in upload.records.items()
+                if path not in done
+            ],
+            "notices": upload.notices,
+        }
+        folder = self.intake.settings.state_directory
+        try:
+            kept = receipts.write_receipt(folder, self.server, receipts.kept_as(execution), receipt)
+        except OSError as error:
+            raise self._not_kept(upload, error) from error
+        try:
+            if _has_folder(execution) and not plan.partial:
+                receipts.copy_receipt(upload.disk.root, receipt)
+        except OSError as error:
+            upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
+        upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))
+
+
+def _has_folder(execution: ExecutionRecord) -> bool:
+    """Tell whether a copy of a receipt may lie beside the files: the folder is of this unit alone.
+
+    Into a folder that others fill, nothing is written.
+    """
+    return execution.unit == "directory" or not (execution.unit or execution.rid == LOOSE)
+
+
+def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:
+    """Yield what the journal has of those files that have rows without a key."""
+    for path in upload.rows:
+        if any(batch.rids for batch in upload.batches(path)):
+            yield from ((path, batch) for batch in upload.batches(path))

@@ -1,0 +1,42 @@
+"""Whether rows without a key may have been loaded already, by somebody whom nobody knows of."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.layout import TABLES
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.edges.journal import Journal
+from deriva_watch.pipeline.unit_paths import birth
+
+
+def vouching(journal: Journal, record: ExecutionRecord, root: Path) -> Callable[[Entry], bool]:
+    """Return what tells of a file of an execution whether its rows cannot have been loaded yet.
+
+    A table outside of executions may have been loaded by hand before there was a journal. Where
+    there was another journal, which was set aside, that one may have loaded any. A person who
+    insists knows better.
+    """
+    before = journal.set_aside()
+    if (record.verdict or {}).get("insisted") or (record.rid != TABLES and not before):
+        return lambda _entry: True
+    if before:
+        return _is_younger(root, before[-1].at)
+    began = birth(journal.path) or journal.began()
+    return lambda entry: _is_changed_since(entry, began)
+
+
+def _is_younger(root: Path, since: datetime) -> Callable[[Entry], bool]:
+    @cache
+    def is_younger(entry: Entry) -> bool:
+        """Tell whether it was made, not only changed, since: rows may have been added."""
+        born = birth(root / entry.path)
+        return _is_changed_since(entry, since) and (born is None or born >= since)
+
+    return is_younger
+
+
+def _is_changed_since(entry: Entry, time: datetime) -> bool:
+    return entry.mtime_ns >= time.timestamp() * 1e9

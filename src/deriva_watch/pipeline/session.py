@@ -1,0 +1,66 @@
+"""The session of the daemon: a renewed credential is taken up before the old one ends."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from deriva_watch.core.errors import CredentialError
+from deriva_watch.edges.server.answers import how_to_log_in
+from deriva_watch.edges.server.credentials import CredentialSource
+from deriva_watch.edges.server.deriva import Server
+
+ASK_S: Final = 300.0  # how often the server is asked how long the session lasts
+SOON_S: Final = 900.0  # a session that ends within so long is told to people
+
+
+@dataclass(slots=True)
+class Login:
+    """Looks after the credential of one server."""
+
+    source: CredentialSource
+    server: Server
+    _ask_at_s: float = 0.0
+    _ends_at_s: float | None = None
+    _trouble: CredentialError | None = None
+
+    def renew(self) -> bool:
+        """Take the credential that its source has now, if that changed; True: it did.
+
+        Raises CredentialError where the source has none.
+        """
+        if not self.source.changed():
+            return False
+        self.server.set_credential(self.source.read())
+        self._ask_at_s = 0.0
+        return True
+
+    def look(self) -> CredentialError | None:
+        """Take a renewed credential up; return what to say of one that ends soon, or None.
+
+        Work goes on until the session really ends. The server is asked now and then; raises as
+        every call to it does.
+        """
+        try:
+            self.renew()
+        except CredentialError as error:  # what we have may last for a while
+            self._trouble = error
+            return error
+        if time.monotonic() >= self._ask_at_s:
+            self._ask_at_s = time.monotonic() + ASK_S
+            left_s = self.server.session().remaining_s
+            self._ends_at_s = None if left_s is None else time.monotonic() + left_s
+            self._trouble = None if left_s is None or left_s > SOON_S else self._ending(left_s)
+        return self._trouble
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the session lasts, by what the server said last; None: it does not say."""
+        ends_at_s = self._ends_at_s
+        return None if ends_at_s is None else max(0.0, ends_at_s - time.monotonic())
+
+    def _ending(self, left_s: float) -> CredentialError:
+        host, at = self.server.host, datetime.now(UTC) + timedelta(seconds=left_s)
+        return CredentialError(
+            f"the session at {host} ends soon", f"it ends at {at:%H:%M} UTC", how_to_log_in(host)
+        )

@@ -1,0 +1,108 @@
+"""Directories on disk: where they are, what they are called, when they were made.
+
+Nothing is created.
+"""
+
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
+from deriva_watch.core.layout import ROOT, TABLES, is_execution
+from deriva_watch.core.os_errors import passing
+from deriva_watch.edges.disk import listing, scanner
+from deriva_watch.settings.model import Settings
+
+
+def execution_root(prefix: Path, rid: str) -> Path:
+    """Return where an execution directory, or one that is none, is; nothing is created."""
+    return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
+
+
+def execution_names(prefix: Path) -> set[str]:
+    """Return the names of the execution directories below a prefix; `TABLES` if there are any.
+
+    Raises SettingsError where they may not be listed, TransientError where they cannot now.
+    """
+    try:
+        tables = {TABLES} if (prefix / TABLES).is_dir() else set()
+        return tables | listing.execution_directories(prefix).keys()
+    except OSError as error:
+        raise _unlisted(f"cannot look for executions in {prefix}", error) from error
+
+
+def watched(settings: Settings) -> list[Path]:
+    """Return the prefixes that the settings name, or match now."""
+    found = [watch.prefix for watch in settings.watch]
+    return [
+        folder
+        for each in found
+        for folder in (listing.matching(each) if listing.is_pattern(each) else [each])
+    ]
+
+
+def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
+    """Return the first-level directories of a drop folder, and the files that lie beside them.
+
+    Raises as `execution_names`.
+    """
+    try:
+        directories, others = listing.listed(drop.path, settings.files.ignore)
+    except OSError as error:
+        raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
+    return set(filter(drop.is_unit, directories)), [
+        name for name in others if name not in drop.markers
+    ]
+
+
+def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
+    if trouble := passing(what, error):
+        return trouble
+    return SettingsError(
+        what,
+        f"{error.filename} cannot be listed: {error.strerror}",
+        "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
+    )
+
+
+def unusable_name(prefix: Path, rid: str) -> RefusedError | None:
+    """Return what to say of a directory whose name no RID can have, or None."""
+    try:
+        rid.encode()
+    except UnicodeEncodeError:
+        return RefusedError(
+            f"cannot upload {execution_root(prefix, rid)}",
+            "its name is not UTF-8, so it is no RID",
+            "Rename it to the RID of its Execution.",
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """An execution directory as the engine's `Disk`."""
+
+    root: Path
+    policy: scanner.ScanPolicy
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a file by the link policy."""
+        return scanner.open_content(self.root, entry, self.policy)
+
+    def verify(self, entry: Entry) -> None:
+        """Look whether it is still what it was."""
+        scanner.check_unchanged(self.root, entry)
+
+
+def birth(path: Path) -> datetime | None:
+    """Return when a directory was made, or None where its file system does not know."""
+    told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
+        ["/usr/bin/stat", "--format=%.6W", "--", path], capture_output=True, text=True, check=False
+    )
+    said = told.stdout.strip()  # nothing: it is gone
+    seconds = float(said) if said.replace(".", "", 1).isdigit() else 0.0
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

@@ -1,0 +1,1 @@
+"""One frozen Settings from TOML, environment and flags, checked whole at start."""

@@ -1,0 +1,198 @@
+"""`[[drop]]`: the folders that instruments and other programs drop files into."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from deriva_watch.core.completeness.observation import SECRET_FOLDERS
+from deriva_watch.core.drop.drop_folder import (
+    FILLED,
+    TAKEN,
+    After,
+    Drop,
+    Lookup,
+    NamedWorkflow,
+    Unit,
+)
+from deriva_watch.core.layout import ROOT
+from deriva_watch.core.spec.spec_keys import fields, near
+from deriva_watch.settings.types import AbsolutePath, Observer, Seconds, Section, SomeSeconds, home
+
+_RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
+_CONSTANT: Final = (str, bool, int, float)
+_BY_TABLE: Final = frozenset({"table", "column", "value"})
+_BY_QUERY: Final = frozenset({"query"})
+_LOOKUP: Final = (
+    'must be { table = "…", column = "…", value = "{group}" } or { query = "/entity/…" }'
+)
+_WORKFLOW: Final = 'must be the RID of a Workflow, or { name = "…", version = "…" }'
+
+
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        place = "" if error.pos is None else f" at character {error.pos + 1}"
+        why = f"is no regular expression: {error.msg}{place}; correct it there"
+        raise ValueError(why) from None
+    except (RecursionError, OverflowError) as error:
+        raise ValueError(f"is too large: {error}; make it simpler") from None
+    if re.match(r"(\(\?[aimsux]+\))?(\\A|\^)?/", text):
+        raise ValueError("must not begin with /: it is held against the path below the folder")
+    if odd := [name for name in groups if name in TAKEN or name.startswith(FILLED)]:
+        raise ValueError(
+            f"calls a group {odd[0]!r}, a name that has a meaning of its own; call it otherwise, "
+            'and give it to a column of that name as columns = { COLUMN = "{group}" }'
+        )
+    return text
+
+
+def _groups_in(template: str, where: str, groups: Iterable[str]) -> None:
+    """Refuse what is no template, or names a group that the pattern does not have."""
+    try:
+        names = fields(template)
+        template.format_map(dict.fromkeys(names, ""))
+    except ValueError as error:
+        raise ValueError(f"{where} is no template: {error}; braces are written twice") from None
+    if unknown := [name for name in names if name not in groups]:
+        known = ", ".join(groups) or "none"
+        raise ValueError(
+            f"{where} names {unknown[0]!r}, but no group of the pattern is called so"
+            f"{near(unknown[0], groups) or f'; its groups are: {known}'}"
+        )
+
+
+def _lookup(column: str, said: Any, groups: Iterable[str]) -> Lookup:
+    if not isinstance(said, Mapping) or not all(isinstance(each, str) for each in said.values()):
+        raise ValueError(f"{column} {_LOOKUP}")
+    keys = frozenset(said)
+    if odd := sorted(keys - _BY_TABLE - _BY_QUERY):
+        raise ValueError(f"{column} has an unknown key {odd[0]!r}{near(odd[0], _BY_TABLE)}")
+    if keys == _BY_QUERY:
+        if not said["query"].startswith(("/entity/", "/attribute/")):
+            raise ValueError(f"{column}.query must begin with /entity/ or /attribute/")
+        _groups_in(said["query"], f"{column}.query", groups)
+        return Lookup(query=said["query"])
+    if not {"table", "column"} <= keys <= _BY_TABLE:
+        raise ValueError(f"{column} {_LOOKUP}")
+    found = Lookup(**{"value": f"{{{column}}}", **said})
+    _groups_in(found.template, f"{column}.value", groups)
+    return found
+
+
+def _workflow(said: Any) -> str | NamedWorkflow | None:
+    if said is None or (isinstance(said, str) and _RID.fullmatch(said)):
+        return said
+    named = isinstance(said, Mapping) and said.keys() == {"name", "version"}
+    if named and all(isinstance(each, str) and each for each in said.values()):
+        return NamedWorkflow(**said)
+    raise ValueError(_WORKFLOW)
+
+
+class DropFolder(Section):
+    """One folder that files are dropped into."""
+
+    path: AbsolutePath
+    table: Annotated[str, Field(min_length=1)]
+    pattern: str
+    columns: Mapping[str, Any] = {}
+    lookup: Mapping[str, Any] = {}
+    asset_types: tuple[str, ...] = ()
+    unit: Unit = "batch"
+    batch_s: SomeSeconds = 300
+    workflow: Annotated[Any, BeforeValidator(_workflow)] = None
+    description: str | None = None
+    markers: tuple[str, ...] | None = None
+    quiet_s: Seconds | None = None
+    after: After = "keep"
+    after_delay_s: Seconds = 86400
+    observer: Observer = "auto"
+    rescan_s: SomeSeconds = 60
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        return _pattern(pattern)
+
+    @field_validator("columns")
+    @classmethod
+    def _filled(cls, columns: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        for column, value in columns.items():
+            if not isinstance(value, _CONSTANT):
+                raise ValueError(  # noqa: TRY004 (pydantic's way)
+                    f"{column} must be a text, a number, true or false; "
+                    "write a date or a time in quotes"
+                )
+            if isinstance(value, str) and (groups := _groups(info)) is not None:
+                _groups_in(value, column, groups)
+        return columns
+
+    @field_validator("lookup")
+    @classmethod
+    def _found(cls, lookup: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Lookup]:
+        if twice := sorted(lookup.keys() & info.data.get("columns", {}).keys()):
+            raise ValueError(f"{twice[0]} stands below columns too; take one of them out")
+        if (groups := _groups(info)) is None:
+            return {}
+        return {column: _lookup(column, said, groups) for column, said in lookup.items()}
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DropFolder":
+        if self.unit == "none" and (self.workflow or self.description):
+            key = "workflow" if self.workflow else "description"
+            raise ValueError(f'{key} is of an Execution, and unit = "none" makes none; take it out')
+        if self.unit == "directory" and "batch_s" in self.model_fields_set:
+            raise ValueError('batch_s is for batches, and unit = "directory" has none; take it out')
+        return self
+
+    def drop(self, markers: tuple[str, ...], quiet_s: float) -> Drop:
+        """Return the folder; *markers* and *quiet_s* are those of all, for where it has no own."""
+        said = {name: getattr(self, name) for name in Drop.__dataclass_fields__}
+        for name, common in (("markers", markers), ("quiet_s", quiet_s)):
+            said[name] = common if said[name] is None else said[name]
+        return Drop(**said)
+
+
+def _groups(info: ValidationInfo) -> Iterable[str] | None:
+    """Return the groups of the pattern; None where that could not be read."""
+    return re.compile(info.data["pattern"]).groupindex if "pattern" in info.data else None
+
+
+def overlap(folders: Iterable[DropFolder], prefixes: Iterable[Path]) -> str | None:
+    """Return what to say of drop folders that lie in one another, or in what is watched."""
+    seen: list[Path] = []
+    for path in (folder.path for folder in folders):
+        for other in seen:
+            if path == other:
+                return f"names {path} twice; take one out"
+            if path in other.parents or other in path.parents:
+                return f"has {path} and {other}, one within the other: a file would be in both"
+        for prefix in prefixes:
+            if _meet(path, prefix / ROOT):
+                return (
+                    f"has {path}, and [[watch]] has {prefix}, whose {ROOT}/ is looked after "
+                    "already; drop files elsewhere"
+                )
+        seen.append(path)
+    return None
+
+
+def secret_in(folders: Iterable[DropFolder], credential_file: Path | None) -> str | None:
+    """Return what to say of a drop folder that would upload what proves who somebody is."""
+    secrets = [Path(home(f"~/{name}")) for name in sorted(SECRET_FOLDERS)]
+    secrets += [credential_file] if credential_file else []
+    for path in (folder.path for folder in folders):
+        for secret in secrets:
+            if path in {secret, *secret.parents} or secret in path.parents:
+                return f"has {path}, by which {secret} would be uploaded; drop files elsewhere"
+    return None
+
+
+def _meet(path: Path, pattern: Path) -> bool:
+    """Tell whether one of them lies within the other; *pattern* may have wildcards."""
+    return any(each.match(str(pattern)) for each in (path, *path.parents)) or any(
+        path.match(str(each)) for each in (pattern, *pattern.parents)
+    )

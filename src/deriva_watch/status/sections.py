@@ -1,0 +1,212 @@
+"""What is on its way, what fills, what needs a person and what came in: parts of `summary`."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from deriva_watch.core.orders import holds
+from deriva_watch.core.orders.holds import Hold, HoldKind
+from deriva_watch.core.records import ExecutionRecord, FileRecord
+from deriva_watch.core.states import SAFE, UNDONE, ExecutionState, FileState
+from deriva_watch.core.stats.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
+from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal.overview import Amount, Total
+from deriva_watch.status.json_values import plain, some
+
+MOST: Final = 100  # entries of a list; beside it stands how many more there are
+_RECENT: Final = 20
+_CURRENT: Final = 4  # files of one execution
+_EXAMPLES: Final = 3
+
+_SENT: Final = {FileState.STORED, FileState.RECORDED}
+_ON_THEIR_WAY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
+
+_WHO: Final = ("rid", "prefix")
+_SENTENCE: Final = ("what", "why", "next")
+_REFUSED: Final = (*_WHO, "changed_at", *_SENTENCE)
+_WAITING: Final = (*_WHO, "next_at", "attempts", *_SENTENCE)
+
+
+def standing(
+    reader: Reader | Journal, counts: Mapping[ExecutionState, int], now: datetime
+) -> dict[str, Any]:
+    """Return the lists of `summary`; *counts* are the executions by state.
+
+    A list has at most MOST entries; where there are more, `<name>_more` says how many.
+    """
+    going = sum(counts.get(state, 0) for state in _ON_THEIR_WAY)
+    unmatched = reader.having(FileState.UNMATCHED, MOST + 1)
+    return {
+        "bytes": _bytes(reader.totals()),
+        **_cut("in_flight", list(_in_flight(reader, now)), going),
+        **_cut("filling", list(_filling(reader)), counts.get(ExecutionState.FILLING, 0)),
+        **_cut("refused", list(_refused(reader)), counts.get(ExecutionState.REFUSED, 0)),
+        **_cut(
+            "waiting",
+            [some(each, _WAITING) for each in _some_in(reader, {ExecutionState.WAITING})],
+            counts.get(ExecutionState.WAITING, 0),
+        ),
+        **_cut(
+            "unmatched",
+            [_unmatched(reader, each, amount) for each, amount in _with(reader, unmatched[:MOST])],
+            reader.how_many_have(FileState.UNMATCHED),
+        ),
+        "recent": list(_recent(reader)),
+    }
+
+
+def is_cancelled(execution: ExecutionRecord) -> bool:
+    """Tell whether an execution is refused because a person said so: it needs nobody any more."""
+    return execution.state is ExecutionState.REFUSED and holds.is_cancelled(execution.held)
+
+
+def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
+    """Return what a person has paused: everything ("host") first, then executions of *held*."""
+    everything = reader.paused()
+    found = [_pause("host", None, everything)] if everything else []
+    for each in held:
+        hold = Hold.of(each.held)
+        if hold and hold.kind is HoldKind.PAUSED:
+            found.append(_pause(each.rid, each.prefix, hold))
+    return _cut("paused", found[:MOST], len(found))
+
+
+def _pause(about: str, prefix: str | None, hold: Hold) -> dict[str, Any]:
+    said = hold.sentence(*([about] if prefix else []))
+    facts = {"prefix": prefix, "since": hold.since, "until": hold.until, "by": hold.by}
+    return {"about": about, **plain(facts), **plain(dict(said))}
+
+
+def _cut(name: str, entries: list[Any], count: int) -> dict[str, Any]:
+    more = count - len(entries)
+    return {name: entries, **({f"{name}_more": more} if more > 0 else {})}
+
+
+def _some_in(reader: Reader | Journal, states: set[ExecutionState]) -> list[ExecutionRecord]:
+    return reader.executions(states, limit=MOST)
+
+
+def _bytes(totals: Iterable[Total]) -> dict[str, int]:
+    """Return how many bytes are safe, and how many are to become so."""
+    listed = list(totals)
+    return {
+        "safe": sum(each.bytes for each in listed if each.file in SAFE),
+        "pending": backlog(listed).bytes,
+    }
+
+
+def _in_flight(reader: Reader | Journal, now: datetime) -> Iterator[dict[str, Any]]:
+    going = reader.executions({ExecutionState.UPLOADING}, limit=MOST)
+    going += reader.executions({ExecutionState.READY}, limit=MOST - len(going))
+    if not going:
+        return
+    jobs: defaultdict[int, list[FileRecord]] = defaultdict(list)
+    for file in reader.open_jobs():
+        jobs[file.execution_id].append(file)
+    sent = reader.sent_since(now - timedelta(seconds=WINDOW_S))
+    for execution, amounts in _with(reader, going):
+        progress = _progress(amounts, jobs[execution.id])
+        lately = [*sent.get(execution.id, ()), *_sent_by(jobs[execution.id], now)]
+        rate = rate_bytes_per_s(lately, execution.changed_at, now)
+        left = progress["bytes"] - progress["bytes_done"]
+        yield {
+            **some(execution, (*_WHO, "called", "state")),
+            **progress,
+            "since": plain(execution.changed_at),
+            "rate_bytes_per_s": rate,
+            "eta_s": left / rate if rate else None,
+            "current": [_current(file) for file in jobs[execution.id][:_CURRENT]],
+        }
+
+
+def _progress(amounts: Mapping[FileState, Amount], jobs: Iterable[FileRecord]) -> dict[str, int]:
+    """Return files and bytes, and how much of them is done: of files what is safe already."""
+    done = [amount for state, amount in amounts.items() if state in SAFE]
+    sent = [amount for state, amount in amounts.items() if state in _SENT]
+    left = [amount for state, amount in amounts.items() if state in PENDING - _SENT]
+    of_jobs = sum(job_bytes(file.job) for file in jobs if file.job)
+    return {
+        "files": sum(amount.files for amount in (*done, *sent, *left)),
+        "files_done": sum(amount.files for amount in done),
+        "bytes": sum(amount.bytes for amount in (*done, *sent, *left)),
+        "bytes_done": sum(amount.bytes for amount in (*done, *sent)) + of_jobs,
+    }
+
+
+def _sent_by(jobs: Iterable[FileRecord], now: datetime) -> Iterator[Any]:
+    for file in jobs:
+        if file.job and (sent := job_sent(file.job, now)):
+            yield sent
+
+
+def _current(file: FileRecord) -> dict[str, Any]:
+    job = file.job or {}
+    return {"path": plain(file.path), "bytes": job["size_bytes"], "bytes_done": job_bytes(job)}
+
+
+def _filling(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+    for execution in _some_in(reader, {ExecutionState.FILLING}):
+        why = (execution.verdict or {}).get("why")
+        yield {**some(execution, (*_WHO, "next_at")), "why": plain(why)}
+
+
+def _refused(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+    for execution, amounts in _with(reader, _some_in(reader, {ExecutionState.REFUSED})):
+        files = amounts.get(FileState.REFUSED, Amount()).files
+        examples = reader.examples(execution.id, FileState.REFUSED, _EXAMPLES) if files else []
+        yield {
+            **some(execution, _REFUSED),
+            "files": files,
+            "examples": [some(file, ("path", *_SENTENCE)) for file in examples],
+            "cancelled": is_cancelled(execution),
+        }
+
+
+def _unmatched(
+    reader: Reader | Journal, execution: ExecutionRecord, amounts: Mapping[FileState, Amount]
+) -> dict[str, Any]:
+    examples = reader.examples(execution.id, FileState.UNMATCHED, _EXAMPLES)
+    return {
+        **some(execution, _WHO),
+        "cancelled": is_cancelled(execution),
+        "files": amounts.get(FileState.UNMATCHED, Amount()).files,
+        "examples": [some(file, ("path", "why")) for file in examples],
+    }
+
+
+def _recent(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+    """Return what became uploaded last, each execution once, the newest first."""
+    ended = reader.endings({ExecutionState.UPLOADED}, limit=_RECENT)
+    at: dict[int, datetime] = {}
+    for each in ended:
+        at.setdefault(each.execution.id, each.line.at)
+    executions = {each.execution.id: each.execution for each in ended}
+    for execution, amounts in _with(reader, executions.values()):
+        safe = [amount for state, amount in amounts.items() if state in SAFE]
+        yield {
+            **some(execution, _WHO),
+            "at": plain(at[execution.id]),
+            "files": sum(amount.files for amount in safe),
+            "bytes": sum(amount.bytes for amount in safe),
+        }
+
+
+def _with(
+    reader: Reader | Journal, executions: Iterable[ExecutionRecord]
+) -> Iterator[tuple[ExecutionRecord, Mapping[FileState, Amount]]]:
+    """Return executions with their files by state."""
+    listed = list(executions)
+    amounts = reader.amounts(execution.id for execution in listed)
+    for execution in listed:
+        yield execution, amounts.get(execution.id, {})
+
+
+PENDING: Final = UNDONE | {FileState.RECORDED}
+
+
+def backlog(totals: Iterable[Total]) -> Amount:
+    """Return the pending files and their bytes, of all executions that are not gone."""
+    there = [each for each in totals if each.execution is not ExecutionState.GONE]
+    pending = [each for each in there if each.file in PENDING]
+    return Amount(sum(each.files for each in pending), sum(each.bytes for each in pending))

@@ -1,0 +1,1 @@
+"""`status`, `show` and `history` as text for a terminal."""

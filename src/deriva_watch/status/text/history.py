@@ -1,0 +1,105 @@
+"""`history`: what was brought in when, and what was refused or went away."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from deriva_watch.core.prose import counted
+from deriva_watch.core.states import ExecutionState
+from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal.overview import Ended
+from deriva_watch.status.amounts import clock, size
+from deriva_watch.status.json_values import plain, some
+from deriva_watch.status.text.text import STYLES, cell, grid, line
+from deriva_watch.status.views import named
+
+_ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE)
+
+
+def endings(
+    reader: Reader | Journal, since: datetime | None = None, rid: str | None = None
+) -> dict[str, Any]:
+    """Return how executions ended, the oldest first, and sums for each day (UTC).
+
+    `files` and `bytes` are what came in since the execution ended before. Raises TroubleError
+    where there is no *rid*.
+    """
+    wanted = {execution.id for execution in named(reader, rid)} if rid is not None else None
+    entries = [
+        _entry(reader, ended, before)
+        for ended, before in _with_ends_before(reader)
+        if (wanted is None or ended.execution.id in wanted)
+        and (since is None or ended.line.at >= since)
+    ]
+    days = groupby(entries, key=lambda entry: entry["at"][:10])
+    return {
+        "since": plain(since),
+        "endings": entries,
+        "days": [_day(day, list(of_day)) for day, of_day in days],
+    }
+
+
+def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
+    """Return every end, the oldest first, and the line by which the execution ended before."""
+    last: dict[int, int] = {}
+    for ended in reversed(reader.endings(_ENDS)):
+        number = ended.execution.id
+        yield ended, last.get(number, 0)
+        last[number] = ended.line.id
+
+
+def _entry(reader: Reader | Journal, ended: Ended, before: int) -> dict[str, Any]:
+    line, execution = ended.line, ended.execution
+    amount = reader.came_in(execution.id, before, line.id)
+    said = {part: plain(line.detail.get(part)) for part in ("what", "why", "next")}
+    return {
+        "at": plain(line.at),
+        **some(execution, ("rid", "prefix", "called")),
+        "state": line.after,
+        **amount._asdict(),
+        **said,
+    }
+
+
+def _day(day: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    listed = list(entries)
+    return {
+        "day": day,
+        **{state.value: sum(each["state"] == state for each in listed) for state in _ENDS},
+        "files": sum(each["files"] for each in listed),
+        "bytes": sum(each["bytes"] for each in listed),
+    }
+
+
+def render_endings(found: Mapping[str, Any]) -> RenderableType:
+    """Return what `endings` found: one line an execution, and a line a day."""
+    if not found["endings"]:
+        when = f" since {clock(found['since'])} UTC" if found["since"] else ""
+        return line(f"nothing ended{when}")
+    table = grid()
+    table.add_column()
+    table.add_column()
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column()
+    for entry in found["endings"]:
+        table.add_row(
+            cell(clock(entry["at"])),
+            cell(entry["rid"], "bold"),
+            cell(entry["state"], STYLES.get(entry["state"], "")),
+            cell(counted(entry["files"], "file")),
+            cell(size(entry["bytes"])),
+            cell(entry["what"] if entry["state"] == ExecutionState.REFUSED else ""),
+        )
+    return Group(table, Text(), *(_sum(day) for day in found["days"]))
+
+
+def _sum(day: Mapping[str, Any]) -> RenderableType:
+    ends = ", ".join(f"{day[state]:,} {state}" for state in _ENDS if day[state])
+    text = f"{day['day']}  {ends}; {counted(day['files'], 'file')}, {size(day['bytes'])} came in"
+    return line(text, "bold")

@@ -1,0 +1,179 @@
+"""`show` for people: where an execution stands and why, its files, and what happened to it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from shlex import quote
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from deriva_watch.core.prose import counted
+from deriva_watch.core.states import SAFE, ExecutionState, FileState
+from deriva_watch.status.amounts import clock, size
+from deriva_watch.status.text.text import STYLES, cell, facts, grid, indented, line, sentence, title
+from deriva_watch.status.text.timeline import told
+from deriva_watch.status.text.verdict import readable
+
+_FILES: Final = 10  # shown of those that went well
+_LINES: Final = 30  # shown of the history
+_BAD: Final = (FileState.REFUSED, FileState.UNMATCHED)
+_Entry = Mapping[str, Any]
+
+
+def render_details(
+    details: Mapping[str, Any], *, files: bool = False, whole: bool = False
+) -> RenderableType:
+    """Return what `details` found, told in the order in which one asks.
+
+    Args:
+        details: What was found.
+        files: Show every file, however many there are.
+        whole: Show all of the history too, and every file's own.
+    """
+    stories = [[*_Story(each, files or whole, whole).parts()] for each in details["executions"]]
+    between = [[*story, Text()] for story in stories[:-1]]
+    return Group(*chain(*between, *stories[-1:]))
+
+
+class _Story:
+    """The parts of one execution."""
+
+    def __init__(self, execution: _Entry, every_file: bool, whole: bool) -> None:
+        self._execution = execution
+        self._every_file = every_file
+        self._whole = whole
+
+    def parts(self) -> Iterator[RenderableType]:
+        """Return them in order."""
+        yield from self._head()
+        yield from self._evidence()
+        yield from self._files()
+        yield from self._kept()
+        yield from self._notices()
+        yield from self._history()
+
+    def _head(self) -> Iterator[RenderableType]:
+        known = self._execution
+        yield line(f"{known['rid']}: {_standing(known)}", STYLES.get(known["state"], "bold"))
+        yield from sentence(known)
+        made = known.get("execution_rid")  # for a unit of a drop folder
+        since = f"{clock(known['changed_at'])} UTC"
+        again = f"{clock(known['next_at'])} UTC" if known["next_at"] else None
+        claims = sum(each["after"] == "uploading" for each in known["history"])
+        failed = f", the last {known['attempts']} failed" if known["attempts"] else ""
+        about = {
+            "server": known["server"],
+            "folder": known["prefix"],
+            "execution": made,
+            f"{known['state']} since": since,
+            "again at": again,
+            "attempts": f"{claims}{failed}" if claims > 1 or failed else None,
+        }
+        yield facts({name: text for name, text in about.items() if text})
+
+    def _evidence(self) -> Iterator[RenderableType]:
+        if self._execution["verdict"]:
+            yield title("is it complete?")
+            yield indented(facts(readable(self._execution["verdict"])), 2)
+
+    def _files(self) -> Iterator[RenderableType]:
+        files = self._execution["files"]
+        if not files:
+            return
+        yield title("files")
+        for file in files:
+            if file["what"] or file["state"] in _BAD:
+                yield line(f"{file['state']} {file['path']}", STYLES.get(file["state"], "bold"))
+                yield from sentence(file)
+        good = [file for file in files if not file["what"] and file["state"] not in _BAD]
+        shown = good if self._every_file else good[:_FILES]
+        yield _listed(shown, in_full=self._every_file)
+        if more := len(good) - len(shown):
+            command = f"deriva-watch show {quote(self._execution['rid'])} --files"
+            yield line(f"  and {counted(more, 'file')} more: {command}", "dim")
+
+    def _kept(self) -> Iterator[RenderableType]:
+        removal = self._execution.get("removal") or {}
+        if removal.get("what"):
+            yield Text()
+            yield line(f"kept {self._execution['rid']}", "bold")
+            yield from sentence(removal)
+
+    def _notices(self) -> Iterator[RenderableType]:
+        if self._execution["notices"]:
+            yield title("notices")
+            for about, why in self._execution["notices"].items():
+                yield indented(line(f"{about}: {why}"), 2)
+
+    def _history(self) -> Iterator[RenderableType]:
+        history = self._execution["history"]
+        own = [each for each in history if each["path"] is None]
+        if own:
+            yield title("what happened (UTC)")
+            shown = own if self._whole else own[-_LINES:]
+            if less := len(own) - len(shown):
+                command = f"deriva-watch show {quote(self._execution['rid'])} --all"
+                yield line(f"  {counted(less, 'line')} before: {command}", "dim")
+            yield _timeline(shown)
+        if self._whole or not own:
+            yield from _file_histories(each for each in history if each["path"] is not None)
+
+
+def _standing(known: _Entry) -> str:
+    """Return where an execution stands, in a few words."""
+    files = [file for file in known["files"] if file["state"] in SAFE]
+    state = known["state"]
+    if state != ExecutionState.UPLOADED:
+        return str(state)
+    count = f"{counted(len(files), 'file')}, {size(sum(f['size_bytes'] for f in files))}"
+    others = sum(file["state"] in _BAD for file in known["files"])
+    left = f"; {counted(others, 'file')} left out" if others else ""
+    return f"{state}, {count}{left}"
+
+
+def _listed(files: Iterable[_Entry], *, in_full: bool) -> RenderableType:
+    """Return two lines a file: what it is, and what the server has of it."""
+    table = grid()
+    table.add_column()
+    table.add_column(justify="right")
+    for file in files:
+        table.add_row(
+            cell(f"  {file['state']}"),
+            cell(size(file["size_bytes"])),
+            Group(cell(file["path"]), *_where(file, in_full=in_full)),
+        )
+    return table
+
+
+def _where(file: _Entry, *, in_full: bool) -> Iterator[RenderableType]:
+    """Return the file's row and object version, where it was moved, and *in_full* the rest."""
+    version = file["url"] and (file["url"] if in_full else file["url"].rpartition(":")[2])
+    known = {
+        "RID": file["rid"],
+        "rows": file["rows"],
+        "version": version,
+        "table": file["table"] if in_full else None,
+        "MD5": file["md5"] if in_full else None,
+    }
+    if text := ", ".join(f"{name} {value}" for name, value in known.items() if value is not None):
+        yield cell(text, "dim")
+    if to := (file.get("removal") or {}).get("to"):
+        yield cell(f"moved to {to}", "dim")
+
+
+def _file_histories(history: Iterable[_Entry]) -> Iterator[RenderableType]:
+    of_files: dict[str, list[_Entry]] = {}
+    for each in history:
+        of_files.setdefault(each["path"], []).append(each)
+    for path, lines in sorted(of_files.items()):
+        yield Text()
+        yield line(path, "bold")
+        yield _timeline(lines)
+
+
+def _timeline(history: Iterable[_Entry]) -> RenderableType:
+    table = grid()
+    for each in history:
+        table.add_row(cell(f"  {clock(each['at'])}"), cell(told(each)))
+    return table

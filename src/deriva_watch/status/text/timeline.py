@@ -1,0 +1,87 @@
+"""A line of history as a sentence."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deriva_watch.core.prose import counted
+from deriva_watch.core.states import ExecutionTrigger, FileTrigger
+from deriva_watch.status.amounts import clock, size, span
+
+_E, _F = ExecutionTrigger, FileTrigger
+_OF_EXECUTIONS: Final[Mapping[str, str]] = {
+    _E.SETTLED: "complete",
+    _E.CLAIMED: "the upload begins",
+    _E.FINISHED: "uploaded",
+    _E.DEFERRED: "put off",
+    _E.REJECTED: "refused",
+    _E.DUE: "taken up again: its time has come",
+    _E.CHANGED: "changed: it is looked at anew",
+    _E.INTERRUPTED: "put down while it was uploaded",
+    _E.RETRIED: "taken up again: somebody asked, or the cause has changed",
+    _E.CANCELLED: "a person says no",
+    _E.PAUSED: "a person says not now",
+    _E.RESUMED: "let go on",
+    _E.REMOVED: "the directory is not there any more",
+    _E.APPEARED: "the directory is back",
+}
+_OF_FILES: Final[Mapping[str, str]] = {
+    _F.HASHED: "read",
+    _F.STORED: "stored",
+    _F.RECORDED: "has a row",
+    _F.ADOPTED: "has a row that was there before",
+    _F.LINKED: "linked: it is in",
+    _F.IGNORED: "ignored, by the settings",
+    _F.UNMATCHED: "no mapping takes it",
+    _F.REJECTED: "refused",
+    _F.CHANGED: "changed: it is read anew",
+    _F.RECONSIDERED: "looked at anew",
+    _F.VANISHED: "not there any more",
+    _F.FOREIGN: "another uploader brought it in",
+    _F.APPEARED: "back again",
+    _F.REMOVED: "taken out of its folder",
+}
+
+
+def told(event: Mapping[str, Any]) -> str:
+    """Return what a line of `details` says, with the facts that it has."""
+    verbs = _OF_EXECUTIONS if event["path"] is None else _OF_FILES
+    trigger = event["trigger"]
+    begun = "first seen" if event["before"] is None else f"{trigger}: {event['after']}"
+    verb = verbs.get(trigger, begun)
+    known = [text for part in _PARTS if (text := part(event["detail"]))]
+    return ": ".join([verb, "; ".join(known)]) if known else verb
+
+
+def _why(detail: Mapping[str, Any]) -> str:
+    sentence = [detail[part] for part in ("what", "why") if detail.get(part)]
+    return ": ".join(sentence) or str((detail.get("verdict") or {}).get("why") or "")
+
+
+def _until(detail: Mapping[str, Any]) -> str:
+    return f"again at {clock(detail['next_at'])}" if detail.get("next_at") else ""
+
+
+def _attempts(detail: Mapping[str, Any]) -> str:
+    return f"{counted(detail['attempts'], 'attempt')} failed" if detail.get("attempts") else ""
+
+
+def _files(detail: Mapping[str, Any]) -> str:
+    counts = detail.get("files")
+    if not isinstance(counts, Mapping):
+        return ""
+    return ", ".join(f"{number:,} {state}" for state, number in counts.items() if number)
+
+
+def _bytes(detail: Mapping[str, Any]) -> str:
+    return size(detail["size_bytes"]) if detail.get("size_bytes") else ""
+
+
+def _place(detail: Mapping[str, Any]) -> str:
+    return ", ".join(str(detail[part]) for part in ("rid", "url") if detail.get(part))
+
+
+def _seconds(detail: Mapping[str, Any]) -> str:
+    return f"took {span(detail['seconds'])}" if (detail.get("seconds") or 0) >= 1 else ""
+
+
+_PARTS: Final = (_why, _files, _bytes, _place, _until, _attempts, _seconds)

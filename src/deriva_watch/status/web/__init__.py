@@ -1,0 +1,1 @@
+"""The status page's server: HTTP, event stream, metrics."""

@@ -1,0 +1,97 @@
+"""How things stand when the metrics are asked for."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import standstills
+from deriva_watch.status.sections import backlog
+from deriva_watch.status.web.meter import PREFIX
+
+_PARTS: Final = ("", "-wal", "-shm")  # of a database
+
+
+class Place(NamedTuple):
+    """What the journal tells apart from `summary`, and how much room it takes and has."""
+
+    backlog_files: int
+    backlog_bytes: int
+    journal_bytes: int
+    free_bytes: int
+
+
+def look_at(journal: Journal) -> Place:
+    """Ask the journal and the disk that it lies on."""
+    waiting = backlog(journal.totals())
+    parts = [journal.path.with_name(journal.path.name + part) for part in _PARTS]
+    size_bytes = sum(part.stat().st_size for part in parts if part.exists())
+    free_bytes = shutil.disk_usage(journal.path.parent).free
+    return Place(waiting.files, waiting.bytes, size_bytes, free_bytes)
+
+
+class Gauges(Collector):
+    """Tells what was `found` last; nothing where the journal could not be read.
+
+    Attributes:
+        found: What `summary` and `look_at` returned.
+        remaining_s: Asks how long the session at the server lasts, in seconds; None: unknown.
+    """
+
+    found: tuple[Mapping[str, Any], Place] | None = None
+
+    def __init__(self, remaining_s: Callable[[], float | None]) -> None:
+        self._remaining_s = remaining_s
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Return no names, which would ask for the journal at the start."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield them."""
+        built = _gauge("build_info", "Which release runs", labels=["version"])
+        built.add_metric([version("deriva-watch")], 1)
+        yield built
+        stuck = [each for each in standstills() if not each.ended]
+        yield _gauge("threads_stuck", "Threads that show no sign of life", len(stuck))
+        if (left_s := self._remaining_s()) is not None:
+            yield _gauge("credential_remaining_seconds", "Until the session ends", left_s)
+        readable = 0 if self.found is None else 1
+        yield _gauge("journal_readable", "1: the journal answered in time", readable)
+        if self.found:
+            yield from _of_summary(self.found[0])
+            yield from _of_place(self.found[1])
+
+
+def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
+    healthy = int(summary["healthy"])
+    yield _gauge("healthy", "1: /healthz answers 200", healthy)
+    hindrances = len(summary["hindrances"])
+    yield _gauge("hindrances", "What the daemon waits for, such as the server", hindrances)
+    pending_s = summary["oldest_pending_s"]
+    yield _gauge("oldest_pending_seconds", "Age of the oldest that is complete, not in", pending_s)
+    safe = summary["bytes"]["safe"]
+    yield _gauge("safe_bytes", "Bytes of files that are in the catalog", safe)
+    for noun in ("executions", "files"):
+        family = _gauge(noun, f"How many {noun} are in each state", labels=["state"])
+        for state, count in summary[noun].items():
+            family.add_metric([state], count)
+        yield family
+
+
+def _of_place(place: Place) -> Iterator[GaugeMetricFamily]:
+    files, size_bytes = place.backlog_files, place.backlog_bytes
+    yield _gauge("backlog_files", "Files of complete executions that are not in yet", files)
+    yield _gauge("backlog_bytes", "Their bytes", size_bytes)
+    yield _gauge("journal_size_bytes", "Size of the journal on the disk", place.journal_bytes)
+    yield _gauge("state_free_bytes", "Room on the disk of the state directory", place.free_bytes)
+
+
+def _gauge(
+    name: str, meaning: str, value: float | None = None, labels: list[str] | None = None
+) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", meaning, value, labels)

@@ -1,0 +1,153 @@
+"""What is counted while the daemon runs: a sink of the events, beside the log.
+
+Names and units are those that Prometheus advises. No label ever has the name of a file or an
+execution: there would be a time series of each, for ever.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from deriva_watch.core.events.events import (
+    CallRetried,
+    CatalogRefused,
+    Crashed,
+    CredentialNeeded,
+    Event,
+    ExecutionChanged,
+    FileChanged,
+    RootScanned,
+    ServerAway,
+    ServerBack,
+    WatchLost,
+)
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
+
+PREFIX: Final = "deriva_watch"
+
+_TRANSFERS_S: Final = (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+_WAITS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600)
+_SCANS_S: Final = (0.001, 0.01, 0.1, 0.5, 1, 5, 15, 60, 300)
+_ON_THE_WAY: Final = {ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING}
+
+Key = tuple[str, str]  # prefix and name of an execution
+
+
+class Meter:
+    """Counts events, and the bytes that move. Any thread may call.
+
+    Attributes:
+        registry: What is counted, for Prometheus.
+        sent_bytes: How much was sent by this process.
+        remaining_s: Asks how long the session at the server lasts, in seconds; None: unknown.
+    """
+
+    def __init__(self) -> None:
+        self.remaining_s: Callable[[], float | None] = lambda: None
+        # They would be a second series for each, which nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.sent_bytes = 0
+        self._lock = threading.Lock()
+        self._complete_at: dict[Key, datetime] = {}
+        self._events = self._counter("events", "Events by name, as the log has them", "event")
+        self._sent = self._counter("sent_bytes", "Bytes sent to the store, also those sent again")
+        self._hashed = self._counter("hashed_bytes", "Bytes of files whose digests became known")
+        self._retries = self._counter("retries", "What failed in passing, to be tried again", "of")
+        self._lost = self._counter("watch_lost", "How often file system events were lost")
+        self._crashes = self._counter("crashes", "Bugs of ours that ended a piece of work")
+        self._of_files = self._histogram(
+            "file_upload_seconds", "How long the bytes of a file took to the store", _TRANSFERS_S
+        )
+        self._of_executions = self._histogram(
+            "execution_upload_seconds", "How long the attempt took that ended in uploaded", _WAITS_S
+        )
+        self._to_catalog = self._histogram(
+            "time_to_catalog_seconds", "From complete to uploaded, with every wait", _WAITS_S
+        )
+        self._scans = self._histogram(
+            "rescan_seconds", "How long it took to see what is due in a root", _SCANS_S
+        )
+        meaning = "1: the server and the catalog can be used"
+        self._server = Gauge(f"{PREFIX}_server_up", meaning, registry=self.registry)
+        self._server.set(1)
+
+    def know(self, complete_at: Mapping[Key, datetime]) -> None:
+        """Take what was complete before this process began, and since when."""
+        self._complete_at.update(complete_at)
+
+    def tee(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return what counts an event and hands it on to *emit*."""
+
+        def both(event: Event) -> None:
+            self.count(event)
+            emit(event)
+
+        return both
+
+    def moved(self, _path: str, phase: str, count: int) -> None:
+        """Count a block of bytes that was just read or sent."""
+        if phase == "send" and count > 0:
+            self._sent.inc(count)
+            with self._lock:
+                self.sent_bytes += count
+
+    def count(self, event: Event) -> None:
+        """Count an event."""
+        self._events.labels(event.name).inc()
+        match event:
+            case FileChanged():
+                self._count_file(event)
+            case ExecutionChanged():
+                self._count_execution(event)
+            case CallRetried():
+                self._retries.labels("call").inc()
+            case WatchLost():
+                self._lost.inc()
+            case Crashed():
+                self._crashes.inc()
+            case RootScanned():
+                self._scans.observe(event.seconds)
+            case ServerBack():
+                self._server.set(1)
+            case ServerAway() | CredentialNeeded() | CatalogRefused():
+                self._server.set(0)
+
+    def _count_file(self, event: FileChanged) -> None:
+        if event.state is FileState.HASHED:
+            self._hashed.inc(event.size_bytes or 0)
+        elif event.state is FileState.STORED and event.seconds is not None:
+            self._of_files.observe(event.seconds)
+
+    def _count_execution(self, event: ExecutionChanged) -> None:
+        key = event.prefix, event.execution
+        if event.trigger is ExecutionTrigger.SETTLED:
+            self._complete_at[key] = datetime.now(UTC)
+        if event.trigger is ExecutionTrigger.DEFERRED:
+            self._retries.labels("execution").inc()
+        if event.state in _ON_THE_WAY:
+            return
+        since = self._complete_at.pop(key, None)
+        if event.state is ExecutionState.UPLOADED:
+            if event.seconds is not None:
+                self._of_executions.observe(event.seconds)
+            if since:
+                waited_s = (datetime.now(UTC) - since).total_seconds()
+                self._to_catalog.observe(max(0.0, waited_s))
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", meaning, buckets=buckets, registry=self.registry)

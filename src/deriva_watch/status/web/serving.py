@@ -1,0 +1,177 @@
+"""The status page as a part of the daemon: one thread that serves, and never stops the uploads."""
+
+import asyncio
+import logging
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.events.events import Crashed, Event, StatusListening
+from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import beat, begin, waiting
+from deriva_watch.settings.model import Status
+from deriva_watch.status.web.guard import Guard
+from deriva_watch.status.web.listening import listening
+from deriva_watch.status.web.meter import Meter
+from deriva_watch.status.web.web import Web
+
+ABOUT: Final = "the status page"
+AGAIN_S: Final = 10.0  # how soon a place that is taken is tried again
+STOP_S: Final = 2.0
+LIFE_S: Final = 60.0  # how often its thread shows that it lives
+_LET_GO_S: Final = 1  # for answers that are under way at the end
+_SILENT_S: Final = 10.0  # who connects and asks nothing holds a place no longer
+_CONNECTIONS: Final = 64
+
+Hinder = Callable[[str, TroubleError | None], None]
+
+
+@contextmanager
+def serving(
+    settings: Status,
+    journal: Journal,
+    meter: Meter,
+    emit: Callable[[Event], None],
+    hinder: Hinder,
+) -> Iterator[None]:
+    """Serve the status page while the block runs.
+
+    Args:
+        settings: Where, and under which names.
+        journal: What it shows.
+        meter: What it gives to Prometheus.
+        emit: Where events go.
+        hinder: Is told why it cannot be served, and None once it is.
+    """
+    if not settings.listen:
+        yield
+        return
+    page = _Page(settings, journal, meter, emit, hinder)
+    thread = threading.Thread(target=page.run, name="status page", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        page.stop()
+        thread.join(STOP_S)
+
+
+class _Page:
+    def __init__(
+        self,
+        settings: Status,
+        journal: Journal,
+        meter: Meter,
+        emit: Callable[[Event], None],
+        hinder: Hinder,
+    ) -> None:
+        self._at, self._emit, self._hinder = settings.listen, emit, hinder
+        self._web = Web(journal, meter)
+        hosts = {*settings.hosts, self._at.rpartition(":")[0]}
+        self._guarded = Guard(self._web.application(), hosts, emit)
+        self._stop = threading.Event()
+        self._server: _Server | None = None
+
+    def run(self) -> None:
+        """Serve until `stop`; what goes wrong is said, and tried again."""
+        begin()
+        while not self._stop.is_set():
+            try:
+                with listening(self._at) as (listener, url):
+                    self._serve(listener, url)
+            except TroubleError as error:
+                self._hinder(ABOUT, error)
+            except Exception as error:  # noqa: BLE001  # a bug here must not end the thread
+                why, lines = repr(error), traceback.format_exc()
+                self._emit(Crashed(where=ABOUT, why=why, traceback=lines))
+            with waiting(AGAIN_S):
+                self._stop.wait(AGAIN_S)
+
+    def stop(self) -> None:
+        """End it from another thread."""
+        self._stop.set()
+        if self._server:
+            self._server.end()
+
+    def _serve(self, listener: socket.socket, url: str) -> None:
+        def ready() -> None:
+            self._hinder(ABOUT, None)
+            self._emit(StatusListening(url=url))
+
+        self._server = _Server(_config(self._guarded), ready, self._web)
+        if not self._stop.is_set():
+            self._server.run(sockets=[listener])
+            self._web.keep_last()
+
+
+class _Server(uvicorn.Server):
+    """A server that does nothing while nobody asks, and lets streams go when it ends."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], web: Web) -> None:
+        super().__init__(config)
+        self._ready, self._web = ready, web
+        self._ending = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn's own loop would wake up ten times a second."""
+        self._loop = asyncio.get_running_loop()
+        self._ready()
+        samples = asyncio.create_task(self._web.keep_samples())
+        if not self._ending.is_set():
+            await self._live()
+        samples.cancel()
+        self._web.stream.end()
+
+    async def _live(self) -> None:
+        """Show that requests are answered, until it ends."""
+        while not self._over.is_set():
+            beat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), LIFE_S)
+
+    def end(self) -> None:
+        """End it from another thread."""
+        self._ending.set()
+        if self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._over.set)
+
+
+class _Connection(H11Protocol):
+    """One client's connection, which ends if nothing is asked."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it."""
+        super().connection_made(transport)
+        self.loop.call_later(_SILENT_S, self._end_silent)
+
+    def _end_silent(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
+
+def _config(app: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Connection,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level=logging.CRITICAL,  # it tells what clients do wrong; what we do wrong the guard
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=_LET_GO_S,
+    )

@@ -1,0 +1,171 @@
+"""One look at a drop folder whose files form batches: a single scan serves all of them.
+
+Files that no batch has settle here; those that one has reopen it when they change. Once a batch is
+written down, with all its files and in one transaction, it is looked at as any other directory.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deriva_watch.core.completeness import batching
+from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.observation import Entry, Observation
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.records import ExecutionRecord, FileFacts
+from deriva_watch.core.states import ExecutionState
+from deriva_watch.edges.disk.open_files import holders
+from deriva_watch.edges.journal import Batch
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.watch.folder_cache import Frames
+from deriva_watch.watch.prehash import Ahead, earliest
+
+_Key = tuple[Path, str]
+_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
+
+
+@dataclass(slots=True)
+class DropFolders:
+    """Knows since when the files that no batch has are what they are; a restart begins anew.
+
+    Attributes:
+        pipeline: What reads folders, and the journal.
+        frames: Which folders a rescan need not look into.
+        hint: Takes a batch that is to be looked at.
+        ahead: Hashes what it can before a batch is complete; None: nothing.
+        hinder: Says what is in the way of something, once; None: nothing any more.
+    """
+
+    pipeline: Pipeline
+    frames: Frames[_Key]
+    hint: Callable[[_Key], None] = lambda _key: None
+    hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None
+    ahead: Ahead | None = None
+    _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
+
+    def look(self, drop: Drop, policy: CompletionPolicy) -> datetime | None:
+        """Look once; return when to look again by itself, None: only when something happens."""
+        key = (drop.path, LOOSE)
+        seen = self.pipeline.intake.look(*key) if drop.unit != "directory" else None
+        if seen is None:
+            self._arrivals.pop(drop.path, None)
+            return None
+        self._tell_unreadable(drop, seen)
+        own = {path: each for path, each in seen.entries.items() if not drop.is_moved(path)}
+        seen = replace(seen, entries=own)
+        members = self.pipeline.journal.members(self.pipeline.server, str(drop.path))
+        units = self._units(drop)
+        again_at = self._form(drop, policy, seen, members, units.keys())
+        changed = list(_changed(units.values(), members, seen))
+        for unit in changed:
+            self.hint((drop.path, unit.rid))
+        resting = all(unit.state in _AT_REST for unit in units.values())
+        if again_at or changed or not resting or seen.unreadable:
+            self.frames.forget(key)
+        else:
+            self.frames.keep(key, seen)
+        return again_at
+
+    def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
+        """Tell whether a drop folder is the empty mount point of the disk that a unit was on."""
+        try:
+            device = drop.path.stat().st_dev
+            is_empty = not any(drop.path.iterdir())
+        except OSError:
+            return True
+        known = {file.device for file in self.pipeline.journal.files(unit.id)}
+        return is_empty and bool(known) and device not in known
+
+    def _units(self, drop: Drop) -> dict[str, ExecutionRecord]:
+        found = self.pipeline.journal.executions(prefix=str(drop.path))
+        return {each.rid: each for each in found if each.server == self.pipeline.server}
+
+    def _form(
+        self,
+        drop: Drop,
+        policy: CompletionPolicy,
+        seen: Observation,
+        members: dict[str, set[str]],
+        names: Collection[str],
+    ) -> datetime | None:
+        """Let what no batch has settle, and write a batch down once it is closed."""
+        taken = set().union(*members.values())
+        found = batching.arrivals(self._arrivals.get(drop.path, {}), seen, taken, policy)
+        if due := batching.quiet(found, seen.looked_at):
+            asked = holders([batching.part(seen, due)])[seen.root]
+            found = batching.settle(found, asked, seen.looked_at)
+        batch_s = 0.0 if drop.unit == "none" else drop.batch_s
+        formed = batching.batch(found, batch_s, seen.looked_at, policy.recheck_s)
+        self._arrivals[drop.path] = found
+        if formed.closed:
+            name = batching.batch_name(seen.looked_at, names)
+            self._write_down(drop, name, batching.part(seen, formed.closed), found)
+            for path in formed.closed:
+                del found[path]
+        return earliest(
+            formed.look_again_at, self._hash_ahead(drop, batching.part(seen, found), policy)
+        )
+
+    def _hash_ahead(
+        self, drop: Drop, seen: Observation, policy: CompletionPolicy
+    ) -> datetime | None:
+        if self.ahead is None:
+            return None
+        disk, leave = self.pipeline.intake.directory(drop.path, LOOSE), policy.partial
+        return self.ahead.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
+
+    def _write_down(
+        self, drop: Drop, name: str, seen: Observation, found: batching.Arrivals
+    ) -> None:
+        times = [at for path in seen.entries if (at := found[path].settled_at)]
+        since = f"the first at {min(times):%H:%M:%S} UTC"
+        verdict: dict[str, Any] = {
+            "why": f"{len(times)} files have settled, each by itself, {since}",
+            "files": len(seen.entries),
+            "first_settled_at": min(times).isoformat(),
+            "looked_at": seen.looked_at.isoformat(),
+        }
+        opened = self.pipeline.journal.open_batch(
+            Batch(self.pipeline.server, str(drop.path), name, drop.unit),
+            {path: _stamp(entry) for path, entry in seen.entries.items()},
+            {"digest": seen.digest(), "verdict": verdict},
+        )
+        if self.ahead:
+            self.ahead.take(drop.path, opened, seen)
+
+    def _tell_unreadable(self, drop: Drop, seen: Observation) -> None:
+        trouble = None
+        if seen.unreadable:
+            where, why = min(seen.unreadable.items())
+            trouble = TroubleError(
+                f"cannot look into {len(seen.unreadable)} folders of {drop.path}",
+                f"{where}: {why}",
+                "Let the user of deriva-watch read it; it is looked at again by itself.",
+            )
+        self.hinder(f"{drop.path}: folders", trouble)
+
+
+def _changed(
+    units: Iterable[ExecutionRecord], members: dict[str, set[str]], seen: Observation
+) -> Iterable[ExecutionRecord]:
+    """Yield the batches that are not what they were, or not settled: each is looked at alone."""
+    for unit in units:
+        paths = members.get(unit.rid, set())
+        if unit.state is ExecutionState.GONE:
+            if not paths.isdisjoint(seen.entries):
+                yield unit
+        elif unit.state is ExecutionState.FILLING or batching.is_another(seen, paths, unit.digest):
+            yield unit
+
+
+def _stamp(entry: Entry) -> FileFacts:
+    return {
+        "size_bytes": entry.size_bytes,
+        "mtime_ns": entry.mtime_ns,
+        "device": entry.device,
+        "inode": entry.inode,
+    }

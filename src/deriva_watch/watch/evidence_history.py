@@ -1,0 +1,140 @@
+"""What the looks at a directory have found, and since when: the evidence of its verdict."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.completeness.coverage import awaited
+from deriva_watch.core.completeness.evidence import (
+    Evidence,
+    Since,
+    outlived,
+    partial_digest,
+    same_since,
+    signature,
+    still,
+)
+from deriva_watch.core.completeness.observation import HolderMethod, Holders, Observation
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import is_execution
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.removal.removal import removed_names
+from deriva_watch.edges.disk.open_files import holders
+from deriva_watch.edges.host import machine
+from deriva_watch.edges.watching import mounts
+from deriva_watch.pipeline.attempt import Pipeline
+
+_NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
+_Key = tuple[Path, str]  # prefix, RID
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Since when looks have found what they find. A restart begins anew, but for *same*."""
+
+    content: Since | None = None
+    partial: Since | None = None
+    workspace: Since | None = None
+    catalog: Since | None = None
+    same: Since | None = None  # all of it
+
+
+@dataclass(slots=True)
+class Witness:
+    """Remembers of each directory that is filling since when it is what it is.
+
+    Attributes:
+        pipeline: What reads directories and knows the catalog.
+        check: Raises while the server cannot be asked, so that not every look tries it.
+    """
+
+    pipeline: Pipeline
+    check: Callable[[], None]
+    _memories: dict[_Key, _Memory] = field(default_factory=dict)
+    _clock_was_set: bool = False
+
+    def forget(self, key: _Key) -> None:
+        """Remember nothing more of a directory."""
+        self._memories.pop(key, None)
+
+    def forget_all(self) -> None:
+        """Begin anew: the clock was set, so times of before, in the journal too, mean nothing."""
+        self._memories.clear()
+        self._clock_was_set = True
+
+    def evidence(
+        self, key: _Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> Evidence:
+        """Return what a look has found, without what `last` asks for."""
+        prefix, rid = key
+        memory = self._memories.setdefault(key, _Memory())
+        memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        digest = partial_digest(seen, partial)
+        memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
+        workspace = self._foreign_word(prefix, record)
+        memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
+        self.check()
+        is_ml = is_execution(rid) and not record.unit
+        row = self.pipeline.catalog.execution(rid) if is_ml else None
+        status = row.get("Status") if row else None
+        memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
+        evidence = Evidence(
+            seen=seen,
+            content=memory.content,
+            holders=_NOBODY,
+            partial_paths=partial,
+            partial=memory.partial,
+            workspace=memory.workspace,
+            catalog=memory.catalog,
+            row_changed=row.get("RMT") if row else None,
+            boot=machine.start(),
+            ours=record.status_set,
+            insisted=bool(record.verdict and record.verdict.get("insisted")),
+        )
+        return self._with_the_past(evidence, record, memory)
+
+    def last(self, key: _Key, record: ExecutionRecord, evidence: Evidence) -> Evidence:
+        """Add what is asked once all else says complete: it may cost a look at every file."""
+        held = holders([evidence.seen])[evidence.seen.root]
+        if record.unit not in {None, "directory"}:  # other files are not of this batch
+            held = replace(held, open=held.open & evidence.seen.entries.keys())
+        missed = self._awaited(key, record, evidence.seen)
+        return replace(evidence, holders=held, awaited=missed)
+
+    def _with_the_past(
+        self, evidence: Evidence, record: ExecutionRecord, memory: _Memory
+    ) -> Evidence:
+        """Add what the journal knows of looks before this process."""
+        before = None if self._clock_was_set else record.verdict
+        since, same = same_since(before, evidence), json.dumps(signature(evidence))
+        if memory.same is None and since:
+            memory.same = Since(same, since)
+        memory.same = still(memory.same, same, evidence.seen.looked_at)
+        at = outlived(record.verdict, evidence)
+        is_ours = at and mounts.is_local(mounts.file_system(Path(evidence.seen.root)))
+        return replace(
+            evidence,
+            same_since=memory.same.since,
+            outlived=at if is_ours and not machine.is_shared() else None,
+        )
+
+    def _awaited(self, key: _Key, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
+        try:
+            said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
+        except RefusedError:
+            return ()  # not ours
+        if not (missing := awaited(said, seen)):
+            return ()  # as nearly always
+        gone = removed_names(self.pipeline.journal.files(record.id))
+        return [path for path in missing if path not in gone]
+
+    def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
+        if record.unit or not is_execution(record.rid):
+            return None
+        try:
+            found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
+        except RefusedError:
+            return None  # not ours: `check_ours` says so once the directory is complete
+        return found.execution_status(record.rid) if found else None

@@ -1,0 +1,257 @@
+"""One look at one execution directory, and what follows from it for the journal.
+
+An event, a rescan and the start all come here: what is on the disk decides, not what was reported.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
+from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.events.events import Noticed
+from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.orders.holds import Hold, HoldKind
+from deriva_watch.core.records import (
+    DropDigests,
+    ExecutionFacts,
+    ExecutionRecord,
+    MoveExecution,
+    NoteExecution,
+)
+from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.core.unit import Key
+from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.watch.batch_former import DropFolders
+from deriva_watch.watch.evidence_history import Witness
+from deriva_watch.watch.folder_cache import Frames
+from deriva_watch.watch.prehash import Ahead, earliest
+
+_WATCHED: Final = {  # a change of the directory makes these look anew
+    ExecutionState.READY,
+    ExecutionState.WAITING,
+    ExecutionState.UPLOADED,
+    ExecutionState.REFUSED,
+}
+_FINISHED: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED}
+
+
+@dataclass(slots=True)
+class Lookout:
+    """Looks at directories and units of drop folders, and moves executions as far as `ready`.
+
+    Attributes:
+        pipeline: What reads directories and knows the catalog.
+        policy: When a directory counts as complete.
+        ahead: Hashes what it can before a directory is complete; None: nothing.
+        check: Raises while the server cannot be asked, so that not every look tries it.
+        frames: Which finished directories a rescan need not look into.
+        newer_than: By prefix: what changed before then for the last time is passed over.
+    """
+
+    pipeline: Pipeline
+    policy: CompletionPolicy
+    check: Callable[[], None]
+    ahead: Ahead | None = None
+    frames: Frames[Key] = field(default_factory=Frames)
+    folders: DropFolders = field(init=False)
+    newer_than: dict[Path, datetime] = field(default_factory=dict)
+    _passed: set[Key] = field(default_factory=set)
+    _witness: Witness = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._witness = Witness(self.pipeline, self.check)
+        self.folders = DropFolders(self.pipeline, self.frames, ahead=self.ahead)
+
+    def look(self, key: Key) -> datetime | None:
+        """Look once; return when to look again by itself, None: only when something happens.
+
+        Raises ServerAwayError, CredentialError or TransientError when the server or deriva-ml's
+        workspace must be asked and does not answer; nothing is decided then.
+        """
+        prefix, rid = key
+        drop = self.pipeline.intake.drop(prefix)
+        if drop and rid == LOOSE:
+            return self.folders.look(drop, self._policy(prefix))
+        seen = self.pipeline.intake.look(prefix, rid)
+        if error := unusable_name(prefix, rid):
+            if seen is None:
+                return None
+            raise _of_no_name(error, drop)  # it may be renamed
+        record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
+        if seen is None:
+            away = self.pipeline.intake.is_away(prefix, rid)
+            if not (away or (drop and record and self.folders.is_unmounted(drop, record))):
+                self._gone(key, record)
+            return None  # once its root is there again, it is looked at by itself
+        if record is None:
+            if self._passes_over(key, seen):
+                return None
+            unit = drop.unit if drop else None
+            record = self.pipeline.journal.open_execution(
+                self.pipeline.server, str(prefix), rid, unit
+            )
+        record = self._reopened(record, seen)
+        if record.state in _FINISHED:
+            self.frames.keep(key, seen)
+        else:
+            self.frames.forget(key)
+        if record.state is not ExecutionState.FILLING:
+            self._settled(key, record)
+            return None
+        partial = partial_paths(seen, self.policy.partial, rid if drop else None)
+        hash_at = self._hash_ahead(key, record, seen, partial)  # also while the server is away
+        judge_at = self._judge(key, record, seen, partial)
+        return earliest(judge_at, hash_at) if judge_at else None
+
+    def _hash_ahead(
+        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> datetime | None:
+        if self.ahead is None:
+            return None
+        disk = self.pipeline.intake.directory(*key)
+        return self.ahead.consider(record, disk, seen, set(partial))
+
+    def _settled(self, key: Key, record: ExecutionRecord) -> None:
+        """Forget what only a directory that is filling needs."""
+        self._witness.forget(key)
+        if self.ahead:
+            self.ahead.forget(record.id)
+
+    def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
+        """Move an execution whose directory is there again, or is not what it was."""
+        if record.state is ExecutionState.GONE:
+            return self._move(record, ExecutionTrigger.APPEARED)
+        if record.state in _WATCHED and seen.digest() != record.digest:
+            hold = Hold.of(record.held)
+            if hold and hold.kind is HoldKind.CANCELLED:
+                return self._changed_in_vain(record, seen, hold)
+            return self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+        return record
+
+    def _changed_in_vain(
+        self, record: ExecutionRecord, seen: Observation, hold: Hold
+    ) -> ExecutionRecord:
+        """Tell of files that changed after a person had said no: it stays with that."""
+        said = hold.sentence(record.rid)
+        facts: ExecutionFacts = {"digest": seen.digest()}
+        if record.digest is not None:
+            facts["why"] = f"{said['why']}; its files have changed since"
+            told = f"it is {said['what']}, and its files changed: they stay here. {said['next']}"
+            event = Noticed(execution=record.rid, about="the directory", why=told)
+            self.pipeline.emit(event)
+        self.pipeline.journal.commit([NoteExecution(record.id, facts)])
+        return self.pipeline.journal.execution(record.id)
+
+    def _passes_over(self, key: Key, seen: Observation) -> bool:
+        """Tell whether a directory is too old to be taken, and say so once."""
+        limit = self.newer_than.get(key[0])
+        if limit is None or seen.changed_at() >= limit:
+            return False
+        self.frames.keep(key, seen)
+        if key not in self._passed:
+            self._passed.add(key)
+            last, since = seen.changed_at().astimezone(), limit.astimezone()
+            why = f"it is passed over: it changed last {last:%Y-%m-%d %H:%M}, before newer_than"
+            why += f" ({since:%Y-%m-%d %H:%M})"
+            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=why))
+        return True
+
+    def forget(self) -> None:
+        """Begin anew with every directory: since when it is quiet is not known any more."""
+        self._witness.forget_all()
+        self.frames = Frames()
+        self.folders = replace(self.folders, frames=self.frames)  # it knows of no file any more
+        if self.ahead:
+            self.ahead.forget_all()
+
+    def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
+        self.frames.forget(key)
+        if record:
+            self._settled(key, record)
+        # A worker that holds the directory finds out by itself.
+        if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
+            if (record.removal or {}).get("done"):
+                return  # by ourselves: all of it is where it belongs
+            moved = MoveExecution(record.id, ExecutionTrigger.REMOVED)
+            self.pipeline.journal.commit([moved, DropDigests(record.id)])
+
+    def _judge(
+        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+    ) -> datetime | None:
+        now = datetime.now(UTC)
+        evidence = self._witness.evidence(key, record, seen, partial)
+        policy = self._policy(key[0])
+        answer, asked = judge(evidence, policy, now), False
+        if isinstance(answer, Complete):  # asked last: it may cost a look at every file
+            evidence, asked = self._witness.last(key, record, evidence), True
+            answer = judge(evidence, policy, now)
+        verdict = {**answer.evidence, "why": answer.why}
+        if not asked:
+            del verdict["holders"], verdict["open"], verdict["awaited"]
+        if isinstance(answer, Incomplete):
+            self._note(record, verdict, answer.look_again_at)
+            return answer.look_again_at
+        facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
+        if error := self._refusal(key, record, answer):
+            said: ExecutionFacts = {"what": error.what, "why": error.why, "next": error.next}
+            self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+        else:
+            self._move(record, ExecutionTrigger.SETTLED, facts)
+        self._settled(key, record)
+        return None
+
+    def _policy(self, prefix: Path) -> CompletionPolicy:
+        """Return when a directory below *prefix* counts as complete."""
+        drop = self.pipeline.intake.drop(prefix)
+        if drop is None:
+            return self.policy
+        return replace(
+            self.policy,
+            markers=drop.markers,
+            quiet_s=drop.quiet_s,
+            quiet_max_s=max(drop.quiet_s, self.policy.quiet_max_s),
+            quiet_after_signal_s=min(drop.quiet_s, self.policy.quiet_after_signal_s),
+        )
+
+    def _refusal(
+        self, key: Key, record: ExecutionRecord, answer: Complete | Refuse
+    ) -> RefusedError | None:
+        """Return why a directory that is complete is never sent by itself, or None."""
+        if isinstance(answer, Refuse):
+            return RefusedError(answer.what, answer.why, answer.next)
+        try:
+            self.pipeline.intake.check_ours(
+                key[0], record.rid, self.pipeline.catalog, insisted=record.ours
+            )
+        except RefusedError as error:
+            return error
+        return None
+
+    def _move(
+        self,
+        record: ExecutionRecord,
+        trigger: ExecutionTrigger,
+        facts: ExecutionFacts | None = None,
+    ) -> ExecutionRecord:
+        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
+        return self.pipeline.journal.execution(record.id)
+
+    def _note(self, record: ExecutionRecord, verdict: dict[str, object], at: datetime) -> None:
+        """Keep why it is not complete yet, for `show`."""
+        facts: ExecutionFacts = {"verdict": verdict, "next_at": at}
+        self.pipeline.journal.commit([NoteExecution(record.id, facts)])
+
+
+def _of_no_name(error: RefusedError, drop: Drop | None) -> TransientError:
+    """Return what to say of a directory whose name the journal cannot have."""
+    if drop is None:
+        return TransientError(error.what, error.why, error.next)
+    what = f"cannot upload a directory in {drop.path}"
+    return TransientError(what, "its name is not UTF-8", "Rename it.")

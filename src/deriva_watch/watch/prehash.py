@@ -1,0 +1,287 @@
+"""Hashes files while their directory is still filling, so that its upload need not read them twice.
+
+Once a directory is complete, the first byte leaves without waiting for all digests. Only what is
+closed and was found unchanged for a while is read; who changes it afterwards has it read again. A
+digest counts for the stamp it was taken with, and is kept in the journal until it was used.
+"""
+
+import heapq
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
+from deriva_watch.core.events.events import Emit, Noticed
+from deriva_watch.core.records import ContentDigest, ExecutionRecord, KeepDigest
+from deriva_watch.edges.disk.open_files import holders
+from deriva_watch.edges.journal import Journal
+from deriva_watch.engine.content import Digests
+from deriva_watch.engine.ports import Disk
+from deriva_watch.liveness import beat, begin, waiting
+from deriva_watch.watch.prehash_process import Hasher
+
+STABLE_S: Final = 5.0  # longer than the tick of any file system's clock
+_PATIENCE_S: Final = 3600.0  # what is written over and over is read once an hour at most
+_FILES: Final = 20_000  # of one directory, the largest: what it costs to remember them is bounded
+_TOGETHER: Final = 100  # so many are one question for their holders
+_KEEP_S: Final = 1.0  # what is found is written down so often
+_IDLE_S: Final = 30.0  # the process that hashes ends when it has nothing to do for so long
+
+
+_Stamp = tuple[int, int, int, int]
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """What looks have found of a file."""
+
+    entry: Entry
+    since: datetime
+    wait_s: float
+    asked: bool = False  # it waits for its turn, or its digests are known
+
+    @property
+    def due(self) -> datetime:
+        return self.since + timedelta(seconds=self.wait_s)
+
+
+_Group = int | Path  # the number of an execution, or a drop folder whose files no batch has yet
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    group: _Group
+    disk: Disk
+    file: _File
+
+
+@dataclass(slots=True)
+class Ahead:
+    """Decides which files are worth it, and has them hashed one after the other.
+
+    Attributes:
+        journal: Keeps the digests.
+        emit: Is told once where it cannot be done, or not as it should.
+        stable_s: How long a file must have been found unchanged.
+    """
+
+    journal: Journal
+    emit: Emit
+    stable_s: float = STABLE_S
+    _files: dict[_Group, dict[tuple[int, int], _File]] = field(default_factory=dict)
+    _loose: dict[Path, dict[_Stamp, tuple[str, str]]] = field(default_factory=dict)
+    _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
+    _found: list[KeepDigest] = field(default_factory=list)
+    _hasher: Hasher = field(default_factory=Hasher)
+    _thread: threading.Thread | None = None
+    _over: bool = False
+    _told: bool = False
+    _kept_s: float = 0.0
+
+    def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        """Begin to hash; *guard* does a piece of work, and waits while the journal cannot."""
+        self._over = False
+        self._thread = threading.Thread(
+            target=self._work, args=(guard,), name="hasher", daemon=True
+        )
+        self._thread.start()
+
+    def end(self, within_s: float) -> None:
+        """Stop at once; what was not written down by then is read again."""
+        self._over = True
+        self._jobs.put(None)
+        if self._thread:
+            self._thread.join(within_s)
+
+    # ------------------------------------------------------------------ which
+
+    def consider(
+        self, record: ExecutionRecord, disk: Disk, seen: Observation, leave: Collection[str]
+    ) -> datetime | None:
+        """Have hashed what is worth it in a directory that is filling, except the paths *leave*.
+
+        Returns when to look again because another file may be by then.
+        """
+        if self._over:
+            return None
+        known = set() if record.id in self._files else set(self._known(record.id))
+        return self._consider(record.id, disk, seen, leave, known)
+
+    def consider_loose(
+        self, folder: Path, disk: Disk, seen: Observation, leave: Collection[str]
+    ) -> datetime | None:
+        """As `consider`, for the files of a drop folder that no batch has yet: all of *seen*.
+
+        Their digests are in memory until `take`: a restart reads them again.
+        """
+        if self._over:
+            return None
+        known = self._loose.setdefault(folder, {})
+        stamps = {each.stamp for each in seen.entries.values()}
+        for stamp in list(known):  # a copy: the thread that hashes adds to it
+            if stamp not in stamps:
+                del known[stamp]
+        return self._consider(folder, disk, seen, leave, known)
+
+    def take(self, folder: Path, record: ExecutionRecord, seen: Observation) -> None:
+        """Keep for a batch, *record*, what is known of its files, all of *seen*."""
+        known = self._loose.get(folder, {})
+        kept = [
+            KeepDigest(ContentDigest(record.id, *stamp, *digests))
+            for stamp in {entry.stamp for entry in seen.entries.values()}
+            if (digests := known.pop(stamp, None))
+        ]
+        if kept:
+            self.journal.commit(kept)
+
+    def _consider(
+        self,
+        group: _Group,
+        disk: Disk,
+        seen: Observation,
+        leave: Collection[str],
+        known: Collection[_Stamp],
+    ) -> datetime | None:
+        waiting = []
+        for file in self._followed(group, seen, leave, known):
+            if file.asked:
+                continue
+            if file.due <= seen.looked_at:
+                file.asked = True
+                self._jobs.put(_Job(group, disk, file))
+            else:
+                waiting.append(file.due)
+        return min(waiting, default=None)
+
+    def forget(self, group: _Group) -> None:
+        """Read nothing more of a directory: it is complete, or gone."""
+        self._files.pop(group, None)
+
+    def forget_all(self) -> None:
+        """Begin anew: since when a file is what it is is not known any more."""
+        self._files.clear()
+
+    def _followed(
+        self,
+        group: _Group,
+        seen: Observation,
+        leave: Collection[str],
+        known: Collection[_Stamp],
+    ) -> Collection[_File]:
+        worth = (
+            entry
+            for path, entry in seen.entries.items()
+            if entry.kind is Kind.CONTENT and entry.size_bytes and path not in leave
+        )
+        entries = heapq.nlargest(_FILES, worth, key=lambda entry: entry.size_bytes)
+        before = self._files.get(group, {})
+        after: dict[tuple[int, int], _File] = {}
+        for entry in entries:
+            file = before.get(entry.identity)
+            if file is None:
+                file = _File(entry, seen.looked_at, self.stable_s, entry.stamp in known)
+            elif file.entry.stamp != entry.stamp:
+                wait_s = min(2 * file.wait_s, _PATIENCE_S) if file.asked else file.wait_s
+                file = _File(entry, seen.looked_at, wait_s)
+            after[entry.identity] = file
+        self._files[group] = after
+        return after.values()
+
+    def _known(self, execution_id: int) -> Iterator[_Stamp]:
+        yield from (each.stamp for each in self.journal.digests(execution_id))
+        yield from (each.stamp for each in self.journal.files(execution_id) if each.md5)
+
+    # ------------------------------------------------------------------ hashing
+
+    def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
+        begin()
+        try:
+            while not self._over:
+                for job in self._next():
+                    beat()
+                    if self._is_wanted(job):
+                        self._hash(job)
+                    if time.monotonic() > self._kept_s + _KEEP_S or self._jobs.empty():
+                        guard(self._keep)
+                guard(self._keep)
+        finally:
+            self._over = True
+            self._hasher.close()
+
+    def _next(self) -> list[_Job]:
+        """Wait for jobs and return them, without those whose file somebody holds open."""
+        with waiting():
+            jobs = [self._wait()]
+        with suppress(queue.Empty):
+            while len(jobs) < _TOGETHER:
+                jobs.append(self._jobs.get_nowait())
+        wanted = [job for job in jobs if job and self._is_wanted(job)]
+        looks: dict[str, dict[str, Entry]] = {}
+        for job in wanted:
+            looks.setdefault(str(job.disk.root), {})[job.file.entry.path] = job.file.entry
+        now = datetime.now(UTC)
+        found = holders([Observation(root, each, now, {}) for root, each in looks.items()])
+        closed = []
+        for job in wanted:
+            if job.file.entry.path in found[str(job.disk.root)].open:
+                job.file.asked = False  # the next look asks again
+            else:
+                closed.append(job)
+        return closed
+
+    def _wait(self) -> _Job | None:
+        try:
+            return self._jobs.get(timeout=_IDLE_S)
+        except queue.Empty:
+            self._hasher.close()
+            return self._jobs.get()
+
+    def _is_wanted(self, job: _Job) -> bool:
+        files = self._files.get(job.group, {})
+        return not self._over and files.get(job.file.entry.identity) is job.file
+
+    def _hash(self, job: _Job) -> None:
+        entry, found = job.file.entry, None
+        try:
+            with job.disk.open(entry) as body:
+                found = self._hasher.digests(body, lambda: self._is_wanted(job))
+            job.disk.verify(entry)
+        except (FileChangedError, FileNotFoundError, RefusedError, TransientError):
+            return  # the next look, or the upload, says what there is
+        except OSError as error:
+            self._tell(job, f"it cannot be done: {error}")
+        if self._hasher.problem:
+            self._tell(job, f"it has no idle priority: {self._hasher.problem}")
+        if found and found.size_bytes == entry.size_bytes:
+            self._learn(job.group, entry, found)
+
+    def _learn(self, group: _Group, entry: Entry, found: Digests) -> None:
+        if isinstance(group, Path):
+            self._loose.setdefault(group, {})[entry.stamp] = found.md5, found.sha256
+        else:
+            known = ContentDigest(group, *entry.stamp, found.md5, found.sha256)
+            self._found.append(KeepDigest(known))
+
+    def _tell(self, job: _Job, why: str) -> None:
+        if not self._told:
+            self._told = True
+            about = "hashing files while a directory is filling"
+            self.emit(Noticed(execution=job.disk.root.name, about=about, why=why))
+
+    def _keep(self) -> None:
+        self._kept_s = time.monotonic()
+        if self._found:
+            self.journal.commit(self._found)
+            self._found = []
+
+
+def earliest(*times: datetime | None) -> datetime | None:
+    """Return the first of those times that there are."""
+    return min((at for at in times if at), default=None)

@@ -1,0 +1,110 @@
+"""Digests from a process of its own, which runs when nothing else wants the processor.
+
+A thread would not do: one that is given no time while it has the interpreter's lock stops all
+others. The kernel takes the priority of reading from that of the process.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import BinaryIO, Final
+
+from deriva_watch.engine.content import Digests, digests
+from deriva_watch.liveness import beat
+
+_POLL_S: Final = 0.2  # how soon it is noticed that the digests are not wanted any more
+_SERVE: Final = "from deriva_watch.watch.prehash_process import serve; serve()"
+
+
+class Hasher:
+    """The process; it is started when it is needed first, and again after `close`."""
+
+    def __init__(self) -> None:
+        """Begin without it."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self.problem: str | None = None  # why it does not run at idle priority
+
+    def digests(self, body: BinaryIO, is_wanted: Callable[[], bool]) -> Digests | None:
+        """Hash *body* from its beginning; None where it cannot be read, or is not wanted any more.
+
+        Raises OSError where there can be no such process, or it was killed.
+        """
+        channel = self._channel or self._start()
+        try:
+            socket.send_fds(channel, [b"."], [body.fileno()])
+            while is_wanted():
+                beat()  # how long the process takes, which has no priority, is not ours
+                try:
+                    answer = channel.recv(1024)
+                except TimeoutError:
+                    continue
+                if not answer:
+                    raise ConnectionResetError  # noqa: TRY301
+                found = json.loads(answer)
+                return Digests(*found) if found else None
+        except ConnectionError as error:
+            self.close()
+            raise ConnectionError("the process that hashes was ended") from error
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """End it at once."""
+        if self._channel:
+            self._channel.close()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self._channel = self._process = None
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter, and no shell
+                [sys.executable, "-P", "-c", _SERVE],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is for the daemon
+            )
+        self._channel = ours
+        ours.settimeout(_POLL_S)
+        try:
+            os.sched_setscheduler(self._process.pid, os.SCHED_IDLE, os.sched_param(0))
+        except PermissionError as error:
+            self.problem = error.strerror
+        return ours
+
+
+def serve() -> None:
+    """Be that process: answer for each descriptor that comes on standard input."""
+    with socket.socket(fileno=0) as channel:
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+            if not descriptors:
+                return
+            channel.send(_answer(channel, descriptors[0]))
+
+
+def _answer(channel: socket.socket, descriptor: int) -> bytes:
+    def moved(_count: int) -> None:
+        try:
+            ended = not channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if ended:
+            sys.exit()
+
+    try:
+        with os.fdopen(descriptor, "rb", buffering=0) as body:
+            found = digests(body, moved)
+    except OSError:
+        return b"[]"
+    return json.dumps([found.md5, found.sha256, found.size_bytes]).encode()

@@ -1,0 +1,244 @@
+"""The roots of the daemon: found, watched, told of, and scanned when their time has come."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
+from deriva_watch.core.events.events import (
+    BacklogFound,
+    RootMissing,
+    RootScanned,
+    RootWatched,
+    WatchLost,
+    WatchScarce,
+)
+from deriva_watch.core.layout import LOOSE, ROOT, TABLES
+from deriva_watch.core.states import ExecutionState
+from deriva_watch.core.unit import Key
+from deriva_watch.edges.disk import listing
+from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching.observer_choice import Mode, Watched
+from deriva_watch.edges.watching.watcher import Folder, Watcher
+from deriva_watch.pipeline.unit_paths import drop_units, execution_names
+from deriva_watch.settings.drop_folder import DropFolder
+from deriva_watch.settings.model import Watch
+from deriva_watch.watch.inspector import Lookout
+
+AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
+_FEW: Final = 32  # watches
+FULL_RESCAN_S: Final = 3600.0  # of drop folders: how long a look may be spared at the most
+_LIMITS: Final = Path("limits")
+_LIMITS_S: Final = 60.0  # how often the limits are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A folder to watch: a prefix, or a drop folder.
+
+    Attributes:
+        home: What must be there, or it counts as missing.
+        folders: What is watched of it.
+        observer, rescan_s, full_rescan_s: As the settings have them.
+    """
+
+    home: Path
+    folders: tuple[Folder, ...]
+    observer: Literal["auto", "native", "polling"]
+    rescan_s: float
+    full_rescan_s: float
+
+
+@dataclass(slots=True)
+class Roots:
+    """Every prefix and drop folder of the settings, with what patterns among them match by now.
+
+    Attributes:
+        lookout: Knows the directories, and which of them need no look.
+        hindrances: What is in the way now, for the commands to show.
+        hint: Takes a directory that something happened in; called by any thread.
+        look: Takes a directory to look at now.
+        hinder: Says what is in the way of something, once; None: nothing any more.
+    """
+
+    lookout: Lookout
+    hindrances: Hindrances
+    hint: Callable[[Key], None]
+    look: Callable[[Key], None]
+    hinder: Callable[[str, TroubleError | None], None]
+    _watcher: Watcher = field(init=False)
+    _roots: dict[Path, _Root] = field(default_factory=dict)
+    _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
+    _told: set[Path] = field(default_factory=set)  # that were scanned
+    _counted_at: int = 0  # so many watches of ours are a reason to count all
+    _is_scarce: bool = False
+
+    def __post_init__(self) -> None:
+        self._watcher = Watcher(lambda prefix, rid: self.hint((prefix, rid)), self._lost)
+
+    def tend(self) -> None:
+        """Watch what came, mend what broke, and look at every directory of what is due."""
+        for prefix, watched in self._watcher.check().items():
+            self._tell(prefix, watched)
+            self._due_s.pop(prefix, None)
+        self._find()
+        for prefix, root in self._roots.items():
+            if self._is_due(prefix, root.rescan_s):
+                self._scan(prefix, root)
+        self._mind_limits()
+
+    def _mind_limits(self) -> None:
+        """Say once that watches are nearly used up, while that can still be mended.
+
+        Counting them looks at every process, so it is done seldom, and when ours become many.
+        """
+        ours = self._watcher.watches
+        if not self._is_due(_LIMITS, _LIMITS_S) and ours < self._counted_at:
+            return
+        self._counted_at = 2 * max(ours, _FEW)
+        found = inotify_limits.watches()
+        if found.is_scarce and not self._is_scarce:
+            then = f"Before there are none left: {inotify_limits.remedy('watches')}"
+            event = WatchScarce(used=found.used, limit=found.limit, next=then)
+            self.lookout.pipeline.emit(event)
+        self._is_scarce = found.is_scarce
+
+    def scan_all(self) -> None:
+        """Let everything be due."""
+        self._due_s.clear()
+
+    def follow(self, key: Key, *, filling: bool) -> None:
+        """Watch all of a directory that is filling; let go of one that is not any more."""
+        if filling:
+            self._watcher.follow(*key, self.lookout.pipeline.intake.root(*key))
+        else:
+            self._watcher.unfollow(*key)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._watcher.stop()
+
+    def _find(self) -> None:
+        for watch in self.lookout.pipeline.settings.watch:
+            if not listing.is_pattern(watch.prefix):
+                found = [watch.prefix]
+            elif self._is_due(watch.prefix, watch.rescan_s):
+                found = listing.matching(watch.prefix)
+                why, then = "no folder matches it", "It is watched as soon as one does."
+                nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
+                self.hinder(str(watch.prefix), None if found else nothing)
+            else:
+                continue
+            for prefix in [each for each in found if each not in self._roots]:
+                if watch.newer_than:
+                    self.lookout.newer_than[prefix] = watch.newer_than
+                self._take_up(prefix, _of_watch(prefix, watch))
+        for folder in self.lookout.pipeline.settings.drop:
+            if folder.path not in self._roots:
+                self._take_up(folder.path, _of_drop(folder))
+
+    def _take_up(self, prefix: Path, root: _Root) -> None:
+        self._roots[prefix] = root
+        self._tell(prefix, self._watcher.watch(prefix, root.folders, root.observer))
+
+    def _tell(self, prefix: Path, watched: Watched) -> None:
+        """Report that a root is watched, or that it is not there."""
+        missing = None
+        if watched.mode is Mode.MISSING:
+            missing = TroubleError(
+                f"cannot watch {prefix}",
+                f"there is no {self._roots[prefix].home}",
+                f"It is watched as soon as it is there: mkdir -p {prefix}",
+            )
+            self.lookout.pipeline.emit(
+                RootMissing(prefix=str(prefix), why=missing.why, next=missing.next)
+            )
+        else:
+            self.lookout.pipeline.emit(
+                RootWatched(
+                    prefix=str(prefix),
+                    observer=watched.mode,
+                    why=watched.why,
+                    file_system=watched.file_system,
+                )
+            )
+        self.hindrances.put(str(prefix), missing)
+
+    def _is_due(self, path: Path, every_s: float) -> bool:
+        due = time.monotonic() >= self._due_s.get(path, 0.0)
+        if due:
+            self._due_s[path] = time.monotonic() + every_s
+        return due
+
+    def _scan(self, prefix: Path, root: _Root) -> None:
+        start_s = time.monotonic()
+        drop = self.lookout.pipeline.intake.drop(prefix)
+        about = f"{root.home}: names"  # that it is missing is told of the root itself
+        try:
+            found = self._units(drop) if drop else execution_names(prefix)
+        except (SettingsError, TransientError) as error:
+            self.hinder(about, error)
+            self._due_s[prefix] = time.monotonic() + AGAIN_S
+            return
+        self.hinder(about, None)
+        # A root that is not mounted has lost nothing; of batches one look at the folder tells.
+        if prefix.is_dir() and not (drop and drop.unit != "directory"):
+            known = self.lookout.pipeline.journal.executions(prefix=str(prefix))
+            if drop is None:
+                self._tell_backlog(prefix, 0 if known else len(found))
+            found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
+        for rid in found:
+            if not self.lookout.frames.is_still((prefix, rid), root.full_rescan_s):
+                self.look((prefix, rid))
+        seconds = round(time.monotonic() - start_s, 6)
+        event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
+        self.lookout.pipeline.emit(event)
+
+    def _units(self, drop: Drop) -> set[str]:
+        """Return what to look at in a drop folder; say so of files that belong to no unit."""
+        if drop.unit != "directory":
+            return {LOOSE}
+        directories, others = drop_units(self.lookout.pipeline.settings, drop)
+        trouble = None
+        if others:
+            trouble = TroubleError(
+                f"{len(others)} files in {drop.path} are not uploaded",
+                f'{others[0]} lies beside the directories, and unit = "directory" takes these',
+                'Move them into a directory, or set unit = "batch".',
+            )
+        self.hinder(f"{drop.path}: loose files", trouble)
+        return directories
+
+    def _tell_backlog(self, prefix: Path, directories: int) -> None:
+        """Say at the first scan what will be taken that no journal knows."""
+        if directories and prefix not in self._told:
+            then = "They are uploaded too; [[watch]] newer_than leaves older ones alone."
+            event = BacklogFound(prefix=str(prefix), directories=directories, next=then)
+            self.lookout.pipeline.emit(event)
+        self._told.add(prefix)
+
+    def _lost(self, prefix: str | None, why: str) -> None:
+        """Events were lost: what is concerned is due."""
+        self.lookout.pipeline.emit(WatchLost(prefix=prefix, why=why))
+        for root in [Path(prefix)] if prefix else list(self._due_s):
+            self._due_s.pop(root, None)
+
+
+def _of_watch(prefix: Path, watch: Watch) -> _Root:
+    """Return a prefix; its tables are few, and rows are added to them any time."""
+    executions = Folder(prefix / ROOT / "execution")
+    tables = Folder(prefix / TABLES, TABLES, deep=True)
+    folders = (executions, tables)
+    return _Root(executions.path, folders, watch.observer, watch.rescan_s, watch.full_rescan_s)
+
+
+def _of_drop(folder: DropFolder) -> _Root:
+    """Return a drop folder; of batches all that happens concerns the folder as a whole."""
+    watched = Folder(folder.path, loose=True)
+    if folder.unit != "directory":
+        watched = Folder(folder.path, LOOSE, deep=True)
+    return _Root(folder.path, (watched,), folder.observer, folder.rescan_s, FULL_RESCAN_S)

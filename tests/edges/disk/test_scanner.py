@@ -1,0 +1,426 @@
+"""What a look sees, and what may never be opened."""
+
+import os
+import pickle
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry, Kind, Observation
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.edges.disk.listing import execution_directories
+from deriva_watch.edges.disk.scanner import ScanPolicy, check_unchanged, open_content, scan
+
+STRANGER = 65534
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
+
+
+@pytest.fixture
+def prefix():
+    """A prefix with the execution directory 1-ABC that other users can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        (folder / "deriva-ml/execution/1-ABC").mkdir(parents=True)
+        yield folder
+
+
+@pytest.fixture
+def root(prefix):
+    return prefix / "deriva-ml/execution/1-ABC"
+
+
+def look(root: Path, **policy: Any) -> Observation:
+    prefix = policy.pop("prefix", root.parents[2])
+    seen = scan(root, ScanPolicy(prefix, **policy))
+    assert seen is not None
+    return seen
+
+
+def only_entry(root: Path, **policy: Any) -> Entry:
+    (entry,) = look(root, **policy).entries.values()
+    return entry
+
+
+def content(root: Path, path: str, **policy: Any) -> bytes:
+    prefix = policy.pop("prefix", root.parents[2])
+    rules = ScanPolicy(prefix, **policy)
+    with open_content(root, look(root, prefix=prefix, **policy).entries[path], rules) as body:
+        return body.read()
+
+
+def as_stranger(call: Callable[[], Any]) -> Any:
+    """Return what *call* returns to another user; as it is where we are no root ourselves."""
+    if os.geteuid() != 0:
+        return call()
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.setgroups([])
+        os.setgid(STRANGER)
+        os.setuid(STRANGER)
+        with os.fdopen(writer, "wb") as pipe:
+            pickle.dump(call(), pipe)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        result = pickle.load(pipe)
+    os.waitpid(child, 0)
+    return result
+
+
+def test_a_file_is_seen_with_size_time_and_identity(root):
+    path = root / "asset/demo/Image/a.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"pixels")
+
+    entry = only_entry(root)
+
+    found = path.stat()
+    assert entry == Entry(
+        "asset/demo/Image/a.png", 6, found.st_mtime_ns, found.st_dev, found.st_ino
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [b".hidden", b"IMG 001.JPG", b"data.tar.gz", b"no\xff utf-8", b"new\nline", b"noend"]
+)
+def test_any_name_a_linux_file_can_have_is_content(root, name):
+    Path(os.fsdecode(os.fsencode(root) + b"/" + name)).write_bytes(b"x")
+
+    assert os.fsencode(only_entry(root).path) == name
+    assert content(root, os.fsdecode(name)) == b"x"
+
+
+def test_an_empty_directory_has_no_entries(root):
+    (root / "assets/Image").mkdir(parents=True)
+
+    assert look(root).entries == {}
+
+
+def test_a_directory_that_is_gone_is_none(root):
+    root.rmdir()
+
+    assert scan(root, ScanPolicy(root.parents[2])) is None
+
+
+def test_a_file_in_the_place_of_the_directory_is_none(root):
+    root.rmdir()
+    root.write_text("not a directory")
+
+    assert scan(root, ScanPolicy(root.parents[2])) is None
+
+
+def test_an_ignored_name_ignores_everything_below_and_is_counted(root):
+    (root / "@eaDir/deep").mkdir(parents=True)
+    (root / "@eaDir/deep/thumb.png").write_text("x")
+    (root / "a.part").write_text("x")
+    (root / "a.png").write_text("x")
+
+    seen = look(root, ignore=("@eaDir", "*.part"))
+
+    assert {path: entry.kind for path, entry in seen.entries.items()} == {
+        "@eaDir/deep/thumb.png": Kind.IGNORED,
+        "a.part": Kind.IGNORED,
+        "a.png": Kind.CONTENT,
+    }
+
+
+def test_our_own_files_are_no_entries(root):
+    (root / RECEIPT_NAME).write_text("{}")
+    (root / ".deriva-watch-receipt.tmp").write_text("{}")
+
+    assert look(root).entries == {}
+
+
+def test_a_receipt_in_a_folder_below_is_somebodys_data(root):
+    (root / "assets").mkdir()
+    (root / "assets" / RECEIPT_NAME).write_text("{}")
+
+    assert only_entry(root).kind is Kind.CONTENT
+
+
+def test_a_look_changes_nothing(root):
+    (root / "a").write_text("x")
+    before = root.stat().st_mtime_ns, sorted(root.iterdir())
+
+    look(root)
+
+    assert before == (root.stat().st_mtime_ns, sorted(root.iterdir()))
+
+
+def test_a_named_pipe_and_a_socket_are_unusable_and_do_not_block(root):
+    os.mkfifo(root / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(root / "socket"))
+
+    seen = look(root)
+
+    assert seen.entries["pipe"].problem == (
+        "it is a named pipe; only regular files can be uploaded"
+    )
+    assert seen.entries["socket"].problem == "it is a socket; only regular files can be uploaded"
+
+
+def test_what_may_not_be_read_is_named(root):
+    """A file is unusable, a directory unreadable unless it is ignored; neighbours are seen."""
+    (root / "secret.png").write_text("x")
+    (root / "secret.png").chmod(0)
+    (root / "closed").mkdir(mode=0o000)
+    (root / "@eaDir").mkdir(mode=0o000)
+    (root / "open.png").write_text("x")
+
+    seen = as_stranger(lambda: look(root, ignore=("@eaDir",)))
+
+    (root / "closed").chmod(0o700)
+    (root / "@eaDir").chmod(0o700)
+    assert seen.entries["secret.png"].problem == (
+        "the user of the daemon may not read it (mode 0000)"
+    )
+    assert seen.unreadable == {"closed": "Permission denied"}
+    assert seen.entries["open.png"].kind is Kind.CONTENT
+
+
+def test_an_execution_directory_that_may_not_be_listed_is_not_gone(root):
+    root.chmod(0)
+
+    seen = as_stranger(lambda: look(root))
+
+    root.chmod(0o700)
+    assert seen.unreadable == {".": "Permission denied"}
+
+
+def test_a_link_to_a_file_below_the_prefix_is_that_file(root, prefix):
+    target = prefix / "src" / "a.png"
+    target.parent.mkdir()
+    target.write_bytes(b"pixels")
+    (root / "a.png").symlink_to(target)
+
+    entry = only_entry(root)
+
+    assert (entry.link, entry.target, entry.size_bytes) == (True, str(target), 6)
+    assert entry.identity == (target.stat().st_dev, target.stat().st_ino)
+    assert content(root, "a.png") == b"pixels"
+
+
+def test_a_relative_link_and_a_link_to_a_link_are_followed(root):
+    (root / "assets").mkdir()
+    (root / "assets/a.png").write_bytes(b"pixels")
+    (root / "b.png").symlink_to("assets/a.png")
+    (root / "c.png").symlink_to("assets/../b.png")
+
+    assert content(root, "b.png") == content(root, "c.png") == b"pixels"
+
+
+def test_a_link_to_elsewhere_needs_an_allowed_root(root, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    (root / "a.png").symlink_to(tmp_path / "a.png")
+
+    assert only_entry(root).problem == (
+        f"it leads to {tmp_path}/a.png, outside the prefix and [files] allowed_link_roots"
+    )
+    assert content(root, "a.png", allowed_link_roots=(tmp_path,)) == b"pixels"
+
+
+def test_a_folder_whose_name_begins_like_an_allowed_root_is_another(root, tmp_path):
+    (tmp_path / "data2").mkdir()
+    (tmp_path / "data2/a.png").write_bytes(b"pixels")
+    (root / "a.png").symlink_to(tmp_path / "data2/a.png")
+
+    assert only_entry(root, allowed_link_roots=(tmp_path / "data",)).kind is Kind.UNUSABLE
+
+
+@pytest.mark.parametrize(
+    "place", [".ssh/id_rsa", ".deriva/credential.json", ".globus/key", "old-Credential-2.json"]
+)
+def test_no_link_leads_to_credentials(root, prefix, place):
+    (prefix / place).parent.mkdir(exist_ok=True)
+    (prefix / place).write_text("secret")
+    (root / "a.txt").symlink_to(prefix / place)
+
+    assert "a place for credentials" in (only_entry(root).problem or "")
+
+
+def test_no_link_leads_to_the_state_of_the_daemon(root, prefix):
+    (prefix / "state").mkdir()
+    (prefix / "state/journal.db").write_text("x")
+    (root / "a.db").symlink_to(prefix / "state/journal.db")
+
+    assert only_entry(root, state_directory=prefix / "state").kind is Kind.UNUSABLE
+
+
+def test_dangling_links_and_loops_cannot_be_followed(root):
+    (root / "dangling").symlink_to("nothing")
+    (root / "loop").symlink_to("loop")
+
+    problems = {path: entry.problem for path, entry in look(root).entries.items()}
+
+    assert problems == {
+        "dangling": "it is a link that cannot be followed: No such file or directory",
+        "loop": "it is a link that cannot be followed: Too many levels of symbolic links",
+    }
+
+
+@only_root
+def test_a_link_to_a_file_of_another_user_is_not_followed(root, prefix):
+    (prefix / "theirs").write_text("x")
+    os.chown(prefix / "theirs", 1000, 1000)
+    (root / "a").symlink_to(prefix / "theirs")
+
+    assert only_entry(root).problem == "it is a link by user 0 to what belongs to user 1000"
+
+
+@only_root
+@pytest.mark.parametrize(("mode", "kind"), [(0o644, Kind.CONTENT), (0o640, Kind.UNUSABLE)])
+def test_a_link_to_a_file_of_root_needs_it_to_be_readable_by_all(root, prefix, mode, kind):
+    (prefix / "shared").write_text("x")
+    (prefix / "shared").chmod(mode)
+    (root / "a").symlink_to(prefix / "shared")
+    os.lchown(root / "a", 1000, 1000)
+
+    assert only_entry(root).kind is kind
+
+
+@only_root
+def test_a_hard_link_to_a_file_of_another_user_is_not_uploaded(root, prefix):
+    (prefix / "theirs").write_text("x")
+    os.chown(prefix / "theirs", 1000, 1000)
+    (root / "a").hardlink_to(prefix / "theirs")
+
+    assert only_entry(root).kind is Kind.UNUSABLE
+
+
+def test_a_hard_link_to_a_file_of_ones_own_is_content(root, prefix):
+    (prefix / "mine").write_text("x")
+    (root / "a").hardlink_to(prefix / "mine")
+
+    assert only_entry(root).kind is Kind.CONTENT
+
+
+def test_a_linked_directory_is_followed_by_the_same_policy(root, prefix, tmp_path):
+    (prefix / "run").mkdir()
+    (prefix / "run/a.png").write_bytes(b"pixels")
+    (prefix / "run/.ssh").mkdir()
+    (prefix / "run/.ssh/id_rsa").write_text("secret")
+    (root / "run").symlink_to(prefix / "run")
+    (root / "out").symlink_to(tmp_path)
+
+    seen = look(root)
+
+    assert content(root, "run/a.png") == b"pixels"
+    assert seen.entries["run/a.png"].link
+    assert "credentials" in seen.unreadable["run/.ssh"]
+    assert seen.entries["out"].kind is Kind.UNUSABLE
+    assert set(seen.entries) == {"run/a.png", "out"}
+
+
+def test_linked_directories_do_not_loop_and_nothing_is_seen_twice(root, prefix):
+    (root / "real").mkdir()
+    (root / "real/a.png").write_text("x")
+    (root / "again").symlink_to("real")
+    (root / "real/up").symlink_to("..")
+    (root / "all").symlink_to(prefix)
+
+    seen = look(root)
+
+    assert set(seen.entries) == {"real/a.png"}
+    assert set(seen.unreadable) == {"again", "real/up", "all"}
+
+
+def test_an_execution_directory_may_itself_be_a_link(root, prefix):
+    (prefix / "big").mkdir()
+    (prefix / "big/a.png").write_bytes(b"pixels")
+    root.rmdir()
+    root.symlink_to(prefix / "big")
+
+    assert execution_directories(prefix) == {"1-ABC": root}
+    assert content(root, "a.png") == b"pixels"
+
+
+def test_an_execution_directory_that_leads_out_of_the_prefix_is_refused(root, tmp_path):
+    (tmp_path / "a.png").write_text("x")
+    root.rmdir()
+    root.symlink_to(tmp_path)
+
+    seen = look(root)
+
+    assert seen.entries == {}
+    assert "outside the prefix" in seen.unreadable["."]
+
+
+def test_execution_directories_are_the_directories_only(prefix):
+    (prefix / "deriva-ml/execution/stray.txt").write_text("x")
+    (prefix / "deriva-ml/execution/.deriva-watch-probe-1").mkdir()
+
+    assert list(execution_directories(prefix)) == ["1-ABC"]
+
+
+def test_a_prefix_without_executions_has_none(tmp_path):
+    assert execution_directories(tmp_path) == {}
+    assert execution_directories(tmp_path / "nothing") == {}
+
+
+def test_content_that_changed_since_the_look_is_not_opened(root):
+    (root / "a").write_text("old")
+    entry = only_entry(root)
+    (root / "a").write_text("newer")
+
+    with pytest.raises(FileChangedError):
+        open_content(root, entry, ScanPolicy(root.parents[2]))
+    with pytest.raises(FileChangedError):
+        check_unchanged(root, entry)
+
+
+def test_content_that_vanished_since_the_look_is_not_opened(root):
+    (root / "a").write_text("old")
+    entry = only_entry(root)
+    (root / "a").unlink()
+
+    with pytest.raises(FileChangedError):
+        open_content(root, entry, ScanPolicy(root.parents[2]))
+
+
+def test_a_folder_exchanged_for_a_link_leads_nowhere(root, prefix):
+    """Even when the look itself was led astray, and the stamp is that of the stranger's file."""
+    (prefix / "home").mkdir()
+    (prefix / "home/a").write_text("secret")
+    (root / "folder").symlink_to(prefix / "home")
+    found = (prefix / "home/a").stat()
+    entry = Entry("folder/a", 6, found.st_mtime_ns, found.st_dev, found.st_ino)
+
+    with pytest.raises(FileChangedError):
+        open_content(root, entry, ScanPolicy(prefix))
+
+
+@only_root
+def test_a_link_handed_to_another_owner_after_the_look_is_not_opened(root, prefix):
+    (prefix / "secret").write_text("x")
+    (prefix / "secret").chmod(0o600)
+    (root / "a").symlink_to(prefix / "secret")
+    entry = only_entry(root)
+    os.lchown(root / "a", 1000, 1000)
+
+    with pytest.raises(RefusedError, match="link by user 1000"):
+        open_content(root, entry, ScanPolicy(prefix))
+
+
+def test_nothing_stays_open_when_content_is_refused(root):
+    (root / "a").write_text("old")
+    entry = only_entry(root)
+    (root / "a").write_text("newer")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(FileChangedError):
+        open_content(root, entry, ScanPolicy(root.parents[2]))
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_unchanged_content_is_unchanged_through_its_link(root, prefix):
+    (prefix / "a").write_text("x")
+    (root / "a").symlink_to(prefix / "a")
+
+    check_unchanged(root, only_entry(root))
