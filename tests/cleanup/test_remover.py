@@ -284,7 +284,7 @@ def test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it(
         assert remover(rig).recover(unit(rig), ground(rig, move=move), begun)
 
         assert is_unchanged(rig)
-        assert not rig.told("file.put_back")
+        assert not rig.told("file.restored")
         for path in paths:
             is_removed = lab.states()[path] == "removed"
             assert is_removed != (root / path).exists()

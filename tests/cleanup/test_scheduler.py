@@ -142,7 +142,7 @@ def test_a_file_that_is_not_in_the_catalog_holds_its_unit_back_and_is_told_once(
             work.emptying._again_s.clear()
             work.once()
 
-        (event,) = rig.told("removal.held")
+        (event,) = rig.told("removal.blocked")
         assert "stray.txt" in event.why
         assert record(rig).removal["why"] == event.why
         assert scene.left() == scene.paths
@@ -210,7 +210,7 @@ def test_what_lies_aside_and_no_journal_knows_is_put_back_and_told(scene):
     with scene.lab.rigged() as rig:
         scene.clearing(rig)
 
-        (event,) = rig.told("file.put_back")
+        (event,) = rig.told("file.restored")
         assert event.now == event.path
     assert scene.left() == scene.paths
 
@@ -252,5 +252,5 @@ def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):
         work.end(20)
 
         assert not work._thread.is_alive()
-        assert not rig.told("daemon.crashed")
+        assert not rig.told("task.crashed")
     assert scene.left() == scene.paths

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 import deriva_watch
 from deriva_watch.cli import app
-from deriva_watch.core.events.events import ALL_EVENTS
+from deriva_watch.core.events import ALL_EVENTS
 from documents.machine import machine
 from documents.newcomer import ELSEWHERE, Newcomer
 from documents.reading import PROGRAM, ROOT, Block, Command, blocks, commands, of_comments, variants

@@ -101,7 +101,7 @@ class Scene(Lab):
 
     def notices(self, rig):
         """Return what a person was told besides."""
-        said = rig.told("execution.noticed")
+        said = rig.told("notice.added")
         return {(event.about, event.why.replace(self.rid, "")) for event in said}
 
     def _objects(self):

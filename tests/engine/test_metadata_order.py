@@ -19,7 +19,7 @@ def test_a_path_of_the_released_deriva_ml_is_read_and_said_to_be_inferred(lab):
     assert record.state == "uploaded"
     assert (row["Subject"], row["Acquisition_Date"]) == ("1-S001", "2026-05-06")
     assert (row["Observation"], row["Acquisition_Time"]) == (None, "2026-05-06T01:02:03")
-    (notice,) = rig.told("execution.noticed")
+    (notice,) = rig.told("notice.added")
     assert "order=inferred" in notice.why
 
 
@@ -31,7 +31,7 @@ def test_the_word_that_a_path_builder_left_is_not_uploaded(lab):
 
     assert record.state == "uploaded"
     assert set(lab.files()) == {path}
-    assert rig.told("execution.noticed") == []
+    assert rig.told("notice.added") == []
 
 
 def test_word_that_cannot_be_read_is_named(lab):

@@ -371,7 +371,7 @@ def test_a_receipt_of_something_else_is_not_used_and_that_is_said(scene, name):
 
     _, rig = scene.rebuilt()
 
-    assert any(f"it is of another {name}" in event.why for event in rig.told("execution.noticed"))
+    assert any(f"it is of another {name}" in event.why for event in rig.told("notice.added"))
     assert scene.there() == sorted(scene.lines * 2)  # nobody knows better
 
 
@@ -399,7 +399,7 @@ def test_what_cannot_be_read_in_a_receipt_is_said_and_stops_nothing(scene, kind)
 
     assert record.state == "refused"
     assert "older than the journal" in record.why
-    assert any("line 3 is none of ours" in e.why for e in rig.told("execution.noticed"))
+    assert any("line 3 is none of ours" in e.why for e in rig.told("notice.added"))
     assert scene.api.tables() == before
 
 
@@ -412,7 +412,7 @@ def test_a_copy_that_is_no_file_is_not_read(scene, make):
     record, rig = scene.rebuilt()
 
     assert record.state == "refused"
-    assert any("is not used any further" in e.why for e in rig.told("execution.noticed"))
+    assert any("is not used any further" in e.why for e in rig.told("notice.added"))
     assert scene.api.tables() == before
 
 

@@ -162,7 +162,7 @@ class Window(Scene):
 
     def told(self, at, rig):
         """Return what one of the two tells a person: in the log, in its receipt and by `show`."""
-        logged = {event.about: event.why for event in rig.told("execution.noticed")}
+        logged = {event.about: event.why for event in rig.told("notice.added")}
         journal = self.journal(at)
         [receipt] = journal.parent.rglob(f"{self.rid}.json")
         [shown] = details(open_views(f"sqlite:///{journal}"), self.rid)["executions"]

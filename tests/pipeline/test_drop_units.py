@@ -31,9 +31,9 @@ def test_a_batch_becomes_one_execution_with_its_files_linked(drops):
     assert (unit.unit, unit.execution_rid) == ("batch", execution["RID"])
     assert (execution["Workflow"], execution["Status"]) == (WORKFLOW, "Uploaded")
     assert lab.linked() == {"a.bin": [execution["RID"]], "b.bin": [execution["RID"]]}
-    [made] = rig.told("execution.made")
+    [made] = rig.told("execution.created")
     assert (made.execution, made.execution_rid) == (unit.rid, execution["RID"])
-    moves = [(event.old, event.new) for event in rig.told("execution.status_moved")]
+    moves = [(event.old, event.new) for event in rig.told("execution.status_changed")]
     way = ["Created", "Running", "Stopped", "Pending_Upload", "Uploaded"]
     assert moves == list(itertools.pairwise(way))
     assert sorted(path.name for path in lab.path.iterdir()) == ["a.bin", "run"]  # and no receipt

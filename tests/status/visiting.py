@@ -31,8 +31,8 @@ def served(journal, at=LOCAL, hosts=()):
     where = Status(listen=at, hosts=hosts)
     with serving(where, journal, here.meter, here.events.append, here.hindrances.put):
         if at == LOCAL:
-            wait_until(lambda: "status.listening" in names())
-            here.url = next(e.url for e in here.events if e.name == "status.listening")
+            wait_until(lambda: "status_page.started" in names())
+            here.url = next(e.url for e in here.events if e.name == "status_page.started")
             here.port = urlsplit(here.url).port
         here.names = names
         yield here

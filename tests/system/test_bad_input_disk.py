@@ -155,12 +155,12 @@ def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, s
         closed(root.parent),
         daemon(config, wait=False, through=without_privilege()) as running,
     ):
-        said = running.wait_for(lambda event: event["event"] == "daemon.hindered")
+        said = running.wait_for(lambda event: event["event"] == "problem.found")
         waits = hindrance(config, f"{root.parent}: names")
         at_once = command(config, "plan", tmp_path, "--json", through=without_privilege())
         root.parent.chmod(0o755)
         running.wait_for_state(rid, "uploaded")
-        told = [event for event in running.events() if event["event"] == "daemon.hindered"]
+        told = [event for event in running.events() if event["event"] == "problem.found"]
         wait_until(lambda: not summed_up(config)["hindrances"])
 
     assert said["why"] == waits["why"] == f"{root.parent} cannot be listed: Permission denied"
@@ -225,7 +225,7 @@ def test_an_order_that_cannot_be_left_or_taken_is_said(tmp_path, server, api):
             not_left = command(config, "retry", rid, "--json", through=without_privilege())
         number = len(running.events())
         with closed(orders):
-            said = running.wait_for(lambda event: event["event"] == "daemon.hindered")
+            said = running.wait_for(lambda event: event["event"] == "problem.found")
         command(config, "retry", rid)
         running.wait_for_state(rid, "refused", after=number)
 
@@ -268,7 +268,7 @@ def test_a_full_disk_under_the_journal_is_said_and_work_goes_on_when_there_is_ro
     with daemon(config) as running:
         with full_disk(running):
             write_files(directory(tmp_path, rid), {f"{ASSETS}/good.txt": "good"})
-            said = running.wait_for(lambda event: event["event"] == "execution.noticed")
+            said = running.wait_for(lambda event: event["event"] == "notice.added")
             waits = hindrance(config, str(directory(tmp_path, rid)))
         running.wait_for_state(rid, "uploaded")
         wait_until(lambda: not summed_up(config)["hindrances"])

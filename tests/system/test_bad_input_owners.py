@@ -179,13 +179,13 @@ def test_nothing_of_it_is_sent_and_its_neighbours_are(told):
 
 def test_a_name_that_no_rid_can_have_is_said_once_and_stops_nothing(told):
     (waits,) = told.before.status["hindrances"]
-    said = [event for event in told.events if event["event"] == "execution.noticed"]
+    said = [event for event in told.events if event["event"] == "notice.added"]
 
     assert waits["about"].endswith("1-E00\\udce9")
     assert "not UTF-8" in waits["why"]
     assert "Rename" in waits["next"]
     assert [event["execution"] for event in said] == ["1-E00\\xe9"]
-    assert not [event for event in told.events if event["event"] == "daemon.crashed"]
+    assert not [event for event in told.events if event["event"] == "task.crashed"]
 
 
 def test_a_persons_word_is_enough_where_the_signs_are_in_doubt(told):
@@ -247,7 +247,7 @@ def test_a_workspace_that_cannot_be_read_holds_up_its_directory_and_is_said_once
         at_once = command(config, "upload", tmp_path, "--json")
 
         with daemon(config) as running:
-            said = running.wait_for(lambda event: event["event"] == "execution.noticed")
+            said = running.wait_for(lambda event: event["event"] == "notice.added")
             (waits,) = summed_up(config)["hindrances"]
             assert linked(api) == set()
             database.write_bytes(whole)
@@ -259,7 +259,7 @@ def test_a_workspace_that_cannot_be_read_holds_up_its_directory_and_is_said_once
     assert execution["what"] == waits["what"] == f"cannot use deriva-ml's workspace {database}"
     assert "not a database" in waits["why"]
     assert waits["why"] in said["why"]
-    assert names.count("execution.noticed") == 1
+    assert names.count("notice.added") == 1
 
 
 def test_what_waits_for_one_catalog_is_never_sent_to_another(tmp_path):

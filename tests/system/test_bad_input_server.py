@@ -117,14 +117,17 @@ def test_a_server_that_is_down_at_the_start_is_waited_for(tmp_path):
     )
 
     with daemon(config) as running:
-        told = running.wait_for(lambda event: event["event"] == "server.away")
+        told = running.wait_for(lambda event: event["event"] == "server.unavailable")
         waits = hindrance(config, "the server")
         write_files(directory(prefix, rid), {ASSET: "good"})
         running.wait_for_state(rid, "filling")
         with sandbox(tmp_path / "server", listen=listen):
             running.wait_for_state(rid, "uploaded")
             assert is_in(api, rid)
-        assert named(running, "server.away", "server.back") == ["server.away", "server.back"]
+        assert named(running, "server.unavailable", "server.recovered") == [
+            "server.unavailable",
+            "server.recovered",
+        ]
 
     assert told["why"] == f"{listen} does not answer: Connection refused"
     assert (waits["why"], waits["next"]) == (
@@ -160,10 +163,10 @@ def test_a_catalog_that_does_not_exist_is_said_once_and_refuses_no_execution(tmp
 
     at_once = command(config, "upload", tmp_path, "--json")
     with daemon(config) as running:
-        told = running.wait_for(lambda event: event["event"] == "catalog.refused")
+        told = running.wait_for(lambda event: event["event"] == "catalog.unavailable")
         waits = hindrance(config, "the server")
         assert running.stop() == 143
-        assert named(running, "catalog.refused", "daemon.crashed") == ["catalog.refused"]
+        assert named(running, "catalog.unavailable", "task.crashed") == ["catalog.unavailable"]
     error = json.loads(at_once.stdout)["error"]
     assert at_once.returncode == 2
     assert "catalog 99" in error["what"]
@@ -192,11 +195,11 @@ def test_a_catalog_whose_executions_may_not_be_read_is_said_once(tmp_path):
             waits = hindrance(config, "the server")
             asked = len(executions_asked(ready))
             wait_until(lambda: len(executions_asked(ready)) > asked + 1, what="it was not asked")
-            names = named(running, "catalog.refused", "server.back", "execution.noticed")
+            names = named(running, "catalog.unavailable", "server.recovered", "notice.added")
 
     assert "(403" in waits["why"]
     assert "administrator" in waits["next"]
-    assert names == ["catalog.refused"]
+    assert names == ["catalog.unavailable"]
 
 
 def executions_asked(ready):
@@ -227,14 +230,16 @@ def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
         assert not is_in(api, rid)
         shutil.copyfile(server["owner_credential_file"], credential)
         running.wait_for_state(rid, "uploaded")
-        names = named(running, "credential.needed", "server.away", "server.back", "daemon.crashed")
+        names = named(
+            running, "credential.needed", "server.unavailable", "server.recovered", "task.crashed"
+        )
         log = running.log.read_text()
 
     assert missing["why"] == waits["why"] == f"there is no {credential}"
     assert waits["next"].endswith(f"into {credential}.")
     assert broken["why"] == f"{credential} is not JSON"
     assert unknown["why"] == f"{server['host']} knows no session for our credential"
-    assert names == [*["credential.needed"] * 3, "server.back"]
+    assert names == [*["credential.needed"] * 3, "server.recovered"]
     assert wrong not in log
     assert is_in(api, rid)
 
@@ -251,7 +256,7 @@ def test_a_credential_that_is_renewed_while_the_server_is_away_is_used_when_it_i
     with daemon(config) as running:
         running.wait_for(lambda event: event["event"] == "credential.needed")
         shutil.copyfile(ready["owner_credential_file"], credential)
-        running.wait_for(lambda event: event["event"] == "server.away")
+        running.wait_for(lambda event: event["event"] == "server.unavailable")
         with sandbox(tmp_path / "server", listen=listen):
             running.wait_for_state(rid, "uploaded")
             assert is_in(api, rid)

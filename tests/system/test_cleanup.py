@@ -59,7 +59,7 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
     with daemon(config) as running:
         for path in ("a.bin", "sub/b.bin", "x.bin"):
             event = running.wait_for(is_removed(path))
-        held = running.wait_for(lambda event: event["event"] == "removal.held")
+        held = running.wait_for(lambda event: event["event"] == "removal.blocked")
         assert "odd/stray.txt" in held["why"]
         seen = len(running.events())
         write_files(deleting, {"x.bin": "another x"})
@@ -75,7 +75,7 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
     rows = Api(ready).rows("deriva-ml:Execution_Asset")
     stored = sorted(Api(ready).content(row["URL"]) for row in rows)
     assert stored == [b"a", b"another x", b"b", b"x", b"y"]
-    assert not [e for e in running.events() if e["event"] in {"execution.refused", "file.put_back"}]
+    assert not [e for e in running.events() if e["event"] in {"execution.refused", "file.restored"}]
 
 
 ROUNDS = 20 if os.environ.get("DERIVA_WATCH_SOAK") else 1

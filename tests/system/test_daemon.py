@@ -132,7 +132,7 @@ def test_what_was_dropped_while_the_daemon_was_down_is_found_at_its_start(tmp_pa
     with daemon(config) as running:
         running.wait_for_state(first, "uploaded")
         running.stop()
-        (backlog,) = [event for event in running.events() if event["event"] == "root.backlog"]
+        (backlog,) = [event for event in running.events() if event["event"] == "root.backlog_found"]
         assert backlog["directories"] == 1
     write_files(directory(tmp_path, first), {"assets/Execution_Asset/late.txt": "late"})
     write_files(directory(tmp_path, second), FILES)
@@ -140,7 +140,7 @@ def test_what_was_dropped_while_the_daemon_was_down_is_found_at_its_start(tmp_pa
     with daemon(config) as running:
         running.wait_for_state(first, "uploaded")
         running.wait_for_state(second, "uploaded")
-        assert "root.backlog" not in [event["event"] for event in running.events()]
+        assert "root.backlog_found" not in [event["event"] for event in running.events()]
 
     states = {file["path"]: file["state"] for file in shown(config, first)["files"]}
     assert states == dict.fromkeys([*FILES, "assets/Execution_Asset/late.txt"], "linked")
@@ -197,6 +197,6 @@ def test_a_thread_of_a_library_that_ends_by_an_error_is_told_as_an_event():
         threading.excepthook = before
 
     (crash,) = told
-    assert (crash.name, crash.where) == ("daemon.crashed", "emitter")
+    assert (crash.name, crash.where) == ("task.crashed", "emitter")
     assert "ZeroDivisionError" in crash.why
     assert "1 // 0" in crash.traceback

@@ -67,11 +67,11 @@ def test_a_journal_that_turns_out_damaged_at_work_ends_the_daemon_and_the_next_b
         assert running.process.wait(20) == 12
         lines = [line for line in running.log.read_text().splitlines() if line.startswith("{")]
 
-    [said] = [e for e in map(json.loads, lines) if e["event"] == "daemon.hindered"]
+    [said] = [e for e in map(json.loads, lines) if e["event"] == "problem.found"]
     assert "damaged" in said["why"]
     assert not journal.exists()  # it is set aside already
     with daemon(config) as running:
-        told = running.wait_for(lambda event: event["event"] == "journal.set_aside")
+        told = running.wait_for(lambda event: event["event"] == "journal.replaced")
         for rid in (first, second):
             running.wait_for_state(rid, "uploaded")
         [notice] = summed_up(config)["notices"]
@@ -127,7 +127,7 @@ def test_a_damaged_journal_is_found_out_anew_and_nothing_is_doubled(tmp_path, wh
 
     assert (scene.api.tables(), scene.api.versions()) == there
     assert wrong(scene) == []
-    assert "journal.set_aside" in told
+    assert "journal.replaced" in told
     assert not stored(requests)
 
 

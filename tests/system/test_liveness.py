@@ -91,7 +91,7 @@ class Lab:
 
     def ask_health(self, running):
         """Ask for `/healthz`; return the status and what is in the way, None without an answer."""
-        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
+        url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
         try:
             answer = requests.get(f"{url}healthz", timeout=2)
         except requests.Timeout:
@@ -110,7 +110,7 @@ def lab(tmp_path, server, manager):
 
 
 def is_stuck(thread):
-    return lambda event: (event["event"], event.get("thread")) == ("daemon.stuck", thread)
+    return lambda event: (event["event"], event.get("thread")) == ("thread.stuck", thread)
 
 
 @pytest.mark.parametrize("thread", HANGS)
@@ -138,7 +138,7 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
             assert lab.manager.has_heard(" stands still: ", since_s=start_s)
 
         lab.order.unlink()
-        running.wait_for(lambda event: event["event"] == "daemon.recovered")
+        running.wait_for(lambda event: event["event"] == "thread.recovered")
         wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", since_s=stuck_s + 0.1))
         running.wait_for_state(rid, "uploaded")
         wait_until(lambda: not summed_up(lab.config)["hindrances"])
@@ -155,7 +155,7 @@ def test_a_thread_that_ends_is_replaced_and_its_work_is_done(lab, thread):
         elif thread != "supervisor":  # which cannot speak of itself; systemd would
             said = running.wait_for(is_stuck(thread))
             assert f"the thread {thread} has ended" in said["what"]
-            running.wait_for(lambda event: event["event"] == "daemon.recovered")
+            running.wait_for(lambda event: event["event"] == "thread.recovered")
         running.wait_for_state(rid, "uploaded")
         wait_until(lambda: not lab.order.exists())
         ended_s = time.monotonic()
@@ -188,7 +188,7 @@ def test_a_daemon_that_was_stopped_as_a_whole_and_goes_on_accuses_no_thread(lab)
         wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", since_s=went_on_s))
         rid = lab.bring()
         running.wait_for_state(rid, "uploaded")
-        assert not [event for event in running.events() if event["event"] == "daemon.stuck"]
+        assert not [event for event in running.events() if event["event"] == "thread.stuck"]
 
 
 def test_a_server_that_takes_its_time_is_no_reason_to_accuse_a_thread(tmp_path, manager):
@@ -202,7 +202,7 @@ def test_a_server_that_takes_its_time_is_no_reason_to_accuse_a_thread(tmp_path, 
             rid, start_s = lab.bring(), time.monotonic()
             running.wait_for_state(rid, "uploaded")
             assert time.monotonic() - start_s > 2 * SILENT_S
-            assert not [event for event in running.events() if event["event"] == "daemon.stuck"]
+            assert not [event for event in running.events() if event["event"] == "thread.stuck"]
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def upload(tmp_path):
 def test_a_connection_that_breaks_once_holds_nothing_up(upload, action):
     events = upload({"action": action, "method": "PUT", "route": ";upload/", "nth": 4})
 
-    assert not {event["event"] for event in events} & {"server.away", "execution.waiting"}
+    assert not {event["event"] for event in events} & {"server.unavailable", "execution.waiting"}
 
 
 def test_a_server_that_is_away_for_a_moment_costs_a_moment_and_no_attempt(upload):
@@ -53,8 +53,8 @@ def test_a_server_that_is_away_for_a_moment_costs_a_moment_and_no_attempt(upload
     break_off = {"action": "reset_before", "method": "PUT", "route": ";upload/"}
     events = upload({**break_off, "nth": [4, 5, 6, 7]})
 
-    away = [event for event in events if event["event"] == "server.away"]
-    back = [event for event in events if event["event"] == "server.back"]
+    away = [event for event in events if event["event"] == "server.unavailable"]
+    back = [event for event in events if event["event"] == "server.recovered"]
     assert len(away) == len(back) > 0
     waits = [event for event in events if event["event"] == "execution.waiting"]
     assert {event["attempts"] for event in waits} == {0}

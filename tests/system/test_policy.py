@@ -62,8 +62,8 @@ def test_a_store_that_takes_nothing_for_a_while_burns_no_attempt(tmp_path):
 
         assert len(struck(ready, 500)) == 45
         assert {event["attempts"] for event in named(running, "execution.waiting")} == {0}
-        assert "times in a row" in named(running, "server.away")[0]["why"]
-        assert named(running, "server.back")
+        assert "times in a row" in named(running, "server.unavailable")[0]["why"]
+        assert named(running, "server.recovered")
 
 
 def test_a_file_that_fails_while_others_are_taken_is_refused_in_the_end(tmp_path):
@@ -74,7 +74,7 @@ def test_a_file_that_fails_while_others_are_taken_is_refused_in_the_end(tmp_path
         assert struck(ready, 500)
         assert refused["why"].startswith("gave up after 1 attempts")
         assert {event["attempts"] for event in named(running, "execution.waiting")} == {1}
-        assert not named(running, "server.away")
+        assert not named(running, "server.unavailable")
         there = {row["Filename"] for row in Api(ready).rows("deriva-ml:Execution_Asset")}
         assert there == SMALL.keys() - {"small-3.bin"}
 
@@ -92,7 +92,7 @@ def test_a_host_that_asks_for_a_pause_is_left_alone_for_so_long(tmp_path):
         running.wait_for_state(rid, "uploaded", timeout_s=60)
 
         assert len(struck(ready, 429)) == 1
-        (away,), (back,) = named(running, "server.away"), named(running, "server.back")
+        (away,), (back,) = named(running, "server.unavailable"), named(running, "server.recovered")
         told, due = (datetime.fromisoformat(away[name]) for name in ("time", "next_at"))
         assert 3.9 < (due - told).total_seconds() < 4.1
         assert 4 <= back["seconds"] < 20

@@ -12,7 +12,7 @@ def test_folders_that_a_pattern_matches_are_watched_as_they_come(tmp_path):
         config.write_text(text)
         rids = [api.execution() for _ in range(2)]
         with daemon(config, wait=False) as running:
-            running.wait_for(lambda event: event["event"] == "daemon.hindered")
+            running.wait_for(lambda event: event["event"] == "problem.found")
             for user, rid in zip(("ann", "bob"), rids, strict=True):
                 root = tmp_path / f"home/{user}/work/deriva-ml/execution/{rid}"
                 write_files(root, {"assets/Execution_Asset/a.txt": user.encode()})
@@ -34,7 +34,7 @@ def test_what_is_older_than_the_settings_want_is_passed_over_and_named(tmp_path)
             write_files(root, {"assets/Execution_Asset/a.txt": name.encode()})
         with daemon(config) as running:
             running.wait_for_state(rids["new"], "uploaded")
-            passed = running.wait_for(lambda event: event["event"] == "execution.noticed")
+            passed = running.wait_for(lambda event: event["event"] == "notice.added")
 
         assert passed["execution"] == rids["old"]
         assert "before newer_than (2999-01-01 00:00)" in passed["why"]

@@ -112,7 +112,7 @@ def test_a_daemon_does_it_and_takes_what_comes_later(scene):
         status, told = reclaim(scene, "--all")
         seen = len(running.events())
         assert (status, told["files"]) == (0, 3)
-        assert not running.wait_for(lambda e: e["event"] == "order.taken").get("why")
+        assert not running.wait_for(lambda e: e["event"] == "order.applied").get("why")
         write_files(scene.root, {late: f"{scene.rid} late"})
         running.wait_for_state(scene.rid, "uploaded", after=seen)
         assert running.stop() == 128 + signal.SIGTERM

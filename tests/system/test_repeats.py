@@ -210,7 +210,7 @@ def test_metadata_that_is_edited_after_the_upload_is_followed(tmp_path, api, con
 
         (root / MANIFEST).write_text(as_uploaded.replace("1-S001", "1-S002"))
         running.wait_for_state(rid, "uploaded", after=told)
-        (noticed,) = (e for e in running.events()[told:] if e["event"] == "execution.noticed")
+        (noticed,) = (e for e in running.events()[told:] if e["event"] == "notice.added")
 
     assert "Subject = '1-S001', but now '1-S002'" in noticed["why"]
     after = api.tables()
@@ -308,5 +308,5 @@ def test_a_directory_that_goes_away_in_the_middle_loses_nothing(tmp_path, way):
         assert sorted(api.versions().values()) == sorted([row["URL"]] for row in rows)
         links = {row["Execution_Asset"] for row in api.rows(LINK) if row["Execution"] == other}
         assert links == {row["RID"] for row in rows}
-        bad = {"file.refused", "execution.refused", "daemon.crashed"}
+        bad = {"file.refused", "execution.refused", "task.crashed"}
         assert not bad & {event["event"] for event in running.events()}

@@ -83,7 +83,7 @@ def lab(tmp_path_factory):
             lab.other = tmp_path / "other"
             lab.event("root.watched", data, observer="native")
             yield lab
-        assert not [e for e in running.events() if e["event"] == "daemon.crashed"]
+        assert not [e for e in running.events() if e["event"] == "task.crashed"]
 
 
 def test_whatever_becomes_of_a_root_is_told_and_nothing_is_missed(lab, tmp_path):
@@ -127,7 +127,7 @@ def test_folders_that_lack_watches_are_scanned_and_nothing_is_missed(lab):
     write_files(root, {name: name for name in many})
 
     lost = lab.event("watch.lost")
-    scarce = lab.event("watch.scarce")
+    scarce = lab.event("watch_limit.nearly_reached")
 
     assert scarce["limit"] == WATCHES
     assert "sysctl -w fs.inotify.max_user_watches=" in scarce["next"]

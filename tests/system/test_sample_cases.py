@@ -197,7 +197,7 @@ def upload(sample, folder, **sections):
         with uploading(loaded, events.append, stop, seen) as one_shot:
             brought = [one_shot.upload(key).record for key in directories([prefix], loaded)]
         refused = {e.path: e.why for e in events if e.name == "file.refused"}
-        notices = {e.about: e.why for e in events if e.name == "execution.noticed"}
+        notices = {e.about: e.why for e in events if e.name == "notice.added"}
         states = {record.rid: record.state.value for record in brought}
         return Ending(root, before, Picture.take(api, root, host), states, refused, notices)
 

@@ -14,7 +14,7 @@ from typing import Final
 from deriva_watch.cleanup.removal_result import Ended, OtherContentError, check_writers
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.events.events import Emit, FilePutBack
+from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import (
     Change,
     ExecutionFacts,
@@ -267,7 +267,7 @@ class Remover:
     def _tell(self, unit: ExecutionRecord, back: restore.Back) -> None:
         """Report what is not where it was."""
         if back.now != back.path:
-            told = FilePutBack(prefix=unit.prefix, path=back.path, now=back.now, why=back.why)
+            told = FileRestored(prefix=unit.prefix, path=back.path, now=back.now, why=back.why)
             self.emit(told)
 
 

@@ -21,7 +21,7 @@ from deriva_watch.core.errors import (
     SettingsError,
     TransientError,
 )
-from deriva_watch.core.events.events import OrderTaken
+from deriva_watch.core.events import OrderApplied
 from deriva_watch.core.layout import ROOT, is_execution
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.records import ExecutionRecord
@@ -82,7 +82,7 @@ class Reclaiming:
             return False
         pipeline = self.emptying.pipeline
         rids = sorted(pipeline.journal.execution(each).rid for each in ended)
-        told = OrderTaken(order=order.KIND, by=order.by, reason=order.reason, executions=rids)
+        told = OrderApplied(order=order.KIND, by=order.by, reason=order.reason, executions=rids)
         pipeline.emit(told)
         return True
 

@@ -17,7 +17,7 @@ from deriva_watch.cleanup.remover import Ground
 from deriva_watch.cleanup.retention import Reclaiming, execution_ground
 from deriva_watch.cleanup.unit_cleaner import Emptying
 from deriva_watch.core.drop.drop_folder import MOVED, Drop
-from deriva_watch.core.events.events import FilePutBack
+from deriva_watch.core.events import FileRestored
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
@@ -130,7 +130,7 @@ class Clearing:
 
     def _put_back(self, prefix: Path, folder: Path, but: str | None) -> None:
         for back in restore.put_back(folder, but=but):
-            told = FilePutBack(prefix=str(prefix), path=back.path, now=back.now, why=back.why)
+            told = FileRestored(prefix=str(prefix), path=back.path, now=back.now, why=back.why)
             self.emptying.pipeline.emit(told)
 
     # ------------------------------------------------------------------ clearing

@@ -22,7 +22,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events.events import RemovalHeld
+from deriva_watch.core.events import RemovalBlocked
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Key
@@ -195,4 +195,4 @@ class Emptying:
             return
         said = {"what": error.what, "why": error.why, "next": error.next_for(unit.rid)}
         self.note(unit, {**known, **said})
-        self.pipeline.emit(RemovalHeld(execution=unit.rid, prefix=unit.prefix, **said))
+        self.pipeline.emit(RemovalBlocked(execution=unit.rid, prefix=unit.prefix, **said))

@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from deriva_watch.cli.app import JsonOption, app, print_json
-from deriva_watch.core.events.events import ALL_EVENTS
+from deriva_watch.core.events import ALL_EVENTS
 
 
 @app.command()

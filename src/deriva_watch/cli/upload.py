@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
-from deriva_watch.core.events.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.prose import printable
 from deriva_watch.core.records import Brought, ExecutionRecord

@@ -19,7 +19,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events.events import Emit
+from deriva_watch.core.events import Emit
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution

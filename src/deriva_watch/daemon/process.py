@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Final
 
 from deriva_watch.core.completeness.evidence import CompletionPolicy
-from deriva_watch.core.events.events import DaemonStarted, DaemonStopped, Emit
+from deriva_watch.core.events import DaemonStarted, DaemonStopped, Emit
 from deriva_watch.daemon.reload import Reload, begin_anew, hold_signals, listen
 from deriva_watch.daemon.service import Service
 from deriva_watch.edges.host import log

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events.events import Emit, SettingsRefused
+from deriva_watch.core.events import Emit, SettingsRefused
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

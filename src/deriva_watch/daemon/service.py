@@ -32,7 +32,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events.events import ClockSet, Hindered, Noticed
+from deriva_watch.core.events import ClockSet, NoticeAdded, ProblemFound
 from deriva_watch.core.layout import called
 from deriva_watch.core.os_errors import passing
 from deriva_watch.core.stats.tally import in_short
@@ -123,7 +123,7 @@ class Service:
             if self._fatal:
                 raise self._fatal
         except JournalDamagedError as error:
-            self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
+            self.pipeline.emit(ProblemFound(what=error.what, why=error.why, next=error.next))
             raise
 
     def _run(self) -> None:
@@ -179,7 +179,7 @@ class Service:
     def hinder(self, about: str, error: TroubleError | None) -> None:
         """Say what is in the way, once; None: nothing any more."""
         if self.hindrances.put(about, error) and error:
-            self.pipeline.emit(Hindered(what=error.what, why=error.why, next=error.next))
+            self.pipeline.emit(ProblemFound(what=error.what, why=error.why, next=error.next))
 
     # ------------------------------------------------------------------ looking
 
@@ -319,7 +319,9 @@ class Service:
         root = self.pipeline.intake.root(*key)
         about = f"{root}: {key[1]}" if root == key[0] else str(root)  # of many in one folder
         if self.hindrances.put(about, trouble) and trouble:
-            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=str(trouble)))
+            self.pipeline.emit(
+                NoticeAdded(execution=key[1], about="the directory", why=str(trouble))
+            )
         self._roots.follow(key, filling=again_at is not None)
         self._costs_s[key] = time.monotonic() - start_s
         if again_at is not None:

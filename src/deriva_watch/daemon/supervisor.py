@@ -11,7 +11,7 @@ from typing import Final
 
 from deriva_watch import liveness
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events.events import Emit, ThreadBack, ThreadStuck
+from deriva_watch.core.events import Emit, ThreadRecovered, ThreadStuck
 from deriva_watch.edges.host import systemd
 from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.liveness import Standstill
@@ -102,7 +102,7 @@ class Supervisor:
     def _well_again(self, name: str) -> None:
         del self._said[name]
         self.hindrances.put(_about(name), None)
-        self.emit(ThreadBack(thread=name))
+        self.emit(ThreadRecovered(thread=name))
 
     def _next(self, found: Standstill) -> str:
         if not found.ended:

@@ -18,7 +18,7 @@ from deriva_watch.core.errors import (
     TransientError,
     WatchError,
 )
-from deriva_watch.core.events.events import CallRetried, Emit
+from deriva_watch.core.events import CallRetried, Emit
 from deriva_watch.core.retry import RetryPolicy, wait_after_s
 from deriva_watch.liveness import beat
 

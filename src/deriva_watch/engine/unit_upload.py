@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import RefusedError, TransientError
-from deriva_watch.core.events.events import Emit, Noticed
+from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import (
@@ -211,7 +211,7 @@ class Upload:
         if why in known:
             return
         self.notices[about] = f"{known}; {why}" if known else why
-        self.emit(Noticed(execution=self.execution.rid, about=about, why=why))
+        self.emit(NoticeAdded(execution=self.execution.rid, about=about, why=why))
 
     def tally(self) -> dict[str, int]:
         """Return how many files stand in each state."""

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.errors import DerivaMLException, JournalHeldError, TroubleError
-from deriva_watch.core.events.events import Emit
+from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.build import assemble

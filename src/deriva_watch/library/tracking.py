@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.chunks import chunk_count
-from deriva_watch.core.events.events import Event, ExecutionChanged, FileChanged
+from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState

@@ -26,7 +26,7 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events.events import Crashed, Emit
+from deriva_watch.core.events import Emit, TaskCrashed
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.os_errors import passing
 from deriva_watch.core.plan.plan import Plan
@@ -260,7 +260,7 @@ class Pipeline:
     def _crashed(self, record: ExecutionRecord, error: Exception) -> "_Step":
         text = traceback.format_exc()
         where = f"upload of {record.called}"
-        self.emit(Crashed(where=where, why=repr(error), traceback=text))
+        self.emit(TaskCrashed(where=where, why=repr(error), traceback=text))
         why = f"a bug of deriva-watch: {error!r}"
         return self._counted(record, TransientError(f"the {where} failed", why))
 

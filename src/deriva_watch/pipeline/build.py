@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
-from deriva_watch.core.events.events import Emit
+from deriva_watch.core.events import Emit
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.server.bandwidth import Bandwidth

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
-from deriva_watch.core.events.events import (
-    CatalogRefused,
+from deriva_watch.core.events import (
+    CatalogUnavailable,
     CredentialNeeded,
     Emit,
     Event,
-    ServerAway,
-    ServerBack,
+    ServerRecovered,
+    ServerUnavailable,
 )
 
 FIRST_PROBE_S: Final = 1.0  # a server that only starts anew is back soon
@@ -93,7 +93,7 @@ class Gate:
         if self.error is not None:
             self.error = None
             away_s = round(time.monotonic() - self._closed_s, 1)
-            self.emit(ServerBack(host=self.host, seconds=away_s))
+            self.emit(ServerRecovered(host=self.host, seconds=away_s))
         return True
 
     def _is_probe_due(self) -> bool:
@@ -104,8 +104,8 @@ class Gate:
     def _event(self, error: Closed, wait_s: float) -> Event:
         if isinstance(error, TransientError):
             at = datetime.now(UTC) + timedelta(seconds=wait_s)
-            return ServerAway(host=self.host, why=error.why, next_at=at.isoformat())
-        kind = CredentialNeeded if isinstance(error, CredentialError) else CatalogRefused
+            return ServerUnavailable(host=self.host, why=error.why, next_at=at.isoformat())
+        kind = CredentialNeeded if isinstance(error, CredentialError) else CatalogUnavailable
         return kind(host=self.host, what=error.what, why=error.why, next=error.next_for(None))
 
 

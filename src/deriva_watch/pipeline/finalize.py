@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
-from deriva_watch.core.events.events import ReceiptWritten, StatusMoved
+from deriva_watch.core.events import ReceiptWritten, StatusChanged
 from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
@@ -88,7 +88,7 @@ class Finisher:
             upload.notice("Status", f"it stays {old}: {error.why}")
             return False
         if moved:
-            upload.emit(StatusMoved(execution=rid, old=old, new=UPLOADED))
+            upload.emit(StatusChanged(execution=rid, old=old, new=UPLOADED))
         return moved
 
     def _is_term(self, upload: Upload) -> bool:

@@ -14,7 +14,7 @@ from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_pa
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
-from deriva_watch.core.events.events import Noticed
+from deriva_watch.core.events import NoticeAdded
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
@@ -144,7 +144,7 @@ class Lookout:
         if record.digest is not None:
             facts["why"] = f"{said['why']}; its files have changed since"
             told = f"it is {said['what']}, and its files changed: they stay here. {said['next']}"
-            event = Noticed(execution=record.rid, about="the directory", why=told)
+            event = NoticeAdded(execution=record.rid, about="the directory", why=told)
             self.pipeline.emit(event)
         self.pipeline.journal.commit([NoteExecution(record.id, facts)])
         return self.pipeline.journal.execution(record.id)
@@ -160,7 +160,7 @@ class Lookout:
             last, since = seen.changed_at().astimezone(), limit.astimezone()
             why = f"it is passed over: it changed last {last:%Y-%m-%d %H:%M}, before newer_than"
             why += f" ({since:%Y-%m-%d %H:%M})"
-            self.pipeline.emit(Noticed(execution=key[1], about="the directory", why=why))
+            self.pipeline.emit(NoticeAdded(execution=key[1], about="the directory", why=why))
         return True
 
     def forget(self) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
-from deriva_watch.core.events.events import Emit, Noticed
+from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.records import ContentDigest, ExecutionRecord, KeepDigest
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Journal
@@ -273,7 +273,7 @@ class Ahead:
         if not self._told:
             self._told = True
             about = "hashing files while a directory is filling"
-            self.emit(Noticed(execution=job.disk.root.name, about=about, why=why))
+            self.emit(NoticeAdded(execution=job.disk.root.name, about=about, why=why))
 
     def _keep(self) -> None:
         self._kept_s = time.monotonic()

@@ -8,13 +8,13 @@ from typing import Final, Literal
 
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
-from deriva_watch.core.events.events import (
+from deriva_watch.core.events import (
     BacklogFound,
     RootMissing,
     RootScanned,
     RootWatched,
+    WatchLimitNearlyReached,
     WatchLost,
-    WatchScarce,
 )
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
@@ -103,7 +103,7 @@ class Roots:
         found = inotify_limits.watches()
         if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"
-            event = WatchScarce(used=found.used, limit=found.limit, next=then)
+            event = WatchLimitNearlyReached(used=found.used, limit=found.limit, next=then)
             self.lookout.pipeline.emit(event)
         self._is_scarce = found.is_scarce
 

@@ -222,6 +222,6 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
 
     assert moved == ["1-AAAA"]
     names = [event.name for event in events]
-    assert names == ["daemon.crashed", "order.set_aside", "order.taken"]
+    assert names == ["task.crashed", "order.refused", "order.applied"]
     assert not orders.are_there()
     assert "the log tells why" in orders.trouble().why

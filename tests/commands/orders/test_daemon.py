@@ -97,7 +97,7 @@ def told(config, *line):
 def taken(running, name, after=0):
     """Wait until an order is carried out."""
     return running.wait_for(
-        lambda e: (e["event"], e.get("order")) == ("order.taken", name), after=after
+        lambda e: (e["event"], e.get("order")) == ("order.applied", name), after=after
     )
 
 
@@ -123,7 +123,7 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
 
     with daemon(config) as running:
         write_files(root / ASSETS, {"late.bin": b"late" + rid.encode()})
-        notice = running.wait_for(lambda event: event["event"] == "execution.noticed")
+        notice = running.wait_for(lambda event: event["event"] == "notice.added")
         assert "its files changed: they stay here" in notice["why"]
         entry = next(each for each in summed_up(config)["refused"] if each["rid"] == rid)
         assert entry["why"] == "wrong samples; its files have changed since"
@@ -254,7 +254,7 @@ def test_what_is_no_order_is_told_and_holds_up_no_other(tmp_path, api, config):
         wait_until(orders.is_dir)
         (orders / "0.json").write_text('{"kind": "fly", "by": "alice"}')
 
-        event = running.wait_for(lambda event: event["event"] == "order.set_aside")
+        event = running.wait_for(lambda event: event["event"] == "order.refused")
 
         assert "knows no order 'fly'" in event["why"]
         hindrance = wait_until(lambda: hindrances(config).get("the orders"))

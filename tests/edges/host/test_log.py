@@ -12,13 +12,13 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from deriva_watch.core.events.events import (
+from deriva_watch.core.events import (
     CallRetried,
-    Crashed,
     CredentialNeeded,
-    Noticed,
+    NoticeAdded,
     RootMissing,
-    ServerBack,
+    ServerRecovered,
+    TaskCrashed,
 )
 from deriva_watch.edges.host import log
 
@@ -37,7 +37,7 @@ def _libraries_speak_as_before():
 
 
 def noticed(why, about="scan.tif"):
-    return Noticed(execution="4-AB2C", about=about, why=why)
+    return NoticeAdded(execution="4-AB2C", about=about, why=why)
 
 
 def lines(stream):
@@ -53,10 +53,10 @@ def written(event, **options):
 
 
 def test_an_event_is_one_line_of_json():
-    line = written(ServerBack(host="data.example.org", seconds=1.5))
+    line = written(ServerRecovered(host="data.example.org", seconds=1.5))
 
     assert list(line) == ["event", "level", "time", "host", "seconds"]
-    assert line["event"] == "server.back"
+    assert line["event"] == "server.recovered"
     assert line["level"] == "info"
     assert line["seconds"] == 1.5
 
@@ -73,7 +73,7 @@ def test_only_the_wanted_levels_are_written():
     emit = log.configure("warning", stream=stream)
 
     emit(CallRetried(host="h", call="GET", why="503", wait_s=1))
-    emit(ServerBack(host="h", seconds=1))
+    emit(ServerRecovered(host="h", seconds=1))
     emit(noticed("x"))
     emit(CredentialNeeded(host="h", what="a", why="b", next="c"))
 
@@ -288,11 +288,11 @@ def test_a_broken_stream_stops_nobody():
 
 
 PROGRAM = """
-from deriva_watch.core.events.events import Noticed
+from deriva_watch.core.events import NoticeAdded
 from deriva_watch.edges.host.log import configure
 emit = configure()
 for _ in range(1000):
-    emit(Noticed(execution="1", about="x", why="y" * 1000))
+    emit(NoticeAdded(execution="1", about="x", why="y" * 1000))
 """
 
 
@@ -338,7 +338,7 @@ def test_a_person_sees_a_traceback_as_it_is():
     stream = io.BytesIO()
 
     log.configure(format="console", stream=stream)(
-        Crashed(where="worker", why="a bug", traceback="Traceback:\n  line 1\n")
+        TaskCrashed(where="worker", why="a bug", traceback="Traceback:\n  line 1\n")
     )
 
     _, *trace = stream.getvalue().decode().splitlines()

@@ -203,7 +203,7 @@ def test_a_damaged_journal_is_set_aside_and_a_new_one_knows_of_it(path, url, dam
     assert [file.read_bytes() for file in aside(path)] == [content]
     assert known.path == str(aside(path)[0])
     told, _ = events
-    assert (told.name, told.path) == ("journal.set_aside", known.path)
+    assert (told.name, told.path) == ("journal.replaced", known.path)
     assert told.why == known.why
     assert "damaged" in told.why
     assert "nothing is sent twice" in told.next

@@ -42,7 +42,7 @@ def linked(lab, table=IMAGE):
 
 def told(rig, word):
     """Return the notices that have a word."""
-    return [event.why for event in rig.told("execution.noticed") if word in event.why]
+    return [event.why for event in rig.told("notice.added") if word in event.why]
 
 
 # ---------------------------------------------------------------- which row

@@ -144,7 +144,7 @@ def test_columns_that_the_server_fills_are_left_to_it_and_said(lab):
 
     assert record.state == "uploaded", record.why
     assert [row["RID"] for row in mine(lab)] != ["X"]
-    assert any("RID" in event.why for event in rig.told("execution.noticed"))
+    assert any("RID" in event.why for event in rig.told("notice.added"))
 
 
 @pytest.mark.parametrize("content", ["", "Subject,Observation_Date\n"], ids=["empty", "header"])

@@ -5,22 +5,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deriva_watch.core.events.events import (
+from deriva_watch.core.events import (
     CallRetried,
-    CatalogRefused,
-    Crashed,
+    CatalogUnavailable,
     CredentialNeeded,
     ExecutionChanged,
     FileChanged,
     RootScanned,
-    ServerAway,
-    ServerBack,
+    ServerRecovered,
+    ServerUnavailable,
+    TaskCrashed,
     WatchLost,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.status.web.meter import Meter
 
-AWAY = ServerAway(host="h", why="refused", next_at="2026-03-01T12:00:00+00:00")
+AWAY = ServerUnavailable(host="h", why="refused", next_at="2026-03-01T12:00:00+00:00")
 READY = ExecutionChanged(
     execution="1-AA",
     prefix="/data",
@@ -59,7 +59,7 @@ def test_an_event_is_counted_and_goes_on():
     meter.tee(told.append)(AWAY)
 
     assert told == [AWAY]
-    assert value(meter, "events_total", event="server.away") == 1
+    assert value(meter, "events_total", event="server.unavailable") == 1
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_event_is_counted_and_goes_on():
             {"of": "execution"},
         ),
         (WatchLost(prefix=None, why="overflow"), "watch_lost_total", {}),
-        (Crashed(where="x", why="y", traceback="z"), "crashes_total", {}),
+        (TaskCrashed(where="x", why="y", traceback="z"), "crashes_total", {}),
         (RootScanned(prefix="/d", directories=3, seconds=0.1), "rescan_seconds_count", {}),
         (replace(HASHED, state=FileState.STORED, seconds=1.5), "file_upload_seconds_count", {}),
         (UPLOADED, "execution_upload_seconds_count", {}),
@@ -123,9 +123,9 @@ def test_what_fills_again_or_is_refused_is_waited_for_no_more():
 
 @pytest.mark.parametrize(
     "event",
-    [AWAY, CredentialNeeded(host="h", **SENTENCE), CatalogRefused(host="h", **SENTENCE)],
+    [AWAY, CredentialNeeded(host="h", **SENTENCE), CatalogUnavailable(host="h", **SENTENCE)],
 )
 def test_the_server_is_up_until_it_cannot_be_used_and_again_once_it_can(event):
     assert value(Meter(), "server_up") == 1
     assert value(after(event), "server_up") == 0
-    assert value(after(event, ServerBack(host="h", seconds=9)), "server_up") == 1
+    assert value(after(event, ServerRecovered(host="h", seconds=9)), "server_up") == 1

@@ -6,7 +6,7 @@ from typing import Final
 
 from deriva_watch.commands.orders import hold, retry
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events.events import OrderTaken
+from deriva_watch.core.events import OrderApplied
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.core.records import ExecutionRecord
@@ -73,7 +73,7 @@ def _is_over(hold: Hold | None) -> bool:
 def _tell(order: _Ours, moved: list[ExecutionRecord], pipeline: Pipeline) -> None:
     paths = order.paths if isinstance(order, Retry | Cancel) else ()
     pipeline.emit(
-        OrderTaken(
+        OrderApplied(
             order=order.KIND,
             by=order.by,
             reason=order.reason,

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 import orjson
 import structlog
 
-from deriva_watch.core.events.events import Event
+from deriva_watch.core.events import Event
 
 Emit = Callable[[Event], None]
 Secrets = Callable[[], Collection[str]]

@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 from uuid import uuid4
 
 from deriva_watch.core.errors import SettingsError, TroubleError
-from deriva_watch.core.events.events import Emit, OrderSetAside
+from deriva_watch.core.events import Emit, OrderRefused
 from deriva_watch.core.orders.orders import Order, parse
 
 _ASIDE: Final = ".set-aside"
@@ -92,7 +92,7 @@ class Orders:
         to = path.with_suffix(_ASIDE)
         with _explained("set orders aside in", self.folder), suppress(FileNotFoundError):
             path.rename(to)
-            emit(OrderSetAside(path=str(to), why=why, next=_next(to)))
+            emit(OrderRefused(path=str(to), why=why, next=_next(to)))
 
     def trouble(self) -> TroubleError | None:
         """Return what a person should know of the files that were set aside, if there are any.

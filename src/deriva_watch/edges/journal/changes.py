@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from deriva_watch.core.events.events import Event
+from deriva_watch.core.events import Event
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     AddFile,

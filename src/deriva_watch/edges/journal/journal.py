@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from sqlalchemy import Engine
 
 from deriva_watch.core.errors import JournalDamagedError
-from deriva_watch.core.events.events import Event, JournalSetAside
+from deriva_watch.core.events import Event, JournalReplaced
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     Change,
@@ -80,7 +80,7 @@ class Journal(Reads):
             journal = cls(path, reading, writer, opened)
         for each in after:
             said = trouble.was_set_aside(path, each)
-            emit(JournalSetAside(path=each.path, what=said.what, why=said.why, next=said.next))
+            emit(JournalReplaced(path=each.path, what=said.what, why=said.why, next=said.next))
         return journal
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from deriva_watch.core.events.events import ExecutionChanged, FileChanged
+from deriva_watch.core.events import ExecutionChanged, FileChanged
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from deriva_watch.core.events.events import Event
+from deriva_watch.core.events import Event
 from deriva_watch.core.records import Change
 from deriva_watch.edges.journal.aside import inode_of
 from deriva_watch.edges.journal.changes import Changes

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deriva_watch.core.drop.drop_folder import Drop, NamedWorkflow
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.events.events import ExecutionMade, StatusMoved
+from deriva_watch.core.events import ExecutionCreated, StatusChanged
 from deriva_watch.core.model import CatalogModel, Table
 from deriva_watch.core.records import ExecutionFacts, NoteExecution
 from deriva_watch.engine.call_retry import Patience
@@ -96,7 +96,7 @@ class Executions:
         self._note(upload, {"status_set": (status and row.get(status)) or ""})
         unit = upload.execution
         upload.emit(
-            ExecutionMade(
+            ExecutionCreated(
                 execution=unit.rid,
                 prefix=unit.prefix,
                 execution_rid=row["RID"],
@@ -172,7 +172,7 @@ class Executions:
             return False
         if moved:
             self._note(upload, {"status_set": new})
-            upload.emit(StatusMoved(execution=upload.execution.rid, old=old, new=new))
+            upload.emit(StatusChanged(execution=upload.execution.rid, old=old, new=new))
         return moved
 
     def _terms(self, table: Table, column: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deriva_watch.core.events.events import Crashed, Event
+from deriva_watch.core.events import Event, TaskCrashed
 
 _METHODS: Final = ("GET", "HEAD")
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -59,7 +59,7 @@ class Guard:
             await (self._refusal(scope) or self._app)(scope, receive, send_guarded)
         except Exception as error:  # noqa: BLE001  # it was answered; here it is told
             where = f"the answer to {scope['path']}"
-            self._emit(Crashed(where=where, why=repr(error), traceback=traceback.format_exc()))
+            self._emit(TaskCrashed(where=where, why=repr(error), traceback=traceback.format_exc()))
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in _METHODS:

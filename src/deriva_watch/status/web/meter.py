@@ -18,17 +18,17 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from deriva_watch.core.events.events import (
+from deriva_watch.core.events import (
     CallRetried,
-    CatalogRefused,
-    Crashed,
+    CatalogUnavailable,
     CredentialNeeded,
     Event,
     ExecutionChanged,
     FileChanged,
     RootScanned,
-    ServerAway,
-    ServerBack,
+    ServerRecovered,
+    ServerUnavailable,
+    TaskCrashed,
     WatchLost,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
@@ -115,13 +115,13 @@ class Meter:
                 self._retries.labels("call").inc()
             case WatchLost():
                 self._lost.inc()
-            case Crashed():
+            case TaskCrashed():
                 self._crashes.inc()
             case RootScanned():
                 self._scans.observe(event.seconds)
-            case ServerBack():
+            case ServerRecovered():
                 self._server.set(1)
-            case ServerAway() | CredentialNeeded() | CatalogRefused():
+            case ServerUnavailable() | CredentialNeeded() | CatalogUnavailable():
                 self._server.set(0)
 
     def _count_file(self, event: FileChanged) -> None:

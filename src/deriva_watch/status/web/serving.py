@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events.events import Crashed, Event, StatusListening
+from deriva_watch.core.events import Event, StatusPageStarted, TaskCrashed
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import beat, begin, waiting
 from deriva_watch.settings.model import Status
@@ -90,7 +90,7 @@ class _Page:
                 self._hinder(ABOUT, error)
             except Exception as error:  # noqa: BLE001  # a bug here must not end the thread
                 why, lines = repr(error), traceback.format_exc()
-                self._emit(Crashed(where=ABOUT, why=why, traceback=lines))
+                self._emit(TaskCrashed(where=ABOUT, why=why, traceback=lines))
             with waiting(AGAIN_S):
                 self._stop.wait(AGAIN_S)
 
@@ -103,7 +103,7 @@ class _Page:
     def _serve(self, listener: socket.socket, url: str) -> None:
         def ready() -> None:
             self._hinder(ABOUT, None)
-            self._emit(StatusListening(url=url))
+            self._emit(StatusPageStarted(url=url))
 
         self._server = _Server(_config(self._guarded), ready, self._web)
         if not self._stop.is_set():

@@ -197,4 +197,4 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return said(500, "cannot answer", "a bug of ours", "The log has more of it: daemon.crashed.")
+    return said(500, "cannot answer", "a bug of ours", "The log has more of it: task.crashed.")
