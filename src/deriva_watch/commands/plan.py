@@ -16,8 +16,6 @@ from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.unit import Key
 from deriva_watch.edges.journal import open_readonly
-from deriva_watch.edges.server.catalog import Ermrest
-from deriva_watch.edges.server.credentials import CredentialSource
 from deriva_watch.engine.rows.row_source import Count, count
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
@@ -49,9 +47,8 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
 
     It raises RefusedError for a directory that belongs elsewhere.
     """
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
-    with connect(settings, source, required=True) as (server, _):
-        catalog, intake = Ermrest(server, settings.server.catalog), Intake.of(settings)
+    with connect(settings) as connection:
+        catalog, intake = connection.catalog, Intake.of(settings)
         model = read_model(catalog)
 
         def spec_of(key: Key) -> Spec:
@@ -78,9 +75,8 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
 
 def _known(settings: Settings, key: Key) -> ExecutionRecord | None:
     """Return what the journal has of a directory; None where there is none that can be read."""
-    server = f"{settings.server.host}/{settings.server.catalog}"
     try:
-        return open_readonly(settings.journal.url).find(server, str(key[0]), key[1])
+        return open_readonly(settings.journal.url).find(settings.server.name, str(key[0]), key[1])
     except TroubleError:
         return None
 
@@ -99,9 +95,8 @@ def specification(
     it cannot be, SettingsError where the settings have no such folder.
     """
     drop = _drop(settings, folder) if folder else None
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
-    with connect(settings, source, required=True) as (server, _):
-        catalog = Ermrest(server, settings.server.catalog)
+    with connect(settings) as connection:
+        catalog = connection.catalog
         model = read_model(catalog)
         if drop:
             compiled = compiled_for(drop, model, catalog, settings.transfer.chunk_bytes)

@@ -23,8 +23,7 @@ from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.overview import Amount
-from deriva_watch.edges.server.credentials import CredentialSource
-from deriva_watch.pipeline.build import assemble, connect
+from deriva_watch.pipeline.build import opened
 from deriva_watch.pipeline.circuit_breaker import Gate
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
@@ -85,7 +84,7 @@ class Reclamation:
 
     @property
     def _server(self) -> str:
-        return f"{self.settings.server.host}/{self.settings.server.catalog}"
+        return self.settings.server.name
 
     # ------------------------------------------------------------------ what would go
 
@@ -205,13 +204,9 @@ class Reclamation:
     def _do_here(self, order: Reclaim) -> set[str]:
         """Do it in this process, which holds the journal; return what has changed meanwhile."""
         settings, stop = self.settings, threading.Event()
-        source = CredentialSource(settings.server.host, settings.server.credential_file)
         changed: set[str] = set()
-        with (
-            connect(settings, source, required=True) as (server, _),
-            assemble(settings, server, lambda _event: None, stop) as pipeline,
-        ):
-            server.session()
+        with opened(settings, lambda _event: None, stop) as (connection, pipeline):
+            connection.server.session()
             host, max_s = settings.server.host, settings.retry.max_s
             gate = Gate(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
             emptying = Emptying(pipeline, gate, stop, lambda key: changed.add(key[1]))

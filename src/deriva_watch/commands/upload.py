@@ -26,10 +26,9 @@ from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, 
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Key
 from deriva_watch.edges.host.spool import Orders
-from deriva_watch.edges.server.credentials import CredentialSource
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.build import assemble, connect, read_model
+from deriva_watch.pipeline.build import opened, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.settings.model import Settings
@@ -211,14 +210,10 @@ def uploading(
     RefusedError while all work is paused, UnusableSpecError where nothing can be uploaded by the
     bulk spec.
     """
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
-    with (
-        connect(settings, source, required=True) as (server, _),
-        assemble(settings, server, emit, stop, watch) as pipeline,
-    ):
+    with opened(settings, emit, stop, watch) as (connection, pipeline):
         pipeline.journal.void_claims()
         one_shot = OneShot(pipeline, Orders(settings.state_directory / "orders"))
         one_shot.obey()  # what a person said while no daemon ran counts
-        server.session()
+        connection.server.session()
         pipeline.intake.spec(read_model(pipeline.catalog))
         yield one_shot

@@ -36,9 +36,6 @@ from deriva_watch.core.removal.verification import (
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader, open_readonly
-from deriva_watch.edges.server.catalog import Ermrest
-from deriva_watch.edges.server.credentials import CredentialSource
-from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
@@ -241,17 +238,16 @@ def verifying(
 
     Raises CredentialError without a credential, SettingsError without the catalog.
     """
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
     with (
-        connect(settings, source, required=True) as (server, _),
+        connect(settings) as connection,
         ThreadPoolExecutor(settings.transfer.connections, "verify") as pool,
     ):
-        server.session()
-        catalog, reader = Ermrest(server, settings.server.catalog), _reader(settings)
+        connection.server.session()
+        catalog, reader = connection.catalog, _reader(settings)
         patience = Patience(lambda _event: None, settings.server.host)
-        standing = Standing(catalog, Hatrac(server), patience, pool.map)
+        standing = Standing(catalog, connection.store, patience, pool.map)
         intake = Intake.of(settings)
-        name = f"{settings.server.host}/{settings.server.catalog}"
+        name = settings.server.name
         if reader:
             intake = replace(intake, members=partial(reader.members_of, name))
         find = Subjects(intake, reader, name)

@@ -18,8 +18,7 @@ from deriva_watch.edges.host import log
 from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
-from deriva_watch.edges.server.credentials import CredentialSource
-from deriva_watch.pipeline.build import assemble, connect
+from deriva_watch.pipeline.build import assemble, connect, credential_source
 from deriva_watch.pipeline.circuit_breaker import Gate
 from deriva_watch.pipeline.crash_report import tell_thread
 from deriva_watch.pipeline.session import Login
@@ -40,7 +39,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
 
     Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
     """
-    source = CredentialSource(settings.server.host, settings.server.credential_file)
+    source = credential_source(settings)
     meter = Meter()
     emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
     threading.excepthook = partial(tell_thread, emit)
@@ -48,11 +47,11 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     ending = _Ending(reload)
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
-        connect(settings, source, required=False) as (server, missing),
-        assemble(settings, server, emit, ending.stop, meter.moved) as pipeline,
+        connect(settings, source, required=False) as connection,
+        assemble(settings, connection, emit, ending.stop, meter.moved) as pipeline,
     ):
         meter.know(pipeline.journal.pending())
-        login = Login(source, server)
+        login = Login(source, connection.server)
         meter.remaining_s = lambda: login.remaining_s
         gate = Gate(settings.server.host, emit, pipeline.probe, login.renew, settings.retry.max_s)
         emit(
@@ -67,8 +66,8 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
                 ],
             )
         )
-        if missing:
-            gate.close(missing)
+        if connection.missing:
+            gate.close(connection.missing)
         ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
         lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
         hindrances = Hindrances(settings.state_directory)

@@ -17,7 +17,7 @@ from deriva_watch.core.errors import DerivaMLException, JournalHeldError, Troubl
 from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
-from deriva_watch.pipeline.build import assemble
+from deriva_watch.pipeline.build import Connection, assemble
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings, user_state
 
@@ -123,7 +123,9 @@ class Target:
                 timeout_s=self.timeout_s,
                 trust_env=True,  # a program's own environment counts, as with the bindings
             ) as server,
-            assemble(self.settings, server, emit, stop, watch, intake) as pipeline,
+            assemble(
+                self.settings, Connection.over(server, self.settings), emit, stop, watch, intake
+            ) as pipeline,
         ):
             pipeline.journal.void_claims()
             yield server, OneShot(pipeline)

@@ -1,10 +1,11 @@
-"""Builds the parts from the settings: the connection, and the pipeline on it."""
+"""Builds all parts from the settings: the connection to the server, and the pipeline on it."""
 
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -41,26 +42,64 @@ from deriva_watch.settings.model import Settings
 _NOBODY: Final = {"cookie": "webauthn="}  # what is sent while there is no credential
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection to the server, with the catalog and the object store that it leads to.
+
+    Attributes:
+        missing: Why there is no credential, or None.
+    """
+
+    server: Server
+    catalog: Ermrest
+    store: Hatrac
+    missing: CredentialError | None = None
+
+    @classmethod
+    def over(
+        cls, server: Server, settings: Settings, missing: CredentialError | None = None
+    ) -> "Connection":
+        """Return the catalog and the object store of *server* that the settings name."""
+        bandwidth = Bandwidth(settings.transfer.bandwidth_bytes_per_s)
+        return cls(
+            server, Ermrest(server, settings.server.catalog), Hatrac(server, bandwidth), missing
+        )
+
+    def probe(self) -> None:
+        """Send one cheap request to every service that uploads need; raises as every call does."""
+        self.server.session()
+        self.catalog.model()
+        self.catalog.execution("0")
+        self.store.ping()
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock, or None where it does not tell."""
+        return self.server.greet("/ermrest/").date
+
+
+def credential_source(settings: Settings) -> CredentialSource:
+    """Return where the credential of the server comes from."""
+    return CredentialSource(settings.server.host, settings.server.credential_file)
+
+
 @contextmanager
 def connect(
     settings: Settings,
-    source: CredentialSource,
+    source: CredentialSource | None = None,
     *,
-    required: bool,
+    required: bool = True,
     timeout_s: float | None = None,
-) -> Iterator[tuple[Server, CredentialError | None]]:
-    """Make the connection to the server; nothing is sent yet.
+) -> Iterator[Connection]:
+    """Connect to the server that the settings name; nothing is sent yet.
 
     Args:
         settings: The settings.
-        source: Where the credential comes from.
-        required: Whether nothing is made without one.
-        timeout_s: How long an answer may take; None: as the settings say.
-
-    Yields:
-        The server, and why there is no credential. With *required* that is raised instead.
+        source: Where the credential comes from; None: from where the settings say.
+        required: Raise CredentialError where there is no credential, instead of connecting
+            without one.
+        timeout_s: How long an answer may take, in seconds; None: as the settings say.
     """
-    missing = None
+    source, missing = source or credential_source(settings), None
     try:
         credential = source.read()
     except CredentialError as error:
@@ -77,7 +116,7 @@ def connect(
         timeout_s=(wait_s, wait_s),
     )
     with server:
-        yield server, missing
+        yield Connection.over(server, settings, missing)
 
 
 def read_model(catalog: Catalog) -> CatalogModel:
@@ -91,18 +130,10 @@ def read_model(catalog: Catalog) -> CatalogModel:
         raise SettingsError(error.what, error.why, error.next_for(None)) from error
 
 
-def _probe(server: Server, catalog: Catalog, store: Hatrac) -> None:
-    """Ask who we are, what every look at a directory asks, and whether the store answers."""
-    server.session()
-    catalog.model()
-    catalog.execution("0")
-    store.ping()
-
-
 @contextmanager
 def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     settings: Settings,
-    server: Server,
+    connection: Connection,
     emit: Emit,
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
@@ -112,19 +143,18 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
 
     Args:
         settings: The settings.
-        server: The connection.
+        connection: The connection to the server.
         emit: Where events go.
         stop: Once set, running work ends as soon as it can.
         watch: Told of every block of bytes that is hashed or sent.
         intake: Reads the directories; None: as the settings say.
     """
     patience = Patience(emit, settings.server.host, stop)
-    catalog = Ermrest(server, settings.server.catalog)
-    store = Hatrac(server, Bandwidth(settings.transfer.bandwidth_bytes_per_s))
+    catalog, store = connection.catalog, connection.store
     pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
     writer = CatalogWriter(catalog, patience)
     intake = intake or Intake.of(settings)
-    name = f"{settings.server.host}/{settings.server.catalog}"
+    name = settings.server.name
     processors = SpecProcessors(
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
     )
@@ -155,12 +185,31 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             finisher=Finisher(catalog, writer, intake, name),
             emit=emit,
             basis=Basis(settings, catalog, intake.specs),
-            probe=lambda: _probe(server, catalog, store),
+            probe=connection.probe,
             halts=halts,
-            server_time=lambda: server.greet("/ermrest/").date,
+            server_time=connection.server_time,
         )
         try:
             yield pipeline
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             writer.close()
+
+
+@contextmanager
+def opened(
+    settings: Settings,
+    emit: Emit,
+    stop: threading.Event,
+    watch: Watch = lambda _path, _phase, _count: None,
+) -> Iterator[tuple[Connection, Pipeline]]:
+    """Connect to the server and put the parts together, for a command that needs both.
+
+    Raises CredentialError without a credential, JournalHeldError while another process has the
+    journal open.
+    """
+    with (
+        connect(settings) as connection,
+        assemble(settings, connection, emit, stop, watch) as pipeline,
+    ):
+        yield connection, pipeline

@@ -96,6 +96,11 @@ class Server(Section):
     credential_file: AbsolutePath | None = None
     ca_bundle: Annotated[AbsolutePath, AfterValidator(_file)] | None = None
 
+    @property
+    def name(self) -> str:
+        """The "host/catalog" that the journal and the receipts keep executions under."""
+        return f"{self.host}/{self.catalog}"
+
     @field_validator("protocol")
     @classmethod
     def _encrypted(cls, protocol: str, info: ValidationInfo) -> str:

@@ -18,7 +18,7 @@ from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.credentials import CredentialSource, Origin
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
-from deriva_watch.pipeline.build import connect
+from deriva_watch.pipeline.build import connect, credential_source
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 
@@ -81,10 +81,10 @@ def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
     """Make the connection; nothing is asked yet."""
     unit = systemd.serving(config.absolute()) if config else None
     source = _source(settings, unit)
-    with connect(settings, source, required=False, timeout_s=PATIENCE_S) as (server, lacking):
-        catalog = Ermrest(server, settings.server.catalog)
-        intake, store = Intake.of(settings), Hatrac(server)
-        yield Look(settings, config, unit, source, server, catalog, store, intake, lacking)
+    with connect(settings, source, required=False, timeout_s=PATIENCE_S) as made:
+        intake = Intake.of(settings)
+        asked = made.server, made.catalog, made.store
+        yield Look(settings, config, unit, source, *asked, intake, made.missing)
 
 
 def _source(settings: Settings, unit: Unit | None) -> CredentialSource:
@@ -93,4 +93,4 @@ def _source(settings: Settings, unit: Unit | None) -> CredentialSource:
     copied = unit.credential if unit and not file else None
     if copied and "CREDENTIALS_DIRECTORY" not in os.environ:
         return CredentialSource(host, copied, origin=Origin.SYSTEMD)
-    return CredentialSource(host, file)
+    return credential_source(settings)
