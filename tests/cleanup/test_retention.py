@@ -17,7 +17,7 @@ from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges.disk import dangling_links, removal
 from deriva_watch.edges.host.spool import Orders
-from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from engine.rig import Crash, Power, instead, write_files
 
 FILE, LINK = "assets/Execution_Asset/a.bin", "execution-asset/Model_File/a.bin"
@@ -38,7 +38,7 @@ def root(lab):
 
 def work_of(rig, again=None):
     """Return what reclaims, and what puts back."""
-    ready = Gate("host", rig.events.append, lambda: None, lambda: False, 1.0)
+    ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
     emptying = Emptying(rig.pipeline, ready, threading.Event(), (again or []).append)
     return Reclaiming(emptying, Orders(rig.settings.state_directory / "orders"), rig.settings)
 
@@ -112,11 +112,11 @@ def test_an_order_lies_there_until_it_is_carried_out(lab, root):
         work = work_of(rig)
         order = Reclaim(by="somebody", rids=(lab.rid,), older_than_s=0.0)
         path = work.orders.leave(order)
-        work.emptying.gate.error = RuntimeError("closed")
+        work.emptying.breaker.error = RuntimeError("closed")
         work.obey()
         assert path.exists()
 
-        work.emptying.gate.error = None
+        work.emptying.breaker.error = None
         work.obey()
         assert not path.exists()
         assert lying(root) == set()
@@ -130,7 +130,7 @@ def test_a_server_that_does_not_tell_the_time_closes_the_gate(lab, root):
         object.__setattr__(rig.pipeline, "server_time", instead(away))
         work.obey()
 
-        assert work.emptying.gate.error is away
+        assert work.emptying.breaker.error is away
         assert path.exists()
     assert lying(root) == {FILE, LINK, OTHER}
 

@@ -14,7 +14,7 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from engine.rig import first, image, instead, write_files
 
 DAY_S = 86400.0
@@ -64,7 +64,7 @@ class Scene:
             after_delay_s=DAY_S,
         )
         base = f"deriva-ml/execution/{self.lab.rid}/"
-        ready = Gate("host", rig.events.append, lambda: None, lambda: False, 1.0)
+        ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
         made = Clearing(
             Emptying(rig.pipeline, ready, threading.Event(), self.again.append),
             {prefix: drop},
@@ -186,12 +186,12 @@ def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host)
         away = ServerAwayError("cannot ask", "no answer")
         rig.store._port.then["head"].append(instead(away))
         work.once()
-        assert work.emptying.gate.error is away
+        assert work.emptying.breaker.error is away
         work.emptying._again_s.clear()
         work.once()
         assert scene.left() == scene.paths
 
-        work.emptying.gate.error = None
+        work.emptying.breaker.error = None
         work.emptying._worked_s = scheduler.time.monotonic()
         other = rig.journal.open_execution(rig.pipeline.server, "/elsewhere", "1-X")
         rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.SETTLED)])

@@ -33,9 +33,9 @@ from deriva_watch.engine.rows.template_rows import Letter
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.finalize import Finisher
-from deriva_watch.pipeline.hold_cache import Halts
-from deriva_watch.pipeline.input_fingerprint import Basis
+from deriva_watch.pipeline.finalize import Finalizer
+from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 from running import Api, credential, write_files
@@ -316,11 +316,11 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             ),
             intake=intake,
             executions=Executions(catalog, writer, patience),
-            finisher=Finisher(catalog, writer, intake, server_name),
+            finalizer=Finalizer(catalog, writer, intake, server_name),
             emit=events.append,
-            basis=Basis(settings, catalog, intake.specs),
+            fingerprint=InputFingerprint(settings, catalog, intake.specs),
             probe=lambda: (server.session(), catalog.model()),
-            halts=Halts(opened),
+            holds=HoldCache(opened),
         )
         yield Rig(
             rid=lab.rid,

@@ -8,13 +8,14 @@ import pytest
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
+    InterruptedWorkError,
     RefusedError,
     ServerAwayError,
     ServerBusyError,
     TransientError,
 )
 from deriva_watch.core.retry import RetryPolicy
-from deriva_watch.engine.call_retry import LONGEST_S, SEVERAL, InterruptedWorkError, Patience
+from deriva_watch.engine.call_retry import LONGEST_S, SEVERAL, Patience
 from running import wait_until
 
 POLICY = RetryPolicy(initial_s=1.0, max_s=4.0, max_attempts=5)

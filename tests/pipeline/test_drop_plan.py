@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import MoveExecution
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.states import ExecutionTrigger
 from running import write_files
 
@@ -145,10 +145,10 @@ def test_a_folder_that_is_described_anew_takes_up_what_did_not_fit(lab, folder):
     with lab.rigged(drop=[folder.said]) as rig:
         record = brought(rig, folder)
         assert record.state == "refused"
-        assert rig.pipeline.basis.redrive(rig.journal, rig.pipeline.server) == []
+        assert rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server) == []
 
     folder.said["pattern"] = folder.said["pattern"].replace("png", "tif")
     with lab.rigged(drop=[folder.said]) as rig:
-        (moved,) = rig.pipeline.basis.redrive(rig.journal, rig.pipeline.server)
+        (moved,) = rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server)
 
     assert moved.id == record.id

@@ -74,7 +74,7 @@ def held_at(scene, case, act):
 
         def order():
             act(rig, record.id)
-            rig.pipeline.halts.read()
+            rig.pipeline.holds.reload()
 
         power.meddle(*case, order)
         after = rig.pipeline.process(record).record

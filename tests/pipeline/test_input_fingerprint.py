@@ -25,7 +25,10 @@ def edit(ready, change):
 
 def redriven(rig):
     """Return the executions that are opened again for another cause."""
-    return [each.rid for each in rig.pipeline.basis.redrive(rig.journal, rig.pipeline.server)]
+    return [
+        each.rid
+        for each in rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server)
+    ]
 
 
 def test_a_column_that_the_catalog_is_given_brings_in_what_was_refused_for_its_lack(tmp_path):

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from deriva_watch.pipeline.crash_report import tell_thread
+from deriva_watch.pipeline.crash_report import report_thread_crash
 from running import (
     Api,
     command,
@@ -188,7 +188,7 @@ def test_an_upload_finds_executions_below_a_prefix_called_deriva_ml(tmp_path, se
 def test_a_thread_of_a_library_that_ends_by_an_error_is_told_as_an_event():
     """Not as lines between the lines of JSON, as Python does by itself."""
     told, before = [], threading.excepthook
-    threading.excepthook = partial(tell_thread, told.append)
+    threading.excepthook = partial(report_thread_crash, told.append)
     try:
         thread = threading.Thread(target=lambda: 1 // 0, name="emitter")
         thread.start()

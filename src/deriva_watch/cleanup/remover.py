@@ -13,7 +13,7 @@ from typing import Final
 
 from deriva_watch.cleanup.removal_result import Ended, OtherContentError, check_writers
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import InterruptedWorkError, RefusedError
 from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import (
     Change,
@@ -31,7 +31,6 @@ from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState
 from deriva_watch.edges.disk import dangling_links, open_folders, removal, restore
 from deriva_watch.edges.disk.removal import Aside
 from deriva_watch.edges.journal import Journal
-from deriva_watch.engine.call_retry import InterruptedWorkError
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.server_check import Standing

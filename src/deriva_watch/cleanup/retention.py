@@ -127,7 +127,7 @@ class Reclaiming:
         try:
             now, server_now = self.now(), self.emptying.pipeline.server_time()
         except (TransientError, CredentialError, RefusedError) as error:
-            self.emptying.gate.close(error)
+            self.emptying.breaker.trip(error)
             return None
         return [unit for unit in units if age(unit.changed_at, now, server_now) >= older_than]
 

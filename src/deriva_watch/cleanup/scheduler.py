@@ -17,14 +17,14 @@ from deriva_watch.cleanup.remover import Ground
 from deriva_watch.cleanup.retention import Reclaiming, execution_ground
 from deriva_watch.cleanup.unit_cleaner import Emptying
 from deriva_watch.core.drop.drop_folder import MOVED, Drop
+from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.core.events import FileRestored
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
 from deriva_watch.edges.host.machine import boot
-from deriva_watch.engine.call_retry import InterruptedWorkError
 from deriva_watch.liveness import begin, waiting
-from deriva_watch.pipeline.crash_report import tell_crash
+from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_paths import watched
 
 PASS_S: Final = 60.0  # how often it is seen what may be removed by now, at least
@@ -94,7 +94,7 @@ class Clearing:
             except InterruptedWorkError:
                 return
             except Exception:  # noqa: BLE001  # a bug here must not stop what uploads
-                tell_crash(self.emptying.pipeline.emit, "the removal of uploaded files")
+                report_crash(self.emptying.pipeline.emit, "the removal of uploaded files")
             with waiting(ORDERS_S):
                 stop.wait(min(pause_s, ORDERS_S))
 

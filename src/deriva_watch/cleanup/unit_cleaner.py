@@ -28,7 +28,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Key
 from deriva_watch.engine.server_check import Standing
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 
 HELD_S: Final = 3600.0  # how often it is seen whether what held files back still does
 SOON_S: Final = 60.0  # the same of what may pass by itself
@@ -64,14 +64,14 @@ class Emptying:
 
     Attributes:
         pipeline: What knows the folders, the journal and the server.
-        gate: While it is closed nothing is removed.
+        breaker: While it is closed nothing is removed.
         stop: Ends the work.
         again: Is told of a unit to look at.
         turns: What is looked at now is not cleared, and the other way round.
     """
 
     pipeline: Pipeline
-    gate: Gate
+    breaker: CircuitBreaker
     stop: threading.Event
     again: Callable[[Key], None]
     turns: Turns = field(default_factory=Turns)
@@ -115,7 +115,7 @@ class Emptying:
 
     def must_wait(self, *, urgent: bool = False) -> bool:
         """Tell whether nothing may be removed now; what is not *urgent* lets uploads go first."""
-        if self.stop.is_set() or self.gate.error is not None or self.pipeline.halts.all:
+        if self.stop.is_set() or self.breaker.error is not None or self.pipeline.holds.pause:
             return True
         if urgent or time.monotonic() > self._worked_s + YIELD_S:
             return False
@@ -137,7 +137,7 @@ class Emptying:
             except JournalDamagedError:
                 raise
             except (ServerAwayError, CredentialError) as error:
-                self.gate.close(error)
+                self.breaker.trip(error)
                 return False
             except TroubleError as error:
                 self._hold(unit, error)

@@ -8,11 +8,10 @@ from typing import Any
 
 from deriva_watch.commands.dry_run import Prospect, prospect
 from deriva_watch.core.drop.drop_folder import Drop
-from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError
+from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError, UnusableSpecError
 from deriva_watch.core.layout import LOOSE, called
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import ExecutionRecord
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.unit import Key
 from deriva_watch.edges.journal import open_readonly

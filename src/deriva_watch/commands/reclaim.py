@@ -24,7 +24,7 @@ from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.overview import Amount
 from deriva_watch.pipeline.build import opened
-from deriva_watch.pipeline.circuit_breaker import Gate
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 
@@ -208,16 +208,16 @@ class Reclamation:
         with opened(settings, lambda _event: None, stop) as (connection, pipeline):
             connection.server.session()
             host, max_s = settings.server.host, settings.retry.max_s
-            gate = Gate(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
-            emptying = Emptying(pipeline, gate, stop, lambda key: changed.add(key[1]))
+            breaker = CircuitBreaker(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
+            emptying = Emptying(pipeline, breaker, stop, lambda key: changed.add(key[1]))
             emptying.recover(execution_ground)
             work, ended = (
                 Reclaiming(emptying, Orders(settings.state_directory / "orders"), settings),
                 set[int](),
             )
             while not work.carry_out(order, ended):
-                if gate.error:
-                    raise gate.error
+                if breaker.error:
+                    raise breaker.error
         return changed
 
     def _told(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Reclaimed:

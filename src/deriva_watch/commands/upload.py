@@ -55,7 +55,7 @@ class OneShot:
         """Carry out what a person ordered; RefusedError while all work is paused."""
         for _ in obey(self.orders, self.pipeline) if self.orders else ():
             pass
-        if hold := self.pipeline.halts.all:
+        if hold := self.pipeline.holds.pause:
             said = hold.sentence()
             raise RefusedError(
                 f"cannot upload: all work is {said['what']}", said["why"], said["next"]

@@ -1,28 +1,41 @@
-"""What can go wrong, by who must act.
+"""The errors that this package raises on purpose, by who must act.
 
 WatchError
-├── TroubleError           has three parts for a person: what, why, what next
-│   ├── TransientError     nobody need act; it is tried again
-│   │   ├── ShortageError     this machine lacks descriptors, memory or room
+├── TroubleError           has a sentence for a person: what, why, what next
+│   ├── TransientError     nobody has to act; it is tried again
+│   │   ├── ShortageError     this machine lacks descriptors, memory or space
 │   │   ├── ServerBusyError   the server answers that it cannot do it now
-│   │   └── ServerAwayError   the server can do nothing now: pause the whole host
-│   ├── CredentialError    somebody must log in; everything kept, work pauses
+│   │   └── ServerAwayError   the server can do nothing now: all work stops
+│   ├── CredentialError    somebody must log in; all work stops, nothing is lost
 │   ├── RefusedError       trying again cannot help; a person must act
+│   │   └── UnusableSpecError   the bulk spec must be corrected
 │   ├── SettingsError      the configuration is wrong
 │   ├── JournalHeldError   another instance holds the journal
-│   ├── JournalDamagedError   it must be set aside: the process ends, and begins anew
-│   └── LostThreadError       our bug: a thread ended by itself: the same
-├── DerivaMLException      the library was asked for what cannot be
-├── FileChangedError       the file moved under us: look at it again
+│   ├── JournalDamagedError   the process ends; the next one sets the journal aside
+│   └── LostThreadError    our bug: a thread ended by itself; the process restarts
+├── InterruptedWorkError   the daemon stops, or a person holds the work back
+├── DerivaMLException      the library was asked for something impossible
+├── FileChangedError       a file changed while we read it: look at it again
 └── IllegalTransitionError our bug
+
+What each of them means for the work that it ended is decided in `core.error_effects`.
 """
 
 from dataclasses import dataclass
 from shlex import quote
+from typing import TypedDict
 
 
 class WatchError(Exception):
     """Everything this package raises on purpose."""
+
+
+class Sentence(TypedDict):
+    """What could not be done, why, and what to do next: as events, journal and JSON have it."""
+
+    what: str
+    why: str
+    next: str
 
 
 def addressed(then: str, rid: str) -> str:
@@ -47,11 +60,15 @@ class TroubleError(WatchError):
     def next_for(self, rid: str | None) -> str:
         """Return what to do now, with the execution in place of "RID" in its command.
 
-        None: it is about no execution, so that there is none to try again.
+        None: it concerns no execution, so there is none to retry.
         """
         if rid is None:
             return self.next.replace(", then run `deriva-watch retry RID`", "")
         return addressed(self.next, rid)
+
+    def sentence(self, rid: str | None = None) -> Sentence:
+        """Return the three parts, about the execution *rid* or about none."""
+        return {"what": self.what, "why": self.why, "next": self.next_for(rid)}
 
     def __str__(self) -> str:
         """Return the three parts as one line for a log."""
@@ -72,20 +89,20 @@ class TransientError(TroubleError):
 
 @dataclass(eq=False)
 class ShortageError(TransientError):
-    """This machine lacks something that no file can help: descriptors, memory, room."""
+    """This machine lacks descriptors, memory or space; it is no fault of the file or execution."""
 
 
 @dataclass(eq=False)
 class ServerBusyError(TransientError):
-    """The server says that it cannot do it now (5xx, 429), or answers as no Deriva server does.
+    """The server says that it cannot do it now (5xx, 429), or does not answer as Deriva does.
 
-    That may be the fault of this one request, or of the whole host: others must tell.
+    The cause may be this one request or the whole host: a probe shows which.
     """
 
 
 @dataclass(eq=False)
 class ServerAwayError(TransientError):
-    """Nothing can be had of the host now, whoever asks.
+    """The server can be used for nothing now, by nobody.
 
     No answer came (connection refused, reset or timed out, or the name does not resolve), it asks
     for a long pause, or it failed several times in a row.
@@ -108,6 +125,10 @@ class RefusedError(TroubleError):
     status: int | None = None
 
 
+class UnusableSpecError(RefusedError):
+    """The bulk spec cannot be used: nothing is uploaded until it is corrected."""
+
+
 @dataclass(eq=False)
 class SettingsError(TroubleError):
     """The configuration cannot be used; `what` begins with `file:line:` where there is one."""
@@ -115,17 +136,21 @@ class SettingsError(TroubleError):
 
 @dataclass(eq=False)
 class JournalHeldError(TroubleError):
-    """Another process works on this journal."""
+    """Another process has this journal open."""
 
 
 @dataclass(eq=False)
 class JournalDamagedError(TroubleError):
-    """The journal is no sound database any more; whoever opens it next sets it aside."""
+    """The journal is a damaged database; the next process that opens it sets it aside."""
 
 
 @dataclass(eq=False)
 class LostThreadError(TroubleError):
-    """A thread of the daemon ended by itself; the process ends, to be started anew."""
+    """A thread of the daemon ended by itself; the process ends, to be restarted."""
+
+
+class InterruptedWorkError(WatchError):
+    """The daemon stops, or a person holds the work back; the journal knows how far it came."""
 
 
 class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of deriva-ml catch
@@ -133,8 +158,8 @@ class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of d
 
 
 class FileChangedError(WatchError):
-    """Size, modification time or inode moved between two looks; nothing may be recorded."""
+    """Size, modification time or inode changed between two looks; nothing may be recorded."""
 
 
 class IllegalTransitionError(WatchError):
-    """A trigger was applied in a state that has no such road."""
+    """A trigger was applied in a state that has no transition for it."""

@@ -19,9 +19,9 @@ from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.build import assemble, connect, credential_source
-from deriva_watch.pipeline.circuit_breaker import Gate
-from deriva_watch.pipeline.crash_report import tell_thread
-from deriva_watch.pipeline.session import Login
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.crash_report import report_thread_crash
+from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.settings.model import Settings
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
@@ -42,7 +42,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     source = credential_source(settings)
     meter = Meter()
     emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
-    threading.excepthook = partial(tell_thread, emit)
+    threading.excepthook = partial(report_thread_crash, emit)
     reload = Reload(lambda: _try_out(load(), settings, emit))
     ending = _Ending(reload)
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
@@ -51,9 +51,11 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         assemble(settings, connection, emit, ending.stop, meter.moved) as pipeline,
     ):
         meter.know(pipeline.journal.pending())
-        login = Login(source, connection.server)
-        meter.remaining_s = lambda: login.remaining_s
-        gate = Gate(settings.server.host, emit, pipeline.probe, login.renew, settings.retry.max_s)
+        session = LoginSession(source, connection.server)
+        meter.remaining_s = lambda: session.remaining_s
+        breaker = CircuitBreaker(
+            settings.server.host, emit, pipeline.probe, session.renew, settings.retry.max_s
+        )
         emit(
             DaemonStarted(
                 version=version("deriva-watch"),
@@ -67,12 +69,14 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
             )
         )
         if connection.missing:
-            gate.close(connection.missing)
+            breaker.trip(connection.missing)
         ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
-        lookout = Lookout(pipeline, _policy(settings), gate.check, ahead)
+        lookout = Lookout(pipeline, _policy(settings), breaker.raise_if_tripped, ahead)
         hindrances = Hindrances(settings.state_directory)
         orders = Orders(settings.state_directory / "orders")
-        service = Service(pipeline, lookout, gate, login, orders, ending.stop, hindrances, reload)
+        service = Service(
+            pipeline, lookout, breaker, session, orders, ending.stop, hindrances, reload
+        )
         with serving(settings.status, pipeline.journal, meter, emit, service.hinder):
             service.run()
     ending.tell(emit)

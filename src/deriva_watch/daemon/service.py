@@ -46,9 +46,9 @@ from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.liveness import beat, begin
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.circuit_breaker import Gate
-from deriva_watch.pipeline.crash_report import tell_crash
-from deriva_watch.pipeline.session import Login
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.crash_report import report_crash
+from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.watch.inspector import Lookout
 from deriva_watch.watch.roots import Roots
 
@@ -70,8 +70,8 @@ class Service:
 
     pipeline: Pipeline
     lookout: Lookout
-    gate: Gate
-    login: Login
+    breaker: CircuitBreaker
+    session: LoginSession
     orders: Orders
     stop: threading.Event
     hindrances: Hindrances
@@ -97,11 +97,11 @@ class Service:
         )
 
         drops = self.pipeline.settings.drops
-        emptying = Emptying(self.pipeline, self.gate, self.stop, self._hints.put)
+        emptying = Emptying(self.pipeline, self.breaker, self.stop, self._hints.put)
         reclaiming = Reclaiming(emptying, self.orders, self.pipeline.settings)
         self._clearing = Clearing(emptying, drops, reclaiming)
         self._workers = Workers(
-            self.pipeline, self.gate, self.stop, self._hints.put, self._run_once
+            self.pipeline, self.breaker, self.stop, self._hints.put, self._run_once
         )
         again: dict[str, Callable[[], None]] = {
             "clearing": self._start_clearing,
@@ -194,9 +194,9 @@ class Service:
         self._redrive()
         if time.monotonic() > self._journal_failed_s + 3 * AGAIN_S:  # nothing failed since
             self.hindrances.put("the journal", None)
-        was_paused = self.pipeline.halts.all is not None
+        was_paused = self.pipeline.holds.pause is not None
         self._take_orders()
-        if was_paused and self.pipeline.halts.all is None:
+        if was_paused and self.pipeline.holds.pause is None:
             self._workers.wake()
         self._workers.wake_waiting()
         ends_s = time.monotonic() + TICK_S
@@ -220,7 +220,7 @@ class Service:
         if time.monotonic() > self._status_at_s + STATUS_S:
             self._status_at_s = time.monotonic()
             self._status = in_short(self.pipeline.journal.execution_counts())
-        error = self.gate.error
+        error = self.breaker.error
         return f"{error.what}: {error.why}; {self._status}" if error else self._status
 
     def _read_settings(self) -> None:
@@ -240,29 +240,31 @@ class Service:
 
     def _ask_server(self) -> None:
         """See whether the server can be worked with; once it can again, look at everything."""
-        was_closed = self.gate.error is not None
-        if self.gate.is_open():
+        was_closed = self.breaker.error is not None
+        if self.breaker.allows_work():
             if was_closed:
                 self._roots.scan_all()
             try:
-                self.hinder("the session", self.login.look())
+                self.hinder("the session", self.session.refresh())
             except (TransientError, CredentialError) as error:
-                self.gate.close(error)
-        self.hindrances.put("the server", self.gate.error)
+                self.breaker.trip(error)
+        self.hindrances.put("the server", self.breaker.error)
 
     def _redrive(self) -> None:
         """Try again what was refused for a cause that is another by now; sweep up."""
         now_s = time.monotonic()
-        if self.gate.error is not None or now_s < self._redrive_at_s:
+        if self.breaker.error is not None or now_s < self._redrive_at_s:
             return
         self._redrive_at_s = now_s + REDRIVE_S
         try:
-            moved = self.pipeline.basis.redrive(self.pipeline.journal, self.pipeline.server)
+            moved = self.pipeline.fingerprint.reopen_changed(
+                self.pipeline.journal, self.pipeline.server
+            )
             self.pipeline.sweep()
         except (ServerAwayError, CredentialError) as error:
-            self.gate.close(error)
+            self.breaker.trip(error)
         except (ServerBusyError, RefusedError):
-            self.gate.doubt()
+            self.breaker.probe_soon()
         else:
             for record in moved:
                 self._look_soon((Path(record.prefix), record.rid))
@@ -300,13 +302,13 @@ class Service:
         try:
             again_at = self._look_undisturbed(key)
         except (ServerAwayError, CredentialError) as error:
-            self.gate.close(error)
+            self.breaker.trip(error)
             again_at = _in(AGAIN_S)
         except (TransientError, RefusedError) as error:
-            if error is not self.gate.error:
+            if error is not self.breaker.error:
                 trouble = error
             if isinstance(trouble, RefusedError | ServerBusyError):
-                self.gate.doubt()
+                self.breaker.probe_soon()
             again_at = _in(AGAIN_S)
         except JournalDamagedError:
             raise
@@ -314,7 +316,7 @@ class Service:
             what = f"look at {called(key[1])}"
             trouble = passing(f"cannot {what}", error)
             if trouble is None:
-                tell_crash(self.pipeline.emit, what)
+                report_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)
         root = self.pipeline.intake.root(*key)
         about = f"{root}: {key[1]}" if root == key[0] else str(root)  # of many in one folder

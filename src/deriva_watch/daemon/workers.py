@@ -13,8 +13,8 @@ from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Key
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.attempt import SPEC_S, Pipeline
-from deriva_watch.pipeline.circuit_breaker import Gate
-from deriva_watch.pipeline.crash_report import tell_crash
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.crash_report import report_crash
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
 IDLE_S: Final = 10.0  # how often a worker looks for work that nobody told it of
@@ -28,14 +28,14 @@ class Workers:
 
     Attributes:
         pipeline: What they are taken through.
-        gate: While it is closed nothing is begun.
+        breaker: While it is closed nothing is begun.
         stop: Ends the work.
         again: Is told of a directory that changed under its upload.
         guard: Does a piece of work, and waits where the journal cannot be written.
     """
 
     pipeline: Pipeline
-    gate: Gate
+    breaker: CircuitBreaker
     stop: threading.Event
     again: Callable[[Key], None]
     guard: Callable[[Callable[[], None]], None]
@@ -75,7 +75,7 @@ class Workers:
 
     def wake_waiting(self) -> None:
         """Move executions whose next time has come to `ready`."""
-        if self.gate.error is not None:
+        if self.breaker.error is not None:
             self._due_s = 0.0  # at once when it is open
             return
         if time.monotonic() < self._due_s:
@@ -101,7 +101,7 @@ class Workers:
             try:
                 self.guard(lambda: self._work_once(held))
             except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
-                tell_crash(self.pipeline.emit, "an uploader")
+                report_crash(self.pipeline.emit, "an uploader")
                 self.stop.wait(AGAIN_S)
 
     def _work_once(self, held: list[ExecutionRecord]) -> None:
@@ -121,7 +121,7 @@ class Workers:
         outcome = self.pipeline.process(record)
         held.pop()
         if outcome.error:
-            self.gate.close(outcome.error)
+            self.breaker.trip(outcome.error)
         if outcome.record.next_at:
             wait_s = (outcome.record.next_at - datetime.now(UTC)).total_seconds()
             self._due_s = min(self._due_s, time.monotonic() + wait_s)
@@ -129,7 +129,7 @@ class Workers:
             self.again((Path(record.prefix), record.rid))
 
     def _claim(self) -> ExecutionRecord | None:
-        if self.gate.error is not None or self.pipeline.halts.all:
+        if self.breaker.error is not None or self.pipeline.holds.pause:
             return None
         return self.pipeline.journal.claim(self.pipeline.server)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from deriva_watch.core.errors import (
+    InterruptedWorkError,
     ServerAwayError,
     ServerBusyError,
     TransientError,
-    WatchError,
 )
 from deriva_watch.core.events import CallRetried, Emit
 from deriva_watch.core.retry import RetryPolicy, wait_after_s
@@ -26,10 +26,6 @@ T = TypeVar("T")
 _SHORT = RetryPolicy(initial_s=0.1, max_s=2.0, max_attempts=5)
 SEVERAL: Final = 3  # so many calls of one kind in a row came to nothing: it is the host's fault
 LONGEST_S: Final = 60.0  # the pause after that grows to so much, until one of them succeeds
-
-
-class InterruptedWorkError(WatchError):
-    """The daemon is stopping; the journal knows how far the work came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ from typing import Any, Final
 
 from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.errors import DerivaMLException, RefusedError, TransientError
+from deriva_watch.core.errors import (
+    DerivaMLException,
+    InterruptedWorkError,
+    RefusedError,
+    TransientError,
+)
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.edges.server.deriva import Server
-from deriva_watch.engine.call_retry import InterruptedWorkError
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.library.connection import Target, explained, sentence
 from deriva_watch.library.courier import Account, Courier, Failure

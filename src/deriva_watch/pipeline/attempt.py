@@ -18,6 +18,7 @@ from deriva_watch.core.completeness.observation import ROWS_NAME, Kind, Observat
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
+    InterruptedWorkError,
     JournalDamagedError,
     RefusedError,
     ServerAwayError,
@@ -25,6 +26,7 @@ from deriva_watch.core.errors import (
     ShortageError,
     TransientError,
     TroubleError,
+    UnusableSpecError,
 )
 from deriva_watch.core.events import Emit, TaskCrashed
 from deriva_watch.core.model import CatalogModel
@@ -39,18 +41,17 @@ from deriva_watch.core.records import (
     MoveExecution,
 )
 from deriva_watch.core.retry import Reach, RetryPolicy, came_further, reach, wait_after_s
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.states import ExecutionTrigger, FileState
 from deriva_watch.edges.journal import Journal
-from deriva_watch.engine.call_retry import InterruptedWorkError, elapsed_since
+from deriva_watch.engine.call_retry import elapsed_since
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.executions import Executions
 from deriva_watch.engine.unit_upload import Upload
 from deriva_watch.engine.uploader import Uploader
-from deriva_watch.pipeline.finalize import Finisher
-from deriva_watch.pipeline.hold_cache import Halts
-from deriva_watch.pipeline.input_fingerprint import Basis
-from deriva_watch.pipeline.prior_rows import vouching
+from deriva_watch.pipeline.finalize import Finalizer
+from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.input_fingerprint import InputFingerprint
+from deriva_watch.pipeline.prior_rows import not_loaded_before
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 
@@ -83,7 +84,7 @@ class Pipeline:
 
     Attributes:
         probe: Asks the server something cheap of every service; raises as every call does.
-        halts: What a person holds back.
+        holds: What a person holds back.
         server_time: Asks what the server's clock says; None: it does not tell.
     """
 
@@ -93,25 +94,25 @@ class Pipeline:
     uploader: Uploader
     intake: Intake
     executions: Executions
-    finisher: Finisher
+    finalizer: Finalizer
     emit: Emit
-    basis: Basis
+    fingerprint: InputFingerprint
     probe: Callable[[], object]
-    halts: Halts
+    holds: HoldCache
     server_time: Callable[[], datetime | None] = lambda: None
 
     @property
     def server(self) -> str:
         """The "host/catalog" that executions are kept under."""
-        return self.finisher.server
+        return self.finalizer.server
 
     def process(self, record: ExecutionRecord) -> Outcome:
         """Take a claimed execution as far as it goes, and write down where that is."""
         start_s, basis = time.monotonic(), None
         begun = self._reached(record) if record.attempts else {}
-        self.halts.read()
+        self.holds.reload()
         try:
-            basis = self.basis.now()
+            basis = self.fingerprint.current()
             step = self._attempt(record)
         except InterruptedWorkError:
             step = _Step(ExecutionTrigger.INTERRUPTED)
@@ -142,7 +143,7 @@ class Pipeline:
         Upload jobs that nobody will go on with are cancelled, and rows are linked that were made.
         Nothing is begun while all work is paused.
         """
-        if self.halts.all:
+        if self.holds.pause:
             return
         self.uploader.rows.jobs.sweep(self.journal.left_jobs(self.server))
         for number, paths in self.journal.unlinked(self.server).items():
@@ -160,11 +161,11 @@ class Pipeline:
         model = self.catalog.model()
         plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
         upload = self._begin(record, plan, model)
-        upload.halt = partial(self.halts.check, record.id, record.rid)
+        upload.halt = partial(self.holds.raise_if_held, record.id, record.rid)
         upload.halt(None)
         drop = self.intake.drop(prefix) if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
-            before = self.finisher.execution_before(record) if self.journal.set_aside() else None
+            before = self.finalizer.execution_before(record) if self.journal.set_aside() else None
             self.executions.begin(upload, drop, before)
         self.uploader.run(upload)
         if upload.ahead:  # used: what is tried again after a refusal is read again
@@ -173,7 +174,7 @@ class Pipeline:
         whole = not (refusal or upload.changed or upload.transient)
         if drop and whole:
             self.executions.end(upload)
-        digest = self.finisher.leave(upload, seen, plan, whole=whole)
+        digest = self.finalizer.finish(upload, seen, plan, whole=whole)
         facts: ExecutionFacts = {"digest": digest, "attempts": 0, "next_at": None}
         return self._end(upload, facts, refusal)
 
@@ -211,9 +212,9 @@ class Pipeline:
             emit=self.emit,
             assets={},
             records=known,
-            vouched=vouching(self.journal, record, disk.root),
+            vouched=not_loaded_before(self.journal, record, disk.root),
         )
-        kept = self.finisher.row_receipt(record)
+        kept = self.finalizer.row_receipt(record)
         upload.hinted = lambda path: kept.read(path, partial(upload.notice, ROWS_NAME))
         return upload
 

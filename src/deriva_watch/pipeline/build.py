@@ -33,9 +33,9 @@ from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.liveness import begin_idle
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.finalize import Finisher
-from deriva_watch.pipeline.hold_cache import Halts
-from deriva_watch.pipeline.input_fingerprint import Basis
+from deriva_watch.pipeline.finalize import Finalizer
+from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 
@@ -160,8 +160,8 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
     )
     naming = Naming(catalog, processors, patience)
     with Journal.open(settings.journal.url, emit=emit) as journal:
-        halts = Halts(journal)
-        halts.read()
+        holds = HoldCache(journal)
+        holds.reload()
         jobs = Jobs(store, journal, patience)
         depositor = Depositor(
             store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
@@ -182,11 +182,11 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
                 Tables(catalog, writer, patience, watch),
             ),
             executions=Executions(catalog, writer, patience),
-            finisher=Finisher(catalog, writer, intake, name),
+            finalizer=Finalizer(catalog, writer, intake, name),
             emit=emit,
-            basis=Basis(settings, catalog, intake.specs),
+            fingerprint=InputFingerprint(settings, catalog, intake.specs),
             probe=connection.probe,
-            halts=halts,
+            holds=holds,
             server_time=connection.server_time,
         )
         try:

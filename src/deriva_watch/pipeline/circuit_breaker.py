@@ -1,7 +1,7 @@
-"""Whether the server can be worked with: one gate for the whole host.
+"""A circuit breaker for the server: it stops all work while the server cannot be used.
 
-A server that is away, or does not know us, or has no such catalog, is no execution's fault: work
-stands still, one probe at a time goes out, and no execution loses an attempt.
+A server that is away, does not know us or has no such catalog is no execution's fault. All work
+stops, one probe at a time is sent, and no execution loses an attempt.
 """
 
 import threading
@@ -21,23 +21,23 @@ from deriva_watch.core.events import (
     ServerUnavailable,
 )
 
-FIRST_PROBE_S: Final = 1.0  # a server that only starts anew is back soon
-PROBE_S: Final = 10.0  # how long one that stays away is left alone between two probes
+FIRST_PROBE_S: Final = 1.0  # a server that only restarts is back soon
+PROBE_S: Final = 10.0  # the longest pause between two probes
 
-Closed = TransientError | CredentialError | RefusedError
+Tripping = TransientError | CredentialError | RefusedError
 
 
 @dataclass(slots=True)
-class Gate:
-    """Open while the server answers.
+class CircuitBreaker:
+    """Lets work go on while the server answers.
 
     Attributes:
         host: For the events.
-        emit: Where they go.
-        probe: Asks the server and the catalog something cheap; raises as every call does.
-        renew: Reads the credential again if its source changed; True when it did.
+        emit: Where the events go.
+        probe: Sends the server and the catalog a cheap request; raises as every call does.
+        renew: Reads the credential again if its source changed; returns True when it did.
         max_pause_s: The longest pause that a server may ask for.
-        error: Why it is closed; None: it is open.
+        error: What tripped it; None: work may go on.
     """
 
     host: str
@@ -45,42 +45,42 @@ class Gate:
     probe: Callable[[], object]
     renew: Callable[[], bool]
     max_pause_s: float
-    error: Closed | None = None
-    _asked: bool = False
-    _closed_s: float = 0.0
+    error: Tripping | None = None
+    _is_sure: bool = False  # the server was asked, and nothing raised a doubt since
+    _tripped_s: float = 0.0
     _probe_at_s: float = 0.0
     _pause_s: float = FIRST_PROBE_S
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def close(self, error: Closed) -> None:
-        """Note why nothing can be done; the same reason is said once."""
+    def trip(self, error: Tripping) -> None:
+        """Stop all work because of *error*; the same reason is reported once."""
         with self._lock:
             before, self.error = self.error, error
             if before is not None and _reason(before) == _reason(error):
-                return  # and the probe stays due when it is
+                return  # and the next probe keeps its time
             now_s = time.monotonic()
             if before is None:
-                self._closed_s = now_s
+                self._tripped_s = now_s
             self._pause_s = FIRST_PROBE_S
             asked_s = error.retry_after_s if isinstance(error, TransientError) else None
             wait_s = max(self._pause_s, min(asked_s or 0.0, self.max_pause_s))
             self._probe_at_s = now_s + wait_s
         self.emit(self._event(error, wait_s))
 
-    def doubt(self) -> None:
-        """Ask the server at the next occasion: it refused what may concern more than one."""
-        self._asked = False
+    def probe_soon(self) -> None:
+        """Have the next `allows_work` send a probe: an error may concern more than one unit."""
+        self._is_sure = False
 
-    def check(self) -> None:
-        """Raise what closed the gate, while it is closed."""
+    def raise_if_tripped(self) -> None:
+        """Raise the error that tripped it, until work may go on."""
         if self.error is not None:
             raise self.error
 
-    def is_open(self) -> bool:
-        """Tell whether work may go on; sends the probe that is due, the first one at once."""
-        if self.error is None and self._asked:
+    def allows_work(self) -> bool:
+        """Return whether work may go on; sends a probe if one is due, the first one at once."""
+        if self.error is None and self._is_sure:
             return True
-        self._asked = True
+        self._is_sure = True
         try:
             if not (self.renew() or self._is_probe_due()):
                 return False
@@ -88,20 +88,20 @@ class Gate:
             self._probe_at_s = time.monotonic() + self._pause_s
             self.probe()
         except (TransientError, CredentialError, RefusedError) as error:
-            self.close(error)
+            self.trip(error)
             return False
         if self.error is not None:
             self.error = None
-            away_s = round(time.monotonic() - self._closed_s, 1)
+            away_s = round(time.monotonic() - self._tripped_s, 1)
             self.emit(ServerRecovered(host=self.host, seconds=away_s))
         return True
 
     def _is_probe_due(self) -> bool:
-        """Tell whether asking again may help: a credential must change first."""
-        waits = isinstance(self.error, CredentialError)
-        return not waits and time.monotonic() >= self._probe_at_s
+        # After a CredentialError only a new credential can help.
+        is_waiting = isinstance(self.error, CredentialError)
+        return not is_waiting and time.monotonic() >= self._probe_at_s
 
-    def _event(self, error: Closed, wait_s: float) -> Event:
+    def _event(self, error: Tripping, wait_s: float) -> Event:
         if isinstance(error, TransientError):
             at = datetime.now(UTC) + timedelta(seconds=wait_s)
             return ServerUnavailable(host=self.host, why=error.why, next_at=at.isoformat())
@@ -109,6 +109,6 @@ class Gate:
         return kind(host=self.host, what=error.what, why=error.why, next=error.next_for(None))
 
 
-def _reason(error: Closed) -> object:
+def _reason(error: Tripping) -> object:
     # A server that is away is away, whether it refuses connections or lets them time out.
     return TransientError if isinstance(error, TransientError) else (type(error), error.why)

@@ -6,13 +6,13 @@ import traceback
 from deriva_watch.core.events import Emit, TaskCrashed
 
 
-def tell_crash(emit: Emit, where: str) -> None:
+def report_crash(emit: Emit, where: str) -> None:
     """Report the exception that is being handled: it is a bug of ours."""
     text = traceback.format_exc()
     emit(TaskCrashed(where=where, why=text.strip().rpartition("\n")[2], traceback=text))
 
 
-def tell_thread(emit: Emit, args: threading.ExceptHookArgs) -> None:
+def report_thread_crash(emit: Emit, args: threading.ExceptHookArgs) -> None:
     """Report the end of a thread that is not ours, such as one of watchdog's."""
     lines = traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback)
     name = args.thread.name if args.thread else "a thread"

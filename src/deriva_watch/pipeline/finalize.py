@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError
+from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError, UnusableSpecError
 from deriva_watch.core.events import ReceiptWritten, StatusChanged
 from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.states import SAFE, FileState
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.disk.workspace import Workspace
@@ -35,7 +34,7 @@ _MOVED_FROM: Final = ("Stopped", "Pending_Upload")
 
 
 @dataclass(frozen=True, slots=True)
-class Finisher:
+class Finalizer:
     """Writes receipts, and back to where the metadata came from; moves statuses."""
 
     catalog: Catalog
@@ -43,7 +42,7 @@ class Finisher:
     intake: Intake
     server: str
 
-    def leave(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
+    def finish(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
         """Tell everybody who should know how far the upload came.
 
         Args:

@@ -1,32 +1,32 @@
-"""Tells running work what a person holds back, without asking the journal at every block."""
+"""Which work a person has paused or cancelled, without a query to the journal at every block."""
 
 from dataclasses import dataclass, field
 
+from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.journal.reads import Reads
-from deriva_watch.engine.call_retry import InterruptedWorkError
 
 
 @dataclass(slots=True)
-class Halts:
-    """What the journal said was held back when it was read last. Any thread may ask.
+class HoldCache:
+    """The holds as the journal had them at the last `reload`. Any thread may ask.
 
     Attributes:
-        journal: What is read.
-        all: What holds everything back, or None.
+        journal: Where they are read from.
+        pause: The pause of all work, or None.
         held: The executions that are held back.
     """
 
     journal: Reads
-    all: Hold | None = None
+    pause: Hold | None = None
     held: tuple[ExecutionRecord, ...] = ()
     _numbers: frozenset[int] = frozenset()
     _files: dict[tuple[int, str], Hold] = field(default_factory=dict)
 
-    def read(self) -> None:
-        """Follow the journal; after every order, and before an execution is begun."""
-        self.all = self.journal.paused()
+    def reload(self) -> None:
+        """Read the holds again; after every order, and before work on an execution begins."""
+        self.pause = self.journal.paused()
         self.held = tuple(self.journal.held())
         self._numbers = frozenset(record.id for record in self.held)
         self._files = {
@@ -35,12 +35,12 @@ class Halts:
             if (hold := Hold.of(file.held))
         }
 
-    def check(self, execution_id: int, rid: str, path: str | None = None) -> None:
-        """Raise where work on an execution, or on a file of it, is to be put down.
+    def raise_if_held(self, execution_id: int, rid: str, path: str | None = None) -> None:
+        """Raise where work on an execution, or on one of its files, must stop.
 
-        Raises InterruptedWorkError for the whole, RefusedError for the file alone.
+        Raises InterruptedWorkError for the execution, RefusedError for the file alone.
         """
-        if self.all or execution_id in self._numbers:
+        if self.pause or execution_id in self._numbers:
             raise InterruptedWorkError("a person holds it back")
         if path is not None and (hold := self._files.get((execution_id, path))):
             raise hold.refusal(rid, path)

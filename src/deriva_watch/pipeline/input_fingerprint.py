@@ -1,7 +1,7 @@
-"""What refusals rest on. When it changes they are tried again, without a person's word.
+"""The inputs that a refusal depends on. When they change, it is tried again without an order.
 
-A refusal for good rests on the bulk spec, the catalog's model, the settings of files and who we
-are to the server. Its digest stands beside the refusal in the journal.
+These are the bulk spec, the catalog's model, the settings of files and who we are to the server.
+Their digest is kept beside the refusal in the journal.
 """
 
 import hashlib
@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.server.spec_source import SpecSource
@@ -21,38 +21,38 @@ _WHY: Final = "the bulk spec, the catalog's model, the settings or the credentia
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """Tells what refusals rest on."""
+class InputFingerprint:
+    """Computes the digest of the inputs that refusals depend on."""
 
     settings: Settings
     catalog: Catalog
     specs: SpecSource
 
-    def now(self) -> str | None:
-        """Return the digest of it; None while there is no bulk spec."""
+    def current(self) -> str | None:
+        """Return the digest of the inputs; None while there is no usable bulk spec."""
         try:
             spec = self.specs.document(self.catalog.model())
         except UnusableSpecError:
             return None
-        said = [
+        inputs = [
             self.catalog.version(),
             json.dumps(spec, sort_keys=True),
             self.settings.spec.model_dump_json(),
             self.settings.files.model_dump_json(),
             *(folder.model_dump_json() for folder in self.settings.drop),
         ]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()
+        return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 
-    def redrive(self, journal: Journal, server: str) -> list[ExecutionRecord]:
-        """Open again what rests on something else than there is now; return what it was.
+    def reopen_changed(self, journal: Journal, server: str) -> list[ExecutionRecord]:
+        """Reopen refused executions whose inputs have changed; return them as they were.
 
-        Nothing is asked of the server where no execution of the journal rests on anything.
+        The server is asked only where the journal has such executions.
         """
-        resting = journal.resting(server)
-        present = self.now() if resting else None
-        moved = [record for record in resting if present and record.basis != present]
+        refused = journal.resting(server)
+        current = self.current() if refused else None
+        changed = [record for record in refused if current and record.basis != current]
         facts: ExecutionFacts = {"why": _WHY, "attempts": 0}
-        if moved:
+        if changed:
             trigger = ExecutionTrigger.RETRIED
-            journal.commit([MoveExecution(record.id, trigger, facts) for record in moved])
-        return moved
+            journal.commit([MoveExecution(record.id, trigger, facts) for record in changed])
+        return changed

@@ -1,4 +1,4 @@
-"""Whether rows without a key may have been loaded already, by somebody whom nobody knows of."""
+"""Whether rows without a key may be in the catalog already, loaded by somebody else."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,12 +12,14 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.unit_paths import birth
 
 
-def vouching(journal: Journal, record: ExecutionRecord, root: Path) -> Callable[[Entry], bool]:
-    """Return what tells of a file of an execution whether its rows cannot have been loaded yet.
+def not_loaded_before(
+    journal: Journal, record: ExecutionRecord, root: Path
+) -> Callable[[Entry], bool]:
+    """Return a predicate that is true for files whose rows nobody can have loaded before us.
 
-    A table outside of executions may have been loaded by hand before there was a journal. Where
-    there was another journal, which was set aside, that one may have loaded any. A person who
-    insists knows better.
+    A table outside of executions may have been loaded by hand before there was a journal. A
+    journal that was set aside may have recorded the load of any file. The predicate is true for
+    every file where a person insists.
     """
     before = journal.set_aside()
     if (record.verdict or {}).get("insisted") or (record.rid != TABLES and not before):
@@ -31,7 +33,7 @@ def vouching(journal: Journal, record: ExecutionRecord, root: Path) -> Callable[
 def _is_younger(root: Path, since: datetime) -> Callable[[Entry], bool]:
     @cache
     def is_younger(entry: Entry) -> bool:
-        """Tell whether it was made, not only changed, since: rows may have been added."""
+        """Return whether it was created, not only changed, since then."""
         born = birth(root / entry.path)
         return _is_changed_since(entry, since) and (born is None or born >= since)
 

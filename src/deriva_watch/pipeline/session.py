@@ -1,4 +1,4 @@
-"""The session of the daemon: a renewed credential is taken up before the old one ends."""
+"""The daemon's session at the server: a renewed credential is used before the old one expires."""
 
 import time
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from deriva_watch.edges.server.credentials import CredentialSource
 from deriva_watch.edges.server.deriva import Server
 
 ASK_S: Final = 300.0  # how often the server is asked how long the session lasts
-SOON_S: Final = 900.0  # a session that ends within so long is told to people
+SOON_S: Final = 900.0  # people are warned of a session that ends within this time
 
 
 @dataclass(slots=True)
-class Login:
-    """Looks after the credential of one server."""
+class LoginSession:
+    """Keeps the credential of one server current."""
 
     source: CredentialSource
     server: Server
     _ask_at_s: float = 0.0
     _ends_at_s: float | None = None
-    _trouble: CredentialError | None = None
+    _warning: CredentialError | None = None
 
     def renew(self) -> bool:
-        """Take the credential that its source has now, if that changed; True: it did.
+        """Use the credential that its source has now, if that changed; return whether it did.
 
         Raises CredentialError where the source has none.
         """
@@ -35,27 +35,27 @@ class Login:
         self._ask_at_s = 0.0
         return True
 
-    def look(self) -> CredentialError | None:
-        """Take a renewed credential up; return what to say of one that ends soon, or None.
+    def refresh(self) -> CredentialError | None:
+        """Use a renewed credential; return a warning where the session ends soon, else None.
 
-        Work goes on until the session really ends. The server is asked now and then; raises as
+        Work goes on until the session really ends. The server is asked every `ASK_S`; raises as
         every call to it does.
         """
         try:
             self.renew()
-        except CredentialError as error:  # what we have may last for a while
-            self._trouble = error
+        except CredentialError as error:  # the one in use may be good for a while
+            self._warning = error
             return error
         if time.monotonic() >= self._ask_at_s:
             self._ask_at_s = time.monotonic() + ASK_S
             left_s = self.server.session().remaining_s
             self._ends_at_s = None if left_s is None else time.monotonic() + left_s
-            self._trouble = None if left_s is None or left_s > SOON_S else self._ending(left_s)
-        return self._trouble
+            self._warning = None if left_s is None or left_s > SOON_S else self._ending(left_s)
+        return self._warning
 
     @property
     def remaining_s(self) -> float | None:
-        """How long the session lasts, by what the server said last; None: it does not say."""
+        """How long the session lasts, by the server's last answer; None: it did not say."""
         ends_at_s = self._ends_at_s
         return None if ends_at_s is None else max(0.0, ends_at_s - time.monotonic())
 

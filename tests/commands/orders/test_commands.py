@@ -16,7 +16,7 @@ from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.hold_cache import Halts
+from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.status import open_views, summary
 from running import write_config, write_files
 
@@ -216,7 +216,7 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
     orders, events = Orders(tmp_path / "orders"), []
     orders.leave(Cancel(rid="1-AAAA", paths=("\ud800",), by="alice", at=AT))
     orders.leave(Pause(rid="1-AAAA", by="alice", at=AT))
-    pipeline = SimpleNamespace(journal=journal, emit=events.append, halts=Halts(journal))
+    pipeline = SimpleNamespace(journal=journal, emit=events.append, holds=HoldCache(journal))
 
     moved = [record.rid for record in obey(orders, pipeline)]
 

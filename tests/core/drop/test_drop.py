@@ -19,11 +19,11 @@ from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.drop.drop_folder import Drop, Lookup
 from deriva_watch.core.drop.drop_spec import CompiledDrop, compile_drop
 from deriva_watch.core.drop.drop_values import Answer, Dropped, questions
+from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.metadata.sources import Sources
 from deriva_watch.core.model import CatalogModel, Column, ForeignKey, Schema, Table, TableName
 from deriva_watch.core.plan.plan import Plan, make_plan
 from deriva_watch.core.plan.rules import Rules
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.spec.spec import Spec
 
 TERMS: Final = frozenset({"Scan", "Thumb Nail"})

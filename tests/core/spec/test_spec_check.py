@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from core.given import DOCUMENT, MODEL, SPEC
+from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.model import read_model
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_check import check, checked_spec
 

@@ -11,11 +11,11 @@ import pytest
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
+    InterruptedWorkError,
     RefusedError,
     ServerAwayError,
     TransientError,
 )
-from deriva_watch.engine.call_retry import InterruptedWorkError
 from engine.rig import BUSY, first, image, instead
 from running import requests_seen, wait_until
 

@@ -6,11 +6,15 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError
+from deriva_watch.core.errors import (
+    InterruptedWorkError,
+    RefusedError,
+    ServerAwayError,
+    TransientError,
+)
 from deriva_watch.core.model import TableName
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
-from deriva_watch.engine.call_retry import InterruptedWorkError
 from deriva_watch.engine.rows.writer import Insertion
 from engine.rig import LEASE, SUBJECT, Crash, instead, unheard
 from running import credential, requests_seen, wait_until

@@ -13,7 +13,7 @@ from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.crash_report import tell_crash
+from deriva_watch.pipeline.crash_report import report_crash
 
 _OURSELVES: Final = "deriva-watch"
 _OVER: Final = "the time of the pause is over"
@@ -34,10 +34,10 @@ def obey(orders: Orders, pipeline: Pipeline) -> Iterator[ExecutionRecord]:
         except (TroubleError, OSError):
             raise
         except Exception:  # noqa: BLE001  # a bug in one order must not come back with each start
-            tell_crash(pipeline.emit, f"the order {lying.path}")
+            report_crash(pipeline.emit, f"the order {lying.path}")
             orders.set_aside(lying.path, "it cannot be carried out: a bug", pipeline.emit)
             continue
-        pipeline.halts.read()
+        pipeline.holds.reload()
         if moved is None:
             continue
         _tell(lying.order, moved, pipeline)
@@ -54,14 +54,14 @@ def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
 
 def _resume(pipeline: Pipeline) -> Iterator[ExecutionRecord]:
     """Let go on what was paused for a time that is over."""
-    journal, halts = pipeline.journal, pipeline.halts
-    if _is_over(halts.all):
+    journal, holds = pipeline.journal, pipeline.holds
+    if _is_over(holds.pause):
         journal.pause(None)
-        halts.read()
+        holds.reload()
         _tell(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], pipeline)
-    for record in [each for each in halts.held if _is_over(Hold.of(each.held))]:
+    for record in [each for each in holds.held if _is_over(Hold.of(each.held))]:
         journal.release(record.id, HoldKind.PAUSED)
-        halts.read()
+        holds.reload()
         _tell(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], pipeline)
         yield record
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.drop.drop_folder import FILLED, Drop, Lookup
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, UnusableSpecError
 from deriva_watch.core.model import (
     FILE_COLUMNS,
     SYSTEM_COLUMNS,
@@ -22,7 +22,7 @@ from deriva_watch.core.model import (
     TableName,
 )
 from deriva_watch.core.spec.bulk_spec import asset_mapping
-from deriva_watch.core.spec.mapping import SINGLE, UnusableSpecError
+from deriva_watch.core.spec.mapping import SINGLE
 from deriva_watch.core.spec.queries import answer
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_keys import fields, near

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, UnusableSpecError
 from deriva_watch.core.model import FILE_COLUMNS, TableName
 
 SINGLE: Final = re.compile(r"\{(\w+)\}")  # a template that is one name keeps its value's type
@@ -246,10 +246,6 @@ def metadata_groups(column_map: Mapping[str, str], groups: Container[str]) -> di
     return {
         c: found[1] for c, found in singles.items() if found and found[1] in groups and c not in own
     }
-
-
-class UnusableSpecError(RefusedError):
-    """The bulk spec cannot be used: nothing is uploaded until it is mended."""
 
 
 def unusable(what: str, why: str) -> UnusableSpecError:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from deriva_watch.core.spec.mapping import SINGLE, AssetMapping, Match, UnusableSpecError, unusable
+from deriva_watch.core.spec.mapping import SINGLE, AssetMapping, Match, unusable
 from deriva_watch.core.spec.spec_reading import read
 
-__all__ = ["SINGLE", "AssetMapping", "Match", "Spec", "UnusableSpecError", "unusable"]
+__all__ = ["SINGLE", "AssetMapping", "Match", "Spec", "unusable"]
 
 
 class Spec:

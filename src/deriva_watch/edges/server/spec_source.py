@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
-from deriva_watch.core.spec.mapping import UnusableSpecError
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_check import checked_spec
 

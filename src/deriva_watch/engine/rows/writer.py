@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from deriva_watch.core.errors import RefusedError, WatchError
+from deriva_watch.core.errors import InterruptedWorkError, RefusedError, WatchError
 from deriva_watch.core.model import TableName
-from deriva_watch.engine.call_retry import InterruptedWorkError, Patience
+from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.liveness import begin, end, waiting
 
