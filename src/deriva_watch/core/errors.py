@@ -23,19 +23,12 @@ What each of them means for the work that it ended is decided in `core.error_eff
 
 from dataclasses import dataclass
 from shlex import quote
-from typing import TypedDict
+
+from deriva_watch.core.prose import Sentence
 
 
 class WatchError(Exception):
     """Everything this package raises on purpose."""
-
-
-class Sentence(TypedDict):
-    """What could not be done, why, and what to do next: as events, journal and JSON have it."""
-
-    what: str
-    why: str
-    next: str
 
 
 def addressed(then: str, rid: str) -> str:

@@ -1,8 +1,17 @@
-"""Text for people: names of files, which may hold any byte, and numbers of things."""
+"""Text for people: names of files, which may hold any byte, numbers, and what went wrong."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from shlex import quote
+from typing import TypedDict
+
+
+class Sentence(TypedDict):
+    """What could not be done, why, and what to do next: as events, journal and JSON have it."""
+
+    what: str
+    why: str
+    next: str
 
 
 def printable(text: str) -> str:
