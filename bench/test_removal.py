@@ -10,8 +10,9 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from deriva_watch.cleanup.remover import TOGETHER, Ground, Remover
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.cleanup.policy import reclaim_policy
+from deriva_watch.cleanup.remover import TOGETHER, Remover
+from deriva_watch.core.removal.removal import Going
 from engine.rig import Lab
 from running import sandbox
 
@@ -31,17 +32,16 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
     with lab.rigged(chunk_bytes=25_000_000) as rig:
         sent_s = _seconds(rig.upload)
         [unit] = rig.journal.executions(rid=lab.rid)
-        rows, prefix = rig.pipeline.uploader.rows, Path(unit.prefix)
-        standing = Standing(rows.catalog, rows.store, rows.patience)
-        look = rig.pipeline.intake.look
-        remover = Remover(rig.journal, rig.catalog, standing, look, rig.events.append, rig.stop)
-        ground = Ground(prefix, f"deriva-ml/execution/{lab.rid}/", move=False, whole=True)
-        files, before, cpu_s = rig.journal.files(unit.id), len(rig.power.names), time.process_time()
+        check, look = rig.pipeline.server_check, rig.pipeline.intake.look
+        remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
+        going = [Going(file, file.path) for file in rig.journal.files(unit.id)]
+        policy, prefix = reclaim_policy(unit), Path(unit.prefix)
+        before, cpu_s = len(rig.power.names), time.process_time()
 
         def remove() -> None:
             seen = look(prefix, lab.rid)
             for start in range(0, count, TOGETHER):
-                seen = remover.remove(unit, ground, files[start : start + TOGETHER], seen).seen
+                seen = remover.remove(unit, policy, going[start : start + TOGETHER], seen).seen
 
         took_s = _seconds(remove)
         cpu_s = time.process_time() - cpu_s

@@ -31,7 +31,7 @@ STEPS = {  # what a thread does again and again
     "transfer_0": (files.Files, "attempt"),
     "hasher": (prehash.Ahead, "_is_wanted"),
     "inotify": (inotify.Inotify, "handle_event"),
-    "clearing": (unit_cleaner.Emptying, "must_wait"),
+    "removal": (unit_cleaner.UnitCleaner, "must_wait"),
     "status page": (guard.Guard, "_refusal"),
     "supervisor": (supervisor.Supervisor, "_look"),
 }

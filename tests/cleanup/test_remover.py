@@ -5,13 +5,14 @@ from contextlib import contextmanager
 import pytest
 
 from deriva_watch.cleanup import remover as remover_module
-from deriva_watch.cleanup.remover import Ground, Remover
+from deriva_watch.cleanup.policy import Policy
+from deriva_watch.cleanup.remover import Remover
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.removal.removal import Going
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.disk import removal
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.engine.server_check import ServerCheck
 from engine.rig import Crash, Power, first, image, instead, write_files
 
 
@@ -25,9 +26,9 @@ def two(lab):
     return paths, root
 
 
-def ground(rig, *, move=False):
+def policy(rig, *, move=False):
     base = f"deriva-ml/execution/{rig.rid}/"
-    return Ground(rig.settings.watch[0].prefix, base, move=move, whole=True)
+    return Policy(rig.settings.watch[0].prefix, base, move=move, whole=True)
 
 
 def unit(rig):
@@ -36,11 +37,10 @@ def unit(rig):
 
 
 def remover(rig):
-    rows = rig.pipeline.uploader.rows
     return Remover(
         rig.pipeline.journal,
         rig.catalog,
-        Standing(rows.catalog, rows.store, rows.patience),
+        rig.pipeline.server_check,
         rig.pipeline.intake.look,
         rig.events.append,
         rig.stop,
@@ -56,7 +56,7 @@ def remove(rig, *, move=False):
     record = unit(rig)
     files = [f for f in rig.journal.files(record.id) if f.state is FileState.LINKED]
     going = [Going(file, file.path) for file in files]
-    return remover(rig).remove(record, ground(rig, move=move), going, look(rig))
+    return remover(rig).remove(record, policy(rig, move=move), going, look(rig))
 
 
 def lie(root):
@@ -254,7 +254,7 @@ def dying(monkeypatch, step):
         wrap = {
             "aside": (removal.Aside, "__enter__"),
             "read": (remover_module, "digests"),
-            "asked": (Standing, "differences"),
+            "asked": (ServerCheck, "differences"),
             "unlink": (removal.Aside, "unlink"),
             "moved": (removal.Aside, "move"),
         }
@@ -281,7 +281,7 @@ def test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it(
 
     with lab.rigged() as rig:
         begun = rig.journal.being_removed(rig.pipeline.server)
-        assert remover(rig).recover(unit(rig), ground(rig, move=move), begun)
+        assert remover(rig).recover(unit(rig), policy(rig, move=move), begun)
 
         assert is_unchanged(rig)
         assert not rig.told("file.restored")
@@ -289,7 +289,7 @@ def test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it(
             is_removed = lab.states()[path] == "removed"
             assert is_removed != (root / path).exists()
         moved_to = {event.moved_to for event in rig.told("file.removed")}
-        assert moved_to == ({f"uploaded/{ground(rig).base}{paths[0]}"} if move else moved_to)
+        assert moved_to == ({f"uploaded/{policy(rig).base}{paths[0]}"} if move else moved_to)
         left = [root / path for path in paths if lab.states()[path] == "linked"]
         assert {file.read_bytes() for file in left} <= set(contents.values())
         assert remove(rig, move=move).kept is None
@@ -306,9 +306,9 @@ def test_a_folder_that_is_not_mounted_says_nothing_of_its_files(lab, two, monkey
 
     with lab.rigged() as rig:
         begun = rig.journal.being_removed(rig.pipeline.server)
-        assert not remover(rig).recover(unit(rig), ground(rig), begun)
+        assert not remover(rig).recover(unit(rig), policy(rig), begun)
         (lab.folder / "unmounted").rename(lab.folder / "data")
-        assert remover(rig).recover(unit(rig), ground(rig), begun)
+        assert remover(rig).recover(unit(rig), policy(rig), begun)
         assert is_unchanged(rig)
     assert lie(root) == sorted(paths)
     assert set(lab.states().values()) == {"linked"}

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from deriva_watch.cleanup import retention
-from deriva_watch.cleanup.retention import Reclaiming, execution_ground
-from deriva_watch.cleanup.scheduler import Clearing
-from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.cleanup.policy import reclaim_policy
+from deriva_watch.cleanup.retention import Retention
+from deriva_watch.cleanup.scheduler import Scheduler
+from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.states import ExecutionState
@@ -37,10 +38,12 @@ def root(lab):
 
 
 def work_of(rig, again=None):
-    """Return what reclaims, and what puts back."""
+    """Return the scheduler of a daemon without drop folders."""
     ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-    emptying = Emptying(rig.pipeline, ready, threading.Event(), (again or []).append)
-    return Reclaiming(emptying, Orders(rig.settings.state_directory / "orders"), rig.settings)
+    cleaner = UnitCleaner.of(rig.pipeline, ready, threading.Event(), (again or []).append)
+    retention = Retention(cleaner, rig.pipeline.server_time)
+    orders = Orders(rig.settings.state_directory / "orders")
+    return Scheduler(cleaner, retention, orders, rig.settings, {})
 
 
 def lying(root):
@@ -63,15 +66,13 @@ def test_what_is_old_enough_by_both_clocks_goes_with_its_links(lab, root):
     with lab.rigged(reclaim={"mode": "after_days", "after_days": 30}) as rig:
         work, now = work_of(rig), datetime.now(UTC)
         for ours, theirs in ((0, 0), (40, 0), (0, 40), (40, 20)):
-            work.now = lambda ours=ours: now + ours * DAY
-            object.__setattr__(
-                rig.pipeline, "server_time", lambda theirs=theirs: now + theirs * DAY
-            )
-            work.once()
+            work.retention.now = lambda ours=ours: now + ours * DAY
+            work.retention.server_time = lambda theirs=theirs: now + theirs * DAY
+            work.clean_executions()
             assert lying(root) == {FILE, LINK, OTHER}
 
-        object.__setattr__(rig.pipeline, "server_time", lambda: now + 40 * DAY)
-        work.once()
+        work.retention.server_time = lambda: now + 40 * DAY
+        work.clean_executions()
         assert lying(root) == set()
         assert root.is_dir()
         assert is_unchanged(rig)
@@ -83,7 +84,7 @@ def test_what_is_old_enough_by_both_clocks_goes_with_its_links(lab, root):
 @pytest.mark.parametrize(("mode", "left"), [("never", {FILE, LINK, OTHER}), ("after_days", set())])
 def test_the_settings_say_whether_anything_goes(lab, root, mode, left):
     with lab.rigged(reclaim={"mode": mode, "after_days": 0}) as rig:
-        work_of(rig).once()
+        work_of(rig).clean_executions()
     assert lying(root) == left
 
 
@@ -98,11 +99,11 @@ def test_under_pressure_the_oldest_go_until_there_is_room(lab, root, monkeypatch
             retention.os, "statvfs", lambda _: room if lying(root) == set() else full
         )
         full = room
-        work.once()
+        work.clean_executions()
         assert lying(root) == {FILE, LINK, OTHER}
 
         full = SimpleNamespace(f_bavail=9, f_blocks=100)
-        work.once()
+        work.clean_executions()
         assert lying(root) == set()
         assert lying(later_root) == {OTHER}
 
@@ -112,12 +113,12 @@ def test_an_order_lies_there_until_it_is_carried_out(lab, root):
         work = work_of(rig)
         order = Reclaim(by="somebody", rids=(lab.rid,), older_than_s=0.0)
         path = work.orders.leave(order)
-        work.emptying.breaker.error = RuntimeError("closed")
-        work.obey()
+        work.cleaner.breaker.error = RuntimeError("closed")
+        work.carry_out_orders()
         assert path.exists()
 
-        work.emptying.breaker.error = None
-        work.obey()
+        work.cleaner.breaker.error = None
+        work.carry_out_orders()
         assert not path.exists()
         assert lying(root) == set()
 
@@ -127,10 +128,10 @@ def test_a_server_that_does_not_tell_the_time_closes_the_gate(lab, root):
         work = work_of(rig)
         path = work.orders.leave(Reclaim(by="somebody", older_than_s=0.0))
         away = ServerAwayError("cannot ask", "no answer")
-        object.__setattr__(rig.pipeline, "server_time", instead(away))
-        work.obey()
+        work.retention.server_time = instead(away)
+        work.carry_out_orders()
 
-        assert work.emptying.breaker.error is away
+        assert work.cleaner.breaker.error is away
         assert path.exists()
     assert lying(root) == {FILE, LINK, OTHER}
 
@@ -142,7 +143,7 @@ def test_what_comes_later_does_not_miss_what_was_removed(lab):
     root = lab.write({FILE: f"{lab.rid} a", "asset-manifest.json": manifest})
     with lab.rigged(reclaim={"mode": "after_days", "after_days": 0}) as rig:
         assert rig.upload().state is ExecutionState.UPLOADED
-        work_of(rig).once()
+        work_of(rig).clean_executions()
         assert lying(root) == set()
 
         write_files(root, {OTHER: f"{lab.rid} b", "asset-manifest.json": manifest})
@@ -170,7 +171,7 @@ def test_what_is_exchanged_between_verification_and_removal_stays(lab, root, whe
 
     with lab.rigged(reclaim={"mode": "after_days", "after_days": 0}) as rig:
         monkeypatch.setattr(removal.Aside, "unlink", exchange)
-        work_of(rig).once()
+        work_of(rig).clean_executions()
     if where == "folder":
         assert f"{lab.rid} a" in {f.read_text() for f in away.rglob("*") if f.is_file()}
         assert lab.states()[FILE] == "linked"
@@ -188,7 +189,7 @@ def test_a_link_that_was_exchanged_for_a_file_stays(lab, root, monkeypatch):
 
     with lab.rigged(reclaim={"mode": "after_days", "after_days": 0}) as rig:
         monkeypatch.setattr(removal.Aside, "unlink", exchange)
-        work_of(rig).once()
+        work_of(rig).clean_executions()
     assert (root / LINK).read_text() == "data"
 
 
@@ -238,17 +239,17 @@ def test_a_crash_after_any_step_leaves_no_file_unsafe_and_no_link_dangling(
         lab.rigged(power=power.get(step), reclaim=after) as rig,
         pytest.raises(Crash),
     ):
-        work_of(rig).once()
+        work_of(rig).clean_executions()
 
     with lab.rigged(reclaim=after) as rig:
         work = work_of(rig)
-        work.emptying.recover(execution_ground)
+        work.cleaner.recover(reclaim_policy)
 
         assert is_unchanged(rig)
         for path in (FILE, OTHER):
             assert (lab.states()[path] == "removed") != (root / path).exists()
         assert (root / LINK).is_symlink() == (root / FILE).exists()
-        work.once()
+        work.clean_executions()
         assert is_unchanged(rig)
         assert not rig.journal.being_removed(rig.pipeline.server)
     assert lying(root) == set()
@@ -257,10 +258,10 @@ def test_a_crash_after_any_step_leaves_no_file_unsafe_and_no_link_dangling(
 def test_what_lies_aside_and_only_a_damaged_journal_knew_is_put_back(lab, root, monkeypatch):
     after = {"mode": "after_days", "after_days": 0}
     with dying(monkeypatch, "aside", 1), lab.rigged(reclaim=after) as rig, pytest.raises(Crash):
-        work_of(rig).once()
+        work_of(rig).clean_executions()
     assert lying(root) & {FILE, OTHER} != {FILE, OTHER}
     (lab.folder / "state/journal.db").write_bytes(b"this is no database")
 
     with lab.rigged(reclaim=after) as rig:
-        Clearing(work_of(rig).emptying, {}).recover()
+        work_of(rig).recover()
     assert lying(root) == {FILE, LINK, OTHER}

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from deriva_watch.cleanup import scheduler, unit_cleaner
-from deriva_watch.cleanup.remover import Ground
-from deriva_watch.cleanup.scheduler import Clearing
-from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.cleanup.policy import Policy
+from deriva_watch.cleanup.retention import Retention
+from deriva_watch.cleanup.scheduler import Scheduler
+from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.edges.host.spool import Orders
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from engine.rig import first, image, instead, write_files
 
@@ -44,8 +46,8 @@ class Scene:
     root: object
     again: list = field(default_factory=list)
 
-    def clearing(self, rig, after="delete"):
-        """Return what clears it; the clock of the unit has begun."""
+    def removal(self, rig, after="delete"):
+        """Return what removes its files; the clock of the unit has begun."""
         prefix = rig.settings.watch[0].prefix
         drop = Drop(
             path=prefix,
@@ -65,14 +67,18 @@ class Scene:
         )
         base = f"deriva-ml/execution/{self.lab.rid}/"
         ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-        made = Clearing(
-            Emptying(rig.pipeline, ready, threading.Event(), self.again.append),
+        cleaner = UnitCleaner.of(rig.pipeline, ready, threading.Event(), self.again.append)
+        made = Scheduler(
+            cleaner,
+            Retention(cleaner, rig.pipeline.server_time),
+            Orders(rig.settings.state_directory / "orders"),
+            rig.settings,
             {prefix: drop},
-            ground=lambda _unit, drop: Ground(
+            policy_of=lambda _unit, drop: Policy(
                 prefix, base, drop.after == "move", whole=True, markers=frozenset(drop.markers)
             ),
         )
-        made.once()
+        made.clean_drops()
         return made
 
     def left(self):
@@ -95,17 +101,17 @@ def record(rig):
 
 def test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells(scene, host):
     with scene.lab.rigged() as rig:
-        scene.clearing(rig)
+        scene.removal(rig)
         host.boot_s += DAY_S - 100
-        scene.clearing(rig).once()
+        scene.removal(rig).clean_drops()
     host.boot, host.boot_s = "second", 50.0  # the host was off for years, or its clock was wrong
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
-        work.once()
+        work = scene.removal(rig)
+        work.clean_drops()
         assert scene.left() == scene.paths
 
         host.boot_s += 60
-        work.once()
+        work.clean_drops()
         assert scene.left() == []
         assert record(rig).state is ExecutionState.UPLOADED
         assert record(rig).removal["done"]
@@ -113,21 +119,21 @@ def test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells(scene, hos
 
 def test_a_unit_that_is_uploaded_anew_waits_anew(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S - 1
         write_files(scene.root, {scene.paths[0]: b"late"})
         rig.upload()
         host.boot_s += 2
-        work.once()
+        work.clean_drops()
 
         assert scene.left() == scene.paths
 
 
 def test_keep_keeps(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig, "keep")
+        work = scene.removal(rig, "keep")
         host.boot_s += 2 * DAY_S
-        work.once()
+        work.clean_drops()
 
         assert scene.left() == scene.paths
 
@@ -136,11 +142,11 @@ def test_a_file_that_is_not_in_the_catalog_holds_its_unit_back_and_is_told_once(
     write_files(scene.root, {"stray.txt": b"?", ".complete": b""})
     with scene.lab.rigged() as rig:
         rig.upload()
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S + 1
         for _ in range(2):
-            work.emptying._again_s.clear()
-            work.once()
+            work.cleaner._again_s.clear()
+            work.clean_drops()
 
         (event,) = rig.told("removal.blocked")
         assert "stray.txt" in event.why
@@ -149,18 +155,18 @@ def test_a_file_that_is_not_in_the_catalog_holds_its_unit_back_and_is_told_once(
 
         (scene.root / "stray.txt").unlink()
         rig.upload()
-        work.once()
+        work.clean_drops()
         host.boot_s += DAY_S + 1
-        work.once()
+        work.clean_drops()
         assert scene.left() == []
 
 
 def test_what_changed_is_looked_at_and_not_removed(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         write_files(scene.root, {image("new.png"): b"new"})
         host.boot_s += DAY_S + 1
-        work.once()
+        work.clean_drops()
 
         assert scene.again == [(rig.settings.watch[0].prefix, rig.rid)]
         assert scene.left() == scene.paths
@@ -168,37 +174,37 @@ def test_what_changed_is_looked_at_and_not_removed(scene, host):
 
 def test_a_unit_that_is_looked_at_is_not_cleared(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S + 1
-        with work.emptying.turns.take((rig.settings.watch[0].prefix, rig.rid)) as is_free:
+        with work.cleaner.turns.take((rig.settings.watch[0].prefix, rig.rid)) as is_free:
             assert is_free
-            work.once()
+            work.clean_drops()
         assert scene.left() == scene.paths
 
-        work.once()
+        work.clean_drops()
         assert scene.left() == []
 
 
 def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S + 1
         away = ServerAwayError("cannot ask", "no answer")
         rig.store._port.then["head"].append(instead(away))
-        work.once()
-        assert work.emptying.breaker.error is away
-        work.emptying._again_s.clear()
-        work.once()
+        work.clean_drops()
+        assert work.cleaner.breaker.error is away
+        work.cleaner._again_s.clear()
+        work.clean_drops()
         assert scene.left() == scene.paths
 
-        work.emptying.breaker.error = None
-        work.emptying._worked_s = scheduler.time.monotonic()
+        work.cleaner.breaker.error = None
+        work.cleaner._worked_s = scheduler.time.monotonic()
         other = rig.journal.open_execution(rig.pipeline.server, "/elsewhere", "1-X")
         rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.SETTLED)])
-        work.once()
+        work.clean_drops()
         assert scene.left() == scene.paths
-        work.emptying._worked_s -= unit_cleaner.YIELD_S + 1
-        work.once()
+        work.cleaner._worked_s -= unit_cleaner.YIELD_S + 1
+        work.clean_drops()
         assert scene.left() == []
 
 
@@ -208,7 +214,7 @@ def test_what_lies_aside_and_no_journal_knows_is_put_back_and_told(scene):
     aside.mkdir(mode=0o700)
     (scene.root / scene.paths[0]).rename(aside / "a.png")
     with scene.lab.rigged() as rig:
-        scene.clearing(rig)
+        scene.removal(rig)
 
         (event,) = rig.told("file.restored")
         assert event.now == event.path
@@ -222,7 +228,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         rig.journal.commit(marks)
     (scene.root / scene.paths[0]).unlink()
     with scene.lab.rigged() as rig:
-        scene.clearing(rig).recover()
+        scene.removal(rig).recover()
 
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
         look = rig.pipeline.intake.look(rig.settings.watch[0].prefix, rig.rid)
@@ -231,9 +237,9 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
 
 def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S + 1
-        work.once()
+        work.clean_drops()
         prefix = str(rig.settings.watch[0].prefix)
         assert rig.journal.clearable(rig.pipeline.server, prefix) == []
 
@@ -244,7 +250,7 @@ def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene,
 
 def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):
     with scene.lab.rigged() as rig:
-        work = scene.clearing(rig)
+        work = scene.removal(rig)
         host.boot_s += DAY_S + 1
         rig.store._port.then["head"].append(first(lambda *_: rig.stop.set()))
         work.drops = {path: replace(drop, after_delay_s=0.0) for path, drop in work.drops.items()}

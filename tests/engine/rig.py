@@ -31,6 +31,7 @@ from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
 from deriva_watch.engine.rows.template_rows import Letter
 from deriva_watch.engine.rows.writer import CatalogWriter
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.pipeline.attempt import Pipeline
 from deriva_watch.pipeline.finalize import Finalizer
@@ -321,6 +322,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             fingerprint=InputFingerprint(settings, catalog, intake.specs),
             probe=lambda: (server.session(), catalog.model()),
             holds=HoldCache(opened),
+            server_check=ServerCheck(catalog, store, patience),
         )
         yield Rig(
             rid=lab.rid,

@@ -40,10 +40,10 @@ WATCHER: Final = "tests/edges/watching/test_watcher.py"
 PROBE: Final = "tests/edges/watching/test_probe.py"
 
 REMOVAL: Final = "tests/edges/disk/test_removal.py"
-REMOVING: Final = "tests/cleanup/test_remover.py"
+REMOVER: Final = "tests/cleanup/test_remover.py"
 DROPS: Final = "tests/pipeline/test_drop_units.py"
 DROP_CRASHES: Final = "tests/pipeline/test_drop_crashes.py"
-CLEARING: Final = "tests/cleanup/test_scheduler.py"
+SCHEDULER: Final = "tests/cleanup/test_scheduler.py"
 COMPLETION: Final = "tests/core/completeness/test_completion.py"
 LOOKOUT: Final = "tests/watch/test_inspector.py"
 AHEAD: Final = "tests/watch/test_prehash.py"
@@ -361,18 +361,18 @@ MUTATIONS: Final = (
         "removed without reading it again",
         "cleanup/remover.py",
         (("if (found.md5, found.sha256) != (file.md5, file.sha256):", "if found is None:"),),
-        (f"{REMOVING}::test_another_content_with_the_same_stamp_is_found_and_uploaded_again",),
+        (f"{REMOVER}::test_another_content_with_the_same_stamp_is_found_and_uploaded_again",),
     ),
     Mutation(
         "removed without asking the server",
         "cleanup/remover.py",
         (
             (
-                "found = self.standing.differences(model, files, unit.links_to)",
+                "found = self.server_check.differences(self.catalog.model(), files, unit.links_to)",
                 "found = dict[str, list[str]]()",
             ),
         ),
-        (f"{REMOVING}::test_what_the_server_does_not_hold_stays_and_is_uploaded_again",),
+        (f"{REMOVER}::test_what_the_server_does_not_hold_stays_and_is_uploaded_again",),
     ),
     Mutation(
         "the journal does not know what is about to be removed",
@@ -383,13 +383,13 @@ MUTATIONS: Final = (
                 "commit([])",
             ),
         ),
-        (f"{REMOVING}::test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it",),
+        (f"{REMOVER}::test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it",),
     ),
     Mutation(
         "an upload of today is removed today",
         "cleanup/scheduler.py",
         (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
-        (f"{CLEARING}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
+        (f"{SCHEDULER}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
     ),
     # ------------------------------------------------------------ looking on
     Mutation(

@@ -41,7 +41,7 @@ batch_s = 0.1
 """
 SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))  # every thread, in every way
 HANGS = list(STEPS) if SOAK else ["main", "uploader-0", "journal", "status page"]
-AGAIN = ("uploader-0", "hasher", "inotify", "clearing", "supervisor")  # another one takes its place
+AGAIN = ("uploader-0", "hasher", "inotify", "removal", "supervisor")  # another one takes its place
 ENDS = ("main", "journal", "catalog-writer")  # the process ends, for systemd to start it anew
 if not SOAK:
     AGAIN, ENDS = ("uploader-0", "inotify", "supervisor"), ("main", "catalog-writer")

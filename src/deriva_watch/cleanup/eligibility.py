@@ -1,4 +1,4 @@
-"""Which files of an uploaded unit may go, as far as is known here, and why the others may not."""
+"""Decides from journal and disk which files of an uploaded unit may be removed."""
 
 import os
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Final
 
-from deriva_watch.cleanup.remover import Ground
+from deriva_watch.cleanup.policy import Policy
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
@@ -21,8 +21,8 @@ _AWAY: Final = {FileState.REMOVED, FileState.GONE}
 
 
 @dataclass(frozen=True, slots=True)
-class Sorter:
-    """Sorts the files of units."""
+class Eligibility:
+    """Separates the files of a unit that may be removed from those that stay."""
 
     journal: Journal | Reader
     intake: Intake
@@ -30,78 +30,89 @@ class Sorter:
     def sort(
         self,
         unit: ExecutionRecord,
-        ground: Ground,
+        policy: Policy,
         files: Sequence[FileRecord],
         seen: Observation,
     ) -> tuple[list[Going], dict[str, RefusedError]]:
-        """Return what may go as far as is known here, and why other files may not, by path."""
-        left = self._left_beside(unit, ground, files, seen)
-        there = [f for f in files if f.state not in _AWAY and f.path in seen.entries]
-        goes = self._goes(unit, ground, seen, there)
+        """Return the files that may be removed, and by path why each of the others stays.
+
+        The server has not been asked yet. Raises RefusedError where a file that is not in the
+        catalog keeps all files of an execution directory.
+        """
+        here = [f for f in files if f.state not in _AWAY and f.path in seen.entries]
+        left_out = self._left_out(unit, policy, files, seen) if here else {}
+        if left_out and policy.is_execution:
+            raise _kept_by(unit, left_out[""])
+        check = self._names_check(unit, policy, seen, here)
         may_go: list[Going] = []
-        stays: dict[str, RefusedError] = {}
-        for file in there:
-            beside = left.get("" if ground.whole else file.path.rpartition("/")[0])
+        kept: dict[str, RefusedError] = {}
+        for file in here:
+            beside = left_out.get("" if policy.whole else file.path.rpartition("/")[0])
             if beside is not None:
-                show = f"`deriva-watch show {quote(unit.rid)}`"
-                then = f"Mend or remove it ({show}); they go by themselves."
-                why = f"{beside}, which is not in the catalog, lies beside them"
-                stays[file.path] = RefusedError(
-                    f"files of {unit.called} stay where they are", why, then
-                )
+                kept[file.path] = _kept_by(unit, beside)
                 continue
-            found = objection(file) or goes(file)
+            found = objection(file) or check(file)
             if isinstance(found, Going):
                 may_go.append(found)
             else:
-                then = f"`deriva-watch show {quote(unit.rid)}` tells more."
-                stays[file.path] = RefusedError(f"{file.path} stays where it is", found, then)
-        if left and ground.is_ml:
-            raise next(iter(stays.values()))
-        return may_go, stays
+                then = f"`deriva-watch show {quote(unit.rid)}` shows its state."
+                kept[file.path] = RefusedError(f"{file.path} is kept", found, then)
+        return may_go, kept
 
-    def _goes(
+    def _names_check(
         self,
         unit: ExecutionRecord,
-        ground: Ground,
+        policy: Policy,
         seen: Observation,
         files: Sequence[FileRecord],
     ) -> Callable[[FileRecord], Going | str]:
-        """Return what tells what goes of a file, or why it stays."""
-        if not ground.is_ml:
+        """Return a function that finds all names of a file, or the reason why it stays."""
+        if not policy.is_execution:
             return lambda file: Going(file, file.path)
         root, names = os.path.realpath(seen.root), by_identity(seen)
         shared = self.journal.shared(unit.id)
-        several = Counter(seen.entries[file.path].identity for file in files)
+        uses = Counter(seen.entries[file.path].identity for file in files)
 
-        def goes(file: FileRecord) -> Going | str:
-            identity = seen.entries[file.path].identity
-            if several[identity] > 1:
+        def check(file: FileRecord) -> Going | str:
+            if uses[seen.entries[file.path].identity] > 1:
                 return "several assets of this execution are this one file"
             if file.stamp in shared:
-                return "a link of another execution leads to it"
+                return "another execution has a link to it"
             return going(file, seen, root, names)
 
-        return goes
+        return check
 
-    def _left_beside(
+    def _left_out(
         self,
         unit: ExecutionRecord,
-        ground: Ground,
+        policy: Policy,
         files: Sequence[FileRecord],
         seen: Observation,
     ) -> dict[str, str]:
-        """Return by folder what lies there and is not in the catalog; "" is the unit's own."""
-        if ground.whole:  # what is not in may be known by its neighbours alone
-            left = holding(files, seen, ground.markers)
+        """Return for each folder a file in it that is not in the catalog.
+
+        Where the whole folder is the unit's own, its only key is "".
+        """
+        if policy.whole:  # the files beside it may be all that explains a file left out
+            left = holding(files, seen, policy.markers)
             return {} if left is None else {"": left}
         known = set(self.journal.left_out(unit.server, unit.prefix))
-        ignores = scanner.ignores(self.intake.directory(ground.top, unit.rid).policy)
+        ignores = scanner.ignores(self.intake.directory(policy.top, unit.rid).policy)
         found: dict[str, str] = {}
         for folder in {path.rpartition("/")[0] for path in seen.entries}:
-            for place in (ground.top / folder).iterdir():
+            for place in (policy.top / folder).iterdir():
                 path = f"{folder}/{place.name}".lstrip("/")
                 is_left = path in known or (ignores(place.name) and not place.is_dir())
-                if is_left and path not in ground.markers:
+                if is_left and path not in policy.markers:
                     found[folder] = path
         return found
+
+
+def _kept_by(unit: ExecutionRecord, path: str) -> RefusedError:
+    """Return why files stay beside *path*."""
+    show = f"`deriva-watch show {quote(unit.rid)}`"
+    return RefusedError(
+        f"files of {unit.called} are kept",
+        f"{path}, beside them, is not in the catalog",
+        f"Fix or remove that file ({show}); the others are then removed automatically.",
+    )

@@ -1,19 +1,26 @@
-"""Takes the files of an uploaded unit away: set aside, verified here and on the server, removed.
+"""Removes files of an uploaded unit: sets them aside, proves them here and on the server, removes.
 
-Before a file is touched the journal knows that it is about to be; afterwards it knows how that
-ended. A crash between the two leaves a file that is put back, or one that is gone and verified.
+The journal notes a removal before the file is touched, and its result afterwards. A crash between
+the two leaves a file that is put back, or one that is gone and was proved before.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.cleanup.removal_result import Ended, OtherContentError, check_writers
+from deriva_watch.cleanup.file_removal import (
+    UPLOADED_AGAIN,
+    FileRemoval,
+    UploadAgainError,
+    check_writers,
+    still_open,
+)
+from deriva_watch.cleanup.policy import Policy
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.errors import InterruptedWorkError, RefusedError
+from deriva_watch.core.errors import FileChangedError, InterruptedWorkError, RefusedError
 from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import (
     Change,
@@ -33,48 +40,19 @@ from deriva_watch.edges.disk.removal import Aside
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.engine.server_check import ServerCheck
 
 TOGETHER: Final = 32  # files that are aside at a time: each holds three descriptors
-_THEN: Final = "Nothing to do: it is uploaded again."
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """Where the files of a unit may be removed.
-
-    Attributes:
-        top: The folder that nothing outside of is touched.
-        base: What the paths of the unit's files begin with below *top*: "" or "run 7/".
-        move: To `MOVED`; else they are deleted.
-        whole: The folder *base* is the unit's own: one file that is left out holds back all of
-            it, and what is empty in the end is removed.
-        markers: Names of files that say "done" and hold nothing back.
-        is_ml: It is an execution directory of deriva-ml: links are names of its files, and what
-            is never removed, such as files of rows, holds nothing back.
-    """
-
-    top: Path
-    base: str
-    move: bool
-    whole: bool
-    markers: frozenset[str] = frozenset()
-    is_ml: bool = False
-
-    @property
-    def above(self) -> int:
-        """How many folders below *top* stay, also empty: what is left of an execution is one."""
-        return self.base.count("/") if self.is_ml else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a group of files.
+    """The result for a group of files.
 
     Attributes:
         seen: The unit as it is now.
-        reopened: Something of it must be uploaded again, or changed.
-        kept: Why a file of it stays, None where none does.
+        reopened: The unit must be looked at again: something of it changed.
+        kept: Why a file stays, None where none does.
     """
 
     seen: Observation
@@ -88,68 +66,67 @@ class Remover:
 
     journal: Journal
     catalog: Catalog
-    standing: Standing
+    server_check: ServerCheck
     look: Callable[[Path, str], Observation | None]
     emit: Emit
     stop: threading.Event
 
     def remove(
-        self, unit: ExecutionRecord, ground: Ground, going: Sequence[Going], seen: Observation
+        self, unit: ExecutionRecord, policy: Policy, going: Sequence[Going], seen: Observation
     ) -> Outcome:
-        """Remove those of a few files of an uploaded unit that may go, and write down which.
+        """Remove those of a few files of an uploaded unit for which the proof succeeds.
 
         Args:
             unit: The unit.
-            ground: Where its files may be removed.
-            going: Files of it that `core.removal.objection` has nothing against.
-            seen: A look at the unit that is just what was uploaded.
+            policy: Where its files may be removed, and how.
+            going: Files that `core.removal.objection` has nothing against.
+            seen: The unit as it is now, equal to what was uploaded.
 
-        Raises what concerns more than these files, once all of them are back.
+        Raises errors that concern more than these files, after all files were put back.
         """
         self.journal.commit([NoteFile(each.file.id, {"removal": each.note()}) for each in going])
-        files = [each.file for each in going]
-        asides = {each.file.path: _aside(ground, each) for each in going}
-        ended, error = Ended(), None
+        removals = [FileRemoval.of(each, policy) for each in going]
+        error: Exception | None = None
         try:
             with ExitStack() as stack:
-                self._set_aside(ground, going, asides, stack, ended)
-                check_writers(ended.open(files), asides, ended)  # before much is read for nothing
-                self._read_all(ended.open(files), asides, ended)
-                self._ask_server(unit, ended.open(files), ended)
-                self._finish(ground, going, asides, ended)
-        except Exception as stopped:  # noqa: BLE001  # what was removed is written down first
+                self._set_aside(policy, removals, stack)
+                check_writers(removals)  # before large files are read for nothing
+                self._reread(still_open(removals))
+                self._ask_server(unit, still_open(removals))
+                check_writers(removals)
+                self._finish(policy, still_open(removals))
+        except Exception as stopped:  # noqa: BLE001  # the journal is told first what was removed
             error = stopped
-        for aside in asides.values():
-            self._tell(unit, restore.Back(aside.path, aside.put_to or aside.path))
-        outcome = self._write_down(unit, going, asides, ended, seen)
-        if ground.whole:
-            for each in going:
-                for name in each.names if each.file.path in ended.removed else ():
-                    open_folders.prune(ground.top, ground.base + name, above=ground.above)
+        for aside in (each.aside for each in removals):
+            self._report(unit, restore.Back(aside.path, aside.put_to or aside.path))
+        outcome = self._write_down(unit, removals, seen)
+        if policy.whole:
+            for path in _names(each for each in removals if each.is_removed):
+                open_folders.prune(policy.top, policy.base + path, above=policy.kept_folders)
         if error:
             raise error
         return outcome
 
-    def recover(self, unit: ExecutionRecord, ground: Ground, files: Sequence[FileRecord]) -> bool:
-        """Put back, or write down as removed, *files* whose removal was begun and not ended.
+    def recover(self, unit: ExecutionRecord, policy: Policy, files: Sequence[FileRecord]) -> bool:
+        """Find out how removals ended that a dead process had begun: put back, or removed.
 
-        Returns whether it is known of all of them what became of them.
+        Returns False where that cannot be found out now for all of *files*.
         """
         begun = [Going.begun(file) for file in files]
-        paths = {ground.base + each.place: each for each in begun}
-        names = {ground.base + name for each in begun for name in (each.place, *each.links)}
+        paths = {policy.base + each.place: each for each in begun}
+        names = {policy.base + name for each in begun for name in (each.place, *each.links)}
         for path in {path.rpartition("/")[0]: path for path in names}.values():
-            for back in restore.put_back_in(ground.top, path):
-                self._tell(unit, back)
+            for back in restore.put_back_in(policy.top, path):
+                self._report(unit, back)
         changes: list[Change] = []
         gone: list[Going] = []
         for path, each in paths.items():
-            is_there = restore.whereabouts(ground.top, path, each.file.stamp)
+            is_there = restore.whereabouts(policy.top, path, each.file.stamp)
             if is_there is None:
-                continue  # that is found out later
+                continue  # a later attempt finds out
             if not is_there and each.file.state is FileState.LINKED:
-                dangling_links.remove(ground.top, [ground.base + link for link in each.links])
-                to = restore.moved_to(ground.top, path, each.file.stamp)
+                dangling_links.remove(policy.top, [policy.base + link for link in each.links])
+                to = restore.moved_to(policy.top, path, each.file.stamp)
                 noted: FileFacts = {"removal": each.note(to)}
                 changes.append(MoveFile(each.file.id, FileTrigger.REMOVED, noted))
                 gone.append(each)
@@ -162,27 +139,20 @@ class Remover:
 
     # ------------------------------------------------------------------ the steps
 
-    def _set_aside(
-        self,
-        ground: Ground,
-        going: Iterable[Going],
-        asides: Mapping[str, Aside],
-        stack: ExitStack,
-        ended: Ended,
-    ) -> None:
-        for each in going:
-            with ended.noting(each.file.path):
-                dangling_links.check(ground.top, [ground.base + link for link in each.links])
-                stack.enter_context(asides[each.file.path])
+    def _set_aside(self, policy: Policy, removals: Iterable[FileRemoval], stack: ExitStack) -> None:
+        for each in removals:
+            with each.catching():
+                dangling_links.check(policy.top, [policy.base + p for p in each.going.links])
+                stack.enter_context(each.aside)
 
-    def _read_all(
-        self, files: Iterable[FileRecord], asides: Mapping[str, Aside], ended: Ended
-    ) -> None:
-        for file in files:
-            with ended.noting(file.path):
-                self._read(asides[file.path], file)
+    def _reread(self, removals: Iterable[FileRemoval]) -> None:
+        for each in removals:
+            with each.catching():
+                self._compare(each.aside, each.file)
 
-    def _read(self, aside: Aside, file: FileRecord) -> None:
+    def _compare(self, aside: Aside, file: FileRecord) -> None:
+        """Raise UploadAgainError where the bytes aside are not those that were uploaded."""
+
         def moved(_: int) -> None:
             if self.stop.is_set():
                 raise InterruptedWorkError("stopping")
@@ -191,71 +161,54 @@ class Remover:
         with removal.explained(file.path), aside.body() as body:
             found = digests(body, moved)
         if (found.md5, found.sha256) != (file.md5, file.sha256):
-            raise OtherContentError(f"{file.path} is another content than what was uploaded")
+            raise UploadAgainError(f"{file.path} has another content than what was uploaded")
 
-    def _ask_server(self, unit: ExecutionRecord, files: Sequence[FileRecord], ended: Ended) -> None:
-        if files:
-            model = self.catalog.model()
-            found = self.standing.differences(model, files, unit.links_to)
-            ended.differing |= {path: "; ".join(why) for path, why in found.items()}
+    def _ask_server(self, unit: ExecutionRecord, removals: Sequence[FileRemoval]) -> None:
+        if removals:
+            files = [each.file for each in removals]
+            found = self.server_check.differences(self.catalog.model(), files, unit.links_to)
+            for each in removals:
+                if why := found.get(each.file.path):
+                    each.error = UploadAgainError("; ".join(why))
 
-    def _finish(
-        self, ground: Ground, going: Iterable[Going], asides: Mapping[str, Aside], ended: Ended
-    ) -> None:
-        """Remove what nothing was found against, each after a last look."""
-        check_writers(ended.open(each.file for each in going), asides, ended)
-        for each in going:
-            if not ended.open([each.file]):
-                continue
-            with ended.noting(each.file.path):
-                aside = asides[each.file.path]
-                to = aside.move() if ground.move else None
-                if not ground.move:
-                    aside.unlink()
-                ended.removed[each.file.path] = to
-                dangling_links.remove(ground.top, [ground.base + link for link in each.links])
+    def _finish(self, policy: Policy, removals: Iterable[FileRemoval]) -> None:
+        """Remove the files that passed every check; the disk checks each once more."""
+        for each in removals:
+            with each.catching():
+                if policy.move:
+                    each.moved_to = each.aside.move()
+                else:
+                    each.aside.unlink()
+                each.is_removed = True
+                dangling_links.remove(policy.top, [policy.base + p for p in each.going.links])
 
-    # ------------------------------------------------------------------ what is known then
+    # ------------------------------------------------------------------ the journal
 
     def _write_down(
-        self,
-        unit: ExecutionRecord,
-        going: Sequence[Going],
-        asides: Mapping[str, Aside],
-        ended: Ended,
-        seen: Observation,
+        self, unit: ExecutionRecord, removals: Sequence[FileRemoval], seen: Observation
     ) -> Outcome:
-        changes: list[Change] = []
-        for each in going:
-            file = each.file
-            if file.path in ended.removed:
-                noted: FileFacts = {"removal": each.note(ended.removed[file.path])}
-                changes.append(MoveFile(file.id, FileTrigger.REMOVED, noted))
-            elif file.path in ended.differing:
-                changes.append(_differing(file, ended.differing[file.path]))
-            elif not asides[file.path].is_aside:  # or it stays known that it lies aside
-                said: FileFacts = {**ended.said(file.path), "removal": None}
-                changes.append(NoteFile(file.id, said))
-        gone = (each for each in going if each.file.path in ended.removed)
-        seen = without(seen, [name for each in gone for name in each.names])
+        changes = [change for each in removals if (change := each.change())]
+        removed = [each for each in removals if each.is_removed]
+        errors = [each.error for each in removals if each.error]
+        seen = without(seen, _names(removed))
         is_closed = self.journal.execution(unit.id).state is ExecutionState.UPLOADED
-        why = next(iter((ended.differing | ended.changed).values()), None)
-        if is_closed and why:
+        changed = next((error for error in errors if isinstance(error, FileChangedError)), None)
+        if is_closed and changed:
             facts: ExecutionFacts = {
-                "what": f"not all files of {unit.called} may be removed",
-                "why": why,
-                "next": _THEN,
+                "what": f"not all files of {unit.called} can be removed",
+                "why": str(changed),
+                "next": UPLOADED_AGAIN,
+                "digest": None,
             }
-            facts["digest"] = None
             changes.append(MoveExecution(unit.id, ExecutionTrigger.CHANGED, facts))
-        elif is_closed and ended.removed:
+        elif is_closed and removed:
             changes.append(NoteExecution(unit.id, {"digest": seen.digest()}))
         self.journal.commit(changes)
-        reopened = why is not None or not is_closed
-        return Outcome(seen, reopened, next(iter(ended.kept.values()), None))
+        kept = next((error for error in errors if isinstance(error, RefusedError)), None)
+        return Outcome(seen, changed is not None or not is_closed, kept)
 
     def _unchanged(self, unit: ExecutionRecord, gone: Sequence[Going]) -> list[Change]:
-        """Return what makes the removal of *gone* no change of the unit, if nothing else did."""
+        """Return the change after which the unit counts as unchanged, if only *gone* is missing."""
         if not gone or unit.state is not ExecutionState.UPLOADED:
             return []
         seen = self.look(Path(unit.prefix), unit.rid)
@@ -263,18 +216,11 @@ class Remover:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]
 
-    def _tell(self, unit: ExecutionRecord, back: restore.Back) -> None:
-        """Report what is not where it was."""
+    def _report(self, unit: ExecutionRecord, back: restore.Back) -> None:
+        """Report a file that is not where it was before."""
         if back.now != back.path:
-            told = FileRestored(prefix=unit.prefix, path=back.path, now=back.now, why=back.why)
-            self.emit(told)
+            self.emit(FileRestored(prefix=unit.prefix, path=back.path, now=back.now, why=back.why))
 
 
-def _aside(ground: Ground, going: Going) -> Aside:
-    return Aside(ground.top, ground.base + going.place, going.file.stamp)
-
-
-def _differing(file: FileRecord, why: str) -> MoveFile:
-    what = f"{file.path} is uploaded, and stays where it is"
-    facts: FileFacts = {"what": what, "why": why, "next": _THEN, "removal": None}
-    return MoveFile(file.id, FileTrigger.CHANGED, facts)
+def _names(removals: Iterable[FileRemoval]) -> list[str]:
+    return [name for each in removals for name in each.going.names]

@@ -1,7 +1,7 @@
-"""Clears drop folders: what was uploaded long enough ago is moved or deleted, once verified again.
+"""Decides when the daemon removes uploaded files: in drop folders, by order, and by `[reclaim]`.
 
-Idle work, in a thread of its own: uploads go first. How long ago is counted by how long this host
-has been on, so that no clock that is set makes it long enough. The same thread reclaims executions.
+It is a thread of its own, with low priority: uploads go first. How long ago a unit of a drop folder
+was uploaded is counted by the host's uptime, so that no change of a clock makes it long enough.
 """
 
 import os
@@ -13,67 +13,62 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.cleanup.remover import Ground
-from deriva_watch.cleanup.retention import Reclaiming, execution_ground
-from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.cleanup.policy import Policy, policy_of
+from deriva_watch.cleanup.retention import Retention
+from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.drop.drop_folder import MOVED, Drop
-from deriva_watch.core.errors import InterruptedWorkError
-from deriva_watch.core.events import FileRestored
+from deriva_watch.core.errors import InterruptedWorkError, SettingsError
+from deriva_watch.core.events import FileRestored, OrderApplied
 from deriva_watch.core.layout import ROOT
+from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
 from deriva_watch.edges.host.machine import boot
+from deriva_watch.edges.host.spool import Lying, Orders
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_paths import watched
+from deriva_watch.settings.model import Settings
 
-PASS_S: Final = 60.0  # how often it is seen what may be removed by now, at least
-ORDERS_S: Final = 1.0  # how often it is seen whether a person orders it
+PASS_S: Final = 60.0  # how often, at least, the units that are due are cleaned
+ORDERS_S: Final = 1.0  # how often new orders are looked for
 NICE: Final = 19
 
 
-def ground_of(unit: ExecutionRecord, drop: Drop | None) -> Ground:
-    """Return where the files of a unit may be removed, or put back."""
-    if unit.unit is None:
-        return execution_ground(unit)
-    whole = unit.unit == "directory"
-    return Ground(
-        top=Path(unit.prefix),
-        base=f"{unit.rid}/" if whole else "",
-        move=drop is None or drop.after == "move",
-        whole=whole,
-        markers=frozenset(drop.markers if drop else ()),
-    )
-
-
 @dataclass(slots=True)
-class Clearing:
-    """Removes the files of uploaded units, where `[[drop]] after` or `[reclaim]` says so.
+class Scheduler:
+    """Cleans the units of drop folders and of executions when they are due.
 
     Attributes:
-        emptying: Removes the files of one unit.
+        cleaner: Removes the files of one unit.
+        retention: Cleans execution directories.
+        orders: Where orders wait.
+        settings: `[reclaim]`, and the watched folders.
         drops: The drop folders by path.
-        reclaiming: Does the same for execution directories.
-        ground: Tells where the files of a unit of a drop folder may be removed.
+        policy_of: Returns the policy of a unit in a drop folder.
     """
 
-    emptying: Emptying
+    cleaner: UnitCleaner
+    retention: Retention
+    orders: Orders
+    settings: Settings
     drops: Mapping[Path, Drop]
-    reclaiming: Reclaiming | None = None
-    ground: Callable[[ExecutionRecord, Drop | None], Ground] = ground_of
+    policy_of: Callable[[ExecutionRecord, Drop | None], Policy] = policy_of
     _thread: threading.Thread | None = None
-    _swept: set[tuple[Path, int, int]] = field(default_factory=set)
+    _searched: set[tuple[Path, int, int]] = field(default_factory=set)
+    _done: dict[Path, set[int]] = field(default_factory=dict)  # executions by file of the order
 
     # ------------------------------------------------------------------ the thread
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
-        """Begin; *guard* does a piece of work."""
-        name, work = "clearing", lambda: self._work(guard)
-        self._thread = threading.Thread(target=work, name=name, daemon=True)
+        """Start the thread; *guard* runs each piece of its work."""
+        self._thread = threading.Thread(
+            target=self._work, args=(guard,), name="removal", daemon=True
+        )
         self._thread.start()
 
     def end(self, within_s: float) -> None:
-        """Wait for the end of what runs, no longer than *within_s*; *stop* must be set."""
+        """Wait until the thread ends, for *within_s* at most; the stop event must be set."""
         if self._thread:
             self._thread.join(within_s)
 
@@ -81,7 +76,7 @@ class Clearing:
         begin()
         with suppress(PermissionError):  # a courtesy, which a filter of system calls may forbid
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        stop = self.emptying.stop
+        stop = self.cleaner.stop
         delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
         pause_s, next_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S)), 0.0
         while not stop.is_set():
@@ -93,67 +88,88 @@ class Clearing:
                     guard(work)
             except InterruptedWorkError:
                 return
-            except Exception:  # noqa: BLE001  # a bug here must not stop what uploads
-                report_crash(self.emptying.pipeline.emit, "the removal of uploaded files")
+            except Exception:  # noqa: BLE001  # a bug here must not stop uploads
+                report_crash(self.cleaner.emit, "the removal of uploaded files")
             with waiting(ORDERS_S):
                 stop.wait(min(pause_s, ORDERS_S))
 
     def _works(self, *, is_due: bool) -> Iterator[Callable[[], None]]:
         if self.drops and is_due:
-            yield self.once
-        if self.reclaiming:
-            yield self.reclaiming.once if is_due else self.reclaiming.obey
+            yield self.clean_drops
+        yield self.carry_out_orders
+        if is_due:
+            yield self.clean_executions
 
     # ------------------------------------------------------------------ after a crash
 
     def recover(self) -> None:
-        """Find out how removals ended that a process began that died; before the first look."""
-        # A drop folder may not be in the settings any more.
-        self.emptying.recover(lambda unit: self.ground(unit, self.drops.get(Path(unit.prefix))))
-        pipeline = self.emptying.pipeline
-        if pipeline.journal.set_aside():  # it knew what lies aside in executions
-            for prefix in watched(pipeline.settings):
+        """Find out how removals ended that a dead process had begun; before the first look."""
+        # The settings may no longer name a drop folder.
+        self.cleaner.recover(lambda unit: self.policy_of(unit, self.drops.get(Path(unit.prefix))))
+        if self.cleaner.journal.set_aside():  # it knew which files of executions are aside
+            for prefix in watched(self.settings):
                 self._put_back(prefix, prefix / ROOT / "execution", None)
 
-    def _sweep(self) -> None:
-        """Put back what lies aside and no journal knows of, once for each folder."""
+    def _search_drops(self) -> None:
+        """Put back files that are aside and that no journal knows of, once for each folder."""
         for path, drop in self.drops.items():
             try:
                 found = path.stat()
             except OSError:
-                continue  # once it is there
-            if (key := (path, found.st_dev, found.st_ino)) in self._swept:
+                continue  # a later pass finds it
+            if (key := (path, found.st_dev, found.st_ino)) in self._searched:
                 continue
-            self._swept.add(key)
+            self._searched.add(key)
             moved = MOVED if drop.after == "move" else None
             self._put_back(path, path, moved)
 
     def _put_back(self, prefix: Path, folder: Path, but: str | None) -> None:
         for back in restore.put_back(folder, but=but):
             told = FileRestored(prefix=str(prefix), path=back.path, now=back.now, why=back.why)
-            self.emptying.pipeline.emit(told)
+            self.cleaner.emit(told)
 
-    # ------------------------------------------------------------------ clearing
+    # ------------------------------------------------------------------ the work
 
-    def once(self) -> None:
-        """Remove what may be removed by now."""
-        self._sweep()
-        if all(drop.after == "keep" for drop in self.drops.values()):
+    def clean_drops(self) -> None:
+        """Clean the units of drop folders that are due."""
+        self._search_drops()
+        drops = {path: drop for path, drop in self.drops.items() if drop.after != "keep"}
+        if not drops:
             return
-        journal, server = self.emptying.pipeline.journal, self.emptying.pipeline.server
+        journal, server = self.cleaner.journal, self.cleaner.server
         uptime_s = journal.uptime_s(*boot())
-        for path, drop in self.drops.items():
-            if drop.after == "keep":
-                continue
+        for path, drop in drops.items():
             for unit in journal.clearable(server, str(path)):
-                if self._is_due(unit, drop, uptime_s) and not self.emptying.must_wait():
-                    self.emptying.empty(unit, self.ground(unit, drop))
+                if self._is_due(unit, drop, uptime_s) and not self.cleaner.must_wait():
+                    self.cleaner.clean(unit, self.policy_of(unit, drop))
 
     def _is_due(self, unit: ExecutionRecord, drop: Drop, uptime_s: float) -> bool:
         known = unit.removal or {}
         if "since_s" not in known:  # it has just been uploaded
             known = {"since_s": uptime_s}
-            self.emptying.note(unit, known)
-            self.emptying.begin_anew(unit)
+            self.cleaner.note(unit, known)
+            self.cleaner.forget(unit)
         waited = uptime_s - known["since_s"] >= drop.after_delay_s
-        return waited and not self.emptying.rests(unit)
+        return waited and not self.cleaner.is_kept(unit)
+
+    def clean_executions(self) -> None:
+        """Clean the executions that `[reclaim]` names."""
+        self.retention.clean_due(self.settings.reclaim)
+
+    def carry_out_orders(self) -> None:
+        """Carry out orders; each waits in its folder until all of it is done."""
+        with suppress(SettingsError):  # the main loop reports that orders cannot be read
+            for lying in self.orders.lying(self.cleaner.emit, Reclaim):
+                if self.cleaner.must_wait(urgent=True) or not self._is_carried_out(lying):
+                    return
+                lying.remove()
+                del self._done[lying.path]
+
+    def _is_carried_out(self, lying: Lying[Reclaim]) -> bool:
+        order, done = lying.order, self._done.setdefault(lying.path, set())
+        if not self.retention.carry_out(order, done):
+            return False
+        rids = sorted(self.cleaner.journal.execution(each).rid for each in done)
+        told = OrderApplied(order=order.KIND, by=order.by, reason=order.reason, executions=rids)
+        self.cleaner.emit(told)
+        return True

@@ -1,6 +1,6 @@
-"""Empties uploaded units: takes their files away as far as they may go, and tells what stays.
+"""The one routine that removes the files of an uploaded unit, for both policies.
 
-Which of them, and when, is the business of `clearing` and `reclaiming`.
+The daemon's scheduler and the command `reclaim` decide which units, and when; both call `clean`.
 """
 
 import threading
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.cleanup.eligibility import Sorter
-from deriva_watch.cleanup.remover import TOGETHER, Ground, Remover
+from deriva_watch.cleanup.eligibility import Eligibility
+from deriva_watch.cleanup.policy import Policy
+from deriva_watch.cleanup.remover import TOGETHER, Remover
 from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
@@ -22,31 +23,35 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.events import RemovalBlocked
+from deriva_watch.core.events import Emit, RemovalBlocked
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Key
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.attempt import Pipeline
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.unit_paths import execution_root
+from deriva_watch.pipeline.unit_reader import Intake
 
-HELD_S: Final = 3600.0  # how often it is seen whether what held files back still does
-SOON_S: Final = 60.0  # the same of what may pass by itself
-TURN_S: Final = 30.0  # a unit that is cleared for so long is looked at before it goes on
-YIELD_S: Final = 600.0  # uploads go first, but for no longer: to clear makes room
+KEPT_S: Final = 3600.0  # how long until files that a person must free are checked again
+SOON_S: Final = 60.0  # the same for what may pass by itself
+TURN_S: Final = 30.0  # after this long the removal of a unit pauses, so that the unit is looked at
+YIELD_S: Final = 600.0  # uploads go first, but for no longer: a removal makes room for them
 _BUSY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
 
 @dataclass(slots=True)
 class Turns:
-    """Who has a unit now: a look must not find it while files of it are aside."""
+    """Lets one thread at a time have a unit: a look must not find it while files are aside."""
 
     _taken: set[Key] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def take(self, key: Key) -> Iterator[bool]:
-        """Have a unit to oneself; False: somebody has it."""
+        """Take a unit for the length of the context; False: another thread has it."""
         with self._lock:
             is_free = key not in self._taken
             self._taken.add(key)
@@ -59,119 +64,129 @@ class Turns:
 
 
 @dataclass(slots=True)
-class Emptying:
-    """Removes the files of uploaded units, one after the other.
+class UnitCleaner:
+    """Removes the files of uploaded units of one catalog, one unit after the other.
 
     Attributes:
-        pipeline: What knows the folders, the journal and the server.
-        breaker: While it is closed nothing is removed.
-        stop: Ends the work.
-        again: Is told of a unit to look at.
-        turns: What is looked at now is not cleared, and the other way round.
+        journal: Knows the units and their files.
+        server: The "host/catalog" that they are kept under.
+        intake: Looks at the directories.
+        remover: Removes a few files at a time.
+        breaker: While it is tripped nothing is removed.
+        holds: Tells whether a person has paused everything.
+        emit: Where events go.
+        stop: Once set, nothing more is removed.
+        again: Told of a unit that has changed, so that it is looked at.
+        turns: A unit is not looked at while its files are removed, and the other way round.
     """
 
-    pipeline: Pipeline
+    journal: Journal
+    server: str
+    intake: Intake
+    remover: Remover
     breaker: CircuitBreaker
+    holds: HoldCache
+    emit: Emit
     stop: threading.Event
     again: Callable[[Key], None]
     turns: Turns = field(default_factory=Turns)
-    _remover: Remover = field(init=False)
     _again_s: dict[int, float] = field(default_factory=dict)
     _tries: Counter[int] = field(default_factory=Counter)
     _worked_s: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        pipeline, rows = self.pipeline, self.pipeline.uploader.rows
-        standing = Standing(rows.catalog, rows.store, rows.patience)
-        self._remover = Remover(
-            pipeline.journal,
-            pipeline.catalog,
-            standing,
-            pipeline.intake.look,
-            pipeline.emit,
-            self.stop,
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        breaker: CircuitBreaker,
+        stop: threading.Event,
+        again: Callable[[Key], None],
+    ) -> "UnitCleaner":
+        """Build it from the parts of a pipeline."""
+        journal, intake, emit = pipeline.journal, pipeline.intake, pipeline.emit
+        remover = Remover(journal, pipeline.catalog, pipeline.server_check, intake.look, emit, stop)
+        return cls(
+            journal, pipeline.server, intake, remover, breaker, pipeline.holds, emit, stop, again
         )
 
-    def recover(self, ground: Callable[[ExecutionRecord], Ground]) -> None:
-        """Find out how removals ended that a process began that died; before the first look."""
-        begun: dict[int, list[FileRecord]] = {}
-        for file in self.pipeline.journal.being_removed(self.pipeline.server):
-            begun.setdefault(file.execution_id, []).append(file)
-        for number, files in begun.items():
-            unit = self.pipeline.journal.execution(number)
-            self._remover.recover(unit, ground(unit), files)
-
-    def rests(self, unit: ExecutionRecord) -> bool:
-        """Tell whether it was found out a moment ago why files of a unit stay."""
-        return time.monotonic() < self._again_s.get(unit.id, 0.0)
-
-    def note(self, unit: ExecutionRecord, known: Mapping[str, Any]) -> None:
-        """Write down how the removal of a unit stands."""
-        self.pipeline.journal.commit([NoteExecution(unit.id, {"removal": known})])
-
-    def begin_anew(self, unit: ExecutionRecord) -> None:
-        """Forget what was found out about a unit: it is looked at again."""
-        self._again_s.pop(unit.id, None)
+    # ------------------------------------------------------------------ when
 
     def must_wait(self, *, urgent: bool = False) -> bool:
-        """Tell whether nothing may be removed now; what is not *urgent* lets uploads go first."""
-        if self.stop.is_set() or self.breaker.error is not None or self.pipeline.holds.pause:
+        """Return whether removal must wait; work that is not *urgent* lets uploads go first."""
+        if self.stop.is_set() or self.breaker.error is not None or self.holds.pause:
             return True
         if urgent or time.monotonic() > self._worked_s + YIELD_S:
             return False
-        return not _BUSY.isdisjoint(self.pipeline.journal.execution_counts())
+        return not _BUSY.isdisjoint(self.journal.execution_counts())
 
-    def empty(self, unit: ExecutionRecord, ground: Ground, *, urgent: bool = False) -> bool:
-        """Remove the files of one unit as far as they may go; False: it has to go on later."""
+    def is_kept(self, unit: ExecutionRecord) -> bool:
+        """Return whether the files of a unit were found to stay, too recently to check again."""
+        return time.monotonic() < self._again_s.get(unit.id, 0.0)
+
+    def forget(self, unit: ExecutionRecord) -> None:
+        """Forget what was found out about a unit: it has been uploaded since."""
+        self._again_s.pop(unit.id, None)
+
+    def note(self, unit: ExecutionRecord, known: Mapping[str, Any]) -> None:
+        """Write into the journal how far the removal of a unit is."""
+        self.journal.commit([NoteExecution(unit.id, {"removal": known})])
+
+    # ------------------------------------------------------------------ the routine
+
+    def recover(self, policy_of: Callable[[ExecutionRecord], Policy]) -> None:
+        """Find out how removals ended that a dead process had begun; before the first look."""
+        begun: dict[int, list[FileRecord]] = {}
+        for file in self.journal.being_removed(self.server):
+            begun.setdefault(file.execution_id, []).append(file)
+        for number, files in begun.items():
+            unit = self.journal.execution(number)
+            self.remover.recover(unit, policy_of(unit), files)
+
+    def clean(self, unit: ExecutionRecord, policy: Policy, *, urgent: bool = False) -> bool:
+        """Remove the files of a unit that its policy lets go; False: call it again later."""
         key = Path(unit.prefix), unit.rid
         with self.turns.take(key) as is_free:
             if not is_free:
                 return False
-            # It may have changed since it was read.
-            unit = self.pipeline.journal.execution(unit.id)
+            unit = self.journal.execution(unit.id)  # it may have changed since it was read
             if unit.state is not ExecutionState.UPLOADED:
                 return True
-            self._again_s[unit.id] = time.monotonic() + SOON_S  # where it has to be looked at first
+            self._again_s[unit.id] = time.monotonic() + SOON_S  # unless something else is found
             try:
-                return self._empty_ours(key, unit, ground, urgent=urgent)
+                is_done = self._clean_ours(key, unit, policy, urgent=urgent)
             except JournalDamagedError:
                 raise
             except (ServerAwayError, CredentialError) as error:
                 self.breaker.trip(error)
-                return False
-            except TroubleError as error:
-                self._hold(unit, error)
-            except OSError as error:  # what lies there is another by now
-                what, why = f"cannot remove files of {unit.called}", f"{error}"
-                self._hold(unit, TransientError(what, why))
+                is_done = False
+            except (TroubleError, OSError) as error:
+                self._keep(unit, error)
+                is_done = True
             finally:
                 self._worked_s = time.monotonic()
-        return True
+            if policy.is_execution:
+                self._update_receipt(unit)
+        return is_done
 
-    def _empty_ours(self, key: Key, unit: ExecutionRecord, ground: Ground, *, urgent: bool) -> bool:
-        """Empty a unit that nobody looks at meanwhile."""
-        files = self.pipeline.journal.files(unit.id)
+    def _clean_ours(self, key: Key, unit: ExecutionRecord, policy: Policy, *, urgent: bool) -> bool:
+        """Clean a unit that no other thread has."""
+        files = self.journal.files(unit.id)
         if begun := [f for f in files if f.removal and f.state is not FileState.REMOVED]:
-            if not self._remover.recover(unit, ground, begun):
-                raise TransientError(
-                    f"cannot remove files of {unit.called}",
-                    f"{begun[0].path} was set aside, and can be neither found nor put back",
-                )
-            files = self.pipeline.journal.files(unit.id)
-            unit = self.pipeline.journal.execution(unit.id)
-        seen = self.pipeline.intake.look(*key)
+            self._recover(unit, policy, begun)
+            files, unit = self.journal.files(unit.id), self.journal.execution(unit.id)
+        seen = self.intake.look(*key)
         if seen is None or seen.digest() != unit.digest:
-            self.again(key)  # it says what to make of it
+            self.again(key)
             return True
-        sorter = Sorter(self.pipeline.journal, self.pipeline.intake)
-        may_go, stays = sorter.sort(unit, ground, files, seen)
-        kept = None if ground.is_ml else next(iter(stays.values()), None)
+        eligibility = Eligibility(self.journal, self.intake)
+        going, stays = eligibility.sort(unit, policy, files, seen)
+        kept = None if policy.is_execution else next(iter(stays.values()), None)
         ends_s = time.monotonic() + TURN_S
-        for start in range(0, len(may_go), TOGETHER):
+        for start in range(0, len(going), TOGETHER):
             if time.monotonic() > ends_s or self.must_wait(urgent=urgent):
-                del self._again_s[unit.id]  # it goes on with the next pass
+                del self._again_s[unit.id]  # the next pass goes on
                 return False
-            outcome = self._remover.remove(unit, ground, may_go[start : start + TOGETHER], seen)
+            outcome = self.remover.remove(unit, policy, going[start : start + TOGETHER], seen)
             seen, kept = outcome.seen, kept or outcome.kept
             if outcome.reopened:
                 self.again(key)
@@ -183,16 +198,35 @@ class Emptying:
         self.note(unit, {"done": True} | ({"stay": len(stays), "why_stay": why} if stays else {}))
         return True
 
-    # ------------------------------------------------------------------ what is told
+    def _recover(self, unit: ExecutionRecord, policy: Policy, begun: list[FileRecord]) -> None:
+        if not self.remover.recover(unit, policy, begun):
+            raise TransientError(
+                f"cannot remove files of {unit.called}",
+                f"{begun[0].path} was set aside, and can be neither found nor put back",
+            )
 
-    def _hold(self, unit: ExecutionRecord, error: TroubleError) -> None:
-        """Tell once why files stay, and see later whether that still holds."""
+    # ------------------------------------------------------------------ what is reported
+
+    def _keep(self, unit: ExecutionRecord, error: TroubleError | OSError) -> None:
+        """Report once why files stay, and check later whether that is still so."""
+        if isinstance(error, OSError):  # something else is on the disk now
+            error = TransientError(f"cannot remove files of {unit.called}", str(error))
         self._tries[unit.id] += 1  # what may pass is tried soon, and then less and less often
-        soon_s = HELD_S if isinstance(error, RefusedError) else SOON_S * 2 ** self._tries[unit.id]
-        self._again_s[unit.id] = time.monotonic() + min(soon_s, HELD_S)
-        known = (self.pipeline.journal.execution(unit.id).removal) or {}
+        soon_s = KEPT_S if isinstance(error, RefusedError) else SOON_S * 2 ** self._tries[unit.id]
+        self._again_s[unit.id] = time.monotonic() + min(soon_s, KEPT_S)
+        known = self.journal.execution(unit.id).removal or {}
         if known.get("why") == error.why:
             return
         said = {"what": error.what, "why": error.why, "next": error.next_for(unit.rid)}
         self.note(unit, {**known, **said})
-        self.pipeline.emit(RemovalBlocked(execution=unit.rid, prefix=unit.prefix, **said))
+        self.emit(RemovalBlocked(execution=unit.rid, prefix=unit.prefix, **said))
+
+    def _update_receipt(self, unit: ExecutionRecord) -> None:
+        """Write into the receipt which files were removed here."""
+        files = self.journal.files(unit.id)
+        removed = {file.path for file in files if file.state is FileState.REMOVED}
+        root, folder = (
+            execution_root(Path(unit.prefix), unit.rid),
+            self.intake.settings.state_directory,
+        )
+        receipts.tell_removed(folder, self.server, receipts.kept_as(unit), root, removed)

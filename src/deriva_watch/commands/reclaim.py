@@ -10,9 +10,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from deriva_watch.cleanup.eligibility import Sorter
-from deriva_watch.cleanup.retention import Reclaiming, execution_ground, reclaimable
-from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.cleanup.eligibility import Eligibility
+from deriva_watch.cleanup.policy import reclaim_policy
+from deriva_watch.cleanup.retention import Retention, reclaimable
+from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError, TroubleError
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.orders.orders import Reclaim
@@ -124,8 +125,8 @@ class Reclamation:
             return Candidate(unit, 0, 0, why="its directory has changed since it was uploaded")
         files = self.reader.files(unit.id)
         try:
-            may_go, stays = Sorter(self.reader, intake).sort(
-                unit, execution_ground(unit), files, seen
+            may_go, stays = Eligibility(self.reader, intake).sort(
+                unit, reclaim_policy(unit), files, seen
             )
         except RefusedError as error:
             return Candidate(unit, 0, 0, why=error.why)
@@ -209,13 +210,10 @@ class Reclamation:
             connection.server.session()
             host, max_s = settings.server.host, settings.retry.max_s
             breaker = CircuitBreaker(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
-            emptying = Emptying(pipeline, breaker, stop, lambda key: changed.add(key[1]))
-            emptying.recover(execution_ground)
-            work, ended = (
-                Reclaiming(emptying, Orders(settings.state_directory / "orders"), settings),
-                set[int](),
-            )
-            while not work.carry_out(order, ended):
+            cleaner = UnitCleaner.of(pipeline, breaker, stop, lambda key: changed.add(key[1]))
+            cleaner.recover(reclaim_policy)
+            retention, done = Retention(cleaner, pipeline.server_time), set[int]()
+            while not retention.carry_out(order, done):
                 if breaker.error:
                     raise breaker.error
         return changed

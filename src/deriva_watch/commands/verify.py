@@ -39,7 +39,7 @@ from deriva_watch.edges.journal import Reader, open_readonly
 from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.receipt_schema import records
 from deriva_watch.pipeline.unit_paths import Directory
@@ -61,7 +61,7 @@ class Verifier:
     find: Subjects
     catalog: Catalog
     model: CatalogModel
-    standing: Standing
+    server_check: ServerCheck
     intake: Intake
     moved: Callable[[str, int], None]
 
@@ -163,14 +163,14 @@ class Verifier:
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
             group = asked[start : start + _TOGETHER]
-            why = self.standing.differences(self.model, group, subject.links_to)
+            why = self.server_check.differences(self.model, group, subject.links_to)
             for path in sorted(why):
                 yield from lost(path, why[path], is_here=path in here)
             for file in group:
                 self.moved(file.path, 0)
         find = self.find
         rows = RowVerifier(
-            self.intake, find.reader, find.server, self.model, self.standing, subject, seen
+            self.intake, find.reader, find.server, self.model, self.server_check, subject, seen
         )
         for file in files:
             if file.rows is not None:
@@ -245,13 +245,13 @@ def verifying(
         connection.server.session()
         catalog, reader = connection.catalog, _reader(settings)
         patience = Patience(lambda _event: None, settings.server.host)
-        standing = Standing(catalog, connection.store, patience, pool.map)
+        server_check = ServerCheck(catalog, connection.store, patience, pool.map)
         intake = Intake.of(settings)
         name = settings.server.name
         if reader:
             intake = replace(intake, members=partial(reader.members_of, name))
         find = Subjects(intake, reader, name)
-        yield Verifier(find, catalog, read_model(catalog), standing, intake, moved)
+        yield Verifier(find, catalog, read_model(catalog), server_check, intake, moved)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -25,7 +25,7 @@ from deriva_watch.core.rows.table_files import TableFileError
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
-from deriva_watch.engine.server_check import Standing
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.unit_upload import Upload
 from deriva_watch.pipeline.unit_reader import Intake
 
@@ -51,7 +51,7 @@ class RowVerifier:
     reader: Reader | None
     server: str
     model: CatalogModel
-    standing: Standing
+    server_check: ServerCheck
     subject: Subject
     seen: Observation | None
     _upload: Upload | None = None
@@ -62,7 +62,7 @@ class RowVerifier:
         if table not in self.model.tables:
             return Asked([f"there is no table {table} any more"])
         for rids in self._rids(file):
-            missing += len(rids - self.standing.rows(table, rids).keys())
+            missing += len(rids - self.server_check.rows(table, rids).keys())
             asked += len(rids)
         found = [f"{missing} of its rows are not in {table} any more"] if missing else []
         unasked = max(0, (file.rows or 0) - asked)
@@ -103,7 +103,7 @@ class RowVerifier:
             plan = upload.rows.get(file.path)
             if plan is None or (plan.is_file and plan.entry.stamp != file.stamp):
                 return None
-            rows = KeyedRows(self.standing.catalog, self.standing.patience)
+            rows = KeyedRows(self.server_check.catalog, self.server_check.patience)
             return list(rows.differences(upload, file.path))
         except (ServerAwayError, ServerBusyError):
             raise
@@ -112,7 +112,7 @@ class RowVerifier:
 
     def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
         """Return an upload that nobody carries out."""
-        prefix, catalog = Path(record.prefix), self.standing.catalog
+        prefix, catalog = Path(record.prefix), self.server_check.catalog
         plan = self.intake.plan(prefix, record.rid, seen, self.model, catalog, insisted=record.ours)
         return Upload(
             execution=record,

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.cleanup.retention import Reclaiming
-from deriva_watch.cleanup.scheduler import Clearing
-from deriva_watch.cleanup.unit_cleaner import Emptying
+from deriva_watch.cleanup.retention import Retention
+from deriva_watch.cleanup.scheduler import Scheduler
+from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.commands.orders.apply import obey
 from deriva_watch.core.completeness.debounce import DebounceQueue
 from deriva_watch.core.errors import (
@@ -58,8 +58,8 @@ LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks sta
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
 STOP_AHEAD_S: Final = 1.0  # for what is written into the journal
 REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
-TURN_S: Final = 1.0  # how soon a directory is looked at that is being cleared
-STOP_CLEARING_S: Final = 2.0  # what then lies aside is put back at the next start
+TURN_S: Final = 1.0  # how soon a directory is looked at whose files are being removed
+STOP_REMOVAL_S: Final = 2.0  # files that are still aside then are put back at the next start
 AGAIN_S: Final = 5.0  # a look that could not be finished is repeated after so long
 STATUS_S: Final = 5.0  # how often systemd is told how things stand, where that changed
 
@@ -86,7 +86,7 @@ class Service:
     _status: str = "watching"
     _status_at_s: float = 0.0
     _clock: Clock = field(default_factory=Clock)
-    _clearing: Clearing = field(init=False)
+    _removal: Scheduler = field(init=False)
     _workers: Workers = field(init=False)
     _supervisor: Supervisor = field(init=False)
 
@@ -96,15 +96,15 @@ class Service:
             self.lookout, self.hindrances, self._hints.put, self._look_soon, self.hinder
         )
 
-        drops = self.pipeline.settings.drops
-        emptying = Emptying(self.pipeline, self.breaker, self.stop, self._hints.put)
-        reclaiming = Reclaiming(emptying, self.orders, self.pipeline.settings)
-        self._clearing = Clearing(emptying, drops, reclaiming)
+        settings = self.pipeline.settings
+        cleaner = UnitCleaner.of(self.pipeline, self.breaker, self.stop, self._hints.put)
+        retention = Retention(cleaner, self.pipeline.server_time)
+        self._removal = Scheduler(cleaner, retention, self.orders, settings, settings.drops)
         self._workers = Workers(
             self.pipeline, self.breaker, self.stop, self._hints.put, self._run_once
         )
         again: dict[str, Callable[[], None]] = {
-            "clearing": self._start_clearing,
+            "removal": self._start_removal,
             "hasher": self._start_ahead,
             "inotify": lambda: None,  # the watcher, which is asked at every tick, has it built
         }
@@ -131,11 +131,11 @@ class Service:
         self.pipeline.journal.void_claims()
         try:
             self._supervisor.start()
-            self._run_once(self._clearing.recover)
+            self._run_once(self._removal.recover)
             self._run_once(self._roots.tend)
             self._workers.start()
             self._start_ahead()
-            self._start_clearing()
+            self._start_removal()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self._run_once(self._tick)
@@ -146,15 +146,15 @@ class Service:
             if self.lookout.ahead:
                 self.lookout.ahead.end(STOP_AHEAD_S)
             self._workers.end(STOP_S)
-            self._clearing.end(STOP_CLEARING_S)
+            self._removal.end(STOP_REMOVAL_S)
             self.hindrances.clear()
 
     def _start_ahead(self) -> None:
         if self.lookout.ahead:
             self.lookout.ahead.start(self._run_once)
 
-    def _start_clearing(self) -> None:
-        self._clearing.start(self._run_once)
+    def _start_removal(self) -> None:
+        self._removal.start(self._run_once)
 
     def _give_up(self, error: TroubleError) -> None:
         """Stop, to be started anew: a thread has ended that nothing can replace."""
@@ -288,7 +288,7 @@ class Service:
 
     def _look_undisturbed(self, key: Key) -> datetime | None:
         """Look at one directory, or come back soon where files of it are being removed."""
-        with self._clearing.emptying.turns.take(key) as is_free:
+        with self._removal.cleaner.turns.take(key) as is_free:
             if is_free:
                 return self.lookout.look(key)
         self._due.hint(key, _in(TURN_S))

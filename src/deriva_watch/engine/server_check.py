@@ -19,7 +19,7 @@ Heads = Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ServerCheck:
     """Asks for the rows, the links and the object versions of files.
 
     Attributes:

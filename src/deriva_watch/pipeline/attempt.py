@@ -46,6 +46,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.call_retry import elapsed_since
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.executions import Executions
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.unit_upload import Upload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.pipeline.finalize import Finalizer
@@ -85,6 +86,7 @@ class Pipeline:
     Attributes:
         probe: Asks the server something cheap of every service; raises as every call does.
         holds: What a person holds back.
+        server_check: Asks whether the server still holds what was uploaded.
         server_time: Asks what the server's clock says; None: it does not tell.
     """
 
@@ -99,6 +101,7 @@ class Pipeline:
     fingerprint: InputFingerprint
     probe: Callable[[], object]
     holds: HoldCache
+    server_check: ServerCheck
     server_time: Callable[[], datetime | None] = lambda: None
 
     @property

@@ -30,6 +30,7 @@ from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
 from deriva_watch.engine.rows.template_rows import Letter
 from deriva_watch.engine.rows.writer import CatalogWriter
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.liveness import begin_idle
 from deriva_watch.pipeline.attempt import Pipeline
@@ -187,6 +188,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
             fingerprint=InputFingerprint(settings, catalog, intake.specs),
             probe=connection.probe,
             holds=holds,
+            server_check=ServerCheck(catalog, store, patience),
             server_time=connection.server_time,
         )
         try:

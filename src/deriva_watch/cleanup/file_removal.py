@@ -1,0 +1,115 @@
+"""One file on its way out of its folder: where it is now, and how its removal ended."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from deriva_watch.cleanup.policy import Policy
+from deriva_watch.core.completeness.observation import Entry, HolderMethod, Holders, Observation
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.records import Change, FileFacts, FileRecord, MoveFile, NoteFile
+from deriva_watch.core.removal.removal import Going
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.edges.disk import open_folders
+from deriva_watch.edges.disk.open_files import holders
+from deriva_watch.edges.disk.removal import Aside
+
+UPLOADED_AGAIN: Final = "Nothing to do: it is uploaded again."
+_CHECKED_AGAIN: Final = "Nothing to do: it is checked again, and uploaded if it has changed."
+
+
+class UploadAgainError(FileChangedError):
+    """The bytes here, or what the server holds, are not what was uploaded."""
+
+
+@dataclass(slots=True)
+class FileRemoval:
+    """The removal of one file.
+
+    Attributes:
+        going: The file and its names.
+        aside: Sets the file aside, and puts it back.
+        is_removed: It was deleted or moved.
+        moved_to: Where it was moved, below the folder of its policy.
+        error: Why it stays.
+    """
+
+    going: Going
+    aside: Aside
+    is_removed: bool = False
+    moved_to: str | None = None
+    error: FileChangedError | RefusedError | None = None
+
+    @classmethod
+    def of(cls, going: Going, policy: Policy) -> "FileRemoval":
+        """Return the removal of a file; nothing is touched yet."""
+        return cls(going, Aside(policy.top, policy.base + going.place, going.file.stamp))
+
+    @property
+    def file(self) -> FileRecord:
+        """The file as the journal has it."""
+        return self.going.file
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self.is_removed and self.error is None
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Note an error that concerns this file alone."""
+        try:
+            yield
+        except (FileChangedError, RefusedError) as error:
+            self.error = error
+
+    def change(self) -> Change | None:
+        """Return what the journal must be told; None while the file is still aside."""
+        path, error = self.file.path, self.error
+        if self.is_removed:
+            noted: FileFacts = {"removal": self.going.note(self.moved_to)}
+            return MoveFile(self.file.id, FileTrigger.REMOVED, noted)
+        facts: FileFacts = {"removal": None}
+        if isinstance(error, RefusedError):
+            facts |= {"what": error.what, "why": error.why, "next": error.next_for(None)}
+        elif error:
+            then = UPLOADED_AGAIN if isinstance(error, UploadAgainError) else _CHECKED_AGAIN
+            facts |= {"what": f"{path} is kept", "why": str(error), "next": then}
+        if isinstance(error, UploadAgainError):
+            return MoveFile(self.file.id, FileTrigger.CHANGED, facts)
+        return None if self.aside.is_aside else NoteFile(self.file.id, facts)
+
+
+def still_open(removals: Iterable[FileRemoval]) -> list[FileRemoval]:
+    """Return the removals that have not ended yet."""
+    return [each for each in removals if each.is_open]
+
+
+def check_writers(removals: Iterable[FileRemoval]) -> None:
+    """Search the processes for writers of those files that the kernel grants no lease of."""
+    unsure = [each for each in still_open(removals) if not each.aside.leased]
+    looks = [_look_at(each) for each in unsure]
+    found = holders(looks) if looks else {}
+    for each, look in zip(unsure, looks, strict=True):
+        with each.catching():
+            _check_held(each.file, found[look.root])
+
+
+def _look_at(removal: FileRemoval) -> Observation:
+    name = removal.aside.path.rpartition("/")[2]
+    place = str(removal.aside.folder / name)
+    entries = {name: Entry(name, *removal.file.stamp, target=place)}
+    return Observation(place, entries, datetime.now(UTC), {})
+
+
+def _check_held(file: FileRecord, held: Holders) -> None:
+    if held.open:
+        raise FileChangedError(f"{file.path} is open for writing")
+    if held.method is HolderMethod.UNKNOWN:
+        raise open_folders.kept(
+            file.path,
+            "it cannot be known whether a process has it open for writing",
+            "Run deriva-watch as the owner of the files, or as root.",
+        )
