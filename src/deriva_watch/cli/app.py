@@ -145,14 +145,9 @@ def exit_status(error: TroubleError) -> Exit:
     return next(status for kind, status in _EXITS if isinstance(error, kind))
 
 
-def as_document(error: TroubleError) -> dict[str, str]:
-    """Return the three parts of an error as programs get them."""
-    return {"what": error.what, "why": error.why, "next": error.next}
-
-
 def _tell(error: TroubleError) -> None:
     if "--json" in sys.argv:
-        print_json({"error": as_document(error)})
+        print_json({"error": error.sentence()})
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
     # What stands in it may come from names of files, and goes to a terminal.
     sys.stderr.write("\n".join(map(printable, text.split("\n"))))
@@ -164,4 +159,4 @@ def _tell_usage(error: Any) -> None:
     what = f"cannot read the command line of {command}"
     then = f"`{command} --help` tells what it takes."
     if "--json" in sys.argv:
-        print_json({"error": as_document(SettingsError(what, error.format_message(), then))})
+        print_json({"error": SettingsError(what, error.format_message(), then).sentence()})

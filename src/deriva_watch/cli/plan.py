@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.plan.candidates import Leftover
@@ -57,7 +57,7 @@ def plan(
             except RefusedError as error:
                 refused[name] = error
     if as_json:
-        told = {rid: {"error": as_document(trouble)} for rid, trouble in refused.items()}
+        told = {rid: {"error": trouble.sentence()} for rid, trouble in refused.items()}
         print_json({rid: _document(found) for rid, found in plans.items()} | told)
     else:
         for found in plans.values():

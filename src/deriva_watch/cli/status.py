@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, as_document, print_json
+from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import TroubleError
 
 
@@ -58,5 +58,5 @@ def _watch(url: str, *, as_json: bool, whole: bool) -> None:
 
 def _print_lines(looks: Iterator[dict[str, Any] | TroubleError]) -> None:
     for view in looks:
-        said = {"error": as_document(view)} if isinstance(view, TroubleError) else view
+        said = {"error": view.sentence()} if isinstance(view, TroubleError) else view
         print_json(said, indent=None)

@@ -39,7 +39,7 @@ class Reload:
         try:
             self.load()
         except TroubleError as error:
-            emit(SettingsRefused(what=error.what, why=error.why, next=error.next))
+            emit(SettingsRefused(**error.sentence()))
             then = "Then reload again; until then those of before hold."
             return replace(error, next=f"{error.next} {then}")
         self.is_due = True

@@ -123,7 +123,7 @@ class Service:
             if self._fatal:
                 raise self._fatal
         except JournalDamagedError as error:
-            self.pipeline.emit(ProblemFound(what=error.what, why=error.why, next=error.next))
+            self.pipeline.emit(ProblemFound(**error.sentence()))
             raise
 
     def _run(self) -> None:
@@ -179,7 +179,7 @@ class Service:
     def hinder(self, about: str, error: TroubleError | None) -> None:
         """Say what is in the way, once; None: nothing any more."""
         if self.hindrances.put(about, error) and error:
-            self.pipeline.emit(ProblemFound(what=error.what, why=error.why, next=error.next))
+            self.pipeline.emit(ProblemFound(**error.sentence()))
 
     # ------------------------------------------------------------------ looking
 

@@ -93,8 +93,8 @@ class Supervisor:
         before = self._said.get(found.name)
         if before is None or before.ended != found.ended:
             self._said[found.name] = found
-            said = {"what": error.what, "why": error.why, "next": error.next}
-            self.emit(ThreadStuck(thread=found.name, seconds=round(found.silent_s, 1), **said))
+            silent_s = round(found.silent_s, 1)
+            self.emit(ThreadStuck(thread=found.name, seconds=silent_s, **error.sentence()))
             self.hindrances.put(_about(found.name), error)
         if found.ended:
             self.again.get(found.name, lambda: self.give_up(error))()

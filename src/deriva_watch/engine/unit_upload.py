@@ -195,8 +195,7 @@ class Upload:
 
     def refuse(self, path: str, error: RefusedError) -> None:
         """End one file with a sentence; its neighbours go on."""
-        then = error.next_for(self.execution.rid)
-        facts: FileFacts = {"what": error.what, "why": error.why, "next": then}
+        facts: FileFacts = {**FileFacts(), **error.sentence(self.execution.rid)}
         self.commit([Move(path, FileTrigger.REJECTED, facts)])
 
     def change(self, path: str) -> None:

@@ -106,7 +106,7 @@ class CircuitBreaker:
             at = datetime.now(UTC) + timedelta(seconds=wait_s)
             return ServerUnavailable(host=self.host, why=error.why, next_at=at.isoformat())
         kind = CredentialNeeded if isinstance(error, CredentialError) else CatalogUnavailable
-        return kind(host=self.host, what=error.what, why=error.why, next=error.next_for(None))
+        return kind(host=self.host, **error.sentence())
 
 
 def _reason(error: Tripping) -> object:

@@ -200,8 +200,8 @@ class Lookout:
             return answer.look_again_at
         facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
         if error := self._refusal(key, record, answer):
-            said: ExecutionFacts = {"what": error.what, "why": error.why, "next": error.next}
-            self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+            facts = {**facts, **error.sentence(record.rid)}
+            self._move(record, ExecutionTrigger.REJECTED, facts)
         else:
             self._move(record, ExecutionTrigger.SETTLED, facts)
         self._settled(key, record)

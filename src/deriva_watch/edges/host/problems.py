@@ -28,7 +28,7 @@ class Hindrances:
     def __init__(self, state_directory: Path) -> None:
         """Begin with none, whatever an earlier daemon left."""
         self._path = state_directory / _NAME
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[str, dict[str, object]] = {}
         self._lock = threading.Lock()
         self._write()
 
@@ -39,8 +39,7 @@ class Hindrances:
             if error is None:
                 self._known.pop(about, None)
             elif before is None or before["why"] != error.why:
-                said = {"what": error.what, "why": error.why, "next": error.next_for(None)}
-                self._known[about] = {"about": about, **said, "since": _now()}
+                self._known[about] = {"about": about, **error.sentence(), "since": _now()}
             if self._known.get(about) == before:
                 return False
             self._write()
@@ -72,7 +71,7 @@ class Hindrances:
                 told.pop(0)  # the latest are the news
             file.write(text.ljust(room_bytes))
 
-    def _text(self, told: list[dict[str, str]]) -> bytes:
+    def _text(self, told: list[dict[str, object]]) -> bytes:
         document = {"pid": os.getpid(), "hindrances": told}
         text = json.dumps(document, ensure_ascii=False, indent=1)
         return text.encode(errors="backslashreplace").ljust(_ROOM_BYTES)

@@ -79,8 +79,7 @@ class Journal(Reads):
             opened = _Opened(parts.pop_all(), held.pop_all(), inode, now)
             journal = cls(path, reading, writer, opened)
         for each in after:
-            said = trouble.was_set_aside(path, each)
-            emit(JournalReplaced(path=each.path, what=said.what, why=said.why, next=said.next))
+            emit(JournalReplaced(path=each.path, **trouble.was_set_aside(path, each).sentence()))
         return journal
 
     def close(self) -> None:

@@ -73,8 +73,7 @@ class Stream:
         try:
             return b"overview", await self._overview()
         except TroubleError as error:
-            said = {"what": error.what, "why": error.why, "next": error.next_for(None)}
-            return b"trouble", said
+            return b"trouble", dict(error.sentence())
 
     def _give(self, event: bytes | None) -> None:
         for slot in self._slots:

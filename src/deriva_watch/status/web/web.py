@@ -128,8 +128,7 @@ class Web:
         try:
             reasons = (await self.overview())["reasons"]
         except TroubleError as error:
-            reason = {"what": error.what, "why": error.why, "next": error.next_for(None)}
-            reasons = [{"about": "the journal", **reason}]
+            reasons = [{"about": "the journal", **error.sentence()}]
         return _Json({"healthy": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def _get_day(self, _request: Request) -> Response:
