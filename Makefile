@@ -5,7 +5,7 @@ PYTHON ?= python3
 .DEFAULT_GOAL := help
 MAKEFLAGS += --jobs=2  # Debian and Python packages come at the same time
 
-.PHONY: help demo test lint tools soak bench clean
+.PHONY: help demo test docs lint tools soak bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(VENV)/installed ## Sandbox, daemon, real files, result
 # Tests wait as long as they work: four at a time keep two cores busy.
 test: $(VENV)/tested tools ## Every test, and the house rules
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+docs: $(VENV)/tested ## The documentation, in build/docs
+	$(BIN)/sphinx-build -q -W -n --keep-going -b html docs build/docs
 
 lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -18,6 +18,7 @@ ELSEWHERE = {  # the file that runs it, by what stands there
     f"{PROGRAM} demo --json": ("tests/demo/test_demo.py", 'command("demo", "--json"'),
     f"{PROGRAM} demo": ("tests/demo/test_demo.py", 'command("demo", "--json"'),
     "make test": (".ci/run", "\nmake test\n"),
+    "make docs": ("Makefile", "docs: $(VENV)/tested"),  # tests/documents/test_docs.py builds them
 }
 EXITS = {
     "check": {0, 2},
@@ -37,11 +38,11 @@ CONFIG = "/etc/deriva-watch/config.toml"
 class Newcomer:
     """Types into *machine*; the server is the sandbox that said *ready*."""
 
-    def __init__(self, machine, ready, readme, stack):
+    def __init__(self, machine, ready, text, stack):
         self.machine, self.ready, self.stack = machine, ready, stack
         self.api = Api(ready)
         self.rid, self.of_program = self.api.execution(), self.api.execution()
-        self.examples = [block.text for block in blocks(readme)]
+        self.examples = [block.text for block in blocks(text)]
         self.typed, self.failed, self.log = set(), [], None
 
     def prepare(self):

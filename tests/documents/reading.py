@@ -6,10 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "deriva-watch"
-_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\{?[\w-]*)[^`\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4,}\S.*\n|\n(?= {4}))+)", re.MULTILINE)
 _SPAN = re.compile(rf"`((?:/[^ `]*/)?(?:{PROGRAM}|pipx|systemctl|sudo) [^`]+)`")
-_ROW = re.compile(r"^\| `([^|]+?)\|", re.MULTILINE)
+_LISTED = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,24 @@ class Command:
 
     line: str
     shown: tuple[str, ...] = ()
+
+
+def pages():
+    """Return the pages of the documentation, in the order in which people read them."""
+    index = ROOT / "docs" / "index.md"
+    lists = "".join(_LISTED.findall(index.read_text()))
+    names = re.findall(r"^[a-z/-]+$", lists, re.MULTILINE)
+    return [index, *(ROOT / "docs" / f"{name}.md" for name in names)]
+
+
+def documents():
+    """Return README.md and all pages as one text, without what is generated in them."""
+    return "\n\n".join(file.read_text() for file in (ROOT / "README.md", *pages()))
+
+
+def section(title, text):
+    """Return a section of a Markdown document, up to the next heading of any level."""
+    return re.split(rf"^#+ {re.escape(title)}$", text, flags=re.MULTILINE)[1].partition("\n#")[0]
 
 
 def blocks(text):
@@ -57,15 +75,10 @@ def _guessed(block):
 
 
 def commands(text):
-    """Return the command lines of a Markdown document: of its blocks, its prose, its table."""
+    """Return the command lines of a Markdown document: of its blocks and its prose."""
     found = [command for block in blocks(text) for command in _of_block(block)]
     prose = _FENCE.sub("", text)
     found += [Command(line) for span in _SPAN.findall(prose) for line in variants(span)]
-    table = prose.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    for cell in _ROW.findall(table):
-        for usage in re.findall("`([^`]+)`", f"`{cell}"):
-            words = usage if not usage.startswith("-") else f"{cell.split()[0].strip('`')} {usage}"
-            found += [Command(line) for line in variants(f"{PROGRAM} {words}")]
     return list(dict.fromkeys(found))
 
 

@@ -1,33 +1,39 @@
 """Every command line that our documents give is run, as a new user would, on a new machine."""
 
-import inspect
-import re
 from contextlib import ExitStack
 
 import pytest
 from typer.main import get_command
 
-import deriva_watch
 from deriva_watch.cli import app
-from deriva_watch.core.events import ALL_EVENTS
 from documents.machine import machine
 from documents.newcomer import ELSEWHERE, Newcomer
-from documents.reading import PROGRAM, ROOT, Block, Command, blocks, commands, of_comments, variants
+from documents.reading import (
+    PROGRAM,
+    ROOT,
+    Block,
+    Command,
+    blocks,
+    commands,
+    documents,
+    of_comments,
+    variants,
+)
 from running import sandbox
 
-README = (ROOT / "README.md").read_text()
+TEXT = documents()
 
 
 def test_every_command_line_of_the_documents_works(tmp_path):
     """From nothing to a daemon that uploads, then all that one does with it every day."""
-    given = commands(README)
+    given = commands(TEXT)
     for file in ("config.example.toml", *sorted(map(str, ROOT.glob("systemd/*.service")))):
         given += of_comments((ROOT / file).read_text())
     given += of_help()
     (home := tmp_path / "home").mkdir()
     with ExitStack() as stack:
         ready = stack.enter_context(sandbox(tmp_path / "server"))
-        user = Newcomer(stack.enter_context(machine(home, tmp_path)), ready, README, stack)
+        user = Newcomer(stack.enter_context(machine(home, tmp_path)), ready, TEXT, stack)
         user.prepare()
 
         for command in given:
@@ -47,39 +53,6 @@ def of_help():
     return [Command(text.rpartition("For example: ")[2].strip()) for text in helps]
 
 
-def test_the_table_of_commands_has_them_all():
-    table = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    named = set(re.findall(r"^\| `([a-z]+)", table, re.MULTILINE))
-
-    assert named == get_command(app).commands.keys()
-
-
-def section(title):
-    """Return a section of the README."""
-    return README.partition(f"# {title}\n")[2].partition("\n## ")[0]
-
-
-def test_the_table_of_events_has_them_all():
-    named = re.findall(r"^\| `([^`]+)` \|", section("Events"), re.MULTILINE)
-
-    assert named == [event.NAME for event in ALL_EVENTS]
-
-
-def test_the_table_of_the_library_has_every_name():
-    table = section("As a library")
-
-    assert set(deriva_watch.__all__) <= set(re.findall(r"`([A-Za-z_]+)[(`]", table))
-
-
-def test_the_functions_of_the_library_take_what_the_readme_says():
-    calls = re.findall(r"^\| `([a-z_]+)\(([^)]*)\)`", section("As a library"), re.MULTILINE)
-
-    assert len(calls) > 10
-    for name, said in calls:
-        takes = inspect.signature(getattr(deriva_watch, name)).parameters
-        assert len(said.split(", ")) == len(takes), name
-
-
 @pytest.mark.parametrize("line", sorted(ELSEWHERE))
 def test_what_is_run_elsewhere_is_run_there(line):
     file, text = ELSEWHERE[line]
@@ -91,27 +64,28 @@ def test_what_is_run_elsewhere_is_run_there(line):
 
 
 def test_blocks_are_found_with_their_language_whether_it_is_named_or_not():
-    listed = "\n- B:\n\n      $ try it\n      done\n"
+    listed = "\n- B:\n\n      $ try it\n      done\n\n```{note}\n:x: y\n```\n"
     text = f"\nA:\n\n    make it\n{listed}\n```toml\n[x]\n```\n\n    [y]\n"
 
     found = [Block("sh", "make it\n"), Block("console", "$ try it\ndone\n")]
+    found += [Block("{note", ":x: y\n")]
     assert blocks(text) == [*found, Block("toml", "[x]\n"), Block("toml", "[y]\n")]
 
 
-def test_commands_are_found_in_blocks_in_prose_and_in_the_table():
+def test_commands_are_found_in_blocks_in_prose_and_in_tables():
     text = (
         "Try `deriva-watch plan PATH`, or `/opt/bin/deriva-watch check`; `status` is no line.\n\n"
         "    mkdir x   # a folder\n    deriva-watch a \\\n      b\n\n"
         "```console\n$ deriva-watch show X\none\ntwo\n```\n\n"
-        "## Commands\n\n| command | what |\n|---|---|\n| `status [--watch]` | x |\n"
-        "| `retry RID` or `--all` | y |\n"
+        "| command | what |\n|---|---|\n| `deriva-watch status [--watch]` | x |\n"
+        "| `deriva-watch retry RID` | y |\n"
     )
 
     lines = {command.line: command.shown for command in commands(text)}
 
     assert lines.pop("deriva-watch show X") == ("one", "two")
     plain = ["mkdir x", "deriva-watch a b", "deriva-watch plan PATH"]
-    table = ["status", "status --watch", "retry RID", "retry --all"]
+    table = ["status", "status --watch", "retry RID"]
     assert [*lines] == [*plain, "/opt/bin/deriva-watch check", *(f"{PROGRAM} {t}" for t in table)]
 
 

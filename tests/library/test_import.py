@@ -2,10 +2,8 @@
 
 import inspect
 import json
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -121,12 +119,3 @@ def test_the_defaults_are_those_of_the_original_utilities(name, parameters):
 
     assert list(found) == [*first[name], *parameters]
     assert {key: found[key].default for key in parameters} == parameters
-
-
-def test_the_readme_has_a_line_on_every_name():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    table = readme.partition("## As a library")[2].partition("\n## ")[0]
-    lines = [line for line in table.splitlines() if line.startswith("| `")]
-    named = {name for line in lines for name in re.findall(r"`(\w+)", line.split(" | ")[0])}
-
-    assert named == set(deriva_watch.__all__)

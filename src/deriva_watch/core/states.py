@@ -38,9 +38,9 @@ class ExecutionTrigger(StrEnum):
     CHANGED = "changed"  # files arrived, changed or left
     INTERRUPTED = "interrupted"  # the daemon died or stops; its claim is void
     RETRIED = "retried"  # a person, or a changed cause, asked for another try
-    CANCELLED = "cancelled"  # a person says no; see `holds`
+    CANCELLED = "cancelled"  # a person says no
     PAUSED = "paused"  # a person says not now
-    RESUMED = "resumed"  # a person, or the end of the time that was set, lets it go on
+    RESUMED = "resumed"  # a person ended the pause, or its time is over
     REMOVED = "removed"  # the directory is not there any more
     APPEARED = "appeared"  # a removed directory is back
 
@@ -68,20 +68,20 @@ UNDONE: Final = frozenset({FileState.FOUND, FileState.HASHED, FileState.STORED})
 class FileTrigger(StrEnum):
     """What moves a file."""
 
-    HASHED = "hashed"
-    STORED = "stored"
-    RECORDED = "recorded"
+    HASHED = "hashed"  # its digests are known
+    STORED = "stored"  # the object store has its bytes
+    RECORDED = "recorded"  # its row is in the catalog
     ADOPTED = "adopted"  # a row of an earlier run already says the same
-    LINKED = "linked"
-    IGNORED = "ignored"
-    UNMATCHED = "unmatched"
-    REJECTED = "rejected"
+    LINKED = "linked"  # its row is linked to execution and asset types
+    IGNORED = "ignored"  # its name matches [files] ignore
+    UNMATCHED = "unmatched"  # no mapping matches its path
+    REJECTED = "rejected"  # it cannot be uploaded as it is
     CHANGED = "changed"  # content, or what the manifest says of it
     RECONSIDERED = "reconsidered"  # the spec, the settings or a person ask for another look
-    VANISHED = "vanished"
+    VANISHED = "vanished"  # it is not there any more
     FOREIGN = "foreign"  # another uploader says it did it, and the catalog agrees
-    APPEARED = "appeared"
-    REMOVED = "removed"
+    APPEARED = "appeared"  # a removed file is back
+    REMOVED = "removed"  # its local copy was removed by us
 
 
 _E, _ET, _F, _FT = ExecutionState, ExecutionTrigger, FileState, FileTrigger
@@ -197,13 +197,3 @@ def _after(table: Mapping[_S, Mapping[_T, _S]], state: _S, trigger: _T, noun: st
     except KeyError:
         message = f"{trigger!r} cannot happen to {noun} that is {state!r}"
         raise IllegalTransitionError(message) from None
-
-
-def mermaid(table: Mapping[_S, Mapping[_T, _S]]) -> str:
-    """Return a transition table as the lines of a Mermaid state diagram."""
-    lines = [
-        f"    {state} --> {to}: {trigger}"
-        for state, row in table.items()
-        for trigger, to in row.items()
-    ]
-    return "\n".join(["stateDiagram-v2", *lines])

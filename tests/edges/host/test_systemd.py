@@ -113,9 +113,9 @@ def test_the_unit_has_least_rights(unit):
 
 
 @needs_systemd
-def test_what_the_readme_adds_for_data_of_others_is_understood_and_costs_what_it_says(tmp_path):
-    readme = (UNITS.parent / "README.md").read_text()
-    lines = readme.partition("```ini\n[Service]\n")[2].partition("```")[0].splitlines()
+def test_what_the_docs_add_for_data_of_others_is_understood_and_costs_what_it_says(tmp_path):
+    page = (UNITS.parent / "docs" / "operations.md").read_text()
+    lines = page.partition("```ini\n[Service]\n")[2].partition("```")[0].splitlines()
     added = [line.removeprefix("#") for line in lines if not line.startswith("# ")]
     text = re.sub("(?<=\nExecStart=)[^ ]+", "/bin/true", UNIT.read_text())
     unit = tmp_path / UNIT.name

@@ -78,10 +78,10 @@ def level(page, name):
     page.locator(f"body[data-level={name}]").wait_for(timeout=20_000)
 
 
-def shoot(page, name):
-    """Write a screenshot for a person to look at."""
+def shoot(page, name, *, whole=True):
+    """Write a screenshot for a person to look at: of the whole page, or of the window."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
 
 
 def violations(page):

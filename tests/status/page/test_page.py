@@ -61,6 +61,7 @@ def test_a_state_is_told_in_words_and_everybody_can_use_it(tmp_path, browser, st
             assert page.get_by_role("status").inner_text() == words
             assert page.title().endswith(f"{words} · deriva-watch")
             shoot(page, state)
+            shoot(page, f"{state}-window", whole=False)  # docs/status-page.png is in-flight-window
             assert violations(page) == []
             page.emulate_media(color_scheme="dark")
             page.set_viewport_size(PHONE)
