@@ -136,6 +136,18 @@ def test_a_server_that_does_not_tell_the_time_closes_the_gate(lab, root):
     assert lying(root) == {FILE, LINK, OTHER}
 
 
+def test_where_nothing_is_left_to_remove_a_stray_file_is_no_trouble(lab, root):
+    with lab.rigged(reclaim={"mode": "after_days", "after_days": 0}) as rig:
+        work = work_of(rig)
+        work.clean_executions()
+        (root / ".DS_Store").write_bytes(b"of a person who looked at it")
+        assert is_unchanged(rig)
+
+        (record,) = rig.journal.executions(rid=rig.rid)
+        assert work.cleaner.clean(record, reclaim_policy(record))
+        assert not rig.told("removal.blocked")
+
+
 def test_what_comes_later_does_not_miss_what_was_removed(lab):
     """Also where a manifest names it still."""
     entries = {"Execution_Asset/a.bin": {"asset_table": "Execution_Asset", "schema": "deriva-ml"}}

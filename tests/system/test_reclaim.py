@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from deriva_watch.commands.reclaim import Reclamation
+from deriva_watch.commands.reclaim import ReclaimRun
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.status import open_views
@@ -55,7 +55,7 @@ def reclaim_here(scene, *rids):
     """Do the same without the price of a process; return what would go, and what went."""
     settings = scene.settings()
     order = Reclaim(by="a test", rids=rids or (scene.rid,), older_than_s=0.0)
-    work = Reclamation(settings, open_views(settings.journal.url), order)
+    work = ReclaimRun(settings, open_views(settings.journal.url), order)
     found = work.candidates()
     return found, list(work.carry_out([each for each in found if each.files], lambda _: None))
 

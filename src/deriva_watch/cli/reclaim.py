@@ -1,4 +1,4 @@
-"""`deriva-watch reclaim`: make room, by deleting what is verified to be on the server."""
+"""`deriva-watch reclaim`: free disk space by deleting files that are proved to be on the server."""
 
 import re
 import signal
@@ -17,59 +17,61 @@ from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.prose import counted, printable
 
 if TYPE_CHECKING:
-    from deriva_watch.commands.reclaim import Candidate, Reclaimed
+    from deriva_watch.commands.reclaim import Candidate, Result
 
-_NAMED: Final = 5  # of the files that stay
+_NAMED: Final = 5  # of the files that are kept
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @app.command()
 def reclaim(
     rids: Annotated[list[str] | None, typer.Argument(metavar="RID…", help="Executions.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that are uploaded.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All uploaded executions.")] = False,
     older_than: Annotated[
         str,
-        typer.Option(metavar="TIME", help="Only what was uploaded so long ago: 30d, 12h, 0."),
+        typer.Option(
+            metavar="TIME", help="Only executions uploaded at least this long ago: 30d, 12h, 0."
+        ),
     ] = "30d",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show it, and delete nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be deleted; delete nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why, for the log.")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete the files of uploaded executions here, each verified once more at that moment.
+    """Delete local files of uploaded executions; each is checked again right before.
 
-    A file goes only if its bytes, read again, are those that the server has, asked again. The
-    directory, its receipt, files of rows and what is not in the catalog stay. A running daemon
-    does it. Exit status 0 if all that was shown is gone, 3 if something was kept.
+    A file is deleted only if its bytes, read again, are what the server still holds. The
+    directory, its receipt, files of rows and files that are not in the catalog are kept. A running
+    daemon does the work. Exit status 0 if all files shown were deleted, 3 if some were kept.
 
     For example: deriva-watch reclaim --all --older-than 30d --dry-run
     """
     from deriva_watch.commands.orders.submit import asker
-    from deriva_watch.commands.reclaim import Reclamation
+    from deriva_watch.commands.reclaim import ReclaimRun
     from deriva_watch.settings.model import load
     from deriva_watch.status import open_views
 
     if bool(rids) == everything:
         raise SettingsError(
             "cannot tell what to reclaim",
-            "either RIDs or --all must be given",
-            "`deriva-watch status` lists what there is; begin with --dry-run.",
+            "give either RIDs or --all",
+            "`deriva-watch status` lists the executions; start with --dry-run.",
         )
     order = Reclaim(
         by=asker(), reason=reason, rids=tuple(rids or ()), older_than_s=_seconds(older_than)
     )
     loaded = load(config)
-    work = Reclamation(loaded, open_views(loaded.journal.url), order)
+    work = ReclaimRun(loaded, open_views(loaded.journal.url), order)
     found = work.candidates()
     going = [each for each in found if each.files]
     if not as_json:
         _show(found, older_than)
     if not dry_run and going:
         _confirm(sum(each.files for each in going), yes=yes, quiet=as_json)
-    told: list[Reclaimed] = []
+    told: list[Result] = []
     if going and not dry_run:
         total = sum(each.files for each in going)
         with _progress(total, quiet=as_json or not sys.stderr.isatty()) as moved:
@@ -87,13 +89,13 @@ def reclaim(
 def _seconds(text: str) -> float:
     """Return the seconds that "30d" is."""
     found = re.fullmatch(r"(\d+(?:[.]\d+)?)([smhdw]?)", text.strip())
-    with suppress(OverflowError):  # nothing is so old
+    with suppress(OverflowError):  # no upload is that old
         if found and (found[2] or not float(found[1])):
             return timedelta(seconds=float(found[1]) * _UNITS_S.get(found[2], 1)).total_seconds()
     raise SettingsError(
         f"cannot understand --older-than {text}",
-        "it must be a number with s, m, h, d or w behind it",
-        "For example: --older-than 30d; 0 is whatever is uploaded.",
+        "it must be a number followed by s, m, h, d or w",
+        "For example: --older-than 30d; 0 means all uploaded executions.",
     )
 
 
@@ -103,11 +105,11 @@ def _confirm(files: int, *, yes: bool, quiet: bool) -> None:
     if quiet or not sys.stdin.isatty():
         raise SettingsError(
             f"{files} files are not deleted",
-            "there is nobody to ask",
+            "nobody can be asked for confirmation here",
             "Give --yes to delete what --dry-run shows.",
         )
     try:
-        agreed = typer.confirm(f"Delete these {files} files here? Each is verified once more")
+        agreed = typer.confirm(f"Delete these {files} local files? Each is checked again first")
     except typer.Abort:
         raise typer.Exit(Exit.SIGNAL + signal.SIGINT) from None
     if not agreed:
@@ -119,40 +121,41 @@ def _show(found: list["Candidate"], older_than: str) -> None:
     for each in found:
         name = f"{each.unit.rid} ({each.unit.prefix})"
         if each.why:
-            print(printable(f"{name}: stays, {each.why}"))
+            print(printable(f"{name}: kept: {each.why}"))
             continue
-        print(printable(f"{name}: {counted(each.files, 'file')}, {each.size_bytes:,} bytes"))
+        print(printable(f"{name}: {_amount(each.files, each.size_bytes)}"))
         _name(each.stays)
     files, size = sum(e.files for e in found), sum(e.size_bytes for e in found)
-    print(f"{counted(files, 'file')}, {size:,} bytes may go (uploaded at least {older_than} ago)")
+    since = "" if older_than == "0" else f" that were uploaded at least {older_than} ago"
+    print(f"Would delete {_amount(files, size)}{since}.")
 
 
-def _tell(told: list["Reclaimed"]) -> None:
+def _tell(told: list["Result"]) -> None:
     for each in told:
-        print(
-            printable(
-                f"{each.rid}: {counted(each.files, 'file')} deleted, {each.size_bytes:,} bytes free"
-            )
-        )
+        print(printable(f"{each.rid}: deleted {_amount(each.files, each.size_bytes)}"))
         if each.why:
-            print(printable(f"    {counted(each.stay, 'file')} left: {each.why}"))
+            print(printable(f"    {counted(each.stay, 'file')} kept: {each.why}"))
             print(printable(f"    {each.next or ''}"))
         _name(each.stays)
     files, size = sum(e.files for e in told), sum(e.size_bytes for e in told)
-    print(f"{counted(files, 'file')} deleted, {size:,} bytes free")
+    print(f"Deleted {_amount(files, size)}.")
 
 
 def _name(stays: dict[str, str]) -> None:
-    """Print why files stay, of the first few of them."""
+    """Print why files are kept, for the first few of them."""
     for path, why in sorted(stays.items())[:_NAMED]:
-        print(printable(f"    stays: {path}: {why}"))
+        print(printable(f"    kept: {path}: {why}"))
     if len(stays) > _NAMED:
-        print(f"    and {len(stays) - _NAMED} more stay")
+        print(f"    and {len(stays) - _NAMED} more are kept")
 
 
-def _document(
-    found: list["Candidate"], told: list["Reclaimed"], *, dry_run: bool
-) -> dict[str, Any]:
+def _amount(files: int, size_bytes: int) -> str:
+    from rich.filesize import decimal
+
+    return f"{counted(files, 'file')} ({decimal(size_bytes)})"
+
+
+def _document(found: list["Candidate"], told: list["Result"], *, dry_run: bool) -> dict[str, Any]:
     candidates = [
         {
             "rid": each.unit.rid,

@@ -1,4 +1,7 @@
-"""What a person reclaims: shown first, then done by the daemon, or here where none runs."""
+"""Removes the files of uploaded executions for a person: shown first, then done by the daemon.
+
+Without a daemon this process does it, by the same routine (`cleanup`).
+"""
 
 import threading
 import time
@@ -30,20 +33,19 @@ from deriva_watch.pipeline.unit_reader import Intake
 from deriva_watch.settings.model import Settings
 
 POLL_S: Final = 0.3
-_AGAIN: Final = "Nothing to do: the daemon looks at it again, and the next `reclaim` takes it."
-
-_TOO_YOUNG: Final = "by the server's clock it was uploaded not so long ago"
+_AGAIN: Final = "Nothing to do: the daemon checks it again, and the next `reclaim` includes it."
+_TOO_YOUNG: Final = "by the server's clock it was uploaded too recently"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An execution, and what of it would go.
+    """An execution, and the files of it that may be deleted.
 
     Attributes:
         unit: The execution.
-        files, size_bytes: What would go.
-        stays: Why other files stay, by path.
-        why: Why nothing goes, None where something may.
+        files, size_bytes: How many files may be deleted, and their size.
+        stays: Why other files are kept, by path.
+        why: Why all files are kept; None where some may be deleted.
     """
 
     unit: ExecutionRecord
@@ -54,15 +56,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Reclaimed:
-    """What became of an execution.
+class Result:
+    """What was deleted of an execution.
 
     Attributes:
         rid, prefix: Which one.
         files, size_bytes: What was deleted.
-        stay: How many of its files still lie here.
-        why, next: Why they do, and what to do; None where there is nothing to say.
-        stays: What is known of single files that stay, by path.
+        stay: How many of its files are still here.
+        why, next: Why they are kept, and what to do; None where no file is, or nobody knows.
+        stays: Why single files are kept, by path, as far as that is known.
     """
 
     rid: str
@@ -76,8 +78,8 @@ class Reclaimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Reclamation:
-    """Shows and does what one command asks for."""
+class ReclaimRun:
+    """One run of the command: shows what may be deleted, then has it deleted."""
 
     settings: Settings
     reader: Reader
@@ -87,12 +89,12 @@ class Reclamation:
     def _server(self) -> str:
         return self.settings.server.name
 
-    # ------------------------------------------------------------------ what would go
+    # ------------------------------------------------------------------ what may be deleted
 
     def candidates(self) -> list[Candidate]:
-        """Look at what the order names, as far as is known without the server.
+        """Return the executions that the order names, as far as is known without the server.
 
-        Raises TroubleError for an execution that the journal does not know.
+        Raises TroubleError for an execution that the journal does not have.
         """
         members = partial(self.reader.members_of, self._server)
         intake = replace(Intake.of(self.settings), members=members)
@@ -110,7 +112,7 @@ class Reclamation:
                 raise TroubleError(
                     f"cannot reclaim {rid}",
                     f"the journal {self.reader.path} has no such execution",
-                    "`deriva-watch status` tells what it has.",
+                    "`deriva-watch status` lists the executions.",
                 )
             units += known
         return units
@@ -136,39 +138,39 @@ class Reclamation:
 
     def _objection(self, unit: ExecutionRecord) -> str | None:
         if unit.unit or not is_execution(unit.rid):
-            return "it is no execution directory: `[[drop]] after` clears drop folders"
+            return "it is not an execution directory; for a drop folder set `[[drop]] after`"
         if unit.state is not ExecutionState.UPLOADED:
             return f"it is {unit.state}, not uploaded"
         if unit.held:
-            return "a person holds it back (`deriva-watch resume` lets it go)"
+            return "it is paused (`deriva-watch resume` ends that)"
         passed = age(unit.changed_at, datetime.now(UTC), None)
         if passed < timedelta(seconds=self.order.older_than_s):
             return f"it was uploaded only {passed.total_seconds() / 3600:.1f} h ago"
         return None
 
-    # ------------------------------------------------------------------ doing it
+    # ------------------------------------------------------------------ deleting it
 
     def carry_out(
         self, candidates: Iterable[Candidate], moved: Callable[[int], None]
-    ) -> Iterator[Reclaimed]:
-        """Have it done, by the daemon where one runs, and tell what became of each.
+    ) -> Iterator[Result]:
+        """Have the files deleted, by the daemon if one runs; yield the result for each execution.
 
-        *moved* is told how many files are deleted so far. Raises as every call to a server does,
-        and TransientError where the daemon ends or cannot work: the order lies there.
+        *moved* is called with the number of files deleted so far. Raises as every call to a server
+        does, and TransientError where the daemon ends or cannot work: the order then waits for it.
         """
         units = [each.unit for each in candidates]
-        self._check_paused()  # or the order would lie there until somebody resumes
+        self._check_paused()  # or the order would wait until somebody resumes
         before = self._gone(units)
         changed: set[str] = set()
         if self.reader.daemon():
             self._order(units, before, moved)
         else:
-            changed = self._do_here(self._shown(units))
+            changed = self._delete_here(self._shown(units))
         for unit in units:
-            yield self._told(unit, before[unit.id], changed)
+            yield self._result(unit, before[unit.id], changed)
 
     def _gone(self, units: Sequence[ExecutionRecord]) -> dict[int, Amount]:
-        """Return how many files of each were removed so far, as the journal has counted them."""
+        """Return how many files of each execution were removed so far."""
         amounts = self.reader.amounts(unit.id for unit in units)
         return {u.id: amounts.get(u.id, {}).get(FileState.REMOVED, Amount()) for u in units}
 
@@ -195,15 +197,15 @@ class Reclamation:
     def _check_paused(self) -> None:
         if self.reader.paused():
             raise RefusedError(
-                "nothing is deleted now", "a person has paused this host", "`deriva-watch resume`."
+                "nothing is deleted now", "this host is paused", "Give `deriva-watch resume` first."
             )
 
     def _shown(self, units: Iterable[ExecutionRecord]) -> Reclaim:
-        """Return the order for what a person has seen: what is uploaded meanwhile is none of it."""
+        """Limit the order to the executions that were shown to the user."""
         return replace(self.order, rids=tuple(unit.rid for unit in units))
 
-    def _do_here(self, order: Reclaim) -> set[str]:
-        """Do it in this process, which holds the journal; return what has changed meanwhile."""
+    def _delete_here(self, order: Reclaim) -> set[str]:
+        """Delete in this process, which has the journal; return the RIDs of changed directories."""
         settings, stop = self.settings, threading.Event()
         changed: set[str] = set()
         with opened(settings, lambda _event: None, stop) as (connection, pipeline):
@@ -218,7 +220,7 @@ class Reclamation:
                     raise breaker.error
         return changed
 
-    def _told(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Reclaimed:
+    def _result(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Result:
         files, now = self.reader.files(unit.id), self.reader.execution(unit.id)
         gone = self._gone([unit])[unit.id]
         stay = sum(f.state not in {FileState.REMOVED, FileState.GONE} for f in files)
@@ -228,7 +230,7 @@ class Reclamation:
             why, then = now.why or "its directory has changed since it was uploaded", _AGAIN
         elif not why and stay:
             why = known.get("why_stay") or self._objection(now) or _TOO_YOUNG
-            then = f"`deriva-watch show {quote(unit.rid)}` tells more."
+            then = f"See `deriva-watch show {quote(unit.rid)}`."
         count, size_bytes = gone.files - before.files, gone.bytes - before.bytes
         stays = {f.path: f.why for f in files if f.state is not FileState.REMOVED and f.why}
-        return Reclaimed(unit.rid, unit.prefix, count, size_bytes, stay, why, then, stays)
+        return Result(unit.rid, unit.prefix, count, size_bytes, stay, why, then, stays)
