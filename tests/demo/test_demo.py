@@ -12,14 +12,12 @@ from rich.console import Console
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.model import read_model
-from deriva_watch.demo import script
 from deriva_watch.demo.check import Inventory, compare
-from deriva_watch.demo.layouts import BATCH, Desk
-from deriva_watch.demo.play import Folder, Outcome, play
-from deriva_watch.demo.producer import Run, Written
-from deriva_watch.demo.screen import look, picture
+from deriva_watch.demo.executions import BATCH, executions, scanner, sequencer
+from deriva_watch.demo.play import Folder, Outcome, look, play
+from deriva_watch.demo.screen import picture, render, screen
 from deriva_watch.demo.server import Server
-from deriva_watch.demo.summary import render
+from deriva_watch.demo.writer import Run
 from running import sandbox
 
 
@@ -38,7 +36,7 @@ def demo(tmp_path_factory):
 
 
 def test_a_demo_ends_with_one_verified_line(demo):
-    """Sixteen files in four executions, one of them the same in two; twelve of instruments."""
+    """Twelve files in three executions, one of them the same in two; twelve of instruments."""
     _, done = demo
 
     outcome = json.loads(done.stdout)
@@ -48,7 +46,7 @@ def test_a_demo_ends_with_one_verified_line(demo):
     assert done.returncode == 0
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-    wanted = {"executions": 6, "files": 28, "objects": 27, "rows": 27, "links": 56}
+    wanted = {"executions": 5, "files": 24, "objects": 23, "rows": 23, "links": 48}
     assert wanted == {name: outcome[name] for name in wanted}
     assert outcome["verified"] is True
     assert 60_000_000 < outcome["bytes"] < 100_000_000
@@ -62,8 +60,8 @@ def test_its_folder_answers_questions_afterwards(demo):
     status = json.loads(command("status", "--json", cwd=folder.root).stdout)
 
     assert status["daemon"] is None
-    assert status["executions"]["uploaded"] == 6
-    assert status["files"]["linked"] == 28
+    assert status["executions"]["uploaded"] == 5
+    assert status["files"]["linked"] == 24
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):
@@ -102,39 +100,37 @@ def test_a_demo_that_is_stopped_leaves_no_process_behind(tmp_path):
         requests.get(f"http://{host}/ermrest", timeout=5)
 
 
-def test_files_are_shown_before_the_journal_knows_them(tmp_path):
-    """Nothing of them but what is written so far."""
-    scripts = script.later()
-    file = scripts[0].files[0]
-    written = (Written(file.asset, tmp_path / "f", "f", 3),)
-    run = Run(scripts[0], "1-RUN", tmp_path, tmp_path, written)
+def test_an_execution_is_shown_before_the_journal_knows_it(tmp_path, capsys):
+    """Without a journal, and in a pipe: once, as filling."""
+    run = Run(executions()[0], "1-RUN", tmp_path, None)
 
     (view,) = look(f"sqlite:///{tmp_path}/journal.db", [run])
+    with screen(Folder(tmp_path), silent=False) as show:
+        show([view])
+        show([view])
 
-    assert view.state == "filling"
-    assert [(f.size_bytes, f.state, f.share) for f in view.files] == [(3, "filling", 0.0)]
+    assert (view.name, view.state, view.why) == ("1-RUN", "filling", "")
+    told = capsys.readouterr().err
+    assert re.fullmatch(r" +\d\.\d s  filling    1-RUN analysis, older than the daemon\n", told)
 
 
 def test_what_an_instrument_drops_is_one_line_with_all_its_files(tmp_path):
     """The batch has no name yet; the journal does not know it before it is closed."""
-    scans = script.scanner()
-    files = [Written(file.asset, tmp_path / "f", file.asset.name, 100) for file in scans.files]
-    run = Run(scans, BATCH, tmp_path, tmp_path, tuple(files))
-    console = Console(file=io.StringIO(), width=120)
+    run = Run(scanner(), BATCH, tmp_path, None)
+    console = Console(file=io.StringIO(), width=80)
 
-    console.print(picture(look(f"sqlite:///{tmp_path}/journal.db", [run]), 3.0))
+    folder = Folder(tmp_path)
+    console.print(picture(folder, look(folder.journal_url, [run])))
 
     shown = console.file.getvalue()
-    assert "batch- scanner, a batch of DICOM images" in shown
-    assert "5 files" in shown
-    assert "500 bytes" in shown
+    assert re.search(r"^batch- +scanner, a batch of DICOM images +5 files", shown)
     assert "IM-0001.dcm" not in shown
 
 
 def test_the_journal_knows_a_batch_by_a_name_that_is_longer(tmp_path):
     """The name of a run, and of an execution, must be the same."""
-    batch = Run(script.scanner(), BATCH, tmp_path / "scanner", tmp_path, ())
-    run = Run(script.sequencer(), "run-1", tmp_path / "sequencer", tmp_path, ())
+    batch = Run(scanner(), BATCH, tmp_path / "scanner", None)
+    run = Run(sequencer(), "run-1", tmp_path / "sequencer", None)
 
     assert batch.is_unit(f"{tmp_path}/scanner", "batch-20260302T090000Z")
     assert not batch.is_unit(f"{tmp_path}/microscope", "batch-20260302T090000Z")
@@ -143,7 +139,7 @@ def test_the_journal_knows_a_batch_by_a_name_that_is_longer(tmp_path):
 
 
 def test_a_failed_check_is_shown_with_what_it_found(tmp_path):
-    run = Run(script.earlier(), "1-RUN", tmp_path / "data", tmp_path / "data" / "1-RUN", ())
+    run = Run(executions()[0], "1-RUN", tmp_path / "data", None)
     check = compare("executions", "links", [("a.png", "1-RUN")], [])
     figures = {"executions": 1, "files": 1, "bytes": 3, "objects": 1, "rows": 1, "links": 0}
 
@@ -166,28 +162,17 @@ class Altered:
         self.catalog = self.server._catalog
 
     def runs(self):
-        """Return the executions as their files lie there."""
+        """Return the executions, as long as their files on disk are what was written."""
         model = read_model(self.server.schema())
         rids = {row["Description"]: row["RID"] for row in self.server.rows("deriva-ml:Execution")}
-        return [
-            self._run(each, Desk(self.folder.root / each.layout.folder, rid, model))
-            for each in (script.earlier(), *script.later())
-            for rid in [each.layout.unit or rids[each.title]]
+        runs = [
+            Run(each, each.unit or rids[each.title], self.folder.root / each.folder, model)
+            for each in executions()
         ]
-
-    def _run(self, each, desk):
-        root = each.layout.root(desk)
-        paths = [each.layout.path(desk, file.asset) for file in each.files]
-        files = [
-            Written(file.asset, path, path.relative_to(root).as_posix())
-            for file, path in zip(each.files, paths, strict=True)
-        ]
-        for file in files:
-            content = file.path.read_bytes()
-            file.size_bytes = len(content)
-            file.md5.update(content)
-            file.sha256.update(content)
-        return Run(each, desk.rid, desk.prefix, root, tuple(files), heard=0)
+        for run in runs:
+            for file in run.execution.files:
+                assert run.path(file).read_bytes() == file.data
+        return runs
 
     def failed(self, runs=None):
         """Return the names of the checks that do not pass, with what they found."""

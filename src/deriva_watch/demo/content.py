@@ -1,65 +1,65 @@
-"""What the demo's files contain. The same at every run, and made piece by piece, as it grows."""
+"""The contents of the demo's files, the same in every run.
 
-import json
+The scans are real DICOM files of a CT scanner (their licence is beside them). The run folder has
+the layout of a MiSeq and files in its formats; the base calls are random.
+"""
+
 import struct
 import zlib
-from collections.abc import Callable
+from importlib.resources import files
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-Pieces = Callable[[int], bytes]
-"""Returns the next piece of a file by its number, from 0."""
+RUN: Final = "260302_M00001_0042_000000000-DEMO1"
+CYCLES: Final = 4  # as RunInfo.xml says
+RTA_COMPLETE: Final = "RTAComplete.txt"  # written after the last base call
 
-_WEIGHTS_BYTES: Final = 1_000_000  # in a piece
 _SIDE: Final = 384  # pixels of an image
+_DATA: Final = files("deriva_watch.demo")
 
 
-def document(value: Any) -> Pieces:
-    """Return the only piece of a JSON file."""
-    text = json.dumps(value, indent=1).encode() + b"\n"
-    return lambda _: text
+def metrics(epochs: int) -> bytes:
+    """Return a CSV table."""
+    lines = (f"{epoch},{2.3 / (1 + epoch / 12):.5f}" for epoch in range(epochs))
+    return "\n".join(["epoch,loss", *lines, ""]).encode()
 
 
-def metrics(number: int) -> bytes:
-    """Return a line of a CSV table, the first with its header."""
-    head = "step,loss,accuracy\n" if number == 0 else ""
-    loss = 2.3 / (1 + number / 12) + _chance(number).random() / 20
-    return f"{head}{number},{loss:.5f},{1 - loss / 2.5:.5f}\n".encode()
+def noise(seed: int, size_bytes: int) -> bytes:
+    """Return random bytes, such as the weights of a model."""
+    return Random(seed).randbytes(size_bytes)  # noqa: S311  # needs no secrecy
 
 
-def log(number: int) -> bytes:
-    """Return a line of a log."""
-    at = f"2026-03-02 09:{number // 60:02}:{number % 60:02}"
-    return f"{at} epoch {number // 10} batch {number % 10} of 10 done\n".encode()
-
-
-def weights(number: int) -> bytes:
-    """Return a piece of a model: noise, as weights are to anybody else."""
-    return _chance(number).randbytes(_WEIGHTS_BYTES)
-
-
-def image(seed: int, pieces: int) -> Pieces:
-    """Return a grey PNG with speckles, cut into *pieces*."""
-    noise = _chance(seed).randbytes(_SIDE * _SIDE)
-    lines = (
-        b"\0" + bytes((x + y) // 4 + (noise[y * _SIDE + x] & 63) for x in range(_SIDE))
-        for y in range(_SIDE)
-    )
+def image(seed: int) -> bytes:
+    """Return a grey PNG."""
+    lines = b"".join(b"\0" + noise(seed + line, _SIDE) for line in range(0, _SIDE * 10, 10))
     head = struct.pack(">IIBBBBB", _SIDE, _SIDE, 8, 0, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b""))
-    whole = b"\x89PNG\r\n\x1a\n" + b"".join(_png_part(kind, body) for kind, body in parts)
-    return cut(whole, pieces)
+    chunks = (b"IHDR" + head, b"IDAT" + zlib.compress(lines), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each))
+        for each in chunks
+    )
 
 
-def cut(whole: bytes, pieces: int) -> Pieces:
-    """Return a file in so many pieces."""
-    length = -(-len(whole) // pieces)
-    return lambda number: whole[number * length : (number + 1) * length]
+def scans() -> dict[str, bytes]:
+    """Return the images of one series by name, in the order in which they were taken."""
+    folder = _DATA / "dicom"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".dcm"))
+    return {name: (folder / name).read_bytes() for name in names}
 
 
-def _png_part(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def run_folder(clusters: int = 20_000) -> dict[str, bytes]:
+    """Return the files of a sequencer's run by path, in the order in which they are written.
+
+    Args:
+        clusters: Clusters on the only tile; each has one byte per cycle.
+    """
+    first = ("RunInfo.xml", "SampleSheet.csv")
+    count = struct.pack("<I", clusters)
+    calls = {basecalls(cycle): count + noise(cycle, clusters) for cycle in range(1, CYCLES + 1)}
+    last = {RTA_COMPLETE: b"3/2/2026,17:02:11.201,Illumina RTA 1.18.54\r\n"}
+    return {name: (_DATA / "sequencer" / name).read_bytes() for name in first} | calls | last
 
 
-def _chance(seed: int) -> Random:
-    return Random(seed)  # noqa: S311  # nobody must not guess it
+def basecalls(cycle: int) -> str:
+    """Return the path of a cycle's base calls (BCL) in the run folder."""
+    return f"Data/Intensities/BaseCalls/L001/C{cycle}.1/s_1_1101.bcl"

@@ -1,141 +1,61 @@
-"""The whole demo, in order: server, one execution, daemon, all others, the check."""
+"""The whole demo, in order: server, one execution, daemon, the other executions, the check."""
 
 import json
+import os
 import signal
-import threading
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
-from types import FrameType
-from typing import Final
+from string import Template
+from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.demo import script
 from deriva_watch.demo.check import Check, Inventory
-from deriva_watch.demo.layouts import Scans, SequencerRun
-from deriva_watch.demo.processes import Child, running
-from deriva_watch.demo.producer import Producer, Run
-from deriva_watch.demo.screen import RunView, Show, look
 from deriva_watch.demo.server import Server
+from deriva_watch.demo.writer import Run, Step, begin, steps
+from deriva_watch.status import open_views
 
-TIMEOUT_S: Final = 120.0
-_LATENCY_MS: Final = 50  # as if the server were in another town: the steps can be seen
+_TIMEOUT_S: Final = 120.0
+_LATENCY_MS: Final = 50  # a distant server, so that people can see the steps
 _TICK_S: Final = 0.1
+_STOP_S: Final = 20.0
 _STOPPED: Final = 128 + signal.SIGTERM
-
-_CONFIG: Final = r"""# Written by `deriva-watch demo`; config.example.toml explains every key.
-[server]
-host = {host}
-catalog = {catalog}
-protocol = "http"
-credential_file = {owner_credential_file}
-
-[[watch]]
-prefix = {prefix}
-rescan_s = 1            # asks for the executions' status every second
-
-# An instrument that knows nothing of deriva-ml: what it writes within batch_s
-# becomes one execution; the subject in the path stands for its row.
-[[drop]]
-path = {scanner}
-table = "Image"
-pattern = '(?P<subject>[^/]+)/(?P<Acquisition_Date>\d{{4}}-\d\d-\d\d)/[^/]+\.dcm'
-lookup.Subject = {{ table = "Subject", column = "Name", value = "{{subject}}" }}
-asset_types = ["Image"]
-unit = "batch"
-batch_s = 6
-quiet_s = 1
-workflow = {workflow}
-description = {scans}
-
-# Another one: each folder is an execution. A run may pause for long, but no longer
-# once CopyComplete.txt is there.
-[[drop]]
-path = {sequencer}
-table = "Sequencer_File"
-pattern = '(?P<Run>\d+_(?P<Instrument>[^_]+)_[^/]+)/(.*/L00(?P<Lane>\d)/C(?P<Cycle>\d+)\.1/)?.+'
-asset_types = ["Output_File"]
-unit = "directory"
-markers = ["CopyComplete.txt"]
-quiet_s = 60
-workflow = {workflow}
-description = {runs}
-
-[completion]            # everything is done within seconds here
-quiet_s = {quiet_s}
-quiet_after_signal_s = 1
-grace_s = 1
-
-[transfer]
-chunk_bytes = "4MiB"    # so that the model goes in many pieces
-
-[journal]
-url = {journal_url}
-
-[status]
-listen = ""             # nothing stays to be looked at
-"""
+_LAST_LINES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
 class Folder:
-    """Where everything of a demo lies."""
+    """Where everything of a demo is.
 
-    root: Path
+    Attributes:
+        config: The daemon's settings, where every command finds them.
+        journal_url: The daemon's journal.
+        receipts: Where the daemon keeps receipts.
+        log: The daemon's log.
+        sandbox: The server's data.
+        requests: The server's log of requests.
+    """
 
-    @property
-    def config(self) -> Path:
-        """The daemon's settings, where every command finds them."""
-        return self.root / "deriva-watch.toml"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "deriva-watch.toml"
+        self.journal_url = f"sqlite:///{root}/state/journal.db"
+        self.receipts = root / "state" / "receipts"
+        self.log = root / "daemon.log"
+        self.sandbox = root / "sandbox"
+        self.requests = self.sandbox / "requests.jsonl"
 
-    @property
-    def prefix(self) -> Path:
-        """The folder that holds `deriva-ml/`."""
-        return self.root / "data"
-
-    @property
-    def scanner(self) -> Path:
-        """Where the scanner drops its images."""
-        return self.root / Scans.folder
-
-    @property
-    def sequencer(self) -> Path:
-        """Where the sequencer drops its runs."""
-        return self.root / SequencerRun.folder
-
-    @property
-    def journal_url(self) -> str:
-        """The daemon's memory."""
-        return f"sqlite:///{self.root / 'state' / 'journal.db'}"
-
-    @property
-    def receipts(self) -> Path:
-        """Where the daemon keeps all receipts; those of batches are nowhere else."""
-        return self.root / "state" / "receipts"
-
-    @property
-    def log(self) -> Path:
-        """The daemon's log."""
-        return self.root / "daemon.log"
-
-    @property
-    def sandbox(self) -> Path:
-        """What the server keeps."""
-        return self.root / "sandbox"
-
-    @property
-    def sandbox_log(self) -> Path:
-        """What the server says on standard error."""
-        return self.root / "sandbox.log"
-
-    @property
-    def requests(self) -> Path:
-        """The server's log of requests."""
-        return self.sandbox / "requests.jsonl"
+    def write_config(self, ready: dict[str, str]) -> None:
+        """Write the settings for the server that printed *ready*."""
+        values = {**ready, "root": str(self.root)}
+        escaped = {key: json.dumps(text, ensure_ascii=False)[1:-1] for key, text in values.items()}
+        template = files("deriva_watch.demo") / self.config.name
+        self.config.write_text(Template(template.read_text()).substitute(escaped))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +63,8 @@ class Outcome:
     """How a demo went.
 
     Attributes:
-        figures: Counted on the server.
-        checks: What was asked of it.
+        figures: What was written, and what the server has of it.
+        checks: What was compared.
         runs: The executions.
         seconds: How long it took.
         host: Where the server was.
@@ -161,109 +81,133 @@ class Outcome:
         """Every check passed."""
         return all(check.passed for check in self.checks)
 
+    def document(self) -> dict[str, Any]:
+        """Return the outcome for programs; fields are only ever added."""
+        checks = [asdict(check) | {"passed": check.passed} for check in self.checks]
+        ended = {"verified": self.verified, "seconds": self.seconds, "checks": checks}
+        return {**self.figures, **ended}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How far an execution is, and why; *name* is its RID or its unit."""
+
+    run: Run
+    name: str
+    state: str = ExecutionState.FILLING
+    why: str = ""
+
+
+Show = Callable[[Sequence[View]], None]
+
+
+def look(journal_url: str, runs: Sequence[Run]) -> list[View]:
+    """Return how far *runs* are; `filling` as long as the journal does not know them."""
+    views = {run.rid: View(run, run.rid) for run in runs}
+    with suppress(TroubleError):  # there may be no journal yet
+        for each in open_views(journal_url).executions():
+            for run in (run for run in runs if run.is_unit(each.prefix, each.rid)):
+                views[run.rid] = View(run, each.rid, each.state, each.why or "")
+    return list(views.values())
+
 
 def play(folder: Folder, show: Show) -> Outcome:
-    """Play the demo in *folder*; TroubleError where it cannot come to its end."""
+    """Play the demo in *folder*; TroubleError if it cannot be completed."""
     start_s = time.monotonic()
     serve = ("sandbox", "--data", str(folder.sandbox), "--latency-ms", str(_LATENCY_MS))
-    watch = ("run", "--config", str(folder.config))
-    with _ended_by_signals(), running("the server", folder.sandbox_log, *serve) as sandbox:
-        ready = sandbox.first_line()
+    with _running("sandbox", folder, *serve) as sandbox:
+        ready = sandbox.ready()
         server = Server(ready)
-        producer = Producer(server, folder.requests, folder.root)
-        runs = producer.begin([script.earlier()])
-        producer.play(runs, threading.Event())
-        folder.scanner.mkdir()
-        folder.sequencer.mkdir()
-        folder.config.write_text(_config(folder, ready))
-        with running("the daemon", folder.log, *watch) as daemon:
-            later = producer.begin(script.later())
-            runs += later
-            with _writing(producer, later) as writing:
-                _watch(folder, runs, (sandbox, daemon), writing, show)
+        folder.write_config(ready)
+        runs = begin(server, folder.root)
+        for _, step in steps(server, folder.requests, runs[:1]):
+            step()
+        to_do = steps(server, folder.requests, runs[1:])
+        with _running("daemon", folder, "run", "--config", str(folder.config)) as daemon:
+            _watch(folder, runs, (sandbox, daemon), to_do, show)
             status = daemon.stop()
         inventory = Inventory(server, runs)
-        checks = (*inventory.checks(folder.requests, folder.receipts), _ended_well(status))
-    took_s = round(time.monotonic() - start_s, 1)
-    return Outcome(inventory.figures(), checks, tuple(runs), took_s, ready["host"])
-
-
-@contextmanager
-def _writing(producer: Producer, runs: Sequence[Run]) -> Iterator[Future[None]]:
-    """Have *runs* written beside us while the block lasts."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            yield pool.submit(producer.play, runs, stop)
-        finally:
-            stop.set()
+        ended = (f"exit status {each} at SIGTERM" for each in (_STOPPED, status))
+        checks = (*inventory.checks(folder.requests, folder.receipts), Check("daemon", *ended))
+    seconds = round(time.monotonic() - start_s, 1)
+    return Outcome(inventory.figures(), checks, tuple(runs), seconds, ready["host"])
 
 
 def _watch(
-    folder: Folder,
-    runs: Sequence[Run],
-    children: Sequence[Child],
-    writing: Future[None],
-    show: Show,
+    folder: Folder, runs: Sequence[Run], children: "Iterable[_Child]", to_do: list[Step], show: Show
 ) -> None:
-    """Show how far everything is until all is in."""
-    deadline_s = time.monotonic() + TIMEOUT_S
+    """Take the steps at their times, and show how far everything is until all is uploaded."""
+    start_s = time.monotonic()
     while True:
-        if done := writing.done():
-            writing.result()  # raises what went wrong there
+        while to_do and to_do[0][0] <= time.monotonic() - start_s:
+            to_do.pop(0)[1]()
         views = look(folder.journal_url, runs)
         show(views)
         pending = [view for view in views if view.state != ExecutionState.UPLOADED]
-        if done and not pending:
+        if not to_do and not pending:
             return
         for child in children:
             child.check()
         refused = [view for view in pending if view.state == ExecutionState.REFUSED]
-        if refused or time.monotonic() > deadline_s:
-            raise _stuck(folder, refused or pending)
+        if refused or time.monotonic() > start_s + _TIMEOUT_S:
+            why = (f"{view.name} is {view.state}: {view.why}" for view in refused or pending)
+            then = f"The daemon's log is {folder.log}."
+            raise TroubleError("not every execution was uploaded", "\n  ".join(why), then)
         time.sleep(_TICK_S)
 
 
-def _stuck(folder: Folder, views: Sequence[RunView]) -> TroubleError:
-    return TroubleError(
-        "the demo broke off: not everything came in",
-        "\n  ".join(f"{view.run.rid} is {view.state}: {view.why}" for view in views),
-        f"The daemon's log is {folder.log}.",
-    )
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process of the demo, and the log that its standard error goes to."""
 
+    name: str
+    process: subprocess.Popen[str]
+    log: Path
 
-def _ended_well(status: int) -> Check:
-    return Check("daemon", f"exit status {_STOPPED} at SIGTERM", f"exit status {status} at SIGTERM")
+    def ready(self) -> dict[str, str]:
+        """Return the JSON that it prints when it is ready."""
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            self.process.wait()
+            self.check()
+        return dict(json.loads(line))
 
+    def check(self) -> None:
+        """Raise TroubleError, with the end of its log, if it has ended."""
+        if self.process.poll() is None:
+            return
+        last = self.log.read_text(errors="backslashreplace").splitlines()[-_LAST_LINES:]
+        raise TroubleError(
+            f"the demo failed: the {self.name} ended with status {self.process.returncode}",
+            "\n  ".join(last) or "it logged nothing",
+            f"Its whole log is {self.log}.",
+        )
 
-def _config(folder: Folder, ready: dict[str, str]) -> str:
-    texts = {
-        **ready,
-        "prefix": str(folder.prefix),
-        "scanner": str(folder.scanner),
-        "sequencer": str(folder.sequencer),
-        "workflow": script.WORKFLOW,
-        "scans": script.scanner().title,
-        "runs": script.sequencer().title,
-        "journal_url": folder.journal_url,
-    }
-    quoted = {name: json.dumps(text) for name, text in texts.items()}
-    return _CONFIG.format(**quoted, quiet_s=script.QUIET_S)
+    def stop(self) -> int:
+        """End it by SIGTERM; return its exit status as a shell would show it."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_STOP_S)
+        self.process.kill()  # no effect if it has ended
+        status = self.process.wait()
+        return status if status >= 0 else 128 - status
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let a signal unwind the block, so that no process is left behind."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)  # it is heard
-        raise SystemExit(128 + number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _running(name: str, folder: Folder, *words: str) -> Iterator[_Child]:
+    """Run `deriva-watch` with *words*, and no settings from our environment, in the block."""
+    command = [sys.executable, "-m", "deriva_watch", *words]
+    env = {key: text for key, text in os.environ.items() if not key.startswith("DERIVA_WATCH_")}
+    log, pipe = folder.root / f"{name}.log", subprocess.PIPE
+    with (
+        log.open("ab") as stream,
+        # In a session of its own, so that Ctrl-C reaches it only through us.
+        subprocess.Popen(  # noqa: S603  # ourselves
+            command, stdout=pipe, stderr=stream, text=True, env=env, start_new_session=True
+        ) as process,
+    ):
+        child = _Child(name, process, log)
+        try:
+            yield child
+        finally:
+            child.stop()
