@@ -34,7 +34,8 @@ def finish(config, prefix, rid):
     folder.mkdir(parents=True)
     for number in range(FILES_EACH):
         (folder / f"{number}.bin").write_bytes(b"x")
-    return Intake.of(load(config)).look(prefix, rid)
+    settings = load(config)
+    return Intake.of(settings).look(settings.unit(prefix, rid))
 
 
 def write_down(journal, server, prefix, rid, seen):

@@ -32,14 +32,18 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
     with lab.rigged(chunk_bytes=25_000_000) as rig:
         sent_s = _seconds(rig.upload)
         [unit] = rig.journal.executions(rid=lab.rid)
-        check, look = rig.pipeline.server_check, rig.pipeline.intake.look
+        check = rig.pipeline.server_check
+
+        def look(record):
+            return rig.pipeline.intake.look(rig.settings.unit_of(record))
+
         remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
         going = [Going(file, file.path) for file in rig.journal.files(unit.id)]
-        policy, prefix = reclaim_policy(unit), Path(unit.prefix)
+        policy = reclaim_policy(unit)
         before, cpu_s = len(rig.power.names), time.process_time()
 
         def remove() -> None:
-            seen = look(prefix, lab.rid)
+            seen = look(unit)
             for start in range(0, count, TOGETHER):
                 seen = remover.remove(unit, policy, going[start : start + TOGETHER], seen).seen
 

@@ -41,14 +41,14 @@ def remover(rig):
         rig.pipeline.journal,
         rig.catalog,
         rig.pipeline.server_check,
-        rig.pipeline.intake.look,
+        lambda record: rig.pipeline.intake.look(rig.settings.unit_of(record)),
         rig.events.append,
         rig.stop,
     )
 
 
 def look(rig):
-    return rig.pipeline.intake.look(rig.settings.watch[0].prefix, rig.rid)
+    return rig.pipeline.intake.look(rig.unit)
 
 
 def remove(rig, *, move=False):

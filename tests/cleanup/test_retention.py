@@ -57,7 +57,7 @@ def lying(root):
 def is_unchanged(rig):
     """Tell whether a look finds just what is called uploaded."""
     (record,) = rig.journal.executions(rid=rig.rid)
-    seen = rig.pipeline.intake.look(rig.settings.watch[0].prefix, rig.rid)
+    seen = rig.pipeline.intake.look(rig.unit)
     return record.state is ExecutionState.UPLOADED and seen.digest() == record.digest
 
 

@@ -168,7 +168,7 @@ def test_what_changed_is_looked_at_and_not_removed(scene, host):
         host.boot_s += DAY_S + 1
         work.clean_drops()
 
-        assert scene.again == [(rig.settings.watch[0].prefix, rig.rid)]
+        assert scene.again == [rig.unit]
         assert scene.left() == scene.paths
 
 
@@ -176,7 +176,7 @@ def test_a_unit_that_is_looked_at_is_not_cleared(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.removal(rig)
         host.boot_s += DAY_S + 1
-        with work.cleaner.turns.take((rig.settings.watch[0].prefix, rig.rid)) as is_free:
+        with work.cleaner.turns.take(rig.unit) as is_free:
             assert is_free
             work.clean_drops()
         assert scene.left() == scene.paths
@@ -231,7 +231,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         scene.removal(rig).recover()
 
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
-        look = rig.pipeline.intake.look(rig.settings.watch[0].prefix, rig.rid)
+        look = rig.pipeline.intake.look(rig.unit)
         assert look.digest() == record(rig).digest
 
 

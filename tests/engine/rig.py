@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from deriva_watch.core.errors import TransientError
@@ -206,6 +205,11 @@ class Rig:
     stop: threading.Event
 
     @property
+    def unit(self):
+        """The execution directory."""
+        return self.settings.unit(self.settings.watch[0].prefix, self.rid)
+
+    @property
     def catalog(self):
         """The catalog, as the engine sees it."""
         return self.pipeline.catalog
@@ -224,7 +228,7 @@ class Rig:
         elif record.state is ExecutionState.WAITING:
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.DUE)])
         if self.journal.execution(record.id).state is ExecutionState.FILLING:
-            digest = self.pipeline.intake.look(prefix, rid).digest()
+            digest = self.pipeline.intake.look(self.settings.unit(prefix, rid)).digest()
             facts = {"digest": digest, "verdict": {"why": "a test says so"}}
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
         self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
@@ -233,8 +237,8 @@ class Rig:
     def begun(self):
         """Return the upload of the execution, before anything of it is done."""
         record, model, intake = self.begin(), self.catalog.model(), self.pipeline.intake
-        directory = Path(record.prefix), record.rid
-        plan = intake.plan(*directory, intake.look(*directory), model, self.catalog)
+        unit = self.settings.unit_of(record)
+        plan = intake.plan(unit, intake.look(unit), model, self.catalog)
         return self.pipeline._begin(record, plan, model)
 
     def upload(self, rid=None):

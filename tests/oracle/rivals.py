@@ -13,6 +13,7 @@ from typing import Any
 
 from deriva_watch.commands.upload import uploading
 from deriva_watch.core.layout import LOOSE
+from deriva_watch.core.unit import Unit
 from deriva_watch.settings.model import Settings
 from oracle.case import Case
 from oracle.end_state import NOTHING, EndState, differences, end_state
@@ -92,7 +93,7 @@ class Rivals:
         settings = _settings(ready, tree, spec, folder, sections)
         stop = threading.Event()
         with uploading(settings, events.append, stop, lambda *_: None) as one_shot:
-            brought = one_shot.upload((tree, LOOSE))
+            brought = one_shot.upload(Unit(tree, LOOSE))
             files = one_shot.pipeline.journal.files(brought.record.id)
         files = [file for file in files if (tree / file.path).exists()]  # not of earlier stages
         states = {file.path: file.state.value for file in files}

@@ -73,7 +73,7 @@ class Instrument:
 
     def look(self, name=LOOSE):
         """Look at the folder, or at a unit of it, and at what that look asks for."""
-        self.lookout.look((self.path, name))
+        self.lookout.look(self.rig.settings.unit(self.path, name))
         while self.hints:
             self.lookout.look(self.hints.pop())
 

@@ -32,14 +32,14 @@ def folder(lab, tmp_path, fresh):
 
 def planned(rig, folder):
     """Return the plan of all that lies in the folder."""
-    intake, where = rig.pipeline.intake, (folder.path, LOOSE)
-    return intake.plan(*where, intake.look(*where), rig.catalog.model(), rig.catalog)
+    intake, unit = rig.pipeline.intake, rig.settings.unit(folder.path, LOOSE)
+    return intake.plan(unit, intake.look(unit), rig.catalog.model(), rig.catalog)
 
 
 def brought(rig, folder):
     """Take all that lies in the folder through; return where it stands."""
     record = rig.journal.open_execution(rig.pipeline.server, str(folder.path), LOOSE)
-    digest = rig.pipeline.intake.look(folder.path, LOOSE).digest()
+    digest = rig.pipeline.intake.look(rig.settings.unit_of(record)).digest()
     settled = ExecutionTrigger.SETTLED, {"digest": digest, "verdict": {"why": "a test says so"}}
     rig.journal.commit([MoveExecution(record.id, *settled)])
     rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])

@@ -247,7 +247,7 @@ def test_a_link_below_a_linked_folder_is_looked_at_alike_by_both_ways(drops):
         instrument.settle()
         [unit] = instrument.units()
 
-        assert rig.pipeline.intake.look(lab.path, unit.rid).digest() == unit.digest
+        assert rig.pipeline.intake.look(rig.settings.unit_of(unit)).digest() == unit.digest
         assert rig.journal.execution(unit.id).state == "ready"
 
 

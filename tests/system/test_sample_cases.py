@@ -195,7 +195,7 @@ def upload(sample, folder, **sections):
         stop, seen = threading.Event(), lambda *_: None
         loaded = model.load(config)
         with uploading(loaded, events.append, stop, seen) as one_shot:
-            brought = [one_shot.upload(key).record for key in directories([prefix], loaded)]
+            brought = [one_shot.upload(unit).record for unit in directories([prefix], loaded)]
         refused = {e.path: e.why for e in events if e.name == "file.refused"}
         notices = {e.about: e.why for e in events if e.name == "notice.added"}
         states = {record.rid: record.state.value for record in brought}

@@ -6,6 +6,7 @@ import threading
 
 from deriva_watch.commands.upload import uploading
 from deriva_watch.commands.verify import verifying
+from deriva_watch.core.unit import Unit
 from deriva_watch.settings.model import load
 from engine.rig import image
 from running import SWITCHES, Api, write_config, write_files
@@ -39,7 +40,7 @@ class Scene:
         stop = threading.Event()
         with uploading(self.settings(), lambda _: None, stop, lambda *_: None) as one_shot:
             prefix = self.settings().watch[0].prefix
-            brought = one_shot.upload((prefix, self.rid))
+            brought = one_shot.upload(Unit(prefix, self.rid))
             return brought.record.state
 
     def verify(self, *, server_only=False):

@@ -34,7 +34,7 @@ class Watching:
 
     def look(self):
         """Look once; return where the execution stands."""
-        self.lookout.look((self.prefix, self.rig.rid))
+        self.lookout.look(self.rig.unit)
         return self.record().state
 
     def record(self):
@@ -164,10 +164,9 @@ def test_one_look_tells_what_times_and_statuses_say(lab, status, waits, why):
     lab.rid = lab.api.execution(status)
     lab.write({FILE: "a"})
     with lab.rigged(completion=waits) as rig:
-        key = rig.settings.watch[0].prefix, lab.rid
-        seen = rig.pipeline.intake.look(*key)
+        seen = rig.pipeline.intake.look(rig.unit)
 
-        told = prospect(rig.pipeline.intake, rig.catalog, key, seen, None)
+        told = prospect(rig.pipeline.intake, rig.catalog, rig.unit, seen, None)
 
     assert told.is_complete == (why is None)
     assert [each.startswith(why) for each in told.missing] == [True] * bool(why)
@@ -180,7 +179,7 @@ def test_a_directory_that_fills_is_hashed_and_its_upload_reads_nothing_again(lab
         ahead = Ahead(rig.journal, rig.events.append, stable_s=0.1)
         ahead.start(lambda work: work())
         watching = Watching(rig, ahead=ahead)
-        again_at = watching.lookout.look((watching.prefix, lab.rid))
+        again_at = watching.lookout.look(rig.unit)
         assert again_at <= datetime.now(UTC) + timedelta(seconds=0.1)
         hashed = partial(rig.journal.digests, watching.record().id)
         wait_until(lambda: watching.look() and hashed())
@@ -200,7 +199,7 @@ def test_digests_of_a_directory_that_went_away_are_forgotten(lab):
         watching.look()
         number, stamp = (
             watching.record().id,
-            watching.rig.pipeline.intake.look(watching.prefix, lab.rid).entries[FILE].stamp,
+            rig.pipeline.intake.look(rig.unit).entries[FILE].stamp,
         )
         rig.journal.commit([KeepDigest(ContentDigest(number, *stamp, "0" * 32, "0" * 64))])
         shutil.rmtree(root)

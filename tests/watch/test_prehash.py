@@ -51,8 +51,8 @@ def looked(rig, ahead):
     """Let it consider the directory once; return its disk, the record and what was seen."""
     prefix = rig.settings.watch[0].prefix
     record = rig.journal.open_execution(rig.pipeline.server, str(prefix), rig.rid)
-    disk = Reading(rig.pipeline.intake.directory(prefix, rig.rid))
-    seen = rig.pipeline.intake.look(prefix, rig.rid)
+    disk = Reading(rig.pipeline.intake.directory(rig.unit))
+    seen = rig.pipeline.intake.look(rig.unit)
     ahead.consider(record, disk, seen, set())
     return disk, record, seen
 

@@ -97,7 +97,7 @@ class Eligibility:
             left = holding(files, seen, policy.markers)
             return {} if left is None else {"": left}
         known = set(self.journal.left_out(unit.server, unit.prefix))
-        ignores = scanner.ignores(self.intake.directory(policy.top, unit.rid).policy)
+        ignores = scanner.ignores(self.intake.directory(self.intake.settings.unit_of(unit)).policy)
         found: dict[str, str] = {}
         for folder in {path.rpartition("/")[0] for path in seen.entries}:
             for place in (policy.top / folder).iterdir():

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from deriva_watch.cleanup.file_removal import (
@@ -67,7 +66,7 @@ class Remover:
     journal: Journal
     catalog: Catalog
     server_check: ServerCheck
-    look: Callable[[Path, str], Observation | None]
+    look: Callable[[ExecutionRecord], Observation | None]
     emit: Emit
     stop: threading.Event
 
@@ -211,7 +210,7 @@ class Remover:
         """Return the change after which the unit counts as unchanged, if only *gone* is missing."""
         if not gone or unit.state is not ExecutionState.UPLOADED:
             return []
-        seen = self.look(Path(unit.prefix), unit.rid)
+        seen = self.look(unit)
         if seen is None or with_removed(seen, gone).digest() != unit.digest:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]

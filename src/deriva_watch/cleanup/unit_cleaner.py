@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.cleanup.eligibility import Eligibility
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import TOGETHER, Remover
+from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
@@ -26,13 +26,12 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.events import Emit, RemovalBlocked
 from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
 from deriva_watch.core.states import ExecutionState, FileState
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.attempt import Pipeline
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
-from deriva_watch.pipeline.unit_paths import execution_root
 from deriva_watch.pipeline.unit_reader import Intake
 
 KEPT_S: Final = 3600.0  # how long until files that a person must free are checked again
@@ -46,21 +45,21 @@ _BUSY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 class Turns:
     """Lets one thread at a time have a unit: a look must not find it while files are aside."""
 
-    _taken: set[Key] = field(default_factory=set)
+    _taken: set[Unit] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def take(self, key: Key) -> Iterator[bool]:
+    def take(self, unit: Unit) -> Iterator[bool]:
         """Take a unit for the length of the context; False: another thread has it."""
         with self._lock:
-            is_free = key not in self._taken
-            self._taken.add(key)
+            is_free = unit not in self._taken
+            self._taken.add(unit)
         try:
             yield is_free
         finally:
             if is_free:
                 with self._lock:
-                    self._taken.discard(key)
+                    self._taken.discard(unit)
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ class UnitCleaner:
     holds: HoldCache
     emit: Emit
     stop: threading.Event
-    again: Callable[[Key], None]
+    again: Callable[[Unit], None]
     turns: Turns = field(default_factory=Turns)
     _again_s: dict[int, float] = field(default_factory=dict)
     _tries: Counter[int] = field(default_factory=Counter)
@@ -100,11 +99,15 @@ class UnitCleaner:
         pipeline: Pipeline,
         breaker: CircuitBreaker,
         stop: threading.Event,
-        again: Callable[[Key], None],
+        again: Callable[[Unit], None],
     ) -> "UnitCleaner":
         """Build it from the parts of a pipeline."""
         journal, intake, emit = pipeline.journal, pipeline.intake, pipeline.emit
-        remover = Remover(journal, pipeline.catalog, pipeline.server_check, intake.look, emit, stop)
+
+        def look(record: ExecutionRecord) -> Observation | None:
+            return intake.look(intake.settings.unit_of(record))
+
+        remover = Remover(journal, pipeline.catalog, pipeline.server_check, look, emit, stop)
         return cls(
             journal, pipeline.server, intake, remover, breaker, pipeline.holds, emit, stop, again
         )
@@ -144,7 +147,7 @@ class UnitCleaner:
 
     def clean(self, unit: ExecutionRecord, policy: Policy, *, urgent: bool = False) -> bool:
         """Remove the files of a unit that its policy lets go; False: call it again later."""
-        key = Path(unit.prefix), unit.rid
+        key = self.intake.settings.unit_of(unit)
         with self.turns.take(key) as is_free:
             if not is_free:
                 return False
@@ -168,13 +171,15 @@ class UnitCleaner:
                 self._update_receipt(unit)
         return is_done
 
-    def _clean_ours(self, key: Key, unit: ExecutionRecord, policy: Policy, *, urgent: bool) -> bool:
+    def _clean_ours(
+        self, key: Unit, unit: ExecutionRecord, policy: Policy, *, urgent: bool
+    ) -> bool:
         """Clean a unit that no other thread has."""
         files = self.journal.files(unit.id)
         if begun := [f for f in files if f.removal and f.state is not FileState.REMOVED]:
             self._recover(unit, policy, begun)
             files, unit = self.journal.files(unit.id), self.journal.execution(unit.id)
-        seen = self.intake.look(*key)
+        seen = self.intake.look(key)
         if seen is None or seen.digest() != unit.digest:
             self.again(key)
             return True
@@ -226,7 +231,7 @@ class UnitCleaner:
         files = self.journal.files(unit.id)
         removed = {file.path for file in files if file.state is FileState.REMOVED}
         root, folder = (
-            execution_root(Path(unit.prefix), unit.rid),
+            self.intake.settings.unit_of(unit).root,
             self.intake.settings.state_directory,
         )
         receipts.tell_removed(folder, self.server, receipts.kept_as(unit), root, removed)

@@ -45,14 +45,14 @@ def plan(
     from deriva_watch.settings.model import load
 
     loaded = load(config)
-    keys = directories(paths, loaded)
+    units = directories(paths, loaded)
     plans: dict[str, Preview] = {}
     refused: dict[str, RefusedError] = {}
     with previewing(loaded) as preview:
-        for key in keys:
-            name = str(key[0]) if key[1] == LOOSE else key[1]
+        for unit in units:
+            name = str(unit.prefix) if unit.name == LOOSE else unit.name
             try:
-                if found := preview(key):
+                if found := preview(unit):
                     plans[name] = found
             except RefusedError as error:
                 refused[name] = error

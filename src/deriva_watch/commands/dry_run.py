@@ -7,7 +7,6 @@ another clock may have set. The daemon counts from its own looks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, judge
@@ -20,8 +19,8 @@ from deriva_watch.core.completeness.evidence import (
     partial_paths,
 )
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.layout import is_execution
 from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.pipeline.unit_reader import Intake
@@ -53,13 +52,13 @@ class Prospect:
 def prospect(
     intake: Intake,
     catalog: Catalog,
-    key: tuple[Path, str],
+    unit: Unit,
     seen: Observation,
     record: ExecutionRecord | None,
 ) -> Prospect:
     """Judge a directory now by one look; *record* is what the journal has of it."""
-    policy = _policy(intake, key[0])
-    evidence = _evidence(intake, catalog, key, seen, policy)
+    policy = _policy(intake, unit)
+    evidence = _evidence(intake, catalog, unit, seen, policy)
     if record:
         insisted = bool(record.verdict and record.verdict.get("insisted"))
         evidence = replace(evidence, ours=record.status_set, insisted=insisted)
@@ -71,26 +70,26 @@ def prospect(
     return Prospect(isinstance(answer, Complete), answer.why, missing, answer.evidence, state)
 
 
-def _policy(intake: Intake, prefix: Path) -> CompletionPolicy:
+def _policy(intake: Intake, unit: Unit) -> CompletionPolicy:
     policy = CompletionPolicy(**intake.settings.completion.model_dump())
-    if drop := intake.drop(prefix):
-        policy = replace(policy, markers=drop.markers, quiet_s=drop.quiet_s)
+    if unit.drop:
+        policy = replace(policy, markers=unit.drop.markers, quiet_s=unit.drop.quiet_s)
     return policy
 
 
 def _evidence(
     intake: Intake,
     catalog: Catalog,
-    key: tuple[Path, str],
+    unit: Unit,
     seen: Observation,
     policy: CompletionPolicy,
 ) -> Evidence:
     paths = partial_paths(seen, policy.partial)
     digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
     workspace, row = None, None
-    if is_execution(key[1]) and intake.drop(key[0]) is None:
-        row, listed = catalog.execution(key[1]), intake.workspace(*key)
-        workspace = listed.execution_status(key[1]) if listed else None
+    if unit.is_execution:
+        row, listed = catalog.execution(unit.name), intake.workspace(unit)
+        workspace = listed.execution_status(unit.name) if listed else None
     status = row.get("Status") if row else None
     changed = _changed_at(row, seen)
     return Evidence(
@@ -98,7 +97,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
-        awaited=awaited(intake.said(*key, seen), seen),
+        awaited=awaited(intake.said(unit, seen), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

@@ -9,11 +9,10 @@ from typing import Any
 from deriva_watch.commands.dry_run import Prospect, prospect
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError, UnusableSpecError
-from deriva_watch.core.layout import LOOSE, called
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.spec.spec import Spec
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.journal import open_readonly
 from deriva_watch.engine.rows.row_source import Count, count
 from deriva_watch.pipeline.build import connect, read_model
@@ -41,7 +40,7 @@ class Preview:
 
 
 @contextmanager
-def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
+def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]:
     """Yield what tells the plan of a directory; nothing is written, here or on the server.
 
     It raises RefusedError for a directory that belongs elsewhere.
@@ -50,39 +49,35 @@ def previewing(settings: Settings) -> Iterator[Callable[[Key], Preview | None]]:
         catalog, intake = connection.catalog, Intake.of(settings)
         model = read_model(catalog)
 
-        def spec_of(key: Key) -> Spec:
-            if drop := intake.drop(key[0]):
-                return compiled_for(drop, model, catalog, settings.transfer.chunk_bytes).spec
+        def spec_of(unit: Unit) -> Spec:
+            if unit.drop:
+                return compiled_for(unit.drop, model, catalog, settings.transfer.chunk_bytes).spec
             return intake.spec(model)
 
-        def preview(key: Key) -> Preview | None:
-            if error := unusable_name(*key):
+        def preview(unit: Unit) -> Preview | None:
+            if error := unusable_name(unit):
                 raise error
-            seen = intake.look(*key)
+            seen = intake.look(unit)
             if seen is None:
                 return None
-            intake.check_ours(*key, catalog)
-            drop, spec = intake.drop(key[0]), spec_of(key)
-            plan, disk = intake.plan(*key, seen, model, catalog), intake.directory(*key)
+            intake.check_ours(unit, catalog)
+            spec, plan = spec_of(unit), intake.plan(unit, seen, model, catalog)
+            disk = intake.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}
-            known = prospect(intake, catalog, key, seen, _known(settings, key))
-            name = _called(key) if drop else called(key[1])
-            return Preview(plan, spec, seen.root, rows, known, name, drop is not None)
+            known = prospect(intake, catalog, unit, seen, _known(settings, unit))
+            dropped = unit.drop is not None
+            return Preview(plan, spec, seen.root, rows, known, unit.label, dropped)
 
         yield preview
 
 
-def _known(settings: Settings, key: Key) -> ExecutionRecord | None:
+def _known(settings: Settings, unit: Unit) -> ExecutionRecord | None:
     """Return what the journal has of a directory; None where there is none that can be read."""
     try:
-        return open_readonly(settings.journal.url).find(settings.server.name, str(key[0]), key[1])
+        server = settings.server.name
+        return open_readonly(settings.journal.url).find(server, str(unit.prefix), unit.name)
     except TroubleError:
         return None
-
-
-def _called(key: Key) -> str:
-    folder, name = key
-    return f"the drop folder {folder}" if name == LOOSE else f"{name} of the drop folder {folder}"
 
 
 def specification(

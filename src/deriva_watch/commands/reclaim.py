@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from shlex import quote
 from typing import Final
 
@@ -120,7 +119,7 @@ class ReclaimRun:
     def _candidate(self, unit: ExecutionRecord, intake: Intake) -> Candidate:
         if why := self._objection(unit):
             return Candidate(unit, 0, 0, why=why)
-        seen = intake.look(Path(unit.prefix), unit.rid)
+        seen = intake.look(self.settings.unit_of(unit))
         if seen is None:
             return Candidate(unit, 0, 0, why="its directory is not there")
         if seen.digest() != unit.digest:
@@ -212,7 +211,7 @@ class ReclaimRun:
             connection.server.session()
             host, max_s = settings.server.host, settings.retry.max_s
             breaker = CircuitBreaker(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
-            cleaner = UnitCleaner.of(pipeline, breaker, stop, lambda key: changed.add(key[1]))
+            cleaner = UnitCleaner.of(pipeline, breaker, stop, lambda unit: changed.add(unit.name))
             cleaner.recover(reclaim_policy)
             retention, done = Retention(cleaner, pipeline.server_time), set[int]()
             while not retention.carry_out(order, done):

@@ -7,12 +7,12 @@ from pathlib import Path
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.pipeline.unit_paths import drop_units, execution_names
 from deriva_watch.settings.model import Settings
 
 
-def directories(paths: Iterable[Path], settings: Settings) -> list[Key]:
+def directories(paths: Iterable[Path], settings: Settings) -> list[Unit]:
     """Return what *paths* name: directories themselves, or all below a prefix or drop folder.
 
     Of a drop folder `LOOSE` stands for all files that are in no directory which is a unit.
@@ -20,19 +20,19 @@ def directories(paths: Iterable[Path], settings: Settings) -> list[Key]:
     Raises SettingsError for a path that is nothing of that.
     """
     absolute = (Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # without ".."
-    return [key for path in absolute for key in _directories(path, settings)]
+    return [unit for path in absolute for unit in _directories(path, settings)]
 
 
-def _directories(path: Path, settings: Settings) -> Iterator[Key]:
+def _directories(path: Path, settings: Settings) -> Iterator[Unit]:
     for folder, drop in settings.drops.items():
         if folder in {path, *path.parents}:
             yield from _units(path, drop, settings)
             return
     if path.parent.name == "execution" and path.parent.parent.name == ROOT and path.is_dir():
-        yield path.parents[2], path.name
+        yield Unit(path.parents[2], path.name)
         return
     if path.name == "table" and path.parent.name == ROOT and path.is_dir():
-        yield path.parents[1], TABLES
+        yield Unit(path.parents[1], TABLES)
         return
     # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
     prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)
@@ -43,10 +43,10 @@ def _directories(path: Path, settings: Settings) -> Iterator[Key]:
             "it is no directory deriva-ml/execution/<RID>, and has none below it",
             "Name an execution directory, the folder that holds deriva-ml/, or a drop folder.",
         )
-    yield from ((prefix, rid) for rid in sorted(execution_names(prefix)))
+    yield from (Unit(prefix, rid) for rid in sorted(execution_names(prefix)))
 
 
-def _units(path: Path, drop: Drop, settings: Settings) -> Iterator[Key]:
+def _units(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:
     by_directory = drop.unit == "directory"
     if not path.is_dir() or (path != drop.path and not (by_directory and path.parent == drop.path)):
         takes = "each of its directories" if by_directory else "its files in batches"
@@ -56,12 +56,12 @@ def _units(path: Path, drop: Drop, settings: Settings) -> Iterator[Key]:
             f"Name {drop.path}{', or a directory in it' if by_directory else ''}.",
         )
     if path != drop.path:
-        yield drop.path, path.name
+        yield Unit(drop.path, path.name, drop)
         return
     names, beside = drop_units(settings, drop) if by_directory else (set[str](), [LOOSE])
-    yield from ((path, name) for name in sorted(names))
+    yield from (Unit(path, name, drop) for name in sorted(names))
     if beside:
-        yield path, LOOSE
+        yield Unit(path, LOOSE, drop)
 
 
 def _nothing(path: Path, why: str, then: str) -> SettingsError:

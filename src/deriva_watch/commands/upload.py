@@ -20,11 +20,10 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Emit
-from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.attempt import Pipeline
@@ -61,27 +60,25 @@ class OneShot:
                 f"cannot upload: all work is {said['what']}", said["why"], said["next"]
             )
 
-    def units(self, keys: Iterable[Key]) -> list[Key]:
-        """Return what keys that `paths` gives stand for: themselves, or batches of drop folders.
+    def units(self, units: Iterable[Unit]) -> list[Unit]:
+        """Return *units*, each drop folder with loose files replaced by its batches.
 
-        What lies in such a folder and is in no batch is a new one now, without waiting; `LOOSE`
-        comes with them where something is left.
+        Files that are in no batch yet become one now, without waiting. If some of them cannot be
+        uploaded now, the loose files of the folder are returned too.
 
         Raises UnusableSpecError for a drop folder that the catalog cannot take.
         """
-        keys, catalog = list(keys), self.pipeline.catalog
+        units, catalog = list(units), self.pipeline.catalog
         chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
-        for folder in dict.fromkeys(folder for folder, _ in keys):
-            if drop := self.pipeline.intake.drop(folder):
-                compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
-        return [unit for key in keys for unit in self._units(key)]
+        for drop in {unit.prefix: unit.drop for unit in units if unit.drop}.values():
+            compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
+        return [each for unit in units for each in self._units(unit)]
 
-    def _units(self, key: Key) -> list[Key]:
-        folder, name = key
-        drop = self.pipeline.intake.drop(folder)
-        if drop is None or name != LOOSE or drop.unit == "directory":
-            return [key]
-        changed: list[Key] = []
+    def _units(self, unit: Unit) -> list[Unit]:
+        drop = unit.drop
+        if drop is None or unit.kind is not UnitKind.LOOSE or drop.unit == "directory":
+            return [unit]
+        changed: list[Unit] = []
         hindrances: list[TroubleError | None] = []
         policy = CompletionPolicy(**self.pipeline.settings.completion.model_dump())
         at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
@@ -89,15 +86,15 @@ class OneShot:
             self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)
         )
         left = folders.look(replace(drop, batch_s=0), at_once)
-        known = self.pipeline.journal.executions(prefix=str(folder))
+        known = self.pipeline.journal.executions(prefix=str(drop.path))
         ours = [each for each in known if each.server == self.pipeline.server]
         pending = {each.rid for each in ours if each.state not in _AT_REST}
-        pending |= {rid for _, rid in changed}
-        return [(folder, rid) for rid in sorted(pending)] + (
-            [key] if left or any(hindrances) else []
+        pending |= {each.name for each in changed}
+        return [Unit(drop.path, name, drop) for name in sorted(pending)] + (
+            [unit] if left or any(hindrances) else []
         )
 
-    def upload(self, key: Key) -> Brought:
+    def upload(self, unit: Unit) -> Brought:
         """Bring one directory as far as it goes now; return where it stands.
 
         Raises TransientError or CredentialError of the server: nothing more can be done.
@@ -105,13 +102,13 @@ class OneShot:
         try:
             self.obey()
         except RefusedError as error:
-            return Brought(self._unrecorded(key, ExecutionState.REFUSED, error), None)
+            return Brought(self._unrecorded(unit, ExecutionState.REFUSED, error), None)
         try:
-            record = self._ready(key)
+            record = self._ready(unit)
         except ServerAwayError:
             raise
         except TransientError as error:  # a workspace that cannot be read now
-            return Brought(self._unrecorded(key, ExecutionState.WAITING, error), None)
+            return Brought(self._unrecorded(unit, ExecutionState.WAITING, error), None)
         if record.state is not ExecutionState.READY:
             return Brought(record, None)
         journal = self.pipeline.journal
@@ -123,24 +120,23 @@ class OneShot:
         states = Counter(file.state.value for file in journal.files(record.id))
         return Brought(outcome.record, states)
 
-    def _ready(self, key: Key) -> ExecutionRecord:
+    def _ready(self, unit: Unit) -> ExecutionRecord:
         """Bring the journal to `ready`, or to `refused` where the directory is not ours."""
-        prefix, rid = key
-        if error := unusable_name(prefix, rid):
-            return self._unrecorded(key, ExecutionState.REFUSED, error)
-        drop = self.pipeline.intake.drop(prefix)
-        if drop and rid == LOOSE:
-            seen = self.pipeline.intake.look(prefix, rid)
-            return self._unrecorded(key, ExecutionState.REFUSED, _left_over(drop, seen))
+        if error := unusable_name(unit):
+            return self._unrecorded(unit, ExecutionState.REFUSED, error)
+        drop = unit.drop
+        if drop and unit.kind is UnitKind.LOOSE:
+            seen = self.pipeline.intake.look(unit)
+            return self._unrecorded(unit, ExecutionState.REFUSED, _left_over(drop, seen))
         record = self.pipeline.journal.open_execution(
-            self.pipeline.server, str(prefix), rid, drop.unit if drop else None
+            self.pipeline.server, str(unit.prefix), unit.name, drop.unit if drop else None
         )
-        seen = self.pipeline.intake.look(prefix, rid)
+        seen = self.pipeline.intake.look(unit)
         if seen is None:
             return self._move(record, ExecutionTrigger.REMOVED)
         if hold := Hold.of(record.held):
-            error = RefusedError(**hold.sentence(rid))
-            return self._unrecorded(key, ExecutionState.REFUSED, error)
+            error = RefusedError(**hold.sentence(record.rid))
+            return self._unrecorded(unit, ExecutionState.REFUSED, error)
         if record.state is not ExecutionState.FILLING:
             back = EXECUTION_TRANSITIONS[record.state]
             changed = ExecutionTrigger.CHANGED
@@ -151,11 +147,11 @@ class OneShot:
             "next_at": None,
         }
         try:
-            self.pipeline.intake.check_ours(
-                prefix, rid, self.pipeline.catalog, insisted=record.ours
-            )
+            confirmed = self.pipeline.settings.unit_of(record)
+            self.pipeline.intake.check_ours(confirmed, self.pipeline.catalog)
         except RefusedError as error:
-            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **_sentence(rid, error)})
+            said = _sentence(record.rid, error)
+            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
         return self._move(record, ExecutionTrigger.SETTLED, facts)
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
@@ -163,11 +159,12 @@ class OneShot:
         told = bool(record.verdict and record.verdict.get("insisted"))
         return _VERDICT | {"insisted": told or not self.pipeline.journal.set_aside()}
 
-    def _unrecorded(self, key: Key, state: ExecutionState, error: TroubleError) -> ExecutionRecord:
+    def _unrecorded(
+        self, unit: Unit, state: ExecutionState, error: TroubleError
+    ) -> ExecutionRecord:
         """Return where a directory stands that the journal has no such state of."""
-        prefix, rid = key
-        said, now = _sentence(rid, error), datetime.now(UTC)
-        return ExecutionRecord(0, str(prefix), rid, self.pipeline.server, state, now, **said)
+        said, now, server = _sentence(unit.name, error), datetime.now(UTC), self.pipeline.server
+        return ExecutionRecord(0, str(unit.prefix), unit.name, server, state, now, **said)
 
     def _move(
         self,

@@ -34,6 +34,7 @@ from deriva_watch.core.removal.verification import (
     unknown,
 )
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader, open_readonly
 from deriva_watch.engine.call_retry import Patience
@@ -73,8 +74,8 @@ class Verifier:
         lines = records(subject.receipt) if subject.receipt else []
         files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
         there = [f for f in files.values() if f.state in SAFE]
-        prefix = self.find.prefix(subject)
-        seen = None if server_only or not prefix else self.intake.look(prefix, subject.rid)
+        unit = self.find.unit(subject)
+        seen = None if server_only or not unit else self.intake.look(unit)
         own = list(filter(None, [subject.wrong]))
         if not (record and record.state is ExecutionState.GONE):  # its files went before
             own += left(subject.files, subject.rid)
@@ -88,15 +89,15 @@ class Verifier:
         except RefusedError as error:
             then = error.next_for(subject.rid)
             differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
-        if prefix and seen is not None:
-            differences += self._unknown(prefix, seen, files.values())
-            disk = self.intake.directory(prefix, subject.rid)
+        if unit and seen is not None:
+            differences += self._unknown(unit, seen, files.values())
+            disk = self.intake.directory(unit)
             differences += self._reread(disk, seen, there, count, notes)
         elif not server_only:
             count["absent"] = len(there)
         return Verified(
             rid=subject.rid,
-            prefix=str(prefix) if prefix else None,
+            prefix=str(unit.prefix) if unit else None,
             called=record.called if record else called(subject.rid),
             at=at,
             files=len(there),
@@ -184,11 +185,10 @@ class Verifier:
     # ------------------------------------------------------------------ the disk
 
     def _unknown(
-        self, prefix: Path, seen: Observation, files: Iterable[FileRecord]
+        self, unit: Unit, seen: Observation, files: Iterable[FileRecord]
     ) -> Iterator[Difference]:
-        drop = self.intake.drop(prefix)
-        markers = frozenset(drop.markers if drop else self.intake.settings.completion.markers)
-        return unknown(seen, files, markers, is_ml=drop is None)
+        said = unit.drop or self.intake.settings.completion
+        return unknown(seen, files, frozenset(said.markers), is_ml=unit.drop is None)
 
     def _reread(
         self,

@@ -112,11 +112,11 @@ class RowVerifier:
 
     def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
         """Return an upload that nobody carries out."""
-        prefix, catalog = Path(record.prefix), self.server_check.catalog
-        plan = self.intake.plan(prefix, record.rid, seen, self.model, catalog, insisted=record.ours)
+        unit = self.intake.settings.unit_of(record)
+        plan = self.intake.plan(unit, seen, self.model, self.server_check.catalog)
         return Upload(
             execution=record,
-            disk=self.intake.directory(prefix, record.rid),
+            disk=self.intake.directory(unit),
             model=self.model,
             journal=reader,  # type: ignore[arg-type]  # nothing is written
             emit=lambda _event: None,

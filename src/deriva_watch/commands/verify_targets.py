@@ -9,10 +9,11 @@ from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.verification import Difference, Where
 from deriva_watch.core.states import ExecutionState
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.pipeline.receipt_schema import Receipt, read
-from deriva_watch.pipeline.unit_paths import execution_root, watched
+from deriva_watch.pipeline.unit_paths import watched
 from deriva_watch.pipeline.unit_reader import Intake
 
 _NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
@@ -89,13 +90,13 @@ class Subjects:
     def _known(self, record: ExecutionRecord) -> Subject:
         files = tuple(self.reader.files(record.id)) if self.reader else ()
         name = receipts.kept_as(record)
-        root = self.intake.root(Path(record.prefix), record.rid)
+        root = self.intake.settings.unit_of(record).root
         receipt, wrong = self._receipt(name, [root])
         return Subject(record.rid, name, record, files, receipt, wrong)
 
     def _by_receipt(self, name: str) -> Subject:
         """Return what a receipt alone tells, be it kept here or beside the files."""
-        roots = [execution_root(prefix, name) for prefix in self._prefixes()]
+        roots = [Unit(prefix, name).root for prefix in self._prefixes()]
         receipt, wrong = self._receipt(name, roots)
         if receipt is None and wrong is None:
             raise TroubleError(
@@ -127,13 +128,17 @@ class Subjects:
         settings = self.intake.settings
         return [*watched(settings), *settings.drops]
 
-    def prefix(self, subject: Subject) -> Path | None:
-        """Return where its directory is; a receipt alone may only name what the settings do."""
+    def unit(self, subject: Subject) -> Unit | None:
+        """Return the unit, or None if nothing tells where it is.
+
+        The prefix in a receipt counts only if the settings have it too.
+        """
+        settings = self.intake.settings
         if subject.record:
-            return Path(subject.record.prefix)
+            return settings.unit_of(subject.record)
         named = subject.receipt.prefix if subject.receipt else None
         roots = {str(prefix): prefix for prefix in self._prefixes()}
         if named in roots:
-            return roots[named]
-        there = (p for p in roots.values() if execution_root(p, subject.rid).is_dir())
-        return next(there, None)
+            return settings.unit(roots[named], subject.rid)
+        units = (Unit(prefix, subject.rid) for prefix in roots.values())
+        return next((unit for unit in units if unit.root.is_dir()), None)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from deriva_watch.cleanup.retention import Retention
@@ -33,10 +32,9 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import ClockSet, NoticeAdded, ProblemFound
-from deriva_watch.core.layout import called
 from deriva_watch.core.os_errors import passing
 from deriva_watch.core.stats.tally import in_short
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.daemon.reload import Reload
 from deriva_watch.daemon.supervisor import Supervisor
 from deriva_watch.daemon.workers import Workers
@@ -76,9 +74,9 @@ class Service:
     stop: threading.Event
     hindrances: Hindrances
     reload: Reload
-    _due: DebounceQueue[Key] = field(default_factory=DebounceQueue)
-    _hints: "queue.SimpleQueue[Key]" = field(default_factory=queue.SimpleQueue)
-    _costs_s: dict[Key, float] = field(default_factory=dict)
+    _due: DebounceQueue[Unit] = field(default_factory=DebounceQueue)
+    _hints: "queue.SimpleQueue[Unit]" = field(default_factory=queue.SimpleQueue)
+    _costs_s: dict[Unit, float] = field(default_factory=dict)
     _redrive_at_s: float = 0.0
     _roots: Roots = field(init=False)
     _journal_failed_s: float = -math.inf
@@ -203,8 +201,8 @@ class Service:
         while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
             beat()
             now = datetime.now(UTC)
-            if (key := self._due.take(now)) is not None:
-                self._look(key)
+            if (unit := self._due.take(now)) is not None:
+                self._look(unit)
                 self._workers.wake()
                 continue
             next_at = self._due.next_at()
@@ -267,40 +265,40 @@ class Service:
             self.breaker.probe_soon()
         else:
             for record in moved:
-                self._look_soon((Path(record.prefix), record.rid))
+                self._look_soon(self.pipeline.settings.unit_of(record))
 
     def _take_orders(self) -> None:
         """Do what a person asks for."""
         trouble: TroubleError | None
         try:
             for record in obey(self.orders, self.pipeline):
-                self._look_soon((Path(record.prefix), record.rid))
+                self._look_soon(self.pipeline.settings.unit_of(record))
             trouble = self.orders.trouble()
         except SettingsError as error:
             trouble = error
         self.hinder("the orders", trouble)
 
-    def _look_soon(self, key: Key) -> None:
-        self._due.hint(key, _in(0))
+    def _look_soon(self, unit: Unit) -> None:
+        self._due.hint(unit, _in(0))
 
-    def _hint(self, key: Key) -> None:
-        self._due.hint(key, _in(HINT_S + LOOK_SHARE * self._costs_s.get(key, 0.0)))
+    def _hint(self, unit: Unit) -> None:
+        self._due.hint(unit, _in(HINT_S + LOOK_SHARE * self._costs_s.get(unit, 0.0)))
 
-    def _look_undisturbed(self, key: Key) -> datetime | None:
+    def _look_undisturbed(self, unit: Unit) -> datetime | None:
         """Look at one directory, or come back soon where files of it are being removed."""
-        with self._removal.cleaner.turns.take(key) as is_free:
+        with self._removal.cleaner.turns.take(unit) as is_free:
             if is_free:
-                return self.lookout.look(key)
-        self._due.hint(key, _in(TURN_S))
+                return self.lookout.look(unit)
+        self._due.hint(unit, _in(TURN_S))
         return None
 
-    def _look(self, key: Key) -> None:
+    def _look(self, unit: Unit) -> None:
         """Look at one directory; whatever goes wrong concerns no other."""
         self._mind_clock()
         start_s = time.monotonic()
         trouble: TroubleError | None = None
         try:
-            again_at = self._look_undisturbed(key)
+            again_at = self._look_undisturbed(unit)
         except (ServerAwayError, CredentialError) as error:
             self.breaker.trip(error)
             again_at = _in(AGAIN_S)
@@ -313,23 +311,24 @@ class Service:
         except JournalDamagedError:
             raise
         except Exception as error:  # noqa: BLE001  # a bug in one directory must not stop the others
-            what = f"look at {called(key[1])}"
+            what = f"look at {unit.label}"
             trouble = passing(f"cannot {what}", error)
             if trouble is None:
                 report_crash(self.pipeline.emit, what)
             again_at = _in(AGAIN_S if trouble else 60.0)
-        root = self.pipeline.intake.root(*key)
-        about = f"{root}: {key[1]}" if root == key[0] else str(root)  # of many in one folder
+        root = unit.root
+        # Several batches have the same root.
+        about = f"{root}: {unit.name}" if root == unit.prefix else str(root)
         if self.hindrances.put(about, trouble) and trouble:
             self.pipeline.emit(
-                NoticeAdded(execution=key[1], about="the directory", why=str(trouble))
+                NoticeAdded(execution=unit.name, about="the directory", why=str(trouble))
             )
-        self._roots.follow(key, filling=again_at is not None)
-        self._costs_s[key] = time.monotonic() - start_s
+        self._roots.follow(unit, filling=again_at is not None)
+        self._costs_s[unit] = time.monotonic() - start_s
         if again_at is not None:
-            self._due.hint(key, again_at)
+            self._due.hint(unit, again_at)
         else:
-            self._costs_s.pop(key, None)
+            self._costs_s.pop(unit, None)
 
 
 def _in(seconds: float) -> datetime:

@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.attempt import SPEC_S, Pipeline
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
@@ -37,7 +36,7 @@ class Workers:
     pipeline: Pipeline
     breaker: CircuitBreaker
     stop: threading.Event
-    again: Callable[[Key], None]
+    again: Callable[[Unit], None]
     guard: Callable[[Callable[[], None]], None]
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _held: dict[str, list[ExecutionRecord]] = field(
@@ -126,7 +125,7 @@ class Workers:
             wait_s = (outcome.record.next_at - datetime.now(UTC)).total_seconds()
             self._due_s = min(self._due_s, time.monotonic() + wait_s)
         if outcome.record.state is ExecutionState.FILLING:
-            self.again((Path(record.prefix), record.rid))
+            self.again(self.pipeline.settings.unit_of(record))
 
     def _claim(self) -> ExecutionRecord | None:
         if self.breaker.error is not None or self.pipeline.holds.pause:

@@ -15,6 +15,7 @@ from deriva_watch.core.metadata.agreement import checked_values
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.plan.candidates import Leftover, refused
 from deriva_watch.core.plan.plan import AssetPlan, Plan
+from deriva_watch.core.unit import Unit
 from deriva_watch.core.values import NULL_SENTINEL
 from deriva_watch.edges.disk import scanner
 from deriva_watch.engine.ports import Catalog
@@ -61,7 +62,7 @@ def _upload(
     target: Target, path: Path, table: TableName, said: Mapping[str, Any]
 ) -> dict[str, Any]:
     base, stop = Intake.of(target.settings), threading.Event()
-    part = Part(path.parent, LOOSE, named=True)
+    part = Part(Unit(path.parent, LOOSE), named=True)
     intake = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
     with (
         explained(str(path)),
@@ -86,22 +87,19 @@ class _OneFile(Intake):
     columns: Mapping[str, Any]
     plans: dict[str, Plan] = field(default_factory=dict)
 
-    def look(self, prefix: Path, rid: str) -> Observation | None:
+    def look(self, unit: Unit) -> Observation | None:
         """Look at the file."""
         try:
-            return scanner.glance(prefix / self.name, self.directory(prefix, rid).policy)
+            return scanner.glance(unit.root / self.name, self.directory(unit).policy)
         except FileNotFoundError:
             return None
 
-    def plan(  # noqa: PLR0913  # what a plan is made from
+    def plan(
         self,
-        prefix: Path,  # noqa: ARG002
-        rid: str,  # noqa: ARG002
+        unit: Unit,  # noqa: ARG002
         seen: Observation,
         model: CatalogModel,
         catalog: Catalog,  # noqa: ARG002
-        *,
-        insisted: bool = False,  # noqa: ARG002
     ) -> Plan:
         """Answer for the file."""
         answer = self._answer(seen, model)

@@ -77,7 +77,7 @@ class Courier:
             if part not in self._looked:
                 self._forget_deleted(part)
                 self._looked.add(part)
-            brought = self.one_shot.upload((part.prefix, part.rid))
+            brought = self.one_shot.upload(part.unit)
             files = self._files(part)
             self._fetch(files.values())
         except TroubleError as trouble:
@@ -143,7 +143,7 @@ class Courier:
     def _files(self, part: Part) -> dict[str, FileRecord]:
         """Return what the journal knows of a part's files."""
         pipeline = self.one_shot.pipeline
-        record = pipeline.journal.find(pipeline.server, str(part.prefix), part.rid)
+        record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
         return {f.path: f for f in pipeline.journal.files(record.id)} if record else {}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deriva_watch.core.layout import LOOSE, Home, home
-from deriva_watch.pipeline.unit_paths import execution_root
+from deriva_watch.core.unit import Unit, UnitKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,33 +14,32 @@ class Part:
     """Files that go up together.
 
     Attributes:
-        prefix, rid: The execution, or the tables outside any; or a folder that is neither.
+        unit: The execution directory, the tables outside any, or a folder that is neither.
         below: Only the files below this folder of it; "": all of them.
         named: Its files were named one by one: they belong to it wherever they lie.
     """
 
-    prefix: Path
-    rid: str
+    unit: Unit
     below: str = ""
     named: bool = False
 
     @property
     def root(self) -> Path:
         """The directory that its paths begin at."""
-        return execution_root(self.prefix, self.rid)
+        return self.unit.root
 
     def has(self, path: str) -> bool:
         """Tell whether a file belongs to it, by its path below its root."""
         if self.named:
             return True
-        if self.rid == LOOSE:  # what lies in an execution goes the way of that execution
-            return home(f"{self.prefix}/{path}") is None
+        if self.unit.kind is UnitKind.LOOSE:  # files of an execution belong to that execution
+            return home(f"{self.root}/{path}") is None
         return not self.below or path.startswith(f"{self.below}/")
 
     @property
     def is_whole(self) -> bool:
         """Whether all files below its root belong to it."""
-        return self.rid != LOOSE and not self.below
+        return self.unit.kind is not UnitKind.LOOSE and not self.below
 
 
 def parts_of(directory: Path) -> list[Part]:
@@ -66,8 +65,8 @@ def _homes(directory: Path, homes: dict[Home, None]) -> Iterator[Part]:
             names.sort()
             others = others or bool(files)
     if others:
-        yield Part(directory, LOOSE)
+        yield Part(Unit(directory, LOOSE))
 
 
 def _part(found: Home) -> Part:
-    return Part(Path(found.prefix), found.rid, found.below)
+    return Part(Unit(Path(found.prefix), found.rid), found.below)

@@ -15,6 +15,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import Plan
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.library.connection import Target, explained, sentence
@@ -32,22 +33,13 @@ _NAMED: Final = 50  # files that a line of the log lists
 class ScopedIntake(Intake):
     """Plans only for the files of a part, and remembers what it planned."""
 
-    parts: dict[tuple[Path, str], Part]
+    parts: dict[Unit, Part]
     plans: dict[Part, Plan] = field(default_factory=dict)
 
-    def plan(  # noqa: PLR0913  # what a plan is made from
-        self,
-        prefix: Path,
-        rid: str,
-        seen: Observation,
-        model: CatalogModel,
-        catalog: Catalog,
-        *,
-        insisted: bool = False,
-    ) -> Plan:
-        """Answer for every file of the part."""
-        whole = Intake.plan(self, prefix, rid, seen, model, catalog, insisted=insisted)
-        part = self.parts[prefix, rid]
+    def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
+        """Return what becomes of every file of the part."""
+        whole = Intake.plan(self, unit, seen, model, catalog)
+        part = self.parts[unit]
         self.plans[part] = whole if part.is_whole else whole.of(part.has)
         return self.plans[part]
 
@@ -83,7 +75,7 @@ class Run:
         if not self.parts:
             return {}
         base = Intake.of(self.target.settings)
-        parts = {(part.prefix, part.rid): part for part in self.parts}
+        parts = {part.unit: part for part in self.parts}
         intake = ScopedIntake(base.settings, base.specs, parts=parts)
         meter = Meter(say, self.target.settings.transfer.chunk_bytes)
         with (
@@ -153,13 +145,12 @@ class Run:
         model = pipeline.catalog.model()
         pipeline.intake.spec(model)
         for part in self.parts:
-            key = part.prefix, part.rid
-            record = pipeline.journal.find(pipeline.server, str(part.prefix), part.rid)
+            record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
             known = pipeline.journal.files(record.id) if record else []
-            seen = pipeline.intake.look(*key)
+            seen = pipeline.intake.look(part.unit)
             try:
                 if seen:
-                    plan = pipeline.intake.plan(*key, seen, model, pipeline.catalog)
+                    plan = pipeline.intake.plan(part.unit, seen, model, pipeline.catalog)
                     say(Planned.of(part.root, plan, known))
             except RefusedError:
                 continue  # the upload itself will say why

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from random import random
 from shlex import quote
 from typing import Any, Final
@@ -155,18 +154,18 @@ class Pipeline:
             self.uploader.rows.link(upload, paths)
 
     def _attempt(self, record: ExecutionRecord) -> "_Step":
-        prefix = Path(record.prefix)
-        seen = self.intake.look(prefix, record.rid)
-        if seen is None and not self.intake.is_away(prefix, record.rid):
+        unit = self.settings.unit_of(record)
+        seen = self.intake.look(unit)
+        if seen is None and not self.intake.is_away(unit):
             return _Step(ExecutionTrigger.REMOVED)
         if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
-        plan = self.intake.plan(prefix, record.rid, seen, model, self.catalog, insisted=record.ours)
+        plan = self.intake.plan(unit, seen, model, self.catalog)
         upload = self._begin(record, plan, model)
         upload.halt = partial(self.holds.raise_if_held, record.id, record.rid)
         upload.halt(None)
-        drop = self.intake.drop(prefix) if record.unit in _WITH_EXECUTION else None
+        drop = unit.drop if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
             before = self.finalizer.execution_before(record) if self.journal.set_aside() else None
             self.executions.begin(upload, drop, before)
@@ -206,7 +205,7 @@ class Pipeline:
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
     ) -> Upload:
         """Return the work on what the journal has of an execution, without any plan."""
-        disk = self.intake.directory(Path(record.prefix), record.rid)
+        disk = self.intake.directory(self.settings.unit_of(record))
         upload = Upload(
             execution=record,
             disk=disk,

@@ -16,7 +16,7 @@ from typing import Any, Final
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError, UnusableSpecError
 from deriva_watch.core.events import ReceiptWritten, StatusChanged
-from deriva_watch.core.layout import LOOSE, MANIFEST, is_execution
+from deriva_watch.core.layout import LOOSE, MANIFEST
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
 from deriva_watch.core.states import SAFE, FileState
@@ -56,13 +56,11 @@ class Finalizer:
             change of it.
         """
         done = {path: r for path, r in upload.records.items() if r.state in SAFE}
-        prefix, rid = Path(upload.execution.prefix), upload.execution.rid
         whole = whole and not plan.partial
-        workspace, is_ml = None, is_execution(rid) and not upload.execution.unit
-        if is_ml:
-            workspace = self.intake.workspace(prefix, rid, insisted=upload.execution.ours)
+        unit = self.intake.settings.unit_of(upload.execution)
+        workspace = self.intake.workspace(unit) if unit.is_execution else None
         if workspace is None:
-            if whole and is_ml:
+            if whole and unit.is_execution:
                 self._move_status(upload)
         elif self.intake.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
@@ -155,7 +153,7 @@ class Finalizer:
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return where the RIDs of rows without a key are kept."""
-        root = self.intake.root(Path(record.prefix), record.rid)
+        root = self.intake.settings.unit_of(record).root
         folder = self.intake.settings.state_directory
         return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
 
@@ -186,7 +184,7 @@ class Finalizer:
 
     def _spec_digest(self, upload: Upload) -> str | None:
         """Return the digest of the bulk spec, or of the settings of the drop folder."""
-        drop = self.intake.drop(Path(upload.execution.prefix))
+        drop = self.intake.settings.unit_of(upload.execution).drop
         try:
             said = drop or self.intake.specs.document(upload.model)
         except UnusableSpecError:

@@ -12,15 +12,11 @@ from typing import BinaryIO
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
-from deriva_watch.core.layout import ROOT, TABLES, is_execution
+from deriva_watch.core.layout import TABLES
 from deriva_watch.core.os_errors import passing
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import listing, scanner
 from deriva_watch.settings.model import Settings
-
-
-def execution_root(prefix: Path, rid: str) -> Path:
-    """Return where an execution directory, or one that is none, is; nothing is created."""
-    return prefix / ROOT / "execution" / rid if is_execution(rid) else prefix / rid
 
 
 def execution_names(prefix: Path) -> set[str]:
@@ -69,13 +65,13 @@ def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
     )
 
 
-def unusable_name(prefix: Path, rid: str) -> RefusedError | None:
-    """Return what to say of a directory whose name no RID can have, or None."""
+def unusable_name(unit: Unit) -> RefusedError | None:
+    """Return the error for a unit whose name is not UTF-8, or None."""
     try:
-        rid.encode()
+        unit.name.encode()
     except UnicodeEncodeError:
         return RefusedError(
-            f"cannot upload {execution_root(prefix, rid)}",
+            f"cannot upload {unit.root}",
             "its name is not UTF-8, so it is no RID",
             "Rename it to the RID of its Execution.",
         )

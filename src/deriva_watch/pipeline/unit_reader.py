@@ -12,17 +12,8 @@ from shlex import quote
 from typing import Final
 
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
-from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import (
-    LOOSE,
-    MANIFEST,
-    TABLES,
-    Shape,
-    called,
-    is_execution,
-    place,
-)
+from deriva_watch.core.layout import MANIFEST, Shape, place
 from deriva_watch.core.metadata.metadata_order import Reference, read_columns
 from deriva_watch.core.metadata.sources import Manifest, Sources, read_manifest, read_types
 from deriva_watch.core.model import CatalogModel, TableName
@@ -30,12 +21,13 @@ from deriva_watch.core.plan.path_metadata import questions
 from deriva_watch.core.plan.plan import Plan, make_plan
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.spec.spec import Spec
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import scanner, workspace
 from deriva_watch.edges.disk.workspace import Workspace
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.drop_plan import plan_drop
-from deriva_watch.pipeline.unit_paths import Directory, birth, execution_root
+from deriva_watch.pipeline.unit_paths import Directory, birth
 from deriva_watch.settings.model import Settings
 
 _SAYING: Final = (Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS)
@@ -47,7 +39,7 @@ class Intake:
     """Reads execution directories, and drop folders, by the settings.
 
     Attributes:
-        members: Tells the files of a batch by drop folder and name: what the journal has.
+        members: Returns the paths that the journal has for a batch, by drop folder and name.
     """
 
     settings: Settings
@@ -68,56 +60,45 @@ class Intake:
             ),
         )
 
-    def drop(self, prefix: Path) -> Drop | None:
-        """Return the drop folder that *prefix* is, or None."""
-        return self.settings.drops.get(prefix)
-
-    def directory(self, prefix: Path, rid: str) -> Directory:
-        """Return an execution directory."""
+    def directory(self, unit: Unit) -> Directory:
+        """Return the folder of a unit, to open its files by the rules for links."""
         policy = scanner.ScanPolicy(
-            prefix=prefix,
+            prefix=unit.prefix,
             ignore=self.settings.files.ignore,
             allowed_link_roots=self.settings.files.allowed_link_roots,
             state_directory=self.settings.state_directory,
         )
-        return Directory(self.root(prefix, rid), policy)
+        return Directory(unit.root, policy)
 
-    def root(self, prefix: Path, rid: str) -> Path:
-        """Return where the files of a directory, or of a unit of a drop folder, are."""
-        if drop := self.drop(prefix):
-            return prefix / rid if drop.unit == "directory" else prefix
-        return execution_root(prefix, rid)
+    def is_away(self, unit: Unit) -> bool:
+        """Return whether the folder that contains the unit is missing too.
 
-    def is_away(self, prefix: Path, rid: str) -> bool:
-        """Tell whether the folder that a directory lies in is not there either.
-
-        A disk that is not mounted has lost nothing; an empty mount point may be left of it.
+        Then its disk is probably not mounted, and a missing unit does not mean that it was deleted.
         """
-        return not (prefix if self.drop(prefix) else self.root(prefix, rid).parent).is_dir()
+        return not unit.parent.is_dir()
 
-    def look(self, prefix: Path, rid: str) -> Observation | None:
-        """Return what is there now, or None where the directory is gone.
+    def look(self, unit: Unit) -> Observation | None:
+        """Return the files that the unit has now, or None if it is gone.
 
-        Of a batch of a drop folder it is the files that it was made of; `LOOSE` is all of the
-        folder.
+        For a batch of a drop folder these are the files that the batch was formed from.
         """
-        directory, drop = self.directory(prefix, rid), self.drop(prefix)
-        if drop and drop.unit == "directory" and not drop.is_unit(rid):
+        directory = self.directory(unit)
+        if unit.kind is UnitKind.DIRECTORY and unit.drop and not unit.drop.is_unit(unit.name):
             return None
-        if drop and drop.unit != "directory" and rid != LOOSE:
-            paths = self.members(prefix, rid)
+        if unit.kind is UnitKind.BATCH:
+            paths = self.members(unit.prefix, unit.name)
             return scanner.look_at(directory.root, paths, directory.policy)
         return scanner.scan(directory.root, directory.policy)
 
-    def said(self, prefix: Path, rid: str, seen: Observation, *, insisted: bool = False) -> Sources:
+    def said(self, unit: Unit, seen: Observation) -> Sources:
         """Read the manifest, the asset types and deriva-ml's workspace.
 
         Raises TransientError where the workspace cannot be read: nothing is uploaded without its
         metadata.
         """
-        if self.drop(prefix) or not is_execution(rid):
+        if not unit.is_execution:
             return Sources()
-        directory = self.directory(prefix, rid)
+        directory = self.directory(unit)
         types: dict[TableName, dict[str, tuple[str, ...]]] = {}
         columns: dict[TableName, tuple[str, ...]] = {}
         notices: dict[str, str] = {}
@@ -148,10 +129,10 @@ class Intake:
                 types[table], problems = read_types(text)
                 if problems:
                     notices[path] = "; ".join(problems)
-        ours = self.workspace(prefix, rid, insisted=insisted)
-        assets = ours.assets(rid) if ours else {}
-        features = ours.features(rid) if ours else {}
-        if ours and (left := ours.pending_rows(rid)):
+        ours = self.workspace(unit)
+        assets = ours.assets(unit.name) if ours else {}
+        features = ours.features(unit.name) if ours else {}
+        if ours and (left := ours.pending_rows(unit.name)):
             why = f"{left} are not in the catalog; only assets and features of it are uploaded"
             notices["pending rows of deriva-ml's workspace"] = why
         return Sources(manifest, assets, types, notices, features, columns)
@@ -160,90 +141,79 @@ class Intake:
         """Return the bulk spec in force; UnusableSpecError where there is none to use."""
         return self.specs.spec(model)
 
-    def plan(  # noqa: PLR0913  # what a plan is made from
-        self,
-        prefix: Path,
-        rid: str,
-        seen: Observation,
-        model: CatalogModel,
-        catalog: Catalog,
-        *,
-        insisted: bool = False,
-    ) -> Plan:
-        """Answer for every file of a directory; *insisted* as in `check_ours`."""
-        if drop := self.drop(prefix):
-            return plan_drop(drop, seen, model, catalog, self.settings.transfer.chunk_bytes)
+    def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
+        """Return what becomes of every file of a unit."""
+        if unit.drop:
+            return plan_drop(unit.drop, seen, model, catalog, self.settings.transfer.chunk_bytes)
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,
             spec=self.spec(model),
-            execution=rid if is_execution(rid) else None,
+            execution=unit.name if unit.is_execution else None,
             asset_types=catalog.terms(vocabulary.full_name) if vocabulary else None,
             markers=frozenset(self.settings.completion.markers),
             metadata_in_order=self.settings.files.metadata_order == "sorted",
         )
-        said = self.said(prefix, rid, seen, insisted=insisted)
+        said = self.said(unit, seen)
         asked = questions(seen, said, rules)
         found = {each: _found(catalog, each, values) for each, values in asked.items() if values}
         known = {each: values for each, values in found.items() if values is not None}
         return make_plan(seen, said, replace(rules, known=known))
 
-    def workspace(self, prefix: Path, rid: str, *, insisted: bool = False) -> Workspace | None:
+    def workspace(self, unit: Unit) -> Workspace | None:
         """Return deriva-ml's workspace that lists the execution, or None.
 
-        With *insisted*, as in `check_ours`, workspaces of other catalogs are passed over.
+        If the unit is confirmed, workspaces of other catalogs are passed over.
 
         Raises:
             RefusedError: It belongs to another host or catalog, or two workspaces list it.
             TransientError: A workspace cannot be read at this moment.
         """
-        listing = [found for found in workspace.find(prefix) if found.lists(rid)]
+        listing = [found for found in workspace.find(unit.prefix) if found.lists(unit.name)]
         ours = [each for each in listing if self._is_ours(each)]
-        if insisted or not listing:
+        if unit.confirmed or not listing:
             return ours[0] if ours else None
         names = ", ".join(f"{found.host} catalog {found.catalog}" for found in listing)
         if len(listing) > 1:
-            raise _not_ours(rid, f"several workspaces of deriva-ml list it: {names}")
+            raise _not_ours(unit, f"several workspaces of deriva-ml list it: {names}")
         if not ours:
             mine = f"{self.settings.server.host} catalog {self.settings.server.catalog}"
-            raise _not_ours(rid, f"deriva-ml's workspace says it belongs to {names}, not to {mine}")
+            raise _not_ours(
+                unit, f"deriva-ml's workspace says it belongs to {names}, not to {mine}"
+            )
         return ours[0]
 
-    def check_ours(
-        self, prefix: Path, rid: str, catalog: Catalog, *, insisted: bool = False
-    ) -> None:
-        """Make sure that the directory belongs to this host and catalog: RIDs repeat.
+    def check_ours(self, unit: Unit, catalog: Catalog) -> None:
+        """Check that the unit belongs to this host and catalog: the same RID may exist in several.
 
-        With *insisted* a person says that it does, whatever the signs say; its Execution must be
-        there all the same, because its files are linked to it.
+        If a person confirmed it, only its Execution must exist, because its files are linked to it.
 
-        Raises RefusedError with the reason where it does not.
+        Raises RefusedError with the reason if it does not belong here.
         """
-        if self.drop(prefix):
+        if unit.kind is UnitKind.TABLES:
+            self._check_tables(unit)
+        if not unit.is_execution:
             return
-        if not is_execution(rid):
-            self._check_tables(prefix, rid, insisted=insisted)
-            return
-        listed = self.workspace(prefix, rid, insisted=insisted)
-        row = catalog.execution(rid)
+        listed = self.workspace(unit)
+        row = catalog.execution(unit.name)
         if row is None:
-            raise self._no_execution(rid, catalog.rid_table(rid))
-        if listed or insisted:
+            raise self._no_execution(unit.name, catalog.rid_table(unit.name))
+        if listed or unit.confirmed:
             return
-        born, made = birth(execution_root(prefix, rid)), datetime.fromisoformat(row["RCT"])
+        born, made = birth(unit.root), datetime.fromisoformat(row["RCT"])
         if born and born < made - _OLDER_THAN_ITS_ROW:
             raise _not_ours(
-                rid,
+                unit,
                 f"the directory was made {born:%Y-%m-%d %H:%M} UTC, before the Execution of that "
                 f"RID ({made.astimezone(UTC):%Y-%m-%d %H:%M} UTC): it may be another catalog's",
             )
 
-    def _check_tables(self, prefix: Path, rid: str, *, insisted: bool) -> None:
-        """Refuse tables that lie where deriva-ml works for other catalogs alone."""
-        found = workspace.find(prefix) if rid == TABLES and not insisted else []
+    def _check_tables(self, unit: Unit) -> None:
+        """Refuse tables if all of deriva-ml's workspaces beside them are of other catalogs."""
+        found = [] if unit.confirmed else workspace.find(unit.prefix)
         if found and not any(map(self._is_ours, found)):
             names = ", ".join(f"{each.host} catalog {each.catalog}" for each in found)
-            raise _not_ours(rid, f"deriva-ml's workspaces beside it belong to {names}")
+            raise _not_ours(unit, f"deriva-ml's workspaces beside it belong to {names}")
 
     def _is_ours(self, found: Workspace) -> bool:
         server = self.settings.server
@@ -286,9 +256,9 @@ def _text(directory: Directory, entry: Entry) -> str | _Unreadable:
         return _Unreadable(f"{entry.path}: {error.why}")
 
 
-def _not_ours(rid: str, why: str) -> RefusedError:
+def _not_ours(unit: Unit, why: str) -> RefusedError:
     return RefusedError(
-        what=f"{called(rid)} is not uploaded",
+        what=f"{unit.label} is not uploaded",
         why=why,
-        next=f"If it does belong here: `deriva-watch retry {rid} --this-catalog`.",
+        next=f"If it does belong here: `deriva-watch retry {unit.name} --this-catalog`.",
     )

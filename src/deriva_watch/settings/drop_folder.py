@@ -13,9 +13,9 @@ from deriva_watch.core.drop.drop_folder import (
     TAKEN,
     After,
     Drop,
+    DropUnit,
     Lookup,
     NamedWorkflow,
-    Unit,
 )
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.spec.spec_keys import fields, near
@@ -101,7 +101,7 @@ class DropFolder(Section):
     columns: Mapping[str, Any] = {}
     lookup: Mapping[str, Any] = {}
     asset_types: tuple[str, ...] = ()
-    unit: Unit = "batch"
+    unit: DropUnit = "batch"
     batch_s: SomeSeconds = 300
     workflow: Annotated[Any, BeforeValidator(_workflow)] = None
     description: str | None = None

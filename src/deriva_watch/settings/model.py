@@ -36,6 +36,8 @@ from pydantic_settings import SettingsError as SourceError
 from deriva_watch.core.completeness.evidence import PARTIAL
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.unit import Unit
 from deriva_watch.settings.drop_folder import DropFolder, overlap, secret_in
 from deriva_watch.settings.sources import PREFIX, Origins, find_config, no_config
 from deriva_watch.settings.types import (
@@ -339,6 +341,15 @@ class Settings(BaseSettings):
         """The drop folders by path, each with all that it takes over from `[completion]`."""
         completion = self.completion
         return {each.path: each.drop(completion.markers, completion.quiet_s) for each in self.drop}
+
+    def unit(self, prefix: Path, name: str) -> Unit:
+        """Return the unit of that prefix and name, as these settings describe it."""
+        return Unit(prefix, name, self.drops.get(prefix))
+
+    def unit_of(self, record: ExecutionRecord) -> Unit:
+        """Return the unit that a record of the journal is about."""
+        prefix = Path(record.prefix)
+        return Unit(prefix, record.rid, self.drops.get(prefix), confirmed=record.ours)
 
     @property
     def state_directory(self) -> Path:

@@ -18,13 +18,13 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import ExecutionRecord, FileFacts
 from deriva_watch.core.states import ExecutionState
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch
 from deriva_watch.pipeline.attempt import Pipeline
 from deriva_watch.watch.folder_cache import Frames
 from deriva_watch.watch.prehash import Ahead, earliest
 
-_Key = tuple[Path, str]
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
@@ -41,16 +41,16 @@ class DropFolders:
     """
 
     pipeline: Pipeline
-    frames: Frames[_Key]
-    hint: Callable[[_Key], None] = lambda _key: None
+    frames: Frames[Unit]
+    hint: Callable[[Unit], None] = lambda _unit: None
     hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None
     ahead: Ahead | None = None
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens."""
-        key = (drop.path, LOOSE)
-        seen = self.pipeline.intake.look(*key) if drop.unit != "directory" else None
+        loose = Unit(drop.path, LOOSE, drop)
+        seen = self.pipeline.intake.look(loose) if drop.unit != "directory" else None
         if seen is None:
             self._arrivals.pop(drop.path, None)
             return None
@@ -62,12 +62,12 @@ class DropFolders:
         again_at = self._form(drop, policy, seen, members, units.keys())
         changed = list(_changed(units.values(), members, seen))
         for unit in changed:
-            self.hint((drop.path, unit.rid))
+            self.hint(Unit(drop.path, unit.rid, drop))
         resting = all(unit.state in _AT_REST for unit in units.values())
         if again_at or changed or not resting or seen.unreadable:
-            self.frames.forget(key)
+            self.frames.forget(loose)
         else:
-            self.frames.keep(key, seen)
+            self.frames.keep(loose, seen)
         return again_at
 
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
@@ -115,7 +115,7 @@ class DropFolders:
     ) -> datetime | None:
         if self.ahead is None:
             return None
-        disk, leave = self.pipeline.intake.directory(drop.path, LOOSE), policy.partial
+        disk, leave = self.pipeline.intake.directory(Unit(drop.path, LOOSE, drop)), policy.partial
         return self.ahead.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
 
     def _write_down(

@@ -18,16 +18,15 @@ from deriva_watch.core.completeness.evidence import (
 )
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import is_execution
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import removed_names
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts
 from deriva_watch.pipeline.attempt import Pipeline
 
 _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
-_Key = tuple[Path, str]  # prefix, RID
 
 
 @dataclass(slots=True)
@@ -52,12 +51,12 @@ class Witness:
 
     pipeline: Pipeline
     check: Callable[[], None]
-    _memories: dict[_Key, _Memory] = field(default_factory=dict)
+    _memories: dict[Unit, _Memory] = field(default_factory=dict)
     _clock_was_set: bool = False
 
-    def forget(self, key: _Key) -> None:
+    def forget(self, unit: Unit) -> None:
         """Remember nothing more of a directory."""
-        self._memories.pop(key, None)
+        self._memories.pop(unit, None)
 
     def forget_all(self) -> None:
         """Begin anew: the clock was set, so times of before, in the journal too, mean nothing."""
@@ -65,19 +64,17 @@ class Witness:
         self._clock_was_set = True
 
     def evidence(
-        self, key: _Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+        self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> Evidence:
         """Return what a look has found, without what `last` asks for."""
-        prefix, rid = key
-        memory = self._memories.setdefault(key, _Memory())
+        memory = self._memories.setdefault(unit, _Memory())
         memory.content = still(memory.content, seen.digest(), seen.looked_at)
         digest = partial_digest(seen, partial)
         memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
-        workspace = self._foreign_word(prefix, record)
+        workspace = self._foreign_word(unit)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.check()
-        is_ml = is_execution(rid) and not record.unit
-        row = self.pipeline.catalog.execution(rid) if is_ml else None
+        row = self.pipeline.catalog.execution(unit.name) if unit.is_execution else None
         status = row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         evidence = Evidence(
@@ -95,12 +92,12 @@ class Witness:
         )
         return self._with_the_past(evidence, record, memory)
 
-    def last(self, key: _Key, record: ExecutionRecord, evidence: Evidence) -> Evidence:
+    def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence:
         """Add what is asked once all else says complete: it may cost a look at every file."""
         held = holders([evidence.seen])[evidence.seen.root]
-        if record.unit not in {None, "directory"}:  # other files are not of this batch
+        if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
             held = replace(held, open=held.open & evidence.seen.entries.keys())
-        missed = self._awaited(key, record, evidence.seen)
+        missed = self._awaited(unit, record, evidence.seen)
         return replace(evidence, holders=held, awaited=missed)
 
     def _with_the_past(
@@ -120,9 +117,9 @@ class Witness:
             outlived=at if is_ours and not machine.is_shared() else None,
         )
 
-    def _awaited(self, key: _Key, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
+    def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
         try:
-            said = self.pipeline.intake.said(*key, seen, insisted=record.ours)
+            said = self.pipeline.intake.said(unit, seen)
         except RefusedError:
             return ()  # not ours
         if not (missing := awaited(said, seen)):
@@ -130,11 +127,11 @@ class Witness:
         gone = removed_names(self.pipeline.journal.files(record.id))
         return [path for path in missing if path not in gone]
 
-    def _foreign_word(self, prefix: Path, record: ExecutionRecord) -> str | None:
-        if record.unit or not is_execution(record.rid):
+    def _foreign_word(self, unit: Unit) -> str | None:
+        if not unit.is_execution:
             return None
         try:
-            found = self.pipeline.intake.workspace(prefix, record.rid, insisted=record.ours)
+            found = self.pipeline.intake.workspace(unit)
         except RefusedError:
             return None  # not ours: `check_ours` says so once the directory is complete
-        return found.execution_status(record.rid) if found else None
+        return found.execution_status(unit.name) if found else None

@@ -15,7 +15,6 @@ from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import NoticeAdded
-from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     DropDigests,
@@ -25,7 +24,7 @@ from deriva_watch.core.records import (
     NoteExecution,
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.pipeline.attempt import Pipeline
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.watch.batch_former import DropFolders
@@ -59,68 +58,67 @@ class Lookout:
     policy: CompletionPolicy
     check: Callable[[], None]
     ahead: Ahead | None = None
-    frames: Frames[Key] = field(default_factory=Frames)
+    frames: Frames[Unit] = field(default_factory=Frames)
     folders: DropFolders = field(init=False)
     newer_than: dict[Path, datetime] = field(default_factory=dict)
-    _passed: set[Key] = field(default_factory=set)
+    _passed: set[Unit] = field(default_factory=set)
     _witness: Witness = field(init=False)
 
     def __post_init__(self) -> None:
         self._witness = Witness(self.pipeline, self.check)
         self.folders = DropFolders(self.pipeline, self.frames, ahead=self.ahead)
 
-    def look(self, key: Key) -> datetime | None:
+    def look(self, unit: Unit) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens.
 
         Raises ServerAwayError, CredentialError or TransientError when the server or deriva-ml's
         workspace must be asked and does not answer; nothing is decided then.
         """
-        prefix, rid = key
-        drop = self.pipeline.intake.drop(prefix)
-        if drop and rid == LOOSE:
-            return self.folders.look(drop, self._policy(prefix))
-        seen = self.pipeline.intake.look(prefix, rid)
-        if error := unusable_name(prefix, rid):
+        drop = unit.drop
+        if drop and unit.kind is UnitKind.LOOSE:
+            return self.folders.look(drop, self._policy(unit))
+        seen = self.pipeline.intake.look(unit)
+        if error := unusable_name(unit):
             if seen is None:
                 return None
             raise _of_no_name(error, drop)  # it may be renamed
-        record = self.pipeline.journal.find(self.pipeline.server, str(prefix), rid)
+        record = self.pipeline.journal.find(self.pipeline.server, str(unit.prefix), unit.name)
         if seen is None:
-            away = self.pipeline.intake.is_away(prefix, rid)
+            away = self.pipeline.intake.is_away(unit)
             if not (away or (drop and record and self.folders.is_unmounted(drop, record))):
-                self._gone(key, record)
+                self._gone(unit, record)
             return None  # once its root is there again, it is looked at by itself
         if record is None:
-            if self._passes_over(key, seen):
+            if self._passes_over(unit, seen):
                 return None
-            unit = drop.unit if drop else None
             record = self.pipeline.journal.open_execution(
-                self.pipeline.server, str(prefix), rid, unit
+                self.pipeline.server, str(unit.prefix), unit.name, drop.unit if drop else None
             )
+        unit = self.pipeline.settings.unit_of(record)  # it may be confirmed
         record = self._reopened(record, seen)
         if record.state in _FINISHED:
-            self.frames.keep(key, seen)
+            self.frames.keep(unit, seen)
         else:
-            self.frames.forget(key)
+            self.frames.forget(unit)
         if record.state is not ExecutionState.FILLING:
-            self._settled(key, record)
+            self._settled(unit, record)
             return None
-        partial = partial_paths(seen, self.policy.partial, rid if drop else None)
-        hash_at = self._hash_ahead(key, record, seen, partial)  # also while the server is away
-        judge_at = self._judge(key, record, seen, partial)
+        partial = partial_paths(seen, self.policy.partial, unit.name if drop else None)
+        hash_at = self._hash_ahead(unit, record, seen, partial)  # also while the server is away
+        judge_at = self._judge(unit, record, seen, partial)
         return earliest(judge_at, hash_at) if judge_at else None
 
     def _hash_ahead(
-        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+        self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> datetime | None:
         if self.ahead is None:
             return None
-        disk = self.pipeline.intake.directory(*key)
+        disk = self.pipeline.intake.directory(unit)
         return self.ahead.consider(record, disk, seen, set(partial))
 
-    def _settled(self, key: Key, record: ExecutionRecord) -> None:
+    def _settled(self, unit: Unit, record: ExecutionRecord) -> None:
         """Forget what only a directory that is filling needs."""
-        self._witness.forget(key)
+        self._witness.forget(unit)
         if self.ahead:
             self.ahead.forget(record.id)
 
@@ -149,18 +147,18 @@ class Lookout:
         self.pipeline.journal.commit([NoteExecution(record.id, facts)])
         return self.pipeline.journal.execution(record.id)
 
-    def _passes_over(self, key: Key, seen: Observation) -> bool:
+    def _passes_over(self, unit: Unit, seen: Observation) -> bool:
         """Tell whether a directory is too old to be taken, and say so once."""
-        limit = self.newer_than.get(key[0])
+        limit = self.newer_than.get(unit.prefix)
         if limit is None or seen.changed_at() >= limit:
             return False
-        self.frames.keep(key, seen)
-        if key not in self._passed:
-            self._passed.add(key)
+        self.frames.keep(unit, seen)
+        if unit not in self._passed:
+            self._passed.add(unit)
             last, since = seen.changed_at().astimezone(), limit.astimezone()
             why = f"it is passed over: it changed last {last:%Y-%m-%d %H:%M}, before newer_than"
             why += f" ({since:%Y-%m-%d %H:%M})"
-            self.pipeline.emit(NoticeAdded(execution=key[1], about="the directory", why=why))
+            self.pipeline.emit(NoticeAdded(execution=unit.name, about="the directory", why=why))
         return True
 
     def forget(self) -> None:
@@ -171,10 +169,10 @@ class Lookout:
         if self.ahead:
             self.ahead.forget_all()
 
-    def _gone(self, key: Key, record: ExecutionRecord | None) -> None:
-        self.frames.forget(key)
+    def _gone(self, unit: Unit, record: ExecutionRecord | None) -> None:
+        self.frames.forget(unit)
         if record:
-            self._settled(key, record)
+            self._settled(unit, record)
         # A worker that holds the directory finds out by itself.
         if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
             if (record.removal or {}).get("done"):
@@ -183,14 +181,14 @@ class Lookout:
             self.pipeline.journal.commit([moved, DropDigests(record.id)])
 
     def _judge(
-        self, key: Key, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
+        self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> datetime | None:
         now = datetime.now(UTC)
-        evidence = self._witness.evidence(key, record, seen, partial)
-        policy = self._policy(key[0])
+        evidence = self._witness.evidence(unit, record, seen, partial)
+        policy = self._policy(unit)
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            evidence, asked = self._witness.last(key, record, evidence), True
+            evidence, asked = self._witness.last(unit, record, evidence), True
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
@@ -199,17 +197,17 @@ class Lookout:
             self._note(record, verdict, answer.look_again_at)
             return answer.look_again_at
         facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
-        if error := self._refusal(key, record, answer):
+        if error := self._refusal(unit, answer):
             facts = {**facts, **error.sentence(record.rid)}
             self._move(record, ExecutionTrigger.REJECTED, facts)
         else:
             self._move(record, ExecutionTrigger.SETTLED, facts)
-        self._settled(key, record)
+        self._settled(unit, record)
         return None
 
-    def _policy(self, prefix: Path) -> CompletionPolicy:
-        """Return when a directory below *prefix* counts as complete."""
-        drop = self.pipeline.intake.drop(prefix)
+    def _policy(self, unit: Unit) -> CompletionPolicy:
+        """Return when a unit counts as complete."""
+        drop = unit.drop
         if drop is None:
             return self.policy
         return replace(
@@ -220,16 +218,12 @@ class Lookout:
             quiet_after_signal_s=min(drop.quiet_s, self.policy.quiet_after_signal_s),
         )
 
-    def _refusal(
-        self, key: Key, record: ExecutionRecord, answer: Complete | Refuse
-    ) -> RefusedError | None:
+    def _refusal(self, unit: Unit, answer: Complete | Refuse) -> RefusedError | None:
         """Return why a directory that is complete is never sent by itself, or None."""
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
-            self.pipeline.intake.check_ours(
-                key[0], record.rid, self.pipeline.catalog, insisted=record.ours
-            )
+            self.pipeline.intake.check_ours(unit, self.pipeline.catalog)
         except RefusedError as error:
             return error
         return None

@@ -18,7 +18,7 @@ from deriva_watch.core.events import (
 )
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.core.unit import Key
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import listing
 from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.edges.watching import inotify_limits
@@ -67,8 +67,8 @@ class Roots:
 
     lookout: Lookout
     hindrances: Hindrances
-    hint: Callable[[Key], None]
-    look: Callable[[Key], None]
+    hint: Callable[[Unit], None]
+    look: Callable[[Unit], None]
     hinder: Callable[[str, TroubleError | None], None]
     _watcher: Watcher = field(init=False)
     _roots: dict[Path, _Root] = field(default_factory=dict)
@@ -78,7 +78,8 @@ class Roots:
     _is_scarce: bool = False
 
     def __post_init__(self) -> None:
-        self._watcher = Watcher(lambda prefix, rid: self.hint((prefix, rid)), self._lost)
+        unit = self.lookout.pipeline.settings.unit
+        self._watcher = Watcher(lambda prefix, name: self.hint(unit(prefix, name)), self._lost)
 
     def tend(self) -> None:
         """Watch what came, mend what broke, and look at every directory of what is due."""
@@ -111,12 +112,12 @@ class Roots:
         """Let everything be due."""
         self._due_s.clear()
 
-    def follow(self, key: Key, *, filling: bool) -> None:
-        """Watch all of a directory that is filling; let go of one that is not any more."""
+    def follow(self, unit: Unit, *, filling: bool) -> None:
+        """Watch all folders of a unit while it is filling, and no longer."""
         if filling:
-            self._watcher.follow(*key, self.lookout.pipeline.intake.root(*key))
+            self._watcher.follow(unit.prefix, unit.name, unit.root)
         else:
-            self._watcher.unfollow(*key)
+            self._watcher.unfollow(unit.prefix, unit.name)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -176,7 +177,8 @@ class Roots:
 
     def _scan(self, prefix: Path, root: _Root) -> None:
         start_s = time.monotonic()
-        drop = self.lookout.pipeline.intake.drop(prefix)
+        settings = self.lookout.pipeline.settings
+        drop = settings.drops.get(prefix)
         about = f"{root.home}: names"  # that it is missing is told of the root itself
         try:
             found = self._units(drop) if drop else execution_names(prefix)
@@ -191,9 +193,9 @@ class Roots:
             if drop is None:
                 self._tell_backlog(prefix, 0 if known else len(found))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
-        for rid in found:
-            if not self.lookout.frames.is_still((prefix, rid), root.full_rescan_s):
-                self.look((prefix, rid))
+        for unit in (settings.unit(prefix, name) for name in found):
+            if not self.lookout.frames.is_still(unit, root.full_rescan_s):
+                self.look(unit)
         seconds = round(time.monotonic() - start_s, 6)
         event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
         self.lookout.pipeline.emit(event)

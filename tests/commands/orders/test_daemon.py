@@ -12,6 +12,7 @@ import pytest
 
 from deriva_watch.commands.upload import uploading
 from deriva_watch.core.orders.orders import Cancel, Pause
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.settings.model import load
 from running import (
@@ -275,11 +276,11 @@ def test_an_upload_by_hand_takes_orders_before_each_directory(tmp_path, api, con
 
     with uploading(load(config), print, Event(), lambda *_: None) as one_shot:
         one_shot.pipeline.journal.open_execution(one_shot.pipeline.server, str(tmp_path), second)
-        states = [one_shot.upload((tmp_path, first)).record.state]
+        states = [one_shot.upload(Unit(tmp_path, first)).record.state]
         orders.leave(Cancel(rid=second, by="alice", at=at))
-        cancelled = one_shot.upload((tmp_path, second)).record
+        cancelled = one_shot.upload(Unit(tmp_path, second)).record
         orders.leave(Pause(rid=None, by="bob", at=at))
-        paused = one_shot.upload((tmp_path, third)).record
+        paused = one_shot.upload(Unit(tmp_path, third)).record
 
     assert states == ["uploaded"]
     assert (cancelled.state, cancelled.what) == ("refused", "cancelled by alice")

@@ -48,7 +48,7 @@ def give(settings: Settings, order: Retry | Cancel | Pause | Resume) -> Given:
 
 def _seen(settings: Settings) -> hold.Seen:
     def seen(prefix: Path, rid: str) -> Iterable[str]:
-        found = Intake.of(settings).look(prefix, rid)
+        found = Intake.of(settings).look(settings.unit(prefix, rid))
         return found.entries if found else ()
 
     return seen

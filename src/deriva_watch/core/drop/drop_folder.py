@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from deriva_watch.core.completeness.observation import OWN_PREFIX
 from deriva_watch.core.names import RESERVED
 
-Unit = Literal["batch", "directory", "none"]
+DropUnit = Literal["batch", "directory", "none"]
 After = Literal["keep", "move", "delete"]
 
 FILLED: Final = "filled_"  # begins the groups that a compiled pattern has for columns it tells not
@@ -69,7 +69,7 @@ class Drop:
     columns: Mapping[str, Any]
     lookup: Mapping[str, Lookup]
     asset_types: tuple[str, ...]
-    unit: Unit
+    unit: DropUnit
     batch_s: float
     workflow: str | NamedWorkflow | None
     description: str | None
