@@ -1,5 +1,6 @@
 """The rules of the house, as tests: one command runs them all."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,22 @@ def test_the_ci_runs_the_command_of_the_readme() -> None:
 
     assert "make test" in readme
     assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
+
+
+def test_contributing_lists_every_folder_of_the_package() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = re.findall(r"^\| `([a-z/]+)/` \|", text, re.MULTILINE)
+    package = ROOT / "src/deriva_watch"
+    code = {file.parent for kind in ("*.py", "*.js") for file in package.rglob(kind)} - {package}
+    folders = [str(folder.relative_to(package)) for folder in code]
+
+    assert sorted(listed) == sorted(name for name in folders if "migrations" not in name)
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"([a-z_]+/[a-z_./]+\.(?:py|js|toml|md))\b", text)
+
+    assert len(named) > 30
+    for name in set(named) - {"cli/x.py", "commands/x.py"}:
+        assert (ROOT / name).is_file() or (ROOT / "src/deriva_watch" / name).is_file(), name
