@@ -71,7 +71,7 @@ def prospect(
 
 
 def _policy(intake: Intake, unit: Unit) -> CompletionPolicy:
-    policy = CompletionPolicy(**intake.settings.completion.model_dump())
+    policy = intake.settings.completion_policy
     if unit.drop:
         policy = replace(policy, markers=unit.drop.markers, quiet_s=unit.drop.quiet_s)
     return policy

@@ -10,7 +10,6 @@ from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.commands.orders.apply import obey
-from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import (
@@ -80,7 +79,7 @@ class OneShot:
             return [unit]
         changed: list[Unit] = []
         hindrances: list[TroubleError | None] = []
-        policy = CompletionPolicy(**self.pipeline.settings.completion.model_dump())
+        policy = self.pipeline.settings.completion_policy
         at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
         folders = DropFolders(
             self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from types import FrameType
 from typing import Final
 
-from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.events import DaemonStarted, DaemonStopped, Emit
 from deriva_watch.daemon.reload import Reload, begin_anew, hold_signals, listen
 from deriva_watch.daemon.service import Service
@@ -71,7 +70,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         if connection.missing:
             breaker.trip(connection.missing)
         ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
-        lookout = Lookout(pipeline, _policy(settings), breaker.raise_if_tripped, ahead)
+        lookout = Lookout(pipeline, settings.completion_policy, breaker.raise_if_tripped, ahead)
         hindrances = Hindrances(settings.state_directory)
         orders = Orders(settings.state_directory / "orders")
         service = Service(
@@ -135,7 +134,3 @@ class _Ending:
         self.tell(emit)
         self.begin_anew_if_due()
         os._exit(128 + self.number if self.is_asked else 1)
-
-
-def _policy(settings: Settings) -> CompletionPolicy:
-    return CompletionPolicy(**settings.completion.model_dump())

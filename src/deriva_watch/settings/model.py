@@ -33,7 +33,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from deriva_watch.core.completeness.evidence import PARTIAL
+from deriva_watch.core.completeness.evidence import PARTIAL, CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.records import ExecutionRecord
@@ -59,6 +59,7 @@ _IGNORED: Final = (
     ".nfs*",
     *PARTIAL,
 )
+_POLICY: Final = CompletionPolicy()  # has the defaults of [completion]
 _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
 
@@ -133,15 +134,15 @@ class Watch(Section):
 class Completion(Section):
     """When an execution directory counts as complete."""
 
-    quiet_s: Seconds = 30
-    quiet_max_s: Annotated[Seconds, not_below("quiet_s")] = 600
-    quiet_after_signal_s: Seconds = 5
-    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
-    partial: tuple[str, ...] = PARTIAL
-    trust_status: bool = True
-    max_running_s: Seconds = 7 * 24 * 3600
-    grace_s: Seconds = 60
-    foreign_upload_cap_s: Seconds = 3600
+    quiet_s: Seconds = _POLICY.quiet_s
+    quiet_max_s: Annotated[Seconds, not_below("quiet_s")] = _POLICY.quiet_max_s
+    quiet_after_signal_s: Seconds = _POLICY.quiet_after_signal_s
+    markers: tuple[str, ...] = _POLICY.markers
+    partial: tuple[str, ...] = _POLICY.partial
+    trust_status: bool = _POLICY.trust_status
+    max_running_s: Seconds = _POLICY.max_running_s
+    grace_s: Seconds = _POLICY.grace_s
+    foreign_upload_cap_s: Seconds = _POLICY.foreign_upload_cap_s
 
 
 class Spec(Section):
@@ -335,6 +336,11 @@ class Settings(BaseSettings):
                 f"lies in the drop folder {folder}, which would upload it; move it out"
             )
         return journal
+
+    @cached_property
+    def completion_policy(self) -> CompletionPolicy:
+        """`[completion]` as the core takes it."""
+        return CompletionPolicy(**self.completion.model_dump())
 
     @cached_property
     def drops(self) -> dict[Path, Drop]:
