@@ -32,10 +32,10 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
     with lab.rigged(chunk_bytes=25_000_000) as rig:
         sent_s = _seconds(rig.upload)
         [unit] = rig.journal.executions(rid=lab.rid)
-        check = rig.pipeline.server_check
+        check = rig.parts.server_check
 
         def look(record):
-            return rig.pipeline.intake.look(rig.settings.unit_of(record))
+            return rig.parts.intake.look(rig.settings.unit_of(record))
 
         remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
         going = [Going(file, file.path) for file in rig.journal.files(unit.id)]

@@ -33,22 +33,22 @@ def policy(rig, *, move=False):
 
 def unit(rig):
     prefix = rig.settings.watch[0].prefix
-    return rig.journal.find(rig.pipeline.server, str(prefix), rig.rid)
+    return rig.journal.find(rig.parts.server, str(prefix), rig.rid)
 
 
 def remover(rig):
     return Remover(
-        rig.pipeline.journal,
+        rig.parts.journal,
         rig.catalog,
-        rig.pipeline.server_check,
-        lambda record: rig.pipeline.intake.look(rig.settings.unit_of(record)),
+        rig.parts.server_check,
+        lambda record: rig.parts.intake.look(rig.settings.unit_of(record)),
         rig.events.append,
         rig.stop,
     )
 
 
 def look(rig):
-    return rig.pipeline.intake.look(rig.unit)
+    return rig.parts.intake.look(rig.unit)
 
 
 def remove(rig, *, move=False):
@@ -280,7 +280,7 @@ def test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it(
         remove(rig, move=move)
 
     with lab.rigged() as rig:
-        begun = rig.journal.being_removed(rig.pipeline.server)
+        begun = rig.journal.being_removed(rig.parts.server)
         assert remover(rig).recover(unit(rig), policy(rig, move=move), begun)
 
         assert is_unchanged(rig)
@@ -294,7 +294,7 @@ def test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it(
         assert {file.read_bytes() for file in left} <= set(contents.values())
         assert remove(rig, move=move).kept is None
         assert is_unchanged(rig)
-        assert not rig.journal.being_removed(rig.pipeline.server)
+        assert not rig.journal.being_removed(rig.parts.server)
     assert lie(root) == []
 
 
@@ -305,7 +305,7 @@ def test_a_folder_that_is_not_mounted_says_nothing_of_its_files(lab, two, monkey
     (lab.folder / "data").rename(lab.folder / "unmounted")
 
     with lab.rigged() as rig:
-        begun = rig.journal.being_removed(rig.pipeline.server)
+        begun = rig.journal.being_removed(rig.parts.server)
         assert not remover(rig).recover(unit(rig), policy(rig), begun)
         (lab.folder / "unmounted").rename(lab.folder / "data")
         assert remover(rig).recover(unit(rig), policy(rig), begun)

@@ -40,8 +40,8 @@ def root(lab):
 def work_of(rig, again=None):
     """Return the scheduler of a daemon without drop folders."""
     ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-    cleaner = UnitCleaner.of(rig.pipeline, ready, threading.Event(), (again or []).append)
-    retention = Retention(cleaner, rig.pipeline.server_time)
+    cleaner = UnitCleaner.of(rig.parts, ready, threading.Event(), (again or []).append)
+    retention = Retention(cleaner, rig.parts.server_time)
     orders = Orders(rig.settings.state_directory / "orders")
     return Scheduler(cleaner, retention, orders, rig.settings, {})
 
@@ -57,7 +57,7 @@ def lying(root):
 def is_unchanged(rig):
     """Tell whether a look finds just what is called uploaded."""
     (record,) = rig.journal.executions(rid=rig.rid)
-    seen = rig.pipeline.intake.look(rig.unit)
+    seen = rig.parts.intake.look(rig.unit)
     return record.state is ExecutionState.UPLOADED and seen.digest() == record.digest
 
 
@@ -263,7 +263,7 @@ def test_a_crash_after_any_step_leaves_no_file_unsafe_and_no_link_dangling(
         assert (root / LINK).is_symlink() == (root / FILE).exists()
         work.clean_executions()
         assert is_unchanged(rig)
-        assert not rig.journal.being_removed(rig.pipeline.server)
+        assert not rig.journal.being_removed(rig.parts.server)
     assert lying(root) == set()
 
 

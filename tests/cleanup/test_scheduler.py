@@ -67,10 +67,10 @@ class Scene:
         )
         base = f"deriva-ml/execution/{self.lab.rid}/"
         ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-        cleaner = UnitCleaner.of(rig.pipeline, ready, threading.Event(), self.again.append)
+        cleaner = UnitCleaner.of(rig.parts, ready, threading.Event(), self.again.append)
         made = Scheduler(
             cleaner,
-            Retention(cleaner, rig.pipeline.server_time),
+            Retention(cleaner, rig.parts.server_time),
             Orders(rig.settings.state_directory / "orders"),
             rig.settings,
             {prefix: drop},
@@ -199,7 +199,7 @@ def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host)
 
         work.cleaner.breaker.error = None
         work.cleaner._worked_s = scheduler.time.monotonic()
-        other = rig.journal.open_execution(rig.pipeline.server, "/elsewhere", "1-X")
+        other = rig.journal.open_execution(rig.parts.server, "/elsewhere", "1-X")
         rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.SETTLED)])
         work.clean_drops()
         assert scene.left() == scene.paths
@@ -231,7 +231,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         scene.removal(rig).recover()
 
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
-        look = rig.pipeline.intake.look(rig.unit)
+        look = rig.parts.intake.look(rig.unit)
         assert look.digest() == record(rig).digest
 
 
@@ -241,11 +241,11 @@ def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene,
         host.boot_s += DAY_S + 1
         work.clean_drops()
         prefix = str(rig.settings.watch[0].prefix)
-        assert rig.journal.clearable(rig.pipeline.server, prefix) == []
+        assert rig.journal.clearable(rig.parts.server, prefix) == []
 
         write_files(scene.root, {scene.paths[0]: b"late"})
         rig.upload()
-        assert [u.rid for u in rig.journal.clearable(rig.pipeline.server, prefix)] == [rig.rid]
+        assert [u.rid for u in rig.journal.clearable(rig.parts.server, prefix)] == [rig.rid]
 
 
 def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):

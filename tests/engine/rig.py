@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,24 +19,10 @@ from deriva_watch.edges.journal import Journal, open_readonly
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
-from deriva_watch.edges.server.processors import SpecProcessors
 from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.files.depositor import Depositor
-from deriva_watch.engine.files.files import Files
-from deriva_watch.engine.files.upload_jobs import Jobs
-from deriva_watch.engine.naming import Naming
-from deriva_watch.engine.rows.executions import Executions
-from deriva_watch.engine.rows.rows import Rows
-from deriva_watch.engine.rows.tables import Tables
-from deriva_watch.engine.rows.template_rows import Letter
 from deriva_watch.engine.rows.writer import CatalogWriter
-from deriva_watch.engine.server_check import ServerCheck
-from deriva_watch.engine.uploader import Uploader
-from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.finalize import Finalizer
-from deriva_watch.pipeline.hold_cache import HoldCache
-from deriva_watch.pipeline.input_fingerprint import InputFingerprint
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.build import Parts, build
 from deriva_watch.settings.model import Settings
 from running import Api, credential, write_files
 
@@ -194,7 +180,7 @@ class Rig:
 
     rid: str
     settings: Settings
-    pipeline: Pipeline
+    parts: Parts
     writer: CatalogWriter
     depositor: Depositor
     patience: Patience
@@ -212,7 +198,7 @@ class Rig:
     @property
     def catalog(self):
         """The catalog, as the engine sees it."""
-        return self.pipeline.catalog
+        return self.parts.catalog
 
     @property
     def store(self):
@@ -222,13 +208,13 @@ class Rig:
     def begin(self, rid=None):
         """Return the record of an execution, ours unless *rid* is given; it is claimed."""
         prefix, rid = self.settings.watch[0].prefix, rid or self.rid
-        record = self.journal.open_execution(self.pipeline.server, str(prefix), rid)
+        record = self.journal.open_execution(self.parts.server, str(prefix), rid)
         if record.state in {ExecutionState.UPLOADED, ExecutionState.REFUSED}:
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CHANGED)])
         elif record.state is ExecutionState.WAITING:
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.DUE)])
         if self.journal.execution(record.id).state is ExecutionState.FILLING:
-            digest = self.pipeline.intake.look(self.settings.unit(prefix, rid)).digest()
+            digest = self.parts.intake.look(self.settings.unit(prefix, rid)).digest()
             facts = {"digest": digest, "verdict": {"why": "a test says so"}}
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
         self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
@@ -236,14 +222,14 @@ class Rig:
 
     def begun(self):
         """Return the upload of the execution, before anything of it is done."""
-        record, model, intake = self.begin(), self.catalog.model(), self.pipeline.intake
+        record, model, intake = self.begin(), self.catalog.model(), self.parts.intake
         unit = self.settings.unit_of(record)
         plan = intake.plan(unit, intake.look(unit), model, self.catalog)
-        return self.pipeline._begin(record, plan, model)
+        return self.parts.attempts._begin(record, plan, model)
 
     def upload(self, rid=None):
         """Take it through, once; return where it stands."""
-        return self.pipeline.process(self.begin(rid)).record
+        return self.parts.attempts.process(self.begin(rid)).record
 
     def bring(self):
         """Take it through as a daemon does that begins and finds it; return where it stands.
@@ -297,43 +283,24 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
         writer = CatalogWriter(catalog, patience)
         stack.callback(writer.close)
-        jobs = Jobs(store, journal, patience)
-        depositor = Depositor(
-            store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
-        )
-        intake = Intake.of(settings)
-        server_name = f"{settings.server.host}/{settings.server.catalog}"
-        intake = replace(intake, members=partial(opened.members_of, server_name))
-        allowed = frozenset(settings.spec.allowed_processors)
-        processors = SpecProcessors(allowed, settings.state_directory / "bags")
-        naming = Naming(catalog, processors, patience)
-        files = Files(depositor, naming, pool, patience, lambda *moves: moved.append(moves))
-        pipeline = Pipeline(
-            settings=settings,
-            journal=journal,
-            catalog=catalog,
-            uploader=Uploader(
-                files,
-                Rows(catalog, store, journal, writer, jobs, patience),
-                Letter(catalog, writer, files, naming, patience),
-                processors,
-                Tables(catalog, writer, patience, lambda *moves: moved.append(moves)),
-            ),
-            intake=intake,
-            executions=Executions(catalog, writer, patience),
-            finalizer=Finalizer(catalog, writer, intake, server_name),
+        parts = build(
+            settings,
+            journal,
+            catalog,
+            store,
+            writer,
+            pool,
+            patience,
             emit=events.append,
-            fingerprint=InputFingerprint(settings, catalog, intake.specs),
             probe=lambda: (server.session(), catalog.model()),
-            holds=HoldCache(opened),
-            server_check=ServerCheck(catalog, store, patience),
+            watch=lambda *moves: moved.append(moves),
         )
         yield Rig(
             rid=lab.rid,
             settings=settings,
-            pipeline=pipeline,
+            parts=parts,
             writer=writer,
-            depositor=depositor,
+            depositor=parts.uploader.files.depositor,
             patience=patience,
             journal=opened,
             power=power,

@@ -68,7 +68,7 @@ class Instrument:
 
     def __init__(self, rig, path):
         self.rig, self.path, self.hints = rig, Path(path), []
-        self.lookout = Lookout(rig.pipeline, POLICY, lambda: None)
+        self.lookout = Lookout(rig.parts, POLICY, lambda: None)
         self.lookout.folders.hint = self.hints.append
 
     def look(self, name=LOOSE):
@@ -85,9 +85,9 @@ class Instrument:
 
     def upload(self):
         """Take all that is ready through; return where the units stand, by name."""
-        journal = self.rig.pipeline.journal
-        while record := self.rig.journal.claim(self.rig.pipeline.server):
-            self.rig.pipeline.process(record)
+        journal = self.rig.parts.journal
+        while record := self.rig.journal.claim(self.rig.parts.server):
+            self.rig.parts.attempts.process(record)
         return {unit.rid: unit.state.value for unit in journal.executions(prefix=str(self.path))}
 
     def bring(self, name=LOOSE):

@@ -32,18 +32,18 @@ def folder(lab, tmp_path, fresh):
 
 def planned(rig, folder):
     """Return the plan of all that lies in the folder."""
-    intake, unit = rig.pipeline.intake, rig.settings.unit(folder.path, LOOSE)
+    intake, unit = rig.parts.intake, rig.settings.unit(folder.path, LOOSE)
     return intake.plan(unit, intake.look(unit), rig.catalog.model(), rig.catalog)
 
 
 def brought(rig, folder):
     """Take all that lies in the folder through; return where it stands."""
-    record = rig.journal.open_execution(rig.pipeline.server, str(folder.path), LOOSE)
-    digest = rig.pipeline.intake.look(rig.settings.unit_of(record)).digest()
+    record = rig.journal.open_execution(rig.parts.server, str(folder.path), LOOSE)
+    digest = rig.parts.intake.look(rig.settings.unit_of(record)).digest()
     settled = ExecutionTrigger.SETTLED, {"digest": digest, "verdict": {"why": "a test says so"}}
     rig.journal.commit([MoveExecution(record.id, *settled)])
     rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
-    return rig.pipeline.process(rig.journal.execution(record.id)).record
+    return rig.parts.attempts.process(rig.journal.execution(record.id)).record
 
 
 @pytest.mark.parametrize("lookup", [BY_NAME, BY_QUERY], ids=["table", "query"])
@@ -145,10 +145,10 @@ def test_a_folder_that_is_described_anew_takes_up_what_did_not_fit(lab, folder):
     with lab.rigged(drop=[folder.said]) as rig:
         record = brought(rig, folder)
         assert record.state == "refused"
-        assert rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server) == []
+        assert rig.parts.fingerprint.reopen_changed(rig.journal, rig.parts.server) == []
 
     folder.said["pattern"] = folder.said["pattern"].replace("png", "tif")
     with lab.rigged(drop=[folder.said]) as rig:
-        (moved,) = rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server)
+        (moved,) = rig.parts.fingerprint.reopen_changed(rig.journal, rig.parts.server)
 
     assert moved.id == record.id

@@ -171,7 +171,7 @@ def test_a_lost_answer_to_a_move_of_the_status_ends_nothing(drops):
     lab = drops()
     lab.drop({"a.bin": f"a {lab.rid}"})
     with lab.rigged() as rig:
-        rig.pipeline.executions.catalog._port.then["move_status"] = [
+        rig.parts.attempts.executions.catalog._port.then["move_status"] = [
             lambda call, *_: (call(), False)[1]
         ] * 4
         Instrument(rig, lab.path).bring()
@@ -247,7 +247,7 @@ def test_a_link_below_a_linked_folder_is_looked_at_alike_by_both_ways(drops):
         instrument.settle()
         [unit] = instrument.units()
 
-        assert rig.pipeline.intake.look(rig.settings.unit_of(unit)).digest() == unit.digest
+        assert rig.parts.intake.look(rig.settings.unit_of(unit)).digest() == unit.digest
         assert rig.journal.execution(unit.id).state == "ready"
 
 

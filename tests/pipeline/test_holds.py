@@ -74,11 +74,11 @@ def held_at(scene, case, act):
 
         def order():
             act(rig, record.id)
-            rig.pipeline.holds.reload()
+            rig.parts.holds.reload()
 
         power.meddle(*case, order)
-        after = rig.pipeline.process(record).record
-        rig.pipeline.sweep()
+        after = rig.parts.attempts.process(record).record
+        rig.parts.attempts.sweep()
         return after
 
 

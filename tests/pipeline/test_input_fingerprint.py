@@ -26,8 +26,7 @@ def edit(ready, change):
 def redriven(rig):
     """Return the executions that are opened again for another cause."""
     return [
-        each.rid
-        for each in rig.pipeline.fingerprint.reopen_changed(rig.journal, rig.pipeline.server)
+        each.rid for each in rig.parts.fingerprint.reopen_changed(rig.journal, rig.parts.server)
     ]
 
 

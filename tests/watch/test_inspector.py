@@ -30,7 +30,7 @@ class Watching:
 
     def __init__(self, rig, policy=POLICY, **more):
         self.rig, self.prefix = rig, rig.settings.watch[0].prefix
-        self.lookout = Lookout(rig.pipeline, policy, lambda: None, **more)
+        self.lookout = Lookout(rig.parts, policy, lambda: None, **more)
 
     def look(self):
         """Look once; return where the execution stands."""
@@ -39,7 +39,7 @@ class Watching:
 
     def record(self):
         """Return what the journal has of it."""
-        return self.rig.journal.find(self.rig.pipeline.server, str(self.prefix), self.rig.rid)
+        return self.rig.journal.find(self.rig.parts.server, str(self.prefix), self.rig.rid)
 
 
 def created(lab):
@@ -164,9 +164,9 @@ def test_one_look_tells_what_times_and_statuses_say(lab, status, waits, why):
     lab.rid = lab.api.execution(status)
     lab.write({FILE: "a"})
     with lab.rigged(completion=waits) as rig:
-        seen = rig.pipeline.intake.look(rig.unit)
+        seen = rig.parts.intake.look(rig.unit)
 
-        told = prospect(rig.pipeline.intake, rig.catalog, rig.unit, seen, None)
+        told = prospect(rig.parts.intake, rig.catalog, rig.unit, seen, None)
 
     assert told.is_complete == (why is None)
     assert [each.startswith(why) for each in told.missing] == [True] * bool(why)
@@ -199,7 +199,7 @@ def test_digests_of_a_directory_that_went_away_are_forgotten(lab):
         watching.look()
         number, stamp = (
             watching.record().id,
-            rig.pipeline.intake.look(rig.unit).entries[FILE].stamp,
+            rig.parts.intake.look(rig.unit).entries[FILE].stamp,
         )
         rig.journal.commit([KeepDigest(ContentDigest(number, *stamp, "0" * 32, "0" * 64))])
         shutil.rmtree(root)

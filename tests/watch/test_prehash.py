@@ -50,9 +50,9 @@ def hashing(journal, emit=lambda _event: None, **more):
 def looked(rig, ahead):
     """Let it consider the directory once; return its disk, the record and what was seen."""
     prefix = rig.settings.watch[0].prefix
-    record = rig.journal.open_execution(rig.pipeline.server, str(prefix), rig.rid)
-    disk = Reading(rig.pipeline.intake.directory(rig.unit))
-    seen = rig.pipeline.intake.look(rig.unit)
+    record = rig.journal.open_execution(rig.parts.server, str(prefix), rig.rid)
+    disk = Reading(rig.parts.intake.directory(rig.unit))
+    seen = rig.parts.intake.look(rig.unit)
     ahead.consider(record, disk, seen, set())
     return disk, record, seen
 

@@ -29,7 +29,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.unit_reader import Intake
@@ -96,7 +96,7 @@ class UnitCleaner:
     @classmethod
     def of(
         cls,
-        pipeline: Pipeline,
+        pipeline: Parts,
         breaker: CircuitBreaker,
         stop: threading.Event,
         again: Callable[[Unit], None],

@@ -25,8 +25,7 @@ from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, Exec
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.engine.files.files import Watch
-from deriva_watch.pipeline.attempt import Pipeline
-from deriva_watch.pipeline.build import opened, read_model
+from deriva_watch.pipeline.build import Parts, opened, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.settings.model import Settings
@@ -46,7 +45,7 @@ class OneShot:
         orders: What a person orders meanwhile; it is carried out before the next directory.
     """
 
-    pipeline: Pipeline
+    pipeline: Parts
     orders: Orders | None = None
 
     def obey(self) -> None:
@@ -112,10 +111,10 @@ class OneShot:
             return Brought(record, None)
         journal = self.pipeline.journal
         journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
-        outcome = self.pipeline.process(journal.execution(record.id))
+        outcome = self.pipeline.attempts.process(journal.execution(record.id))
         if outcome.error:
             raise outcome.error
-        self.pipeline.sweep()
+        self.pipeline.attempts.sweep()
         states = Counter(file.state.value for file in journal.files(record.id))
         return Brought(outcome.record, states)
 

@@ -43,7 +43,7 @@ from deriva_watch.edges.host.machine import Clock
 from deriva_watch.edges.host.problems import Hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.liveness import beat, begin
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.session import LoginSession
@@ -66,7 +66,7 @@ STATUS_S: Final = 5.0  # how often systemd is told how things stand, where that 
 class Service:
     """The daemon of one catalog. `run` returns once *stop* is set and everything is put down."""
 
-    pipeline: Pipeline
+    pipeline: Parts
     lookout: Lookout
     breaker: CircuitBreaker
     session: LoginSession
@@ -258,7 +258,7 @@ class Service:
             moved = self.pipeline.fingerprint.reopen_changed(
                 self.pipeline.journal, self.pipeline.server
             )
-            self.pipeline.sweep()
+            self.pipeline.attempts.sweep()
         except (ServerAwayError, CredentialError) as error:
             self.breaker.trip(error)
         except (ServerBusyError, RefusedError):

@@ -11,7 +11,8 @@ from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit
 from deriva_watch.liveness import begin, waiting
-from deriva_watch.pipeline.attempt import SPEC_S, Pipeline
+from deriva_watch.pipeline.attempt_end import SPEC_S
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.crash_report import report_crash
 
@@ -33,7 +34,7 @@ class Workers:
         guard: Does a piece of work, and waits where the journal cannot be written.
     """
 
-    pipeline: Pipeline
+    pipeline: Parts
     breaker: CircuitBreaker
     stop: threading.Event
     again: Callable[[Unit], None]
@@ -117,7 +118,7 @@ class Workers:
             return
         self.wake()  # there may be more, for the others
         held.append(record)
-        outcome = self.pipeline.process(record)
+        outcome = self.pipeline.attempts.process(record)
         held.pop()
         if outcome.error:
             self.breaker.trip(outcome.error)

@@ -5,7 +5,7 @@ All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedErro
 `core.errors`, and nothing else on purpose.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -14,6 +14,7 @@ from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import BatchRecord, Change, ExecutionRecord, FileRecord
+from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.spec.mapping import Match, Processor
 
 Row = dict[str, Any]
@@ -190,6 +191,14 @@ class Disk(Protocol):
 
     def verify(self, entry: Entry) -> None:
         """Look again; FileChangedError or FileNotFoundError when the stamp moved."""
+        ...
+
+
+class RowReceipt(Protocol):
+    """What receipts say of the rows of one unit that have no key."""
+
+    def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
+        """Yield the batches of a file of rows; *doubt* is called with what cannot be read."""
         ...
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple
 
-from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.completeness.observation import ROWS_NAME, Entry
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.model import CatalogModel
@@ -23,7 +24,7 @@ from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.engine.content import Digests
-from deriva_watch.engine.ports import Disk, Journal, Row
+from deriva_watch.engine.ports import Disk, Journal, Row, RowReceipt
 
 _SHOWN: Final = 5
 _ONE_TOO_MANY: Final = (
@@ -55,8 +56,8 @@ class Upload:
         assets: What the plan wants, by path.
         records: Where each file stands, by path; kept up to date by `commit`.
         rows: The files of rows that the plan wants, by path.
-        vouched: Tells of a file whether its rows cannot have been loaded already.
-        hinted: Tells of a file of rows what an earlier journal had of it, as receipts say.
+        vouched: Returns True for a file whose rows nobody can have loaded before us.
+        row_receipt: Has the rows that an earlier journal had recorded; None: nobody has.
         ahead: Digests of contents that were read while the directory was filling, by stamp.
         halt: Raises where the whole, or a file, is to be put down, because a person says so.
         changed: Paths that moved under us: the execution must be looked at again.
@@ -74,7 +75,7 @@ class Upload:
     records: dict[str, FileRecord]
     rows: dict[str, RowsPlan] = field(default_factory=dict)
     vouched: Callable[[Entry], bool] = lambda _entry: True
-    hinted: Callable[[str], Iterable[Batch]] = lambda _path: ()
+    row_receipt: RowReceipt | None = None
     ahead: Mapping[Stamp, ContentDigest] = field(default_factory=dict)
     halt: Callable[[str | None], None] = lambda _path: None
     changed: set[str] = field(default_factory=set)
@@ -148,6 +149,11 @@ class Upload:
         while part := self.journal.batches(self.records[path].id, first, _READ_AHEAD):
             yield from part
             first = part[-1].first + 1
+
+    def hinted(self, path: str) -> Iterable[Batch]:
+        """Return what an earlier journal had of a file of rows, as its receipt says."""
+        receipt = self.row_receipt
+        return receipt.read(path, partial(self.notice, ROWS_NAME)) if receipt else ()
 
     def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
         """Return those of *paths* that stand in one of *states* and did not move under us."""

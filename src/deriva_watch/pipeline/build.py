@@ -1,8 +1,8 @@
-"""Builds all parts from the settings: the connection to the server, and the pipeline on it."""
+"""Builds all parts from the settings: the connection to the server, and what uploads over it."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Final
 from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
 from deriva_watch.core.events import Emit
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.retry import RetryPolicy
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.server.bandwidth import Bandwidth
 from deriva_watch.edges.server.catalog import Ermrest
@@ -24,7 +25,7 @@ from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.files.files import Files, Watch
 from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import Naming
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Catalog, ObjectStore
 from deriva_watch.engine.rows.executions import Executions
 from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
@@ -33,7 +34,8 @@ from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.liveness import begin_idle
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.attempt import Attempts
+from deriva_watch.pipeline.attempt_end import FailedAttempts
 from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
@@ -131,68 +133,152 @@ def read_model(catalog: Catalog) -> CatalogModel:
         raise SettingsError(error.what, error.why, error.next_for(None)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one catalog's uploads, for the code that builds a command or the daemon.
+
+    Nothing else takes all of them: whoever works with one of them is given that one.
+
+    Attributes:
+        server: The "host/catalog" that executions are kept under.
+        probe: Sends every service that uploads need a cheap request; raises as every call does.
+        server_time: Returns the time by the server's clock, or None where it does not tell.
+        server_check: Asks whether the server still holds what was uploaded.
+    """
+
+    settings: Settings
+    server: str
+    journal: Journal
+    catalog: Catalog
+    intake: Intake
+    uploader: Uploader
+    attempts: Attempts
+    fingerprint: InputFingerprint
+    holds: HoldCache
+    server_check: ServerCheck
+    emit: Emit
+    probe: Callable[[], object]
+    server_time: Callable[[], datetime | None]
+
+
+def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
+    settings: Settings,
+    journal: Journal,
+    catalog: Catalog,
+    store: ObjectStore,
+    writer: CatalogWriter,
+    pool: Executor,
+    patience: Patience,
+    *,
+    emit: Emit,
+    probe: Callable[[], object],
+    server_time: Callable[[], datetime | None] = lambda: None,
+    watch: Watch = lambda _path, _phase, _count: None,
+    intake: Intake | None = None,
+) -> Parts:
+    """Build all parts from the settings and from what touches the outside.
+
+    Args:
+        settings: The settings.
+        journal: The journal.
+        catalog: The catalog.
+        store: The object store.
+        writer: Writes into *catalog*.
+        pool: Hashes and sends files.
+        patience: Repeats calls to the server.
+        emit: Where events go.
+        probe: As in `Parts`.
+        server_time: As in `Parts`.
+        watch: Called with every block of bytes that is hashed or sent.
+        intake: Reads the directories; None: as the settings say.
+    """
+    name = settings.server.name
+    intake = replace(intake or Intake.of(settings), members=partial(journal.members_of, name))
+    processors = SpecProcessors(
+        frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
+    )
+    naming = Naming(catalog, processors, patience)
+    jobs = Jobs(store, journal, patience)
+    depositor = Depositor(store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes)
+    files = Files(depositor, naming, pool, patience, watch)
+    uploader = Uploader(
+        files,
+        Rows(catalog, store, journal, writer, jobs, patience),
+        Letter(catalog, writer, files, naming, patience),
+        processors,
+        Tables(catalog, writer, patience, watch),
+    )
+    holds = HoldCache(journal)
+    holds.reload()
+    fingerprint = InputFingerprint(settings, catalog, intake.specs)
+    retry = settings.retry
+    attempts = Attempts(
+        settings=settings,
+        journal=journal,
+        catalog=catalog,
+        uploader=uploader,
+        intake=intake,
+        executions=Executions(catalog, writer, patience),
+        finalizer=Finalizer(catalog, writer, intake, name),
+        fingerprint=fingerprint,
+        holds=holds,
+        failed=FailedAttempts(
+            RetryPolicy(retry.initial_s, retry.max_s, retry.max_attempts), probe, emit
+        ),
+        emit=emit,
+        server=name,
+    )
+    return Parts(
+        settings=settings,
+        server=name,
+        journal=journal,
+        catalog=catalog,
+        intake=intake,
+        uploader=uploader,
+        attempts=attempts,
+        fingerprint=fingerprint,
+        holds=holds,
+        server_check=ServerCheck(catalog, store, patience),
+        emit=emit,
+        probe=probe,
+        server_time=server_time,
+    )
+
+
 @contextmanager
-def assemble(  # noqa: PLR0913, PLR0917  # the edges of the whole
+def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, commands and library
     settings: Settings,
     connection: Connection,
     emit: Emit,
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
     intake: Intake | None = None,
-) -> Iterator[Pipeline]:
-    """Open the journal and put the parts together.
+) -> Iterator[Parts]:
+    """Open the journal and build all parts on a connection; arguments as in `build`.
 
-    Args:
-        settings: The settings.
-        connection: The connection to the server.
-        emit: Where events go.
-        stop: Once set, running work ends as soon as it can.
-        watch: Told of every block of bytes that is hashed or sent.
-        intake: Reads the directories; None: as the settings say.
+    Once *stop* is set, running work ends as soon as it can.
+
+    Raises JournalHeldError while another process has the journal open.
     """
     patience = Patience(emit, settings.server.host, stop)
-    catalog, store = connection.catalog, connection.store
-    pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
-    writer = CatalogWriter(catalog, patience)
-    intake = intake or Intake.of(settings)
-    name = settings.server.name
-    processors = SpecProcessors(
-        frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
-    )
-    naming = Naming(catalog, processors, patience)
     with Journal.open(settings.journal.url, emit=emit) as journal:
-        holds = HoldCache(journal)
-        holds.reload()
-        jobs = Jobs(store, journal, patience)
-        depositor = Depositor(
-            store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes
-        )
-        files = Files(depositor, naming, pool, patience, watch)
-        rows = Rows(catalog, store, journal, writer, jobs, patience)
-        intake = replace(intake, members=partial(journal.members_of, name))
-        pipeline = Pipeline(
-            settings=settings,
-            journal=journal,
-            catalog=catalog,
-            intake=intake,
-            uploader=Uploader(
-                files,
-                rows,
-                Letter(catalog, writer, files, naming, patience),
-                processors,
-                Tables(catalog, writer, patience, watch),
-            ),
-            executions=Executions(catalog, writer, patience),
-            finalizer=Finalizer(catalog, writer, intake, name),
-            emit=emit,
-            fingerprint=InputFingerprint(settings, catalog, intake.specs),
-            probe=connection.probe,
-            holds=holds,
-            server_check=ServerCheck(catalog, store, patience),
-            server_time=connection.server_time,
-        )
+        pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
+        writer = CatalogWriter(connection.catalog, patience)
         try:
-            yield pipeline
+            yield build(
+                settings,
+                journal,
+                connection.catalog,
+                connection.store,
+                writer,
+                pool,
+                patience,
+                emit=emit,
+                probe=connection.probe,
+                server_time=connection.server_time,
+                watch=watch,
+                intake=intake,
+            )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             writer.close()
@@ -204,7 +290,7 @@ def opened(
     emit: Emit,
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
-) -> Iterator[tuple[Connection, Pipeline]]:
+) -> Iterator[tuple[Connection, Parts]]:
     """Connect to the server and put the parts together, for a command that needs both.
 
     Raises CredentialError without a credential, JournalHeldError while another process has the
@@ -212,6 +298,6 @@ def opened(
     """
     with (
         connect(settings) as connection,
-        assemble(settings, connection, emit, stop, watch) as pipeline,
+        assemble(settings, connection, emit, stop, watch) as parts,
     ):
-        yield connection, pipeline
+        yield connection, parts

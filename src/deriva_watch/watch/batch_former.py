@@ -21,7 +21,7 @@ from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.watch.folder_cache import Frames
 from deriva_watch.watch.prehash import Ahead, earliest
 
@@ -40,7 +40,7 @@ class DropFolders:
         hinder: Says what is in the way of something, once; None: nothing any more.
     """
 
-    pipeline: Pipeline
+    pipeline: Parts
     frames: Frames[Unit]
     hint: Callable[[Unit], None] = lambda _unit: None
     hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None

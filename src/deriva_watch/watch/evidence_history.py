@@ -24,7 +24,7 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 
 _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 
@@ -49,7 +49,7 @@ class Witness:
         check: Raises while the server cannot be asked, so that not every look tries it.
     """
 
-    pipeline: Pipeline
+    pipeline: Parts
     check: Callable[[], None]
     _memories: dict[Unit, _Memory] = field(default_factory=dict)
     _clock_was_set: bool = False

@@ -25,7 +25,7 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.watch.batch_former import DropFolders
 from deriva_watch.watch.evidence_history import Witness
@@ -54,7 +54,7 @@ class Lookout:
         newer_than: By prefix: what changed before then for the last time is passed over.
     """
 
-    pipeline: Pipeline
+    pipeline: Parts
     policy: CompletionPolicy
     check: Callable[[], None]
     ahead: Ahead | None = None

@@ -306,8 +306,8 @@ def test_the_job_of_a_file_that_is_no_more_is_cancelled(lab, big, begin, gone):
 
     with lab.rigged() as rig:
         rig.bring()
-        rig.pipeline.sweep()
-        rig.pipeline.sweep()
+        rig.parts.attempts.sweep()
+        rig.parts.attempts.sweep()
 
     assert jobs(lab, big) == []
     assert lab.files()[NAME].job is None

@@ -71,7 +71,7 @@ def failing(error):
 
 
 def hash_all(rig, upload):
-    rig.pipeline.uploader.files.hash(upload, NAMES)
+    rig.parts.uploader.files.hash(upload, NAMES)
 
 
 def hashed(rig):
@@ -112,7 +112,7 @@ def test_what_many_files_came_to_is_written_down_together(many):
 def test_every_byte_is_reported_once_read_and_once_sent(many):
     with many.rigged() as rig:
         upload = hashed(rig)
-        rig.pipeline.uploader.files.store(upload, NAMES)
+        rig.parts.uploader.files.store(upload, NAMES)
 
     moved = Counter()
     for path, phase, count in rig.moved:
@@ -154,8 +154,8 @@ def test_a_passing_error_leaves_a_file_where_it_was_and_is_remembered(many):
     with many.rigged() as rig:
         upload = hashed(rig)
         rig.store.then["make_namespace"] = [instead(BUSY)] * 9
-        rig.pipeline.uploader.files.store(upload, [NAMES[7]])
-        rig.pipeline.uploader.files.store(upload, NAMES[8:])
+        rig.parts.uploader.files.store(upload, [NAMES[7]])
+        rig.parts.uploader.files.store(upload, NAMES[8:])
 
     assert upload.transient is BUSY
     assert many.states()[NAMES[7]] == "hashed"
@@ -171,7 +171,7 @@ def test_what_concerns_all_stops_all_and_leaves_the_rest_where_it_was(many, erro
         upload = hashed(rig)
         rig.store.then["put"] = [instead(error)]
         with pytest.raises(type(error)):
-            rig.pipeline.uploader.files.store(upload, NAMES)
+            rig.parts.uploader.files.store(upload, NAMES)
 
     states = Counter(many.states().values())
     assert states["hashed"] + states["stored"] == len(NAMES)
@@ -196,7 +196,7 @@ def test_an_error_goes_out_once_nothing_runs_any_more(many):
         upload = hashed(rig)
         rig.store.then["put"] = [first(finish_late), fail_early]
         with pytest.raises(ServerAwayError):
-            rig.pipeline.uploader.files.store(upload, NAMES)
+            rig.parts.uploader.files.store(upload, NAMES)
         told = time.monotonic()
 
     assert late
@@ -257,7 +257,7 @@ def test_the_stop_event_ends_a_long_sending(lab):
 
     with lab.rigged(chunk_bytes=100 * MIB) as rig:
         upload = rig.begun()
-        files = rig.pipeline.uploader.files
+        files = rig.parts.uploader.files
         files.hash(upload, [path])
         read = len(rig.moved)
         stopper = threading.Thread(

@@ -56,7 +56,7 @@ def test_a_file_that_changes_while_it_is_hashed_begins_anew(lab, change):
     with lab.rigged(chunk_bytes=100 * MIB) as rig:
         upload = rig.begun()
         upload.disk = Disk(upload.disk, lambda: change(path))
-        rig.pipeline.uploader.files.hash(upload, [PATH, NEIGHBOUR])
+        rig.parts.uploader.files.hash(upload, [PATH, NEIGHBOUR])
         assert lab.states() == {PATH: "found", NEIGHBOUR: "hashed"}
         assert upload.changed == {PATH}
 

@@ -140,10 +140,10 @@ def test_a_directory_that_vanishes_between_rows_and_links_is_linked_all_the_same
     shutil.rmtree(root)
 
     with lab.rigged() as rig:
-        assert rig.pipeline.process(rig.journal.claim(None)).record.state == "gone"
-        rig.pipeline.sweep()
+        assert rig.parts.attempts.process(rig.journal.claim(None)).record.state == "gone"
+        rig.parts.attempts.sweep()
         calls = len(rig.power.names)
-        rig.pipeline.sweep()
+        rig.parts.attempts.sweep()
 
     assert lab.states() == {ONE: "linked"}
     assert len(rig.power.names) == calls

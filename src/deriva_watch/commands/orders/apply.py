@@ -12,7 +12,7 @@ from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.attempt import Pipeline
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.crash_report import report_crash
 
 _OURSELVES: Final = "deriva-watch"
@@ -21,7 +21,7 @@ _Ours = Retry | Cancel | Pause | Resume
 _KINDS: Final[tuple[type[_Ours], ...]] = (Retry, Cancel, Pause, Resume)
 
 
-def obey(orders: Orders, pipeline: Pipeline) -> Iterator[ExecutionRecord]:
+def obey(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
     """Carry out every such order that lies there; yield the executions to look at.
 
     One that cannot be carried out yet stays for the next time.
@@ -52,7 +52,7 @@ def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
     return hold.carry_out(order, journal)
 
 
-def _resume(pipeline: Pipeline) -> Iterator[ExecutionRecord]:
+def _resume(pipeline: Parts) -> Iterator[ExecutionRecord]:
     """Let go on what was paused for a time that is over."""
     journal, holds = pipeline.journal, pipeline.holds
     if _is_over(holds.pause):
@@ -70,7 +70,7 @@ def _is_over(hold: Hold | None) -> bool:
     return hold is not None and hold.until is not None and hold.until <= datetime.now(UTC)
 
 
-def _tell(order: _Ours, moved: list[ExecutionRecord], pipeline: Pipeline) -> None:
+def _tell(order: _Ours, moved: list[ExecutionRecord], pipeline: Parts) -> None:
     paths = order.paths if isinstance(order, Retry | Cancel) else ()
     pipeline.emit(
         OrderApplied(
