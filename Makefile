@@ -1,7 +1,12 @@
 # Two commands do all the set-up: `make demo` and `make test`.
+# `make test PYTHON=python3.13` has an environment of its own, .venv-3.13, beside the usual one.
+ifdef PYTHON
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+else
+PYTHON := python3
 VENV := .venv
+endif
 BIN := $(VENV)/bin
-PYTHON ?= python3
 .DEFAULT_GOAL := help
 MAKEFLAGS += --jobs=2  # Debian and Python packages come at the same time
 
@@ -51,4 +56,4 @@ bench: $(VENV)/tested ## Figures; no test depends on them
 	$(BIN)/python -m pytest -q -s bench
 
 clean: ## Remove what the targets above made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
