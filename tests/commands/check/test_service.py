@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def journal(state):
     return state / "journal.db"
 
 
+def set_revision(journal, revision):
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+
+
 def test_a_journal_that_is_damaged_is_told(found, data, journal):
     with journal.open("r+b") as file:
         file.seek(4096)
@@ -44,8 +50,7 @@ def test_a_journal_that_is_damaged_is_told(found, data, journal):
 
 
 def test_a_journal_of_a_newer_release_is_told(found, data, journal):
-    with sqlite3.connect(journal) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    set_revision(journal, "9999")
 
     status, lines = found(data)
 
@@ -63,8 +68,7 @@ def test_a_journal_in_use_is_sound_and_names_its_daemon(found, data, state):
 
 
 def test_a_journal_of_an_older_release_is_brought_up_to_date_by_the_daemon(found, data, journal):
-    with sqlite3.connect(journal) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    set_revision(journal, "0001")
 
     status, lines = found(data)
 

@@ -1,7 +1,7 @@
 """What is asked every few seconds does not cost more with every file that is finished."""
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -49,7 +49,7 @@ def planned(journal):
         yield plan
     finally:
         event.remove(Engine, "before_cursor_execute", listen)
-    with sqlite3.connect(journal.path) as connection:
+    with closing(sqlite3.connect(journal.path)) as connection:
         for statement, parameters in asked:
             lines = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plan.extend(line[3] for line in lines)

@@ -51,11 +51,16 @@ def posts_of(lab):
 @contextmanager
 def queued(rig, count):
     """Hold the writer until *count* callers wait for it; the block starts them."""
-    go = threading.Event()
+    held, go = threading.Event(), threading.Event()
+
+    def hold():
+        held.set()
+        return go.wait()
+
     with ThreadPoolExecutor(1) as holder:
-        holding = holder.submit(rig.writer.run, go.wait)
+        holding = holder.submit(rig.writer.run, hold)
         try:
-            wait_until(rig.writer._queue.empty)
+            assert held.wait(10)
             yield
             wait_until(lambda: rig.writer._queue.qsize() == count)
         finally:
