@@ -7,8 +7,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from deriva_watch.commands.dry_run import prospect
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
+from deriva_watch.watch.inspector import Lookout
 from pipeline.drops import WORKFLOW, DropLab, Instrument
 
 
@@ -249,6 +251,29 @@ def test_a_link_below_a_linked_folder_is_looked_at_alike_by_both_ways(drops):
 
         assert rig.parts.intake.look(rig.settings.unit_of(unit)).digest() == unit.digest
         assert rig.journal.execution(unit.id).state == "ready"
+
+
+@pytest.mark.parametrize(
+    ("name", "quiet_s", "needed_s", "partial"),
+    [("run 7", 900, 900, []), ("run 7.part", 0, 0, ["a.bin", "b/c.bin"])],
+    ids=["it waits longer than quiet_max_s", "the name of a transfer in progress"],
+)
+def test_plan_and_the_daemon_judge_a_directory_by_the_same_rules(
+    drops, name, quiet_s, needed_s, partial
+):
+    lab = drops(unit="directory", batch_s=None, quiet_s=quiet_s)
+    lab.drop({f"{name}/a.bin": "a", f"{name}/b/c.bin": "c"})
+    with lab.rigged() as rig:
+        unit, general = rig.settings.unit(lab.path, name), rig.settings.completion_policy
+        Lookout(rig.pipeline, general, lambda: None).look(unit)
+        [record] = Instrument(rig, lab.path).units()
+        seen = rig.pipeline.intake.look(unit)
+
+        planned = prospect(rig.pipeline.intake, rig.catalog, unit, seen, record)
+
+    for verdict in (record.verdict, planned.evidence):
+        assert (verdict["quiet_needed_s"], verdict["partial"]) == (needed_s, partial)
+    assert (planned.is_complete, record.state) == (False, "filling")
 
 
 def test_a_unit_is_tried_again_by_the_rid_of_its_execution(drops):

@@ -16,7 +16,6 @@ from deriva_watch.core.completeness.evidence import (
     Evidence,
     Since,
     partial_digest,
-    partial_paths,
 )
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.records import ExecutionRecord
@@ -57,7 +56,7 @@ def prospect(
     record: ExecutionRecord | None,
 ) -> Prospect:
     """Judge a directory now by one look; *record* is what the journal has of it."""
-    policy = _policy(intake, unit)
+    policy = unit.policy(intake.settings.completion_policy)
     evidence = _evidence(intake, catalog, unit, seen, policy)
     if record:
         insisted = bool(record.verdict and record.verdict.get("insisted"))
@@ -70,13 +69,6 @@ def prospect(
     return Prospect(isinstance(answer, Complete), answer.why, missing, answer.evidence, state)
 
 
-def _policy(intake: Intake, unit: Unit) -> CompletionPolicy:
-    policy = intake.settings.completion_policy
-    if unit.drop:
-        policy = replace(policy, markers=unit.drop.markers, quiet_s=unit.drop.quiet_s)
-    return policy
-
-
 def _evidence(
     intake: Intake,
     catalog: Catalog,
@@ -84,7 +76,7 @@ def _evidence(
     seen: Observation,
     policy: CompletionPolicy,
 ) -> Evidence:
-    paths = partial_paths(seen, policy.partial)
+    paths = unit.partial_paths(seen, policy.partial)
     digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
     workspace, row = None, None
     if unit.is_execution:

@@ -78,8 +78,8 @@ class OneShot:
             return [unit]
         changed: list[Unit] = []
         hindrances: list[TroubleError | None] = []
-        policy = self.pipeline.settings.completion_policy
-        at_once = replace(policy, markers=drop.markers, quiet_s=0, quiet_max_s=0)
+        policy = unit.policy(self.pipeline.settings.completion_policy)
+        at_once = replace(policy, quiet_s=0, quiet_max_s=0)
         folders = DropFolders(
             self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)
         )

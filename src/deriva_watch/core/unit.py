@@ -1,9 +1,12 @@
 """A unit: the files that are uploaded together, and whose progress the journal records as one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 
@@ -61,6 +64,19 @@ class Unit:
     def parent(self) -> Path:
         """The folder that must exist before a missing unit counts as deleted."""
         return self.prefix if self.drop else self.root.parent
+
+    def policy(self, general: CompletionPolicy) -> CompletionPolicy:
+        """Return when it counts as complete, given *general*, `[completion]`."""
+        return self.drop.policy(general) if self.drop else general
+
+    def partial_paths(self, seen: Observation, patterns: Sequence[str]) -> list[str]:
+        """Return the files of *seen* that are partial by name.
+
+        A directory of a drop folder may itself have the name of a transfer in progress, such as
+        "run 7.part": then all its files are partial.
+        """
+        own_name = self.name if self.kind is UnitKind.DIRECTORY else None
+        return partial_paths(seen, patterns, own_name)
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
@@ -76,7 +76,7 @@ class Lookout:
         """
         drop = unit.drop
         if drop and unit.kind is UnitKind.LOOSE:
-            return self.folders.look(drop, self._policy(unit))
+            return self.folders.look(drop, unit.policy(self.policy))
         seen = self.pipeline.intake.look(unit)
         if error := unusable_name(unit):
             if seen is None:
@@ -103,7 +103,7 @@ class Lookout:
         if record.state is not ExecutionState.FILLING:
             self._settled(unit, record)
             return None
-        partial = partial_paths(seen, self.policy.partial, unit.name if drop else None)
+        partial = unit.partial_paths(seen, self.policy.partial)
         hash_at = self._hash_ahead(unit, record, seen, partial)  # also while the server is away
         judge_at = self._judge(unit, record, seen, partial)
         return earliest(judge_at, hash_at) if judge_at else None
@@ -185,7 +185,7 @@ class Lookout:
     ) -> datetime | None:
         now = datetime.now(UTC)
         evidence = self._witness.evidence(unit, record, seen, partial)
-        policy = self._policy(unit)
+        policy = unit.policy(self.policy)
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
             evidence, asked = self._witness.last(unit, record, evidence), True
@@ -204,19 +204,6 @@ class Lookout:
             self._move(record, ExecutionTrigger.SETTLED, facts)
         self._settled(unit, record)
         return None
-
-    def _policy(self, unit: Unit) -> CompletionPolicy:
-        """Return when a unit counts as complete."""
-        drop = unit.drop
-        if drop is None:
-            return self.policy
-        return replace(
-            self.policy,
-            markers=drop.markers,
-            quiet_s=drop.quiet_s,
-            quiet_max_s=max(drop.quiet_s, self.policy.quiet_max_s),
-            quiet_after_signal_s=min(drop.quiet_s, self.policy.quiet_after_signal_s),
-        )
 
     def _refusal(self, unit: Unit, answer: Complete | Refuse) -> RefusedError | None:
         """Return why a directory that is complete is never sent by itself, or None."""

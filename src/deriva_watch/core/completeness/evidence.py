@@ -113,7 +113,7 @@ class Evidence:
 def partial_paths(seen: Observation, patterns: Sequence[str], unit: str | None = None) -> list[str]:
     """Return the paths of the files that are partial by their names, or by that of a folder.
 
-    *unit* is the name of the directory itself, where it may have been given for the time being.
+    *unit* is the name of the directory itself, if it can be that of a transfer in progress.
     """
     if not patterns:
         return []

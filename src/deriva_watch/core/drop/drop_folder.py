@@ -1,10 +1,11 @@
 """A drop folder, as the operator describes it: a place where programs leave files for a table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import OWN_PREFIX
 from deriva_watch.core.names import RESERVED
 
@@ -77,6 +78,16 @@ class Drop:
     quiet_s: float
     after: After
     after_delay_s: float
+
+    def policy(self, general: CompletionPolicy) -> CompletionPolicy:
+        """Return when files of this folder count as complete, given *general*, `[completion]`."""
+        return replace(
+            general,
+            markers=self.markers,
+            quiet_s=self.quiet_s,
+            quiet_max_s=max(self.quiet_s, general.quiet_max_s),
+            quiet_after_signal_s=min(self.quiet_s, general.quiet_after_signal_s),
+        )
 
     def is_unit(self, name: str) -> bool:
         """Tell whether a first-level directory may be a unit: it is none of our own."""
