@@ -216,12 +216,14 @@ def test_an_upload_of_several_directories_refuses_only_those_that_are_not_ours(t
         in_first = linked(api)
         command(config, "retry", ELSEWHERE, "--this-catalog")
         second = command(config, "upload", tmp_path, "--json")
+        planned = command(config, "plan", tmp_path, "--json")
 
         states = {e["rid"]: e["state"] for e in json.loads(first.stdout)["executions"]}
         assert plan.returncode == first.returncode == second.returncode == 3
         answers = {rid: sorted(answer) for rid, answer in json.loads(plan.stdout).items()}
         assert answers.pop(OURS) == ["assets", "left", "notices", "rows", "verdict"]
         assert answers == {rid: ["error"] for rid in (ELSEWHERE, "1-E00\\udce9", UNKNOWN)}
+        assert "assets" in json.loads(planned.stdout)[ELSEWHERE]
         assert sorted(states.items()) == [
             (ELSEWHERE, "refused"),
             (OURS, "uploaded"),

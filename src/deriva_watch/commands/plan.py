@@ -60,11 +60,13 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
             seen = intake.look(unit)
             if seen is None:
                 return None
+            if record := _known(settings, unit):
+                unit = settings.unit_of(record)
             intake.check_ours(unit, catalog)
             spec, plan = spec_of(unit), intake.plan(unit, seen, model, catalog)
             disk = intake.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}
-            known = prospect(intake, catalog, unit, seen, _known(settings, unit))
+            known = prospect(intake, catalog, unit, seen, record)
             dropped = unit.drop is not None
             return Preview(plan, spec, seen.root, rows, known, unit.label, dropped)
 
