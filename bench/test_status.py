@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert
 
 from deriva_watch.edges.journal import Journal
-from deriva_watch.edges.journal.schema import execution, file, history, tally
-from deriva_watch.edges.journal.sqlite import writer_engine
+from deriva_watch.edges.journal.database.sqlite import writer_engine
+from deriva_watch.edges.journal.schema import execution, file, file_count, history
 from deriva_watch.status import open_views, summary
 
 FILES = int(os.environ.get("BENCH_STATUS_FILES", "1000000"))
@@ -79,7 +79,7 @@ def fill(engine, number, *, uploaded):
         counts = {"execution_id": number, "state": "linked", "files": EACH}
         connection.execute(insert(file), rows)
         connection.execute(insert(history), lines)
-        connection.execute(insert(tally), {**counts, "bytes": EACH * 2**20})
+        connection.execute(insert(file_count), {**counts, "bytes": EACH * 2**20})
 
 
 def line(number, file_id, at, after):

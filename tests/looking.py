@@ -51,8 +51,8 @@ class Lab:
     def refused(self, rid):
         """Return an execution whose only file is refused."""
         number, files = self.claimed(rid, a=7)
-        self.journal.commit([MoveFile(files["a"], FileTrigger.REJECTED, SENTENCE)])
-        self.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+        self.journal.commit([MoveFile(files["a"], FileTrigger.REFUSED, SENTENCE)])
+        self.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
         return number
 
     def look(self, later_s=0):

@@ -54,7 +54,7 @@ def test_plan_tells_of_every_file_in_a_drop_folder_what_becomes_of_it(folder):
     (plan,) = json.loads(told.stdout).values()
     assert [asset["values"]["Subject"] for asset in plan["assets"]] == [folder.rid] * 2
     because = {left["path"]: left["because"] for left in plan["left"]}
-    assert because == {"Bob/2026-01-02/a.png": "rejected", "notes.txt": "unmatched"}
+    assert because == {"Bob/2026-01-02/a.png": "refused", "notes.txt": "unmatched"}
     assert "no row of demo:Subject fits Name = 'Bob'" in plan["left"][0]["why"]
     assert "only 'notes.txt' of its path fits the pattern" in plan["left"][1]["why"]
     assert f"the drop folder {folder.path}" in text.stdout

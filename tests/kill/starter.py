@@ -30,7 +30,7 @@ import deriva.core
 import deriva_watch.daemon.process  # noqa: F401
 from deriva_watch.cli import main
 from deriva_watch.edges.disk import receipts
-from deriva_watch.edges.journal import sqlite
+from deriva_watch.edges.journal.database import sqlite
 from deriva_watch.edges.server import deriva
 
 # What a request is called: the first that fits its "METHOD path".

@@ -259,7 +259,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a commit is answered before it is durable",
-        "edges/journal/sqlite.py",
+        "edges/journal/database/sqlite.py",
         (("synchronous=FULL", "synchronous=OFF"),),
         (f"{JOURNAL_FILE}::test_a_commit_reaches_the_disk_before_it_is_answered",),
     ),
@@ -276,13 +276,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what a file was told to wait for outlives its wait",
-        "edges/journal/changes.py",
+        "edges/journal/transaction.py",
         (("facts = {**_UNSAID, **_OF_ONE_STAY, **", "facts = {**"),),
         (f"{JOURNAL}::test_a_sentence_and_a_time_last_until_the_next_move",),
     ),
     Mutation(
         "the claims of a dead daemon stay",
-        "edges/journal/changes.py",
+        "edges/journal/transaction.py",
         (
             (
                 "ExecutionTrigger.INTERRUPTED) for i in numbers])",
@@ -293,7 +293,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a claim takes what is taken",
-        "edges/journal/changes.py",
+        "edges/journal/transaction.py",
         (
             (
                 "select(execution.c.id).where(execution.c.state == ExecutionState.READY)",
@@ -394,8 +394,8 @@ MUTATIONS: Final = (
     # ------------------------------------------------------------ looking on
     Mutation(
         "files that move are counted where they were",
-        "edges/journal/changes.py",
-        (("self._tally.moved(before, after)", "pass"),),
+        "edges/journal/transaction.py",
+        (("self._file_counts.moved(before, after)", "pass"),),
         (f"{STANDING}::test_bytes_are_safe_or_pending",),
     ),
     Mutation(

@@ -91,8 +91,8 @@ def test_what_no_mapping_takes_and_what_is_refused_have_at_most_three_examples(l
     number, files = lab.claimed(**dict.fromkeys("abcdefgh", 1))
     why = {"what": "cannot tell where it goes", "why": "no mapping takes it"}
     lab.journal.commit([MoveFile(files[name], FileTrigger.UNMATCHED, why) for name in "abcd"])
-    lab.journal.commit([MoveFile(files[name], FileTrigger.REJECTED, SENTENCE) for name in "efgh"])
-    lab.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+    lab.journal.commit([MoveFile(files[name], FileTrigger.REFUSED, SENTENCE) for name in "efgh"])
+    lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
 
     found = lab.look()
 
@@ -208,7 +208,7 @@ def test_a_person_is_needed_and_the_command_is_told(lab):
     lab.uploaded("1-AA", a=1)
     number, files = lab.claimed("1-AB", a=1, b=1)
     lab.journal.commit([MoveFile(files["b"], FileTrigger.UNMATCHED)])
-    lab.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+    lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
 
     assert lab.look()["verdict"] == {
         "level": "person",
@@ -221,7 +221,7 @@ def test_what_a_person_has_cancelled_needs_nobody(lab):
     lab.uploaded("1-AA", a=1)
     number, files = lab.claimed("1-AB", a=1)
     lab.journal.commit([MoveFile(files["a"], FileTrigger.UNMATCHED)])
-    lab.end(number, ExecutionTrigger.REJECTED, **SENTENCE)
+    lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
     assert not lab.look()["healthy"]
     lab.journal.hold(number, Hold(HoldKind.CANCELLED, "ann", NOW))
 

@@ -87,7 +87,7 @@ def test_without_a_daemon_nothing_is_healthy(journal, url):
 
 def test_a_refused_execution_is_named_with_its_sentence(journal, url):
     number = claimed(journal)
-    journal.commit([MoveExecution(number, ExecutionTrigger.REJECTED, SENTENCE)])
+    journal.commit([MoveExecution(number, ExecutionTrigger.REFUSED, SENTENCE)])
 
     found = summary(open_views(url), NOW)
 
@@ -131,7 +131,7 @@ def test_details_tell_the_verdict_every_file_and_the_history(journal, url):
     number = claimed(journal)
     [file] = journal.commit([AddFile(number, "a.tif", {"size_bytes": 3})])
     journal.commit(
-        [NoteFile(file, {"md5": "0" * 32}), MoveFile(file, FileTrigger.REJECTED, SENTENCE)]
+        [NoteFile(file, {"md5": "0" * 32}), MoveFile(file, FileTrigger.REFUSED, SENTENCE)]
     )
 
     [found] = details(open_views(url), "1-AA")["executions"]
@@ -166,7 +166,7 @@ def test_views_are_json_that_any_program_can_read(journal, url):
     number = claimed(journal, prefix="/data/\udcff")
     evidence = {"verdict": {"names": ["\udcff"], "since": NOW}}
     journal.commit([AddFile(number, "\udcff\n.tif", {})])
-    journal.commit([MoveExecution(number, ExecutionTrigger.REJECTED, evidence)])
+    journal.commit([MoveExecution(number, ExecutionTrigger.REFUSED, evidence)])
     reader = open_views(url)
 
     for view in (summary(reader, NOW), details(reader, "1-AA")):

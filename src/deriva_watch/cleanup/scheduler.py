@@ -106,7 +106,7 @@ class Scheduler:
         """Find out how removals ended that a dead process had begun; before the first look."""
         # The settings may no longer name a drop folder.
         self.cleaner.recover(lambda unit: self.policy_of(unit, self.drops.get(Path(unit.prefix))))
-        if self.cleaner.journal.set_aside():  # it knew which files of executions are aside
+        if self.cleaner.journal.damaged_journals():  # it knew which files of executions are aside
             for prefix in watched(self.settings):
                 self._put_back(prefix, prefix / ROOT / "execution", None)
 

@@ -25,7 +25,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
-from deriva_watch.edges.journal.overview import Amount
+from deriva_watch.edges.journal.status_queries import Amount
 from deriva_watch.pipeline.build import opened
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.unit_reader import Intake

@@ -149,13 +149,13 @@ class OneShot:
             self.pipeline.intake.check_ours(confirmed, self.pipeline.catalog)
         except RefusedError as error:
             said = _sentence(record.rid, error)
-            return self._move(record, ExecutionTrigger.REJECTED, {**facts, **said})
+            return self._move(record, ExecutionTrigger.REFUSED, {**facts, **said})
         return self._move(record, ExecutionTrigger.SETTLED, facts)
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
         """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
         told = bool(record.verdict and record.verdict.get("insisted"))
-        return _VERDICT | {"insisted": told or not self.pipeline.journal.set_aside()}
+        return _VERDICT | {"insisted": told or not self.pipeline.journal.damaged_journals()}
 
     def _unrecorded(
         self, unit: Unit, state: ExecutionState, error: TroubleError

@@ -6,12 +6,15 @@ transaction, and its event follows the commit. A *note* changes facts without mo
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from deriva_watch.core.layout import called, is_execution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
+
+_INTERNAL: Final = {"internal": True}  # metadata of a field that `show` leaves out
+_ON_SERVER: Final = {"on_server": True}  # metadata of a field that says what the server holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class ExecutionRecord:
         held: A person holds it back; see `holds.Hold`.
     """
 
-    id: int
+    id: int = field(metadata=_INTERNAL)
     prefix: str
     rid: str
     server: str
@@ -124,31 +127,31 @@ class FileRecord:
         held: A person has cancelled it; see `holds.Hold`.
     """
 
-    id: int
-    execution_id: int
+    id: int = field(metadata=_INTERNAL)
+    execution_id: int = field(metadata=_INTERNAL)
     path: str
     state: FileState
     changed_at: datetime
-    size_bytes: int = 0
-    mtime_ns: int = 0
-    device: int = 0
-    inode: int = 0
-    statement: str | None = None
-    md5: str | None = None
-    sha256: str | None = None
-    table: str | None = None
-    url: str | None = None
-    rid: str | None = None
+    size_bytes: int = field(default=0, metadata=_ON_SERVER)
+    mtime_ns: int = field(default=0, metadata=_INTERNAL)
+    device: int = field(default=0, metadata=_INTERNAL)
+    inode: int = field(default=0, metadata=_INTERNAL)
+    statement: str | None = field(default=None, metadata=_INTERNAL)
+    md5: str | None = field(default=None, metadata=_ON_SERVER)
+    sha256: str | None = field(default=None, metadata=_ON_SERVER)
+    table: str | None = field(default=None, metadata=_ON_SERVER)
+    url: str | None = field(default=None, metadata=_ON_SERVER)
+    rid: str | None = field(default=None, metadata=_ON_SERVER)
     adopted: bool = False
-    job: Mapping[str, Any] | None = None
-    names: Mapping[str, Any] | None = None
-    rows: int | None = None
+    rows: int | None = field(default=None, metadata=_ON_SERVER)
+    job: Mapping[str, Any] | None = field(default=None, metadata=_INTERNAL)
+    names: Mapping[str, Any] | None = field(default=None, metadata=_INTERNAL)
+    types: Sequence[str] | None = field(default=None, metadata=_INTERNAL)
+    removal: Mapping[str, Any] | None = None
+    held: Mapping[str, Any] | None = None
     what: str | None = None
     why: str | None = None
     next: str | None = None
-    types: Sequence[str] | None = None
-    removal: Mapping[str, Any] | None = None
-    held: Mapping[str, Any] | None = None
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
@@ -239,9 +242,9 @@ class HistoryRecord:
         detail: The facts that were set with it, and what was reported.
     """
 
-    id: int
-    execution_id: int
-    file_id: int | None
+    id: int = field(metadata=_INTERNAL)
+    execution_id: int = field(metadata=_INTERNAL)
+    file_id: int | None = field(metadata=_INTERNAL)
     at: datetime
     trigger: str | None
     before: str | None
@@ -249,8 +252,17 @@ class HistoryRecord:
     detail: Mapping[str, Any]
 
 
+def shown_fields(kind: type[ExecutionRecord | FileRecord | HistoryRecord]) -> tuple[str, ...]:
+    """Return the names of the fields that `show` prints of a record, in order."""
+    return tuple(part.name for part in fields(kind) if not part.metadata.get("internal"))
+
+
+# The fields that say what the server holds of a file: events and receipts carry them too.
+ON_SERVER: Final = tuple(part.name for part in fields(FileRecord) if part.metadata.get("on_server"))
+
+
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class DamagedJournal:
     """A damaged journal that this one comes after: what it knew may have been sent.
 
     Attributes:

@@ -33,7 +33,7 @@ class ExecutionTrigger(StrEnum):
     CLAIMED = "claimed"  # a worker took it
     FINISHED = "finished"  # every file reached its end
     DEFERRED = "deferred"  # a transient failure; a next time is set
-    REJECTED = "rejected"  # something was refused
+    REFUSED = "refused"  # something was refused
     DUE = "due"  # the next time has come
     CHANGED = "changed"  # files arrived, changed or left
     INTERRUPTED = "interrupted"  # the daemon died or stops; its claim is void
@@ -75,7 +75,7 @@ class FileTrigger(StrEnum):
     LINKED = "linked"  # its row is linked to execution and asset types
     IGNORED = "ignored"  # its name matches [files] ignore
     UNMATCHED = "unmatched"  # no mapping matches its path
-    REJECTED = "rejected"  # it cannot be uploaded as it is
+    REFUSED = "refused"  # it cannot be uploaded as it is
     CHANGED = "changed"  # content, or what the manifest says of it
     RECONSIDERED = "reconsidered"  # the spec, the settings or a person ask for another look
     VANISHED = "vanished"  # it is not there any more
@@ -89,7 +89,7 @@ _E, _ET, _F, _FT = ExecutionState, ExecutionTrigger, FileState, FileTrigger
 EXECUTION_TRANSITIONS: Final[Mapping[ExecutionState, Mapping[ExecutionTrigger, ExecutionState]]] = {
     _E.FILLING: {
         _ET.SETTLED: _E.READY,
-        _ET.REJECTED: _E.REFUSED,  # not ours: nothing of it is ever sent
+        _ET.REFUSED: _E.REFUSED,  # not ours: nothing of it is ever sent
         _ET.CANCELLED: _E.REFUSED,
         _ET.REMOVED: _E.GONE,
     },
@@ -103,7 +103,7 @@ EXECUTION_TRANSITIONS: Final[Mapping[ExecutionState, Mapping[ExecutionTrigger, E
     _E.UPLOADING: {  # only the worker that holds it reports these
         _ET.FINISHED: _E.UPLOADED,
         _ET.DEFERRED: _E.WAITING,
-        _ET.REJECTED: _E.REFUSED,
+        _ET.REFUSED: _E.REFUSED,
         _ET.INTERRUPTED: _E.READY,
         _ET.CHANGED: _E.FILLING,
         _ET.REMOVED: _E.GONE,
@@ -133,7 +133,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.HASHED: _F.HASHED,
         _FT.IGNORED: _F.IGNORED,
         _FT.UNMATCHED: _F.UNMATCHED,
-        _FT.REJECTED: _F.REFUSED,
+        _FT.REFUSED: _F.REFUSED,
         _FT.VANISHED: _F.GONE,
         _FT.FOREIGN: _F.ELSEWHERE,
     },
@@ -144,7 +144,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.FOREIGN: _F.ELSEWHERE,
         _FT.CHANGED: _F.FOUND,
         _FT.RECONSIDERED: _F.FOUND,
-        _FT.REJECTED: _F.REFUSED,
+        _FT.REFUSED: _F.REFUSED,
         _FT.VANISHED: _F.GONE,
     },
     _F.STORED: {
@@ -153,7 +153,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.FOREIGN: _F.ELSEWHERE,
         _FT.CHANGED: _F.FOUND,
         _FT.RECONSIDERED: _F.FOUND,
-        _FT.REJECTED: _F.REFUSED,
+        _FT.REFUSED: _F.REFUSED,
         _FT.VANISHED: _F.GONE,
     },
     # From here on the catalog knows the content: a file that vanishes now stays what it is.
@@ -161,7 +161,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.LINKED: _F.LINKED,
         _FT.CHANGED: _F.FOUND,
         _FT.RECONSIDERED: _F.FOUND,
-        _FT.REJECTED: _F.REFUSED,
+        _FT.REFUSED: _F.REFUSED,
     },
     _F.LINKED: {
         _FT.CHANGED: _F.FOUND,

@@ -202,7 +202,7 @@ class Upload:
     def refuse(self, path: str, error: RefusedError) -> None:
         """End one file with a sentence; its neighbours go on."""
         facts: FileFacts = {**FileFacts(), **error.sentence(self.execution.rid)}
-        self.commit([Move(path, FileTrigger.REJECTED, facts)])
+        self.commit([Move(path, FileTrigger.REFUSED, facts)])
 
     def change(self, path: str) -> None:
         """Put a file that moved under us back to its beginning."""

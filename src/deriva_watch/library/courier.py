@@ -181,7 +181,7 @@ def _failure(file: Path, record: FileRecord | None, reason: tuple[str, bool] | N
 
 def _leave(account: Account, left: Leftover, root: Path) -> None:
     file = str(root / left.path)
-    if left.trigger is FileTrigger.REJECTED:
+    if left.trigger is FileTrigger.REFUSED:
         account.failures.append(Failure(file, left.why, may_pass=False))
     elif left.trigger is FileTrigger.UNMATCHED:
         account.unmatched.append(file)

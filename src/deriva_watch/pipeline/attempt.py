@@ -117,7 +117,8 @@ class Attempts:
         upload.halt(None)
         drop = unit.drop if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
-            before = self.finalizer.execution_before(record) if self.journal.set_aside() else None
+            is_replaced = self.journal.damaged_journals()
+            before = self.finalizer.execution_before(record) if is_replaced else None
             self.executions.begin(upload, drop, before)
         self.uploader.run(upload)
         if upload.ahead:  # used: what is tried again after a refusal is read again
@@ -136,7 +137,7 @@ class Attempts:
             raise upload.transient
         if why_refused:
             facts |= refused(record.rid, why_refused).facts
-            return Step(ExecutionTrigger.REJECTED, facts, report)
+            return Step(ExecutionTrigger.REFUSED, facts, report)
         return Step(ExecutionTrigger.FINISHED, facts, report)
 
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:

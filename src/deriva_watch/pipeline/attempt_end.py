@@ -59,7 +59,7 @@ class Step:
         left_out = self.trigger is ExecutionTrigger.FINISHED and (
             FileState.UNMATCHED.value in self.report.get("files", {})
         )
-        return left_out or self.trigger is ExecutionTrigger.REJECTED
+        return left_out or self.trigger is ExecutionTrigger.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class FailedAttempts:
 
 def refused(rid: str, error: TroubleError) -> Step:
     """Return the end of an attempt after which a person must act."""
-    return Step(ExecutionTrigger.REJECTED, {**ExecutionFacts(), **error.sentence(rid)})
+    return Step(ExecutionTrigger.REFUSED, {**ExecutionFacts(), **error.sentence(rid)})
 
 
 def _deferred(rid: str, error: TroubleError, wait_s: float) -> Step:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.records import ExecutionRecord
-from deriva_watch.edges.journal.reads import Reads
+from deriva_watch.edges.journal import Reader
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class HoldCache:
         held: The executions that are held back.
     """
 
-    journal: Reads
+    journal: Reader
     pause: Hold | None = None
     held: tuple[ExecutionRecord, ...] = ()
     _numbers: frozenset[int] = frozenset()

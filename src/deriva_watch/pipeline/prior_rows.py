@@ -21,7 +21,7 @@ def not_loaded_before(
     journal that was set aside may have recorded the load of any file. The predicate is true for
     every file where a person insists.
     """
-    before = journal.set_aside()
+    before = journal.damaged_journals()
     if (record.verdict or {}).get("insisted") or (record.rid != TABLES and not before):
         return lambda _entry: True
     if before:

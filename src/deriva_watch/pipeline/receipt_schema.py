@@ -45,7 +45,9 @@ class _Form(BaseModel):
 class Line(_Form):
     """One file whose bytes or rows the server holds."""
 
-    file: Path = Field(description="Below the directory; bytes that are not UTF-8 as \\udcXX.")
+    path: Path = Field(
+        alias="file", description="Below the directory; bytes that are not UTF-8 as \\udcXX."
+    )
     state: Literal["linked", "elsewhere", "removed"] = Field(
         description="linked: we brought it in; elsewhere: another uploader did; removed: it is "
         "in, and reclaimed here."
@@ -53,13 +55,16 @@ class Line(_Form):
     size_bytes: Count
     md5: str | None = _hex(32)
     sha256: str | None = _hex(64)
-    object: str | None = Field(  # "@elsewhere/" would lead a request, and its token, elsewhere
-        None, pattern="^/hatrac/", description="Version of the object, below the server."
+    url: str | None = Field(  # "@elsewhere/" would lead a request, and its token, elsewhere
+        None,
+        alias="object",
+        pattern="^/hatrac/",
+        description="Version of the object, below the server.",
     )
     table: str | None = Field(None, description="schema:table of its row, or of its rows.")
     rid: str | None = Field(None, description="RID of its row.")
     adopted: bool = Field(default=False, description="The row was there before.")
-    recorded_at: datetime = Field(description="When it came to its state.")
+    changed_at: datetime = Field(alias="recorded_at", description="When it came to its state.")
     types: list[str] = Field([], description="Asset types that its row is linked to.")
     rows: Count | None = Field(None, description="Of a file of rows: how many are in the table.")
     links: list[Path] = Field([], description="Further paths that lead to the same file.")
@@ -100,24 +105,19 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 
+# Key of a line -> field of `FileRecord`: all but the links, which the journal does not have.
+_RECORD_FIELDS: Final = {
+    part.alias or name: name for name, part in Line.model_fields.items() if name != "links"
+}
+
+
 def line(record: FileRecord, also: Sequence[str]) -> dict[str, Any]:
-    """Return what a receipt says of a file; *also* are further paths that lead to it."""
-    said = {
-        "file": record.path,
-        "state": record.state,
-        "size_bytes": record.size_bytes,
-        "md5": record.md5,
-        "sha256": record.sha256,
-        "object": record.url,
-        "table": record.table,
-        "rid": record.rid,
-        "adopted": record.adopted,
-        "recorded_at": record.changed_at.isoformat(),
-        "types": list(record.types or ()),
-    }
-    if record.rows is not None:
-        said["rows"] = record.rows
-    return said | ({"links": list(also)} if also else {})
+    """Return the line of a receipt for a file; *also* are further paths that lead to it."""
+    found = {key: getattr(record, name) for key, name in _RECORD_FIELDS.items()}
+    found |= {"recorded_at": record.changed_at.isoformat(), "types": list(record.types or ())}
+    if record.rows is None:
+        del found["rows"]
+    return found | ({"links": list(also)} if also else {})
 
 
 def software() -> dict[str, str]:
@@ -140,23 +140,10 @@ def read(document: Any, where: str) -> Receipt:
 
 
 def records(receipt: Receipt) -> list[FileRecord]:
-    """Return the files of a receipt as a journal would have them; their stamps are not known."""
-    return [
-        FileRecord(
-            id=0,
-            execution_id=0,
-            path=line.file,
-            state=FileState(line.state),
-            changed_at=line.recorded_at,
-            size_bytes=line.size_bytes,
-            md5=line.md5,
-            sha256=line.sha256,
-            table=line.table,
-            url=line.object,
-            rid=line.rid,
-            adopted=line.adopted,
-            rows=line.rows,
-            types=line.types,
-        )
-        for line in receipt.files
-    ]
+    """Return the files of a receipt as records without numbers and stamps."""
+    return [_record(line) for line in receipt.files]
+
+
+def _record(line: Line) -> FileRecord:
+    facts = {name: getattr(line, name) for name in _RECORD_FIELDS.values()}
+    return FileRecord(id=0, execution_id=0, **facts | {"state": FileState(line.state)})

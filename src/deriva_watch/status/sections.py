@@ -11,7 +11,7 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import SAFE, UNDONE, ExecutionState, FileState
 from deriva_watch.core.stats.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.edges.journal.overview import Amount, Total
+from deriva_watch.edges.journal.status_queries import Amount, Total
 from deriva_watch.status.json_values import plain, some
 
 MOST: Final = 100  # entries of a list; beside it stands how many more there are

@@ -4,7 +4,6 @@ Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from shlex import quote
@@ -12,12 +11,12 @@ from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.prose import nearest
-from deriva_watch.core.records import ExecutionRecord, HistoryRecord
+from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord, shown_fields
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.disk.receipts import kept_as, read_receipt
 from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.edges.journal.trouble import was_set_aside
+from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.sections import is_cancelled, paused, standing
@@ -25,12 +24,9 @@ from deriva_watch.status.sections import is_cancelled, paused, standing
 OLD: Final = timedelta(days=1)
 
 _SENTENCE: Final = ("what", "why", "next")
-_EXECUTION: Final = [field.name for field in fields(ExecutionRecord) if field.name != "id"]
-_FILE: Final = [
-    *("path", "state", "changed_at", "size_bytes", "md5", "sha256"),
-    *("table", "url", "rid", "adopted", "rows", "removal", "held", *_SENTENCE),
-]
-_HISTORY: Final = ("at", "trigger", "before", "after", "detail")
+_EXECUTION: Final = shown_fields(ExecutionRecord)
+_FILE: Final = shown_fields(FileRecord)
+_HISTORY: Final = shown_fields(HistoryRecord)
 
 
 def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
@@ -95,9 +91,9 @@ def _problem(what: str, why: str = "") -> tuple[str, dict[str, str]]:
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
     """Tell of the journals that this one comes after, as long as they lie there."""
-    for each in reader.set_aside():
+    for each in reader.damaged_journals():
         if Path(each.path).exists():
-            said = was_set_aside(reader.path, each)
+            said = replaced(reader.path, each)
             sentence = {"what": said.what, "why": said.why, "next": said.next}
             yield {"about": "the journal", "at": each.at, "path": each.path, **sentence}
 

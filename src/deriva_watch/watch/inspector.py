@@ -199,7 +199,7 @@ class Lookout:
         facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
         if error := self._refusal(unit, answer):
             facts = {**facts, **error.sentence(record.rid)}
-            self._move(record, ExecutionTrigger.REJECTED, facts)
+            self._move(record, ExecutionTrigger.REFUSED, facts)
         else:
             self._move(record, ExecutionTrigger.SETTLED, facts)
         self._settled(unit, record)

@@ -26,7 +26,7 @@ ROADS = {  # how an execution comes to each state
     STATE.UPLOADING: [TRIGGER.SETTLED, TRIGGER.CLAIMED],
     STATE.WAITING: [TRIGGER.SETTLED, TRIGGER.CLAIMED, TRIGGER.DEFERRED],
     STATE.UPLOADED: [TRIGGER.SETTLED, TRIGGER.CLAIMED, TRIGGER.FINISHED],
-    STATE.REFUSED: [TRIGGER.REJECTED],
+    STATE.REFUSED: [TRIGGER.REFUSED],
     STATE.GONE: [TRIGGER.REMOVED],
 }
 
@@ -169,7 +169,7 @@ def test_a_file_is_cancelled_unless_the_catalog_has_it(journal, state, taken):
         FileState.LINKED: [FileTrigger.HASHED, FileTrigger.RECORDED, FileTrigger.LINKED],
         FileState.IGNORED: [FileTrigger.IGNORED],
         FileState.UNMATCHED: [FileTrigger.UNMATCHED],
-        FileState.REFUSED: [FileTrigger.REJECTED],
+        FileState.REFUSED: [FileTrigger.REFUSED],
         FileState.GONE: [FileTrigger.VANISHED],
         FileState.ELSEWHERE: [FileTrigger.FOREIGN],
     }

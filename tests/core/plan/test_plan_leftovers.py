@@ -91,7 +91,7 @@ from deriva_watch.core.states import FileTrigger
 def test_what_cannot_be_uploaded_is_refused_with_the_reason(path: str, said: Sources, why: str):
     left = only_leftover(planned(path, said=said))
 
-    assert (left.path, left.trigger) == (path, FileTrigger.REJECTED)
+    assert (left.path, left.trigger) == (path, FileTrigger.REFUSED)
     assert left.entry == entry(path)
     assert why in left.why
 
@@ -229,7 +229,7 @@ def test_what_is_no_regular_file_is_refused_with_its_problem():
         planned(entry(f"{TREE}/a.png", kind=Kind.UNUSABLE, problem="it is a named pipe"))
     )
 
-    assert (left.trigger, left.why) == (FileTrigger.REJECTED, "it is a named pipe")
+    assert (left.trigger, left.why) == (FileTrigger.REFUSED, "it is a named pipe")
 
 
 @pytest.mark.parametrize(
@@ -264,4 +264,4 @@ def test_a_directory_that_cannot_be_listed_is_refused_by_its_name():
     left = only_leftover(make_plan(seen, manifest(metadata=DESCRIBED), RULES))
 
     assert (left.path, left.entry, left.why) == ("assets/Image/a.png", None, "permission denied")
-    assert left.trigger is FileTrigger.REJECTED
+    assert left.trigger is FileTrigger.REFUSED

@@ -208,7 +208,7 @@ def test_any_name_that_linux_allows_comes_back_as_it_was(journal, events, path):
     new = journal.open_execution("example.org/1", f"/data/{path}", "1-AA")
     sentence = {"what": f"cannot store {path}"}
     [number] = journal.commit([AddFile(new.id, path, {})])
-    journal.commit([MoveFile(number, FileTrigger.REJECTED, sentence)])
+    journal.commit([MoveFile(number, FileTrigger.REFUSED, sentence)])
 
     [file] = journal.files(new.id)
     assert (file.path, events[-1].path) == (path, path)

@@ -11,9 +11,6 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from deriva_watch.core.errors import (
     JournalDamagedError,
@@ -24,9 +21,9 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.edges.journal import Journal, open_readonly, sqlite
-from deriva_watch.edges.journal.aside import put_away
-from deriva_watch.edges.journal.schema import REVISION, metadata
+from deriva_watch.edges.journal import Journal, open_readonly
+from deriva_watch.edges.journal.database import sqlite
+from deriva_watch.edges.journal.database.quarantine import rename_damaged
 
 PLACE = ("example.org/1", "/data", "4-AB2C")
 
@@ -195,9 +192,9 @@ def test_a_damaged_journal_is_set_aside_and_a_new_one_knows_of_it(path, url, dam
     with Journal.open(url, emit=events.append) as journal:
         assert journal.executions() == []
         journal.open_execution(*PLACE)
-        [known] = journal.set_aside()
+        [known] = journal.damaged_journals()
     with Journal.open(url, emit=events.append) as journal:  # it stays the one that it is
-        assert journal.set_aside() == [known]
+        assert journal.damaged_journals() == [known]
         assert len(journal.executions()) == 1
 
     assert [file.read_bytes() for file in aside(path)] == [content]
@@ -217,7 +214,7 @@ def test_a_reader_leaves_a_damaged_journal_alone_and_says_what_the_daemon_does(p
         open_readonly(url).file_counts()
 
     assert "damaged" in told.value.why
-    assert "sets the file aside" in told.value.next
+    assert "it renames the file, starts a new journal" in told.value.next
     assert path.read_bytes() == content
     assert aside(path) == []
 
@@ -237,14 +234,14 @@ def test_a_write_ahead_log_goes_with_its_journal(path, url):
     for name in ("journal.db-wal", "journal.db-shm"):
         path.with_name(name).write_text(name)
 
-    put_away(path, datetime(2026, 3, 1, 12, tzinfo=UTC))
+    rename_damaged(path, datetime(2026, 3, 1, 12, tzinfo=UTC))
 
     database, *beside = aside(path)
     assert database.name == "journal.db.damaged-20260301T120000.000000Z"
     names = [(file.name.removeprefix(database.name), file.read_text()) for file in beside]
     assert names == [("-shm", "journal.db-shm"), ("-wal", "journal.db-wal")]
     with open_journal(url) as journal:
-        assert [each.path for each in journal.set_aside()] == [str(database)]
+        assert [each.path for each in journal.damaged_journals()] == [str(database)]
 
 
 def test_a_crash_between_the_old_journal_and_the_new_one_forgets_neither(path, url):
@@ -255,7 +252,7 @@ def test_a_crash_between_the_old_journal_and_the_new_one_forgets_neither(path, u
         leave()
 
         with open_journal(url) as journal:
-            [known] = journal.set_aside()
+            [known] = journal.damaged_journals()
 
         assert known.path == str(aside(path)[0])
         path.unlink()
@@ -277,7 +274,7 @@ def test_damage_that_shows_while_at_work_sets_the_journal_aside_at_the_end(path,
     assert not path.exists()
 
     with open_journal(url) as journal:
-        assert len(journal.set_aside()) == 1
+        assert len(journal.damaged_journals()) == 1
         assert journal.executions() == []
 
 
@@ -310,7 +307,7 @@ def test_a_journal_that_is_taken_away_while_at_work_is_written_no_more(path, url
     assert path.exists() == bool(instead)
     if not instead:
         with open_journal(url) as journal:
-            assert len(journal.set_aside()) == 1
+            assert len(journal.damaged_journals()) == 1
 
 
 def test_a_journal_that_another_program_holds_is_written_once_that_lets_go(url, monkeypatch):
@@ -325,7 +322,7 @@ def test_a_journal_that_another_program_holds_is_written_once_that_lets_go(url, 
 
         with pytest.raises(TransientError, match="database is locked") as refused:
             journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
-        assert "End the program that holds it" in refused.value.next
+        assert "Stop the program that locks it" in refused.value.next
         assert journal.execution(new.id) == new
         assert len(events) == told
 
@@ -350,58 +347,6 @@ def test_a_journal_that_may_not_be_written_for_a_while_is_no_matter_of_settings(
         connection.close()
         journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
         assert journal.execution(new.id).state is ExecutionState.READY
-
-
-def test_opening_makes_the_tables_that_the_code_describes(path, url):
-    fill(url)
-    with create_engine(f"sqlite:///{path}").connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": False})
-
-        assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == REVISION
-    connection.engine.dispose()
-
-
-def test_a_journal_of_revision_0001_opens(path, url):
-    """The file is made from the statements that the first release ran, not by our code."""
-    path.parent.mkdir()
-    with sqlite3.connect(path) as connection:
-        connection.executescript(Path(__file__).with_name("test_journal_0001.sql").read_text())
-    connection.close()
-
-    with open_journal(url) as journal:
-        [execution] = journal.executions({ExecutionState.REFUSED})
-        [file] = journal.files(execution.id)
-
-        assert (execution.rid, execution.verdict) == ("4-AB2C", {"rules": ["quiet"]})
-        assert (file.path, file.url) == ("asset/\udcff.tif", "/hatrac/a:1")
-        assert [line.after for line in journal.history(execution.id)] == [
-            *("filling", "found", "refused")
-        ]
-        assert journal.amounts([execution.id]) == {execution.id: {"found": (1, 3)}}
-
-
-def test_a_journal_of_a_later_release_is_left_alone(path, url):
-    fill(url)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    content = path.read_bytes()
-
-    for use in (open_journal, open_readonly):
-        with pytest.raises(TroubleError, match=r"a newer deriva-watch wrote it .revision 9999"):
-            use(url)
-    assert path.read_bytes() == content
-
-
-def test_a_reader_waits_for_the_daemon_to_migrate(path, url):
-    fill(url)
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0000'")
-    connection.close()
-
-    with pytest.raises(TroubleError, match=r"older .* Start this version's daemon once"):
-        open_readonly(url)
 
 
 def test_a_reader_says_when_there_is_no_journal_yet(path, url):

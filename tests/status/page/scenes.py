@@ -136,12 +136,12 @@ def strangers(journal, count):
     for n in range(count):
         new = journal.open_execution(SERVER, PREFIX, f"4-S{n}")
         told = {"what": f"cannot upload 4-S{n}", "why": "it is not ours", "next": "Move it away."}
-        journal.commit([MoveExecution(new.id, Execution.REJECTED, told)])
+        journal.commit([MoveExecution(new.id, Execution.REFUSED, told)])
 
 
 def refused(journal, rid, files):
     """Let an execution be refused for its last file; the others are safe."""
     execution, numbers = begin(journal, rid, files)
     told = {key: text.format(name="field-0011.tif", rid=rid) for key, text in REFUSAL.items()}
-    changes = [*linked(numbers[:-1]), MoveFile(numbers[-1], File.REJECTED, told)]
-    journal.commit([*changes, MoveExecution(execution, Execution.REJECTED, told)])
+    changes = [*linked(numbers[:-1]), MoveFile(numbers[-1], File.REFUSED, told)]
+    journal.commit([*changes, MoveExecution(execution, Execution.REFUSED, told)])

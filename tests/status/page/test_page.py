@@ -213,8 +213,8 @@ def test_names_of_files_are_text_whatever_they_say(tmp_path, browser):
     def fill(journal, _clock):
         execution, numbers = scenes.begin(journal, rid, [(name, 1) for name in HOSTILE])
         why = {"what": "cannot upload", "why": f"odd: {' '.join(HOSTILE)}", "next": "`<i>`"}
-        journal.commit([MoveFile(n, FileTrigger.REJECTED, why) for n in numbers])
-        journal.commit([MoveExecution(execution, ExecutionTrigger.REJECTED, why)])
+        journal.commit([MoveFile(n, FileTrigger.REFUSED, why) for n in numbers])
+        journal.commit([MoveExecution(execution, ExecutionTrigger.REFUSED, why)])
 
     with (
         served(tmp_path, fill) as (url, _),

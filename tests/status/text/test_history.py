@@ -19,8 +19,8 @@ def told(lab):
     lab.clock.time += timedelta(hours=2)
     second, files = lab.claimed("1-AB", a=5, b=7)
     lab.bring(files["a"])
-    lab.journal.commit([MoveFile(files["b"], FileTrigger.REJECTED, SENTENCE)])
-    lab.end(second, ExecutionTrigger.REJECTED, **SENTENCE)
+    lab.journal.commit([MoveFile(files["b"], FileTrigger.REFUSED, SENTENCE)])
+    lab.end(second, ExecutionTrigger.REFUSED, **SENTENCE)
     lab.clock.time += timedelta(days=1)
     for trigger in (ExecutionTrigger.CHANGED, ExecutionTrigger.SETTLED, ExecutionTrigger.CLAIMED):
         lab.end(first, trigger)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.edges.journal import Journal
-from deriva_watch.edges.journal import sqlite as journal_sqlite
+from deriva_watch.edges.journal.database import sqlite as journal_sqlite
 from deriva_watch.status.text import watching
 from deriva_watch.status.text.watching import looks, watch
 

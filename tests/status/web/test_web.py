@@ -148,7 +148,7 @@ def test_health_is_one_verdict_with_reasons(journal):
 
 def test_what_a_person_must_do_is_a_reason_too(journal):
     number = claimed(journal)
-    journal.commit([MoveExecution(number, ExecutionTrigger.REJECTED, {"why": "403"})])
+    journal.commit([MoveExecution(number, ExecutionTrigger.REFUSED, {"why": "403"})])
 
     with served(journal) as here:
         answer = ask(here, "/healthz")

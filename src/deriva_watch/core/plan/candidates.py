@@ -28,7 +28,7 @@ class Leftover:
     Attributes:
         path: Below the execution directory.
         entry: The file, or None for one that does not exist.
-        trigger: What becomes of it: ignored, unmatched, rejected.
+        trigger: What becomes of it: ignored, unmatched, refused.
         what, why, next: The sentence for a person.
         also: Other paths of the same asset, which is left over as a whole.
     """
@@ -219,4 +219,4 @@ def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
 def refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
     """Return the refusal of a file: *why*, and what *then*."""
     what = f"cannot upload {entry.path}"
-    return Leftover(entry.path, entry, FileTrigger.REJECTED, what, why, then, also)
+    return Leftover(entry.path, entry, FileTrigger.REFUSED, what, why, then, also)

@@ -145,7 +145,7 @@ def _unread(entry: Entry, said: Sources) -> Iterator[Leftover]:
     """Name a control file of which something could not be read: what it says is missing."""
     if why := said.notices.get(entry.path):
         yield Leftover(
-            entry.path, entry, FileTrigger.REJECTED, f"cannot read all of {entry.path}", why,
+            entry.path, entry, FileTrigger.REFUSED, f"cannot read all of {entry.path}", why,
             "Mend it: write it anew, as a whole.",
         )  # fmt: skip
 
@@ -154,7 +154,7 @@ def _unlisted(seen: Observation) -> Iterator[Leftover]:
     """Name the directories whose files nobody knows."""
     for path, why in seen.unreadable.items():
         yield Leftover(
-            path, None, FileTrigger.REJECTED, f"cannot look into {path}", why,
+            path, None, FileTrigger.REFUSED, f"cannot look into {path}", why,
             "Let the user of the daemon list it, or remove it.",
         )  # fmt: skip
 
@@ -262,7 +262,7 @@ def _missing(said: Sources, named: set[str]) -> Iterator[Leftover]:
         if key not in named and not statement.recorded:
             path = f"assets/{key}"
             yield Leftover(
-                path, None, FileTrigger.REJECTED, f"cannot upload {path}",
+                path, None, FileTrigger.REFUSED, f"cannot upload {path}",
                 f"{statement.source} names it, but there is no such file",
                 "Write the file, or take its entry out.",
             )  # fmt: skip

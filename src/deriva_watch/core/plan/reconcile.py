@@ -80,7 +80,7 @@ def _for_cancelled(record: FileRecord, hold: Hold, rid: str) -> Iterator[MoveFil
         yield MoveFile(record.id, _back(record.state))
     facts: FileFacts = {}
     said = hold.sentence(rid, record.path)
-    yield MoveFile(record.id, FileTrigger.REJECTED, {**facts, **said})
+    yield MoveFile(record.id, FileTrigger.REFUSED, {**facts, **said})
 
 
 def _for_leftover(left: Leftover, record: FileRecord, rid: str) -> Iterator[MoveFile]:

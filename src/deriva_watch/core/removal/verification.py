@@ -9,7 +9,7 @@ from typing import Final
 
 from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.layout import Shape, place
-from deriva_watch.core.records import FileRecord
+from deriva_watch.core.records import ON_SERVER, FileRecord
 from deriva_watch.core.states import SAFE, FileState
 
 _NO_DATA: Final = {FileState.IGNORED, FileState.GONE}
@@ -17,7 +17,6 @@ _SAYING: Final = {
     *(Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.ASSET_TYPES),
     *(Shape.COLUMNS, Shape.MARKER),
 }
-_SAME: Final = ("md5", "sha256", "size_bytes", "url", "table", "rid", "rows")
 
 
 class Where(StrEnum):
@@ -119,7 +118,7 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
         record = journal.get(line.path)
         if record is None or record.state not in SAFE or record.changed_at > line.changed_at:
             continue
-        odd = [name for name in _SAME if getattr(record, name) != getattr(line, name)]
+        odd = [name for name in ON_SERVER if getattr(record, name) != getattr(line, name)]
         if odd:
             pairs = (f"{n} = {getattr(line, n)!r}, not {getattr(record, n)!r}" for n in odd)
             yield Difference(

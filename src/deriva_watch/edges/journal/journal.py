@@ -1,4 +1,4 @@
-"""The journal that a daemon holds, and the view of it that anybody may open."""
+"""The journal as the daemon has it: the only one that writes."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -15,21 +15,22 @@ from deriva_watch.core.events import Event, JournalReplaced
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     Change,
+    DamagedJournal,
     ExecutionFacts,
     ExecutionRecord,
     FileFacts,
-    SetAside,
 )
 from deriva_watch.core.stats.day import Sample
-from deriva_watch.edges.journal import aside, sqlite, trouble
-from deriva_watch.edges.journal.changes import Batch, Changes
-from deriva_watch.edges.journal.examining import migrate, require
-from deriva_watch.edges.journal.reads import Reads
+from deriva_watch.edges.journal import problems
+from deriva_watch.edges.journal.database import lock, quarantine, sqlite
+from deriva_watch.edges.journal.database.migration import migrate
+from deriva_watch.edges.journal.reader import Reader
+from deriva_watch.edges.journal.transaction import Batch, Transaction
 from deriva_watch.edges.journal.writer import Writer
 
 
 class Clock(Protocol):
-    """Time, brought by the caller so that tests can turn it."""
+    """The source of the time; tests bring their own."""
 
     def now(self) -> datetime:
         """Return the time in UTC."""
@@ -41,7 +42,7 @@ class _SystemClock:
         return datetime.now(UTC)
 
 
-class Journal(Reads):
+class Journal(Reader):
     """The memory of one daemon. Every method may be called from any thread."""
 
     def __init__(self, path: Path, engine: Engine, writer: Writer, opened: "_Opened") -> None:
@@ -51,25 +52,25 @@ class Journal(Reads):
 
     @classmethod
     def open(cls, url: str, *, emit: Callable[[Event], None], clock: Clock | None = None) -> Self:
-        """Take the journal at *url*, making or migrating it as needed.
+        """Take the journal at *url*; create, migrate or replace it as needed.
 
-        One that is damaged is set aside, and a new one begun.
+        A damaged journal is renamed and a new one started.
 
         Args:
             url: "sqlite:////absolute/path".
-            emit: Is given every event once its change is durable, in the journal's own thread;
+            emit: Receives every event once its change is durable, in the journal's own thread;
                 it must neither block nor call `commit`.
-            clock: Brings the time; the system's by default.
+            clock: Tells the time; the system's clock by default.
 
         Raises:
-            JournalHeldError: Another process works on it.
-            TroubleError: It is of a newer release, or cannot be written.
+            JournalHeldError: Another process holds it.
+            TroubleError: A newer release wrote it, or it cannot be written.
         """
         path, now = sqlite.path_of(url), (clock or _SystemClock()).now
-        with trouble.explained("open", path), ExitStack() as held, ExitStack() as parts:
+        with problems.explained("open", path), ExitStack() as held, ExitStack() as parts:
             sqlite.create_file(path)
-            held.callback(os.close, sqlite.hold(path))
-            engine, after = _begun(path, now())
+            held.callback(os.close, lock.take(path))
+            engine, replaced = _open_or_replace(path, now())
             parts.callback(engine.dispose)
             writer = Writer(engine, path, emit, now)
             parts.callback(writer.close)
@@ -78,12 +79,12 @@ class Journal(Reads):
             inode = path.stat().st_ino
             opened = _Opened(parts.pop_all(), held.pop_all(), inode, now)
             journal = cls(path, reading, writer, opened)
-        for each in after:
-            emit(JournalReplaced(path=each.path, **trouble.was_set_aside(path, each).sentence()))
+        for each in replaced:
+            emit(JournalReplaced(path=each.path, **problems.replaced(path, each).sentence()))
         return journal
 
     def close(self) -> None:
-        """Write what was asked for and let the journal go; closing again is fine."""
+        """Finish what was asked for and release the journal; closing again is fine."""
         self._opened.parts.close()
         self._opened.lock.close()
 
@@ -91,23 +92,23 @@ class Journal(Reads):
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
-        """Close it; what was found to be damaged is set aside, whatever a check finds later."""
+        """Close it; if *error* says that it is damaged, rename it whatever a later check finds."""
         self._opened.parts.close()
         with self._opened.lock:
             if isinstance(error, JournalDamagedError):
-                with trouble.explained("set aside", self.path):
-                    aside.put_away(self.path, self._opened.now(), self._opened.inode)
+                with problems.explained("replace", self.path):
+                    quarantine.rename_damaged(self.path, self._opened.now(), self._opened.inode)
 
     def commit(self, changes: Sequence[Change]) -> list[int]:
         """Write all *changes* or none; return once they are durable and their events are out.
 
         Returns:
-            One number a change: the id of the file or execution.
+            One number per change: the id of the file or execution.
 
         Raises:
-            IllegalTransitionError: No road leads there.
+            IllegalTransitionError: A trigger is not allowed in the current state.
             KeyError: There is no such file or execution.
-            ValueError: A file is added that is there already.
+            ValueError: A file is added that exists already.
             TroubleError: The journal cannot be written.
         """
         return self._writer.ask(lambda transaction: transaction.apply(changes), changes)
@@ -115,71 +116,72 @@ class Journal(Reads):
     def open_execution(
         self, server: str, prefix: str, rid: str, unit: str | None = None
     ) -> ExecutionRecord:
-        """Return the execution of that directory; a new one enters in FILLING."""
+        """Return the execution of a directory; a new one starts in FILLING."""
         return self._writer.ask(lambda changes: changes.open_execution(server, prefix, rid, unit))
 
     def open_batch(
         self, opened: Batch, members: Mapping[str, FileFacts], facts: ExecutionFacts
     ) -> ExecutionRecord:
-        """Open a batch of a drop folder with all its *members*: it is READY, or does not exist.
+        """Add a batch of a drop folder, in READY, with all its *members*, in one transaction.
 
-        Raises ValueError where there is one of that name.
+        Raises ValueError if there is already one of that name.
         """
         return self._writer.ask(lambda changes: changes.open_batch(opened, members, facts))
 
     def claim(self, server: str | None = None) -> ExecutionRecord | None:
-        """Take the execution that is ready for longest, or None; it is in UPLOADING now.
+        """Move the execution that has been READY longest to UPLOADING and return it, or None.
 
-        With *server*, "host/catalog", one that goes there: settings may have changed since.
+        With *server*, "host/catalog", only one that goes there: the settings may have changed.
         """
-        return self._writer.ask(lambda unit: unit.claim(server))
+        return self._writer.ask(lambda changes: changes.claim(server))
 
     def hold(self, execution_id: int, hold: Hold) -> None:
-        """Hold an execution back: at once, or as soon as the worker that has it puts it down."""
-        self._writer.ask(lambda unit: unit.hold(execution_id, hold))
+        """Hold an execution: now, or when the worker that has it finishes."""
+        self._writer.ask(lambda changes: changes.hold(execution_id, hold))
 
     def release(
         self, execution_id: int, kind: HoldKind, facts: ExecutionFacts | None = None
     ) -> None:
-        """Let an execution that is held by *kind* go on, and set *facts*; else do nothing."""
-        self._writer.ask(lambda unit: unit.release(execution_id, kind, facts or {}))
+        """End the hold of an execution and set *facts*; do nothing if it has no hold of *kind*."""
+        self._writer.ask(lambda changes: changes.release(execution_id, kind, facts or {}))
 
     def hold_file(self, execution_id: int, path: str, hold: Hold) -> bool:
-        """Cancel a file of an execution; False: ask again, a worker is about to learn of it.
+        """Cancel a file of an execution; return False if the caller must try again later.
 
-        One that is in the catalog stays there. A worker that has its execution refuses it.
+        A file in the catalog stays there. If a worker has the execution, the worker refuses the
+        file; False: the worker does not know the file yet.
         """
-        return self._writer.ask(lambda unit: unit.hold_file(execution_id, path, hold))
+        return self._writer.ask(lambda changes: changes.hold_file(execution_id, path, hold))
 
     def release_file(self, execution_id: int, path: str) -> None:
-        """Let a file that was cancelled be tried with the next attempt at its execution."""
-        self._writer.ask(lambda unit: unit.release_file(execution_id, path))
+        """End the hold of a file: the next attempt at its execution includes it."""
+        self._writer.ask(lambda changes: changes.release_file(execution_id, path))
 
     def pause(self, hold: Hold | None) -> None:
-        """Hold everything back, or, None, nothing as a whole any more."""
-        self._writer.ask(lambda unit: unit.pause(hold))
+        """Pause all work; None ends the pause."""
+        self._writer.ask(lambda changes: changes.pause(hold))
 
     def uptime_s(self, boot: str, boot_s: float) -> float:
-        """Return how long this host has been on since the journal was first asked, in seconds.
+        """Return how many seconds this host has been on since the first call for this journal.
 
         Args:
-            boot: Which start of the host this is.
-            boot_s: How long ago that was, by a clock that nobody sets.
+            boot: Identifies the current boot of the host.
+            boot_s: Seconds since that boot, by a clock that nobody can set.
         """
-        return self._writer.ask(lambda unit: unit.uptime_s(boot, boot_s))
+        return self._writer.ask(lambda changes: changes.uptime_s(boot, boot_s))
 
     def keep_sample(self, new: Sample) -> None:
-        """Keep a sample for the chart of the last day; what one step sent is added up."""
-        self._writer.ask(lambda unit: unit.keep_sample(new))
+        """Keep a sample for the chart of the last day; bytes sent in the same step add up."""
+        self._writer.ask(lambda changes: changes.keep_sample(new))
 
     def void_claims(self) -> list[int]:
-        """Give back what a dead daemon left in UPLOADING; call it before the first claim."""
-        return self._writer.ask(Changes.void_claims)
+        """Return what a dead daemon left in UPLOADING to READY; call it before the first claim."""
+        return self._writer.ask(Transaction.void_claims)
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a journal has open: its parts, then its lock; and which file it took."""
+    """What a journal has open: its parts, its lock (released last), and the inode of its file."""
 
     parts: ExitStack
     lock: ExitStack
@@ -187,42 +189,24 @@ class _Opened:
     now: Callable[[], datetime]
 
 
-def _begun(path: Path, now: datetime) -> tuple[Engine, list[SetAside]]:
-    """Return what writes a sound journal, and which ones a new one comes after."""
+def _open_or_replace(path: Path, now: datetime) -> tuple[Engine, list[DamagedJournal]]:
+    """Return an engine for a sound journal, and the damaged ones that a new journal replaces."""
     try:
-        return _sound(path, now, None)
+        return _open(path, now, None)
     except JournalDamagedError as error:
-        aside.put_away(path, now)
+        quarantine.rename_damaged(path, now)
         sqlite.create_file(path)
-        return _sound(path, now, error.why)
+        return _open(path, now, error.why)
 
 
-def _sound(path: Path, now: datetime, damage: str | None) -> tuple[Engine, list[SetAside]]:
-    """As `_begun`; *damage* is what was wrong with the one just set aside."""
-    with trouble.explained("open", path), ExitStack() as opened:
+def _open(path: Path, now: datetime, damage: str | None) -> tuple[Engine, list[DamagedJournal]]:
+    """Check and migrate the journal; *damage* is why the previous one was just renamed."""
+    with problems.explained("open", path), ExitStack() as opened:
         engine = sqlite.writer_engine(path)
         opened.callback(engine.dispose)
         with engine.begin() as connection:
             sqlite.check(connection, path)
             is_new = migrate(connection, path)
-            after = aside.remember(connection, path, now, damage) if is_new else []
+            replaced = quarantine.record_damaged(connection, path, now, damage) if is_new else []
         opened.pop_all()
-        return engine, after
-
-
-class Reader(Reads):
-    """A view of the journal that writes nothing and keeps nothing open between two questions."""
-
-
-def open_readonly(url: str) -> Reader:
-    """Return a view of the journal at *url*; TroubleError where there is none yet."""
-    path = sqlite.path_of(url)
-    with trouble.explained("read", path):
-        try:
-            path.open("rb").close()
-        except FileNotFoundError:
-            raise trouble.missing(path) from None
-        engine = sqlite.outside_engine(path)
-        with engine.connect() as connection:
-            require(connection, path)
-    return Reader(path, engine)
+        return engine, replaced

@@ -1,8 +1,16 @@
-"""The tables. A change here is a new file in `migrations/versions` and a new REVISION."""
+"""The tables; the columns of most are the fields of a record.
+
+A change of a table, or of a field of a record, needs a new file in `database/migrations/versions`
+and a new REVISION.
+"""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from sqlalchemy import (
     JSON,
@@ -18,6 +26,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -25,13 +34,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from deriva_watch.core.states import ExecutionState, FileState
+from deriva_watch.core.records import (
+    BatchRecord,
+    ContentDigest,
+    DamagedJournal,
+    ExecutionRecord,
+    FileRecord,
+    HistoryRecord,
+)
+from deriva_watch.core.removal.removal import Uptime
+from deriva_watch.core.states import FileState
+from deriva_watch.core.stats.day import Sample
 
-REVISION: Final = "0010"
+REVISION: Final = "0001"
 
 
 class PathBytes(TypeDecorator[str]):
-    """A path as the bytes that the file system has; `str` with surrogates in Python."""
+    """A path as the bytes of the file system; in Python a `str` with surrogate escapes."""
 
     impl = LargeBinary
     cache_ok = True
@@ -46,7 +65,7 @@ class PathBytes(TypeDecorator[str]):
 
 
 class Prose(TypeDecorator[str]):
-    """A sentence; a name in it that is not UTF-8 is escaped, for no database stores surrogates."""
+    """A sentence. Surrogates in it, from a name that is not UTF-8, are stored as escapes."""
 
     impl = Text
     cache_ok = True
@@ -57,7 +76,7 @@ class Prose(TypeDecorator[str]):
 
 
 class Instant(TypeDecorator[datetime]):
-    """A time in UTC, to the microsecond, also where the database knows no time zones."""
+    """A time in UTC, in microseconds, also in a database without time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -74,32 +93,78 @@ class Instant(TypeDecorator[datetime]):
 
 
 class Unsigned64(TypeDecorator[int]):
-    """A device or inode number: network file systems use all 64 bits, databases keep a sign."""
+    """A device or inode number: network file systems use all 64 bits, a BIGINT has a sign."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Return the number with the same bits that has a sign."""
+        """Return the signed number with the same bits."""
         return value - 2**64 if value is not None and value >= 2**63 else value
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Return the number without a sign."""
+        """Return the unsigned number."""
         return value + 2**64 if value is not None and value < 0 else value
+
+
+_BY_NAME: Final[dict[str, Any]] = {
+    **dict.fromkeys(("prefix", "path"), PathBytes),
+    **dict.fromkeys(("device", "inode"), Unsigned64),
+    **dict.fromkeys(("what", "why", "next"), Prose),
+}
+_BY_TYPE: Final[dict[Any, Any]] = {
+    str: Text,
+    int: BigInteger,
+    float: Double,
+    bool: Boolean,
+    bytes: LargeBinary,
+    datetime: Instant,
+    Mapping: JSON(none_as_null=True),
+    Sequence: JSON(none_as_null=True),
+}
+_REFERENCES: Final = {"execution_id": "execution.id", "file_id": "file.id"}
+
+
+def _columns(record: type[Any], *key: str) -> list[Column[Any]]:
+    """Return a column for each field of *record*; those named in *key* are the primary key."""
+    hints = get_type_hints(record)
+    return [_column(name, kind, is_key=name in key) for name, kind in hints.items()]
+
+
+def _column(name: str, hint: Any, *, is_key: bool) -> Column[Any]:
+    if name == "id":
+        return _id()
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    [kind] = [each for each in kinds if each is not NoneType]
+    references = [ForeignKey(_REFERENCES[name])] if name in _REFERENCES else []
+    stored = _BY_NAME.get(name) or _stored(kind)
+    return Column(name, stored, *references, nullable=NoneType in kinds, primary_key=is_key)
+
+
+def _stored(kind: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        values = [each.value for each in kind]
+        return Enum(kind, values_callable=lambda _: values, native_enum=False, length=16)
+    return _BY_TYPE[get_origin(kind) or kind]
 
 
 def _id() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
-def _state(states: type[ExecutionState | FileState], *, primary_key: bool = False) -> Column[Any]:
-    values = [state.value for state in states]
-    kind = Enum(states, values_callable=lambda _: values, native_enum=False, length=16)
-    return Column("state", kind, nullable=False, primary_key=primary_key)
+def _index_where(name: str, condition: Any, *columns: Any) -> None:
+    """Add an index of the rows that fulfil *condition*."""
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
-def _execution_id() -> Column[int]:
-    return Column("execution_id", BigInteger, ForeignKey("execution.id"), nullable=False)
+@dataclass(frozen=True, slots=True)
+class _FileCount:
+    """How many files an execution has in a state, and their bytes; see `FileCounts`."""
+
+    execution_id: int
+    state: FileState
+    files: int
+    bytes: int
 
 
 metadata = MetaData()
@@ -107,163 +172,51 @@ metadata = MetaData()
 execution = Table(
     "execution",
     metadata,
-    _id(),
-    Column("prefix", PathBytes, nullable=False),
-    Column("rid", Text, nullable=False),
-    Column("server", Text, nullable=False),
-    _state(ExecutionState),
-    Column("changed_at", Instant, nullable=False),
-    Column("next_at", Instant),
-    Column("attempts", Integer, nullable=False),
-    Column("digest", Text),
-    Column("verdict", JSON(none_as_null=True)),
-    Column("what", Prose),
-    Column("why", Prose),
-    Column("next", Prose),
-    Column("status_set", Text),
-    Column("ours", Boolean, nullable=False),
-    Column("basis", Text),
-    Column("unit", Text),
-    Column("execution_rid", Text),
-    Column("removal", JSON(none_as_null=True)),
-    Column("held", JSON(none_as_null=True)),
+    *_columns(ExecutionRecord),
     UniqueConstraint("server", "prefix", "rid", name="execution_is_one"),
     Index("execution_by_state", "state", "changed_at"),
     Index("execution_by_next_at", "state", "next_at"),
 )
+_index_where("execution_held", execution.c.held.is_not(None), execution.c.id)
 
 file = Table(
     "file",
     metadata,
-    _id(),
-    _execution_id(),
-    Column("path", PathBytes, nullable=False),
-    _state(FileState),
-    Column("changed_at", Instant, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-    Column("device", Unsigned64, nullable=False),
-    Column("inode", Unsigned64, nullable=False),
-    Column("statement", Text),
-    Column("md5", Text),
-    Column("sha256", Text),
-    Column("table", Text),
-    Column("url", Text),
-    Column("rid", Text),
-    Column("adopted", Boolean, nullable=False),
-    Column("job", JSON(none_as_null=True)),
-    Column("names", JSON(none_as_null=True)),
-    Column("rows", BigInteger),
-    Column("types", JSON(none_as_null=True)),
-    Column("removal", JSON(none_as_null=True)),
-    Column("held", JSON(none_as_null=True)),
-    Column("what", Prose),
-    Column("why", Prose),
-    Column("next", Prose),
+    *_columns(FileRecord),
     UniqueConstraint("execution_id", "path", name="file_is_one"),
     Index("file_by_url", "url"),
     Index("file_by_state", "state", "execution_id"),
     Index("file_by_inode", "inode"),
 )
-_HAS_JOB: Final = file.c.job.is_not(None)
-_HAS_REMOVAL: Final = file.c.removal.is_not(None)
-Index("file_with_removal", file.c.id, sqlite_where=_HAS_REMOVAL, postgresql_where=_HAS_REMOVAL)
-_IS_HELD: Final = file.c.held.is_not(None)
-Index("file_held", file.c.id, sqlite_where=_IS_HELD, postgresql_where=_IS_HELD)
-_IS_HELD_BACK: Final = execution.c.held.is_not(None)
-Index("execution_held", execution.c.id, sqlite_where=_IS_HELD_BACK, postgresql_where=_IS_HELD_BACK)
-Index("file_with_job", file.c.id, sqlite_where=_HAS_JOB, postgresql_where=_HAS_JOB)
+_index_where("file_with_job", file.c.job.is_not(None), file.c.id)
+_index_where("file_with_removal", file.c.removal.is_not(None), file.c.id)
+_index_where("file_held", file.c.held.is_not(None), file.c.id)
 
-# How many files an execution has in a state, and their bytes; see `tally`.
-tally = Table(
-    "tally",
-    metadata,
-    Column("execution_id", BigInteger, ForeignKey("execution.id"), primary_key=True),
-    _state(FileState, primary_key=True),
-    Column("files", BigInteger, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
-)
+file_count = Table("file_count", metadata, *_columns(_FileCount, "execution_id", "state"))
 
-# Rows of a table file, in the order in which they stand there; so many of them are one request.
-batch = Table(
-    "batch",
-    metadata,
-    _id(),
-    Column("file_id", BigInteger, ForeignKey("file.id"), nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("digests", LargeBinary, nullable=False),
-    Column("rids", JSON(none_as_null=True)),
-    Column("recorded", Boolean, nullable=False),
-    UniqueConstraint("file_id", "first", name="batch_is_one"),
-)
+# Rows of a table file, in the order of the file; those of one batch were one request.
+batch = Table("batch", metadata, *_columns(BatchRecord, "file_id", "first"))
 
-# Digests of contents whose directories are not complete yet, by the file that has the content.
-digest = Table(
-    "digest",
-    metadata,
-    _id(),
-    _execution_id(),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-    Column("device", Unsigned64, nullable=False),
-    Column("inode", Unsigned64, nullable=False),
-    Column("md5", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    UniqueConstraint("execution_id", "device", "inode", name="digest_is_one"),
-)
+digest = Table("digest", metadata, *_columns(ContentDigest, "execution_id", "device", "inode"))
 
 history = Table(
     "history",
     metadata,
-    _id(),
-    _execution_id(),
-    Column("file_id", BigInteger, ForeignKey("file.id")),
-    Column("at", Instant, nullable=False),
-    Column("trigger", Text),
-    Column("before", Text),
-    Column("after", Text, nullable=False),
-    Column("detail", JSON, nullable=False),
+    *_columns(HistoryRecord),
     Index("history_by_execution", "execution_id", "file_id"),
 )
-_OWN: Final = history.c.file_id.is_(None)
-_STORED: Final = text("after = 'stored'")
-Index(
-    "history_of_executions",
-    history.c.after,
-    history.c.at,
-    sqlite_where=_OWN,
-    postgresql_where=_OWN,
-)
-Index("history_of_stored", history.c.at, sqlite_where=_STORED, postgresql_where=_STORED)
+_index_where("history_of_executions", history.c.file_id.is_(None), history.c.after, history.c.at)
+_index_where("history_of_stored", text("after = 'stored'"), history.c.at)
 
-# How long this host has been on, in one row; see `core.removal.Uptime`.
-uptime = Table(
-    "uptime",
-    metadata,
-    Column("boot", Text, nullable=False),
-    Column("boot_s", Double, nullable=False),
-    Column("total_s", Double, nullable=False),
-)
+uptime = Table("uptime", metadata, *_columns(Uptime))  # one row: how long this host has been on
 
-# That a person pauses all work, in one row; see `core.holds`.
+# One row while a person pauses all work: a `Hold`.
 pause = Table("pause", metadata, Column("held", JSON, nullable=False))
 
-# Damaged journals that this one comes after: what they knew may have been sent.
-set_aside = Table(
-    "set_aside",
-    metadata,
-    _id(),
-    Column("at", Instant, nullable=False),
-    Column("path", PathBytes, nullable=False),
-    Column("why", Prose, nullable=False),
-)
+# What these knew may have been sent already.
+damaged_journal = Table("damaged_journal", metadata, *_columns(DamagedJournal, "path"))
 
-# What was sent and what waited, step by step; see `core.day`.
-sample = Table(
-    "sample",
-    metadata,
-    Column("at", Instant, primary_key=True),
-    Column("sent_bytes", BigInteger, nullable=False),
-    Column("backlog_files", BigInteger, nullable=False),
-    Column("backlog_bytes", BigInteger, nullable=False),
-)
+sample = Table("sample", metadata, *_columns(Sample, "at"))
+
+# Alembic's table; not part of `metadata`, which Alembic compares a journal with.
+revision = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

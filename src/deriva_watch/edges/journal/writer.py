@@ -18,9 +18,9 @@ from sqlalchemy import Engine
 
 from deriva_watch.core.events import Event
 from deriva_watch.core.records import Change
-from deriva_watch.edges.journal.aside import inode_of
-from deriva_watch.edges.journal.changes import Changes
-from deriva_watch.edges.journal.trouble import explained, gone, unusable
+from deriva_watch.edges.journal.database.quarantine import inode_of
+from deriva_watch.edges.journal.problems import explained, gone, unusable
+from deriva_watch.edges.journal.transaction import Transaction
 from deriva_watch.liveness import begin, end, waiting
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 class _Order:
     """What one caller wants: *work*, which looks at the rows of *changes*."""
 
-    work: Callable[[Changes], Any]
+    work: Callable[[Transaction], Any]
     changes: Sequence[Change]
     result: Future[Any] = field(default_factory=Future)
 
@@ -56,7 +56,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def ask(self, work: Callable[[Changes], _T], changes: Sequence[Change] = ()) -> _T:
+    def ask(self, work: Callable[[Transaction], _T], changes: Sequence[Change] = ()) -> _T:
         """Have *work* done and return its result once it is durable and its events are out."""
         order = _Order(work, changes)
         with self._wake:
@@ -93,7 +93,7 @@ class Writer:
             explaining = explained("write", self._journal, in_use=True)
             with explaining, self._engine.begin() as connection:
                 self._check_place()
-                changes = Changes(connection, self._now())
+                changes = Transaction(connection, self._now())
                 changes.load(list(chain.from_iterable(order.changes for order in batch)))
                 results = [order.work(changes) for order in batch]
                 changes.write()

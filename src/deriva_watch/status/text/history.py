@@ -11,7 +11,7 @@ from rich.text import Text
 from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.edges.journal.overview import Ended
+from deriva_watch.edges.journal.status_queries import Ended
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.text.text import STYLES, cell, grid, line

@@ -1,10 +1,10 @@
-"""Every question that the daemon asks; the answers are values of `core.records`."""
+"""The queries of daemon and commands; the answers are values of `core.records`."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import func, or_, select, true
 
@@ -12,43 +12,44 @@ from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
     BatchRecord,
     ContentDigest,
+    DamagedJournal,
     ExecutionRecord,
     FileRecord,
     HistoryRecord,
-    SetAside,
 )
 from deriva_watch.core.states import UNDONE, ExecutionState, ExecutionTrigger, FileState
-from deriva_watch.edges.journal import sqlite
-from deriva_watch.edges.journal.removals import Removals, few_of
-from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
+from deriva_watch.edges.journal.database import lock
+from deriva_watch.edges.journal.problems import explained
+from deriva_watch.edges.journal.queries import for_server, in_parts, same_unit, select_records
+from deriva_watch.edges.journal.removal_queries import RemovalQueries
 from deriva_watch.edges.journal.schema import (
     batch,
+    damaged_journal,
     digest,
     execution,
     file,
     history,
     pause,
-    set_aside,
 )
-from deriva_watch.edges.journal.trouble import explained
+from deriva_watch.edges.journal.status_queries import StatusQueries
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
 _BATCH: Final = select_records(batch, BatchRecord)
 _DIGEST: Final = select_records(digest, ContentDigest)
 _HISTORY: Final = select_records(history, HistoryRecord)
-_SET_ASIDE: Final = select_records(set_aside, SetAside)
+_DAMAGED: Final = select_records(damaged_journal, DamagedJournal)
 
-_PAST: Final = (FileState.GONE, FileState.REMOVED)  # of a drop folder another may take the name
+_PAST: Final = (FileState.GONE, FileState.REMOVED)  # another file may get the name
 _MEMBERS: Final = (
     select(execution.c.rid, file.c.path)
     .join(execution, execution.c.id == file.c.execution_id)
     .where(execution.c.unit.is_not(None), file.c.state.not_in(_PAST))
 )
 
-# A refused file may be tried again, and then goes on with its job.
+# A refused file may be tried again, and then continues its job.
 _NOT_SENT: Final = tuple(set(FileState) - UNDONE - {FileState.REFUSED})
-_IS_OVER: Final = or_(  # nobody goes on with it by itself
+_IS_OVER: Final = or_(  # nobody continues it
     execution.c.state == ExecutionState.GONE,
     execution.c.held["kind"].as_string() == HoldKind.CANCELLED,
 )
@@ -62,18 +63,18 @@ _SETTLED: Final = (
 )
 
 
-class Reads(Removals):
-    """The questions."""
+class Reader(StatusQueries, RemovalQueries):
+    """A journal that can be read, by any thread."""
 
     def execution(self, execution_id: int) -> ExecutionRecord:
-        """Return an execution; KeyError where there is none."""
+        """Return an execution; raise KeyError if there is none."""
         for row in self._rows(_EXECUTION.where(execution.c.id == execution_id)):
             return ExecutionRecord(*row)
         raise KeyError(execution_id)
 
     def find(self, server: str, prefix: str, rid: str) -> ExecutionRecord | None:
         """Return the execution of that directory, or None."""
-        for row in self._rows(_EXECUTION.where(*same(server, prefix, rid))):
+        for row in self._rows(_EXECUTION.where(*same_unit(server, prefix, rid))):
             return ExecutionRecord(*row)
         return None
 
@@ -84,11 +85,10 @@ class Reads(Removals):
         rid: str | None = None,
         limit: int | None = None,
     ) -> list[ExecutionRecord]:
-        """Return the executions in one of *states*, below *prefix*, named *rid*; by number.
+        """Return at most *limit* executions in one of *states*, below *prefix*, named *rid*.
 
-        At most *limit* of them.
-
-        A unit of a drop folder is also known by the RID of its Execution.
+        They are in the order of their numbers. *rid* also finds a unit of a drop folder by the RID
+        of its Execution.
         """
         query = _EXECUTION.order_by(execution.c.id).limit(limit)
         if states is not None:
@@ -102,7 +102,8 @@ class Reads(Removals):
     def due(self, now: datetime, latest: datetime | None = None) -> list[ExecutionRecord]:
         """Return the waiting executions whose time has come, the most overdue first.
 
-        What waits for a time after *latest* is due too: no wait is so long, the clock was set back.
+        One that waits for a time after *latest* is due too: no wait is that long, so the clock was
+        set back.
         """
         waiting, next_at = execution.c.state == ExecutionState.WAITING, execution.c.next_at
         is_due = next_at <= now if latest is None else or_(next_at <= now, next_at > latest)
@@ -110,7 +111,7 @@ class Reads(Removals):
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
 
     def resting(self, server: str) -> list[ExecutionRecord]:
-        """Return the executions for *server* that stay where they are while their basis does."""
+        """Return the executions for *server* that are tried again once their `basis` changes."""
         known = execution.c
         query = _EXECUTION.where(known.server == server, known.basis.is_not(None))
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
@@ -123,7 +124,7 @@ class Reads(Removals):
     def members(self, server: str, prefix: str) -> dict[str, set[str]]:
         """Return the paths of the files of the units of a drop folder, by the unit's name.
 
-        Those that vanished before anything became of them, or that we removed, are none any more.
+        Files that are gone or that we removed are left out.
         """
         query = _MEMBERS.where(execution.c.server == server, execution.c.prefix == prefix)
         found: defaultdict[str, set[str]] = defaultdict(set)
@@ -132,14 +133,16 @@ class Reads(Removals):
         return dict(found)
 
     def members_of(self, server: str, prefix: Path, rid: str) -> list[str]:
-        """Return what `members` has of one unit."""
-        return [path for _, path in self._rows(_MEMBERS.where(*same(server, str(prefix), rid)))]
+        """Return the paths that `members` has for one unit."""
+        return [
+            path for _, path in self._rows(_MEMBERS.where(*same_unit(server, str(prefix), rid)))
+        ]
 
     def left_jobs(self, server: str) -> list[FileRecord]:
-        """Return the files for *server* whose upload jobs nobody will go on with."""
+        """Return the files for *server* whose open upload jobs nobody will continue."""
         over = or_(_IS_OVER, file.c.held.is_not(None), file.c.state.in_(_NOT_SENT))
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            few_of(server),
+            for_server(server),
             execution.c.state != ExecutionState.UPLOADING,
             file.c.job.is_not(None),
             over,
@@ -147,14 +150,14 @@ class Reads(Removals):
         return [FileRecord(*row) for row in self._rows(query)]
 
     def unlinked(self, server: str) -> dict[int, list[str]]:
-        """Return the files for *server* that have rows, not links, and whom no worker will link.
+        """Return the files for *server* with a row but no links, by execution number.
 
-        Their directory is gone, or their execution cancelled. By the number of their execution.
+        Only those that no worker will link: the directory is gone or the execution is cancelled.
         """
         query = (
             select(file.c.execution_id, file.c.path)
             .join(execution, execution.c.id == file.c.execution_id)
-            .where(file.c.state == FileState.RECORDED, few_of(server))
+            .where(file.c.state == FileState.RECORDED, for_server(server))
             .where(_IS_OVER, execution.c.state != ExecutionState.UPLOADING)
         )
         found: defaultdict[int, list[str]] = defaultdict(list)
@@ -163,11 +166,11 @@ class Reads(Removals):
         return dict(found)
 
     def paused(self) -> Hold | None:
-        """Return what holds everything back, or None."""
+        """Return the hold that pauses all work, or None."""
         return next((Hold.of(row[0]) for row in self._rows(select(pause.c.held))), None)
 
     def held(self) -> list[ExecutionRecord]:
-        """Return the executions that a person holds back, by number."""
+        """Return the executions that a person holds, by number."""
         query = _EXECUTION.where(execution.c.held.is_not(None)).order_by(execution.c.id)
         return [ExecutionRecord(*row) for row in self._rows(query)]
 
@@ -179,15 +182,13 @@ class Reads(Removals):
     def holders(
         self, urls: Iterable[str], *, unlike: str | None = None
     ) -> dict[str, frozenset[int]]:
-        """Return which files of this journal hold one of the object versions: URL → file ids.
+        """Return the ids of the files that have one of the object versions, by URL.
 
-        Those of which the same is said as *unlike* tells (a statement's digest) are left out.
+        Files whose `statement` is *unlike* are left out.
         """
-        asked = list(urls)
         others = true() if unlike is None else file.c.statement.is_distinct_from(unlike)
         found: defaultdict[str, set[int]] = defaultdict(set)
-        for start in range(0, len(asked), LIST_LENGTH):
-            part = asked[start : start + LIST_LENGTH]
+        for part in in_parts(list(urls)):
             for url, number in self._rows(
                 select(file.c.url, file.c.id).where(file.c.url.in_(part), others)
             ):
@@ -195,29 +196,30 @@ class Reads(Removals):
         return {url: frozenset(numbers) for url, numbers in found.items()}
 
     def batches(self, file_id: int, first: int, limit: int) -> list[BatchRecord]:
-        """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
+        """Return at most *limit* batches of a file's rows, from row *first* on, in order."""
         query = _BATCH.where(batch.c.file_id == file_id, batch.c.first >= first)
         rows = self._rows(query.order_by(batch.c.first).limit(limit))
         return [BatchRecord(*row) for row in rows]
 
     def digests(self, execution_id: int) -> list[ContentDigest]:
-        """Return the digests that are kept for an execution."""
+        """Return the digests kept for an execution."""
         query = _DIGEST.where(digest.c.execution_id == execution_id)
         return [ContentDigest(*row) for row in self._rows(query)]
 
     def history(self, execution_id: int) -> list[HistoryRecord]:
-        """Return what happened to an execution and its files, in order."""
+        """Return the history of an execution and its files, in order."""
         query = _HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
         return [HistoryRecord(*row) for row in self._rows(query)]
 
     def began(self) -> datetime:
-        """Return when the journal learned of its first execution; it must have one."""
+        """Return when the journal got its first execution; it must have one."""
         at: datetime = self._rows(select(func.min(history.c.at)))[0][0]
         return at
 
-    def set_aside(self) -> list[SetAside]:
-        """Return the damaged journals that this one comes after, in order."""
-        return [SetAside(*row) for row in self._rows(_SET_ASIDE.order_by(set_aside.c.id))]
+    def damaged_journals(self) -> list[DamagedJournal]:
+        """Return the damaged journals that this one replaces, in order."""
+        query = _DAMAGED.order_by(damaged_journal.c.path)  # their names contain the time
+        return [DamagedJournal(*row) for row in self._rows(query)]
 
     def servers(self) -> list[str]:
         """Return every "host/catalog" that an execution goes to."""
@@ -236,16 +238,10 @@ class Reads(Removals):
         return since
 
     def pending(self) -> dict[tuple[str, str], datetime]:
-        """Return when each of these became complete, by prefix and name."""
+        """Return when each complete, not yet uploaded execution became so, by prefix and name."""
         return {(prefix, rid): at for at, prefix, rid in self._rows(_SETTLED)}
 
     def daemon(self) -> int | None:
-        """Return the pid of the daemon that holds the journal, or None."""
+        """Return the PID of the daemon that holds the journal, or None."""
         with explained("read", self.path):
-            return sqlite.holder(self.path)
-
-
-def same(server: str, prefix: str, rid: str) -> tuple[Any, ...]:
-    """Return the conditions that name one execution directory."""
-    columns = execution.c
-    return columns.server == server, columns.prefix == prefix, columns.rid == rid
+            return lock.holder(self.path)

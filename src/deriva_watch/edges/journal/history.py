@@ -1,12 +1,17 @@
-"""What is told of a change: the event that follows its commit and its line of history."""
+"""The line of history of each change of state, and the event that reports it."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from deriva_watch.core.events import ExecutionChanged, FileChanged
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
+
+_FILE_FIELDS: Final = {part.name for part in fields(FileChanged)} & {
+    part.name for part in fields(FileRecord)
+}
 
 
 def execution_event(
@@ -15,7 +20,7 @@ def execution_event(
     trigger: ExecutionTrigger | None,
     report: Mapping[str, Any],
 ) -> ExecutionChanged:
-    """Return the event of an execution that came to where *record* stands."""
+    """Return the event of an execution that moved to the state of *record*."""
     return ExecutionChanged(
         execution=record.rid,
         prefix=record.prefix,
@@ -41,25 +46,14 @@ def file_event(
     trigger: FileTrigger | None,
     seconds: float | None,
 ) -> FileChanged:
-    """Return the event of a file of *execution* that came to where *record* stands."""
+    """Return the event of a file of *execution* that moved to the state of *record*."""
     return FileChanged(
         execution=execution,
-        path=record.path,
-        state=record.state,
         before=before,
         trigger=trigger,
-        table=record.table,
-        size_bytes=record.size_bytes,
-        md5=record.md5,
-        sha256=record.sha256,
-        url=record.url,
-        rid=record.rid,
-        rows=record.rows,
         moved_to=(record.removal or {}).get("to"),
         seconds=seconds,
-        what=record.what,
-        why=record.why,
-        next=record.next,
+        **{name: getattr(record, name) for name in _FILE_FIELDS},
     )
 
 
@@ -69,7 +63,7 @@ def history_line(
     trigger: StrEnum | None,
     detail: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the row of history of the same move; *detail* is what was said with it."""
+    """Return the row of history of a move to the state of *record*; *detail* are further facts."""
     if isinstance(record, FileRecord):
         execution_id, file_id = record.execution_id, record.id
     else:

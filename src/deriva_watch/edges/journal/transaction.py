@@ -1,7 +1,7 @@
 """One transaction: states move by `core.states` alone, and each move leaves a line of history."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -36,13 +36,20 @@ from deriva_watch.core.states import (
     execution_after,
     file_after,
 )
-from deriva_watch.core.stats.day import Sample
-from deriva_watch.edges.journal import tally
-from deriva_watch.edges.journal.reads import same
-from deriva_watch.edges.journal.rows import Rows
-from deriva_watch.edges.journal.schema import batch, digest, execution, file, history, pause, uptime
-from deriva_watch.edges.journal.tally import Tally
-from deriva_watch.edges.journal.telling import execution_event, file_event, history_line
+from deriva_watch.core.stats.day import KEPT, Sample
+from deriva_watch.edges.journal.history import execution_event, file_event, history_line
+from deriva_watch.edges.journal.queries import same_unit
+from deriva_watch.edges.journal.row_cache import FileCounts, RowCache
+from deriva_watch.edges.journal.schema import (
+    batch,
+    digest,
+    execution,
+    file,
+    history,
+    pause,
+    sample,
+    uptime,
+)
 
 _TOGETHER: Final = 2000
 _UNSAID: Final = {"what": None, "why": None, "next": None}
@@ -59,15 +66,15 @@ class Batch(NamedTuple):
     unit: str
 
 
-class Changes:
+class Transaction:
     """The changes of one transaction, and the events that follow its commit."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
         self._now = now
-        self._executions = Rows(connection, execution, ExecutionRecord)
-        self._files = Rows(connection, file, FileRecord)
-        self._tally = Tally(connection)
+        self._executions = RowCache(connection, execution, ExecutionRecord)
+        self._files = RowCache(connection, file, FileRecord)
+        self._file_counts = FileCounts(connection)
         self._history: list[dict[str, Any]] = []
         self.events: list[Event] = []
 
@@ -89,7 +96,9 @@ class Changes:
         self, server: str, prefix: str, rid: str, unit: str | None = None
     ) -> ExecutionRecord:
         """Return the execution of that directory; a new one enters in FILLING."""
-        number = self._connection.scalar(select(execution.c.id).where(*same(server, prefix, rid)))
+        number = self._connection.scalar(
+            select(execution.c.id).where(*same_unit(server, prefix, rid))
+        )
         if number is not None:
             self._executions.load({number})
             return self._executions[number]
@@ -103,7 +112,7 @@ class Changes:
         self, opened: Batch, members: Mapping[str, FileFacts], facts: ExecutionFacts
     ) -> ExecutionRecord:
         """Open a unit of a drop folder that is complete, with all its files."""
-        taken = same(opened.server, opened.prefix, opened.rid)
+        taken = same_unit(opened.server, opened.prefix, opened.rid)
         if self._connection.scalar(select(execution.c.id).where(*taken)) is not None:
             raise ValueError(f"there is a {opened.rid} already")
         new = self.open_execution(*opened)
@@ -175,7 +184,7 @@ class Changes:
         if is_taken and state not in _IN_CATALOG:
             self._files.change(known, facts)
         elif state in UNDONE:
-            self._move_file(MoveFile(known, FileTrigger.REJECTED, {**facts, **said}))
+            self._move_file(MoveFile(known, FileTrigger.REFUSED, {**facts, **said}))
         elif state is FileState.REFUSED:
             self._files.change(known, {**facts, **said})
         return True
@@ -218,13 +227,18 @@ class Changes:
 
     def keep_sample(self, new: Sample) -> None:
         """Keep what was sent in one step and what waited at its end."""
-        tally.keep(self._connection, new)
+        same = sample.c.at == new.at
+        sent_bytes = new.sent_bytes + (
+            self._connection.scalar(select(sample.c.sent_bytes).where(same)) or 0
+        )
+        self._connection.execute(delete(sample).where(same | (sample.c.at < new.at - KEPT)))
+        self._connection.execute(insert(sample), asdict(replace(new, sent_bytes=sent_bytes)))
 
     def write(self) -> None:
         """Write what was changed since the last time."""
         self._executions.write()
         self._files.write()
-        self._tally.write()
+        self._file_counts.write()
         if self._history:
             self._connection.execute(insert(history), self._history)
             self._history = []
@@ -240,7 +254,7 @@ class Changes:
         except IntegrityError:
             raise ValueError("a file is added that the journal has already") from None
         for each in added:
-            self._tally.moved(None, each)
+            self._file_counts.moved(None, each)
         return iter(added)
 
     def _apply(self, change: Change, added: Iterator[FileRecord]) -> int:
@@ -288,7 +302,7 @@ class Changes:
 
     def _change_file(self, number: int, facts: Mapping[str, Any]) -> FileRecord:
         before, after = self._files[number], self._files.change(number, facts)
-        self._tally.moved(before, after)
+        self._file_counts.moved(before, after)
         return after
 
     def _move_execution(self, change: MoveExecution) -> int:

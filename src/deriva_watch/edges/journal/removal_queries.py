@@ -1,13 +1,12 @@
-"""The questions of those who take files away that are uploaded."""
+"""The queries about the removal of uploaded files."""
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import select, true
 
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, FileState
-from deriva_watch.edges.journal.overview import Overview
-from deriva_watch.edges.journal.rows import select_records
+from deriva_watch.edges.journal.queries import Queries, for_server, select_records
 from deriva_watch.edges.journal.schema import execution, file
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
@@ -15,23 +14,21 @@ _FILE: Final = select_records(file, FileRecord)
 _PAST: Final = (FileState.GONE, FileState.REMOVED)
 _LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 
-_STAMP: Final = ("size_bytes", "mtime_ns", "device")
 
-
-class Removals(Overview):
-    """What may be removed, what is being removed, and what holds it back."""
+class RemovalQueries(Queries):
+    """Queries: what may be removed, what is being removed, and what must stay."""
 
     def being_removed(self, server: str) -> list[FileRecord]:
-        """Return the files for *server* of which it is not written down how their removal ended."""
+        """Return the files for *server* whose removal began and is not known to have ended."""
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
-            few_of(server),
+            for_server(server),
             file.c.removal.is_not(None),
             file.c.state != FileState.REMOVED,
         )
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
 
     def clearable(self, server: str, prefix: str) -> list[ExecutionRecord]:
-        """Return the uploaded units of a drop folder that are not cleared yet, by number."""
+        """Return the uploaded units of a drop folder whose files are not all removed, by number."""
         known = execution.c
         query = _EXECUTION.where(
             known.server == server,
@@ -43,7 +40,7 @@ class Removals(Overview):
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
 
     def reclaimable(self, server: str) -> list[ExecutionRecord]:
-        """Return the uploaded execution directories that nobody holds back, the oldest first."""
+        """Return the uploaded execution directories that nobody holds, the oldest first."""
         known = execution.c
         query = _EXECUTION.where(
             known.server == server,
@@ -54,7 +51,7 @@ class Removals(Overview):
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.changed_at))]
 
     def shared(self, execution_id: int) -> set[tuple[int, int, int, int]]:
-        """Return the stamps of those files of an execution that another one links to."""
+        """Return the stamps of the files of an execution that another execution has too."""
         other = file.alias()
         query = (
             select(file.c.size_bytes, file.c.mtime_ns, file.c.device, file.c.inode)
@@ -69,7 +66,7 @@ class Removals(Overview):
         return {tuple(row) for row in self._rows(query)}
 
     def left_out(self, server: str, prefix: str) -> list[str]:
-        """Return the paths of the files dropped below *prefix* that nothing was made of."""
+        """Return the paths of the files below *prefix* that were not uploaded by decision."""
         query = (
             select(file.c.path)
             .join(execution, execution.c.id == file.c.execution_id)
@@ -77,12 +74,3 @@ class Removals(Overview):
             .where(file.c.state.in_(_LEFT_OUT))
         )
         return [row[0] for row in self._rows(query)]
-
-
-def few_of(server: str) -> ColumnElement[bool]:
-    """Return the condition that names a server, where another one leaves few rows.
-
-    It is no bare column, or SQLite, which has no statistics, would begin with all executions of
-    the server and go through all of their files.
-    """
-    return (execution.c.server + "") == server

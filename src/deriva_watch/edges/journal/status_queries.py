@@ -1,38 +1,21 @@
-"""The questions of those who look on, every second: none costs more with every finished file."""
+"""The queries for the status: the number of finished files does not make them slower."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Engine, Select, distinct, func, literal, select
+from sqlalchemy import distinct, func, literal, select
 
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.stats.day import Sample
 from deriva_watch.core.stats.throughput import Sent
-from deriva_watch.edges.journal.rows import LIST_LENGTH, select_records
-from deriva_watch.edges.journal.schema import execution, file, history, sample, tally
-from deriva_watch.edges.journal.trouble import explained
+from deriva_watch.edges.journal.queries import Queries, in_parts, select_records
+from deriva_watch.edges.journal.schema import execution, file, file_count, history, sample
 
-
-class Asking:
-    """Asks each question in a connection of its own: any thread may ask."""
-
-    def __init__(self, path: Path, engine: Engine, *, in_use: bool = False) -> None:
-        self.path = path
-        self._engine = engine
-        self._in_use = in_use
-
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
-        explaining = explained("read", self.path, in_use=self._in_use)
-        with explaining, self._engine.connect() as connection:
-            rows: Sequence[Any] = connection.execute(query).all()
-            return rows
-
-
-_LARGE_BYTES: Final = 16 * 1024 * 1024  # smaller ones take no time that matters to a rate
+_COUNTS: Final = file_count.c
+_LARGE_BYTES: Final = 16 * 1024 * 1024  # the time of smaller files does not affect the rate
 _FILE: Final = select_records(file, FileRecord)
 _SAMPLE: Final = sample.c.at, sample.c.sent_bytes, sample.c.backlog_files, sample.c.backlog_bytes
 _OWN: Final = history.c.file_id.is_(None)
@@ -71,8 +54,8 @@ class Ended(NamedTuple):
     line: HistoryRecord
 
 
-class Overview(Asking):
-    """The questions."""
+class StatusQueries(Queries):
+    """Queries for the status; they are asked every second."""
 
     def rids(self) -> list[str]:
         """Return by which names executions are known: those of directories, units and rows."""
@@ -81,40 +64,44 @@ class Overview(Asking):
 
     def file_counts(self) -> dict[FileState, int]:
         """Return how many files there are in each state that has any."""
-        query = select(tally.c.state, func.sum(tally.c.files)).group_by(tally.c.state)
+        query = select(_COUNTS.state, func.sum(_COUNTS.files)).group_by(_COUNTS.state)
         return {state: files for state, files in self._rows(query) if files}
 
     def totals(self) -> list[Total]:
         """Return the sums over all executions."""
-        states = execution.c.state, tally.c.state
+        states = execution.c.state, _COUNTS.state
         query = (
             select(
                 *states,
                 func.count(),
-                func.sum(tally.c.files),
-                func.sum(tally.c.bytes),
+                func.sum(_COUNTS.files),
+                func.sum(_COUNTS.bytes),
             )
-            .join(execution, execution.c.id == tally.c.execution_id)
-            .where(tally.c.files > 0)
+            .join(execution, execution.c.id == _COUNTS.execution_id)
+            .where(_COUNTS.files > 0)
             .group_by(*states)
         )
         return [Total(*row) for row in self._rows(query)]
 
     def executions_with(self, states: Iterable[FileState]) -> int:
         """Return how many executions have a file in one of *states*."""
-        has = tally.c.state.in_(list(states)), tally.c.files > 0
-        query = select(func.count(distinct(tally.c.execution_id))).where(*has)
+        has = _COUNTS.state.in_(list(states)), _COUNTS.files > 0
+        query = select(func.count(distinct(_COUNTS.execution_id))).where(*has)
         count: int = self._rows(query)[0][0]
         return count
 
     def amounts(self, executions: Iterable[int]) -> Mapping[int, Mapping[FileState, Amount]]:
         """Return the files of each of some executions, by state."""
-        counts = tally.c.execution_id, tally.c.state, tally.c.files, tally.c.bytes
+        counts = (
+            _COUNTS.execution_id,
+            _COUNTS.state,
+            _COUNTS.files,
+            _COUNTS.bytes,
+        )
         found: defaultdict[int, dict[FileState, Amount]] = defaultdict(dict)
-        asked = list(executions)
-        for start in range(0, len(asked), LIST_LENGTH):
-            part = tally.c.execution_id.in_(asked[start : start + LIST_LENGTH])
-            for number, state, files, size_bytes in self._rows(select(*counts).where(part)):
+        for part in in_parts(list(executions)):
+            query = select(*counts).where(_COUNTS.execution_id.in_(part))
+            for number, state, files, size_bytes in self._rows(query):
                 found[number][state] = Amount(files, size_bytes)
         return found
 
@@ -122,8 +109,8 @@ class Overview(Asking):
         """Return at most *limit* executions that have files in *state* and are not gone."""
         query = (
             select_records(execution, ExecutionRecord)
-            .join(tally, tally.c.execution_id == execution.c.id)
-            .where(tally.c.state == state, tally.c.files > 0)
+            .join(file_count, _COUNTS.execution_id == execution.c.id)
+            .where(_COUNTS.state == state, _COUNTS.files > 0)
             .where(execution.c.state != ExecutionState.GONE)
             .order_by(execution.c.id)
         )
@@ -133,8 +120,8 @@ class Overview(Asking):
         """Return how many executions `having` would return without a limit."""
         query = (
             select(func.count())
-            .join_from(tally, execution, tally.c.execution_id == execution.c.id)
-            .where(tally.c.state == state, tally.c.files > 0)
+            .join_from(file_count, execution, _COUNTS.execution_id == execution.c.id)
+            .where(_COUNTS.state == state, _COUNTS.files > 0)
             .where(execution.c.state != ExecutionState.GONE)
         )
         count: int = self._rows(query)[0][0]

@@ -1,0 +1,1 @@
+"""How an older journal gets today's tables; Alembic runs it."""

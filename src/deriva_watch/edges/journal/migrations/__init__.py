@@ -1,1 +1,0 @@
-"""From any earlier journal to the tables of `schema`, by Alembic."""
