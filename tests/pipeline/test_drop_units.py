@@ -265,11 +265,11 @@ def test_plan_and_the_daemon_judge_a_directory_by_the_same_rules(
     lab.drop({f"{name}/a.bin": "a", f"{name}/b/c.bin": "c"})
     with lab.rigged() as rig:
         unit, general = rig.settings.unit(lab.path, name), rig.settings.completion_policy
-        Lookout(rig.pipeline, general, lambda: None).look(unit)
+        Lookout(rig.parts, general, lambda: None).look(unit)
         [record] = Instrument(rig, lab.path).units()
-        seen = rig.pipeline.intake.look(unit)
+        seen = rig.parts.intake.look(unit)
 
-        planned = prospect(rig.pipeline.intake, rig.catalog, unit, seen, record)
+        planned = prospect(rig.parts.intake, rig.catalog, unit, seen, record)
 
     for verdict in (record.verdict, planned.evidence):
         assert (verdict["quiet_needed_s"], verdict["partial"]) == (needed_s, partial)
