@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from deriva_watch.cleanup.policy import reclaim_policy
 from deriva_watch.cleanup.remover import TOGETHER, Remover
-from deriva_watch.core.removal.removal import Going
+from deriva_watch.core.removal.removal import Removable
 from engine.rig import Lab
 from running import sandbox
 
@@ -38,14 +38,14 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
             return rig.parts.intake.look(rig.settings.unit_of(record))
 
         remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
-        going = [Going(file, file.path) for file in rig.journal.files(unit.id)]
+        removable = [Removable(file, file.path) for file in rig.journal.files(unit.id)]
         policy = reclaim_policy(unit)
         before, cpu_s = len(rig.power.names), time.process_time()
 
         def remove() -> None:
             seen = look(unit)
             for start in range(0, count, TOGETHER):
-                seen = remover.remove(unit, policy, going[start : start + TOGETHER], seen).seen
+                seen = remover.remove(unit, policy, removable[start : start + TOGETHER], seen).seen
 
         took_s = _seconds(remove)
         cpu_s = time.process_time() - cpu_s

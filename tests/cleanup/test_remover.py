@@ -9,7 +9,7 @@ from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import Remover
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.errors import ServerAwayError
-from deriva_watch.core.removal.removal import Going
+from deriva_watch.core.removal.removal import Removable
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.disk import removal
 from deriva_watch.engine.server_check import ServerCheck
@@ -55,8 +55,8 @@ def remove(rig, *, move=False):
     """Remove all files of the rig's execution."""
     record = unit(rig)
     files = [f for f in rig.journal.files(record.id) if f.state is FileState.LINKED]
-    going = [Going(file, file.path) for file in files]
-    return remover(rig).remove(record, policy(rig, move=move), going, look(rig))
+    removable = [Removable(file, file.path) for file in files]
+    return remover(rig).remove(record, policy(rig, move=move), removable, look(rig))
 
 
 def lie(root):

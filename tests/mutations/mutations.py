@@ -377,12 +377,7 @@ MUTATIONS: Final = (
     Mutation(
         "the journal does not know what is about to be removed",
         "cleanup/remover.py",
-        (
-            (
-                'commit([NoteFile(each.file.id, {"removal": each.note()}) for each in going])',
-                "commit([])",
-            ),
-        ),
+        (("self.journal.commit(begun)", "self.journal.commit([])"),),
         (f"{REMOVER}::test_a_crash_after_any_step_loses_nothing_and_the_next_process_ends_it",),
     ),
     Mutation(

@@ -11,7 +11,13 @@ from deriva_watch.cleanup.policy import Policy
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
-from deriva_watch.core.removal.removal import Going, by_identity, going, holding, objection
+from deriva_watch.core.removal.removal import (
+    Removable,
+    blocking_path,
+    by_identity,
+    reason_to_keep,
+    removable,
+)
 from deriva_watch.core.states import FileState
 from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.journal import Journal, Reader
@@ -33,7 +39,7 @@ class Eligibility:
         policy: Policy,
         files: Sequence[FileRecord],
         seen: Observation,
-    ) -> tuple[list[Going], dict[str, RefusedError]]:
+    ) -> tuple[list[Removable], dict[str, RefusedError]]:
         """Return the files that may be removed, and by path why each of the others stays.
 
         The server has not been asked yet. Raises RefusedError where a file that is not in the
@@ -44,15 +50,15 @@ class Eligibility:
         if left_out and policy.is_execution:
             raise _kept_by(unit, left_out[""])
         check = self._names_check(unit, policy, seen, here)
-        may_go: list[Going] = []
+        may_go: list[Removable] = []
         kept: dict[str, RefusedError] = {}
         for file in here:
             beside = left_out.get("" if policy.whole else file.path.rpartition("/")[0])
             if beside is not None:
                 kept[file.path] = _kept_by(unit, beside)
                 continue
-            found = objection(file) or check(file)
-            if isinstance(found, Going):
+            found = reason_to_keep(file) or check(file)
+            if isinstance(found, Removable):
                 may_go.append(found)
             else:
                 then = f"`deriva-watch show {quote(unit.rid)}` shows its state."
@@ -65,20 +71,20 @@ class Eligibility:
         policy: Policy,
         seen: Observation,
         files: Sequence[FileRecord],
-    ) -> Callable[[FileRecord], Going | str]:
+    ) -> Callable[[FileRecord], Removable | str]:
         """Return a function that finds all names of a file, or the reason why it stays."""
         if not policy.is_execution:
-            return lambda file: Going(file, file.path)
+            return lambda file: Removable(file, file.path)
         root, names = os.path.realpath(seen.root), by_identity(seen)
         shared = self.journal.shared(unit.id)
         uses = Counter(seen.entries[file.path].identity for file in files)
 
-        def check(file: FileRecord) -> Going | str:
+        def check(file: FileRecord) -> Removable | str:
             if uses[seen.entries[file.path].identity] > 1:
                 return "several assets of this execution are this one file"
             if file.stamp in shared:
                 return "another execution has a link to it"
-            return going(file, seen, root, names)
+            return removable(file, seen, root, names)
 
         return check
 
@@ -94,7 +100,7 @@ class Eligibility:
         Where the whole folder is the unit's own, its only key is "".
         """
         if policy.whole:  # the files beside it may be all that explains a file left out
-            left = holding(files, seen, policy.markers)
+            left = blocking_path(files, seen, policy.markers)
             return {} if left is None else {"": left}
         known = set(self.journal.left_out(unit.server, unit.prefix))
         ignores = scanner.ignores(self.intake.directory(self.intake.settings.unit_of(unit)).policy)

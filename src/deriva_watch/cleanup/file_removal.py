@@ -10,7 +10,7 @@ from deriva_watch.cleanup.policy import Policy
 from deriva_watch.core.completeness.observation import Entry, HolderMethod, Holders, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.records import Change, FileFacts, FileRecord, MoveFile, NoteFile
-from deriva_watch.core.removal.removal import Going
+from deriva_watch.core.removal.removal import Removable
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.disk.open_files import holders
@@ -29,28 +29,30 @@ class FileRemoval:
     """The removal of one file.
 
     Attributes:
-        going: The file and its names.
+        removable: The file and its names.
         aside: Sets the file aside, and puts it back.
         is_removed: It was deleted or moved.
         moved_to: Where it was moved, below the folder of its policy.
         error: Why it stays.
     """
 
-    going: Going
+    removable: Removable
     aside: Aside
     is_removed: bool = False
     moved_to: str | None = None
     error: FileChangedError | RefusedError | None = None
 
     @classmethod
-    def of(cls, going: Going, policy: Policy) -> "FileRemoval":
+    def of(cls, removable: Removable, policy: Policy) -> "FileRemoval":
         """Return the removal of a file; nothing is touched yet."""
-        return cls(going, Aside(policy.top, policy.base + going.place, going.file.stamp))
+        return cls(
+            removable, Aside(policy.top, policy.base + removable.place, removable.file.stamp)
+        )
 
     @property
     def file(self) -> FileRecord:
         """The file as the journal has it."""
-        return self.going.file
+        return self.removable.file
 
     @property
     def is_open(self) -> bool:
@@ -69,7 +71,7 @@ class FileRemoval:
         """Return what the journal must be told; None while the file is still aside."""
         path, error = self.file.path, self.error
         if self.is_removed:
-            noted: FileFacts = {"removal": self.going.note(self.moved_to)}
+            noted: FileFacts = {"removal": self.removable.note(self.moved_to)}
             return MoveFile(self.file.id, FileTrigger.REMOVED, noted)
         facts: FileFacts = {"removal": None}
         if isinstance(error, RefusedError):

@@ -32,7 +32,7 @@ from deriva_watch.core.records import (
     NoteExecution,
     NoteFile,
 )
-from deriva_watch.core.removal.removal import Going, with_removed, without
+from deriva_watch.core.removal.removal import Removable, with_removed, without
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.disk import dangling_links, open_folders, removal, restore
 from deriva_watch.edges.disk.removal import Aside
@@ -71,20 +71,25 @@ class Remover:
     stop: threading.Event
 
     def remove(
-        self, unit: ExecutionRecord, policy: Policy, going: Sequence[Going], seen: Observation
+        self,
+        unit: ExecutionRecord,
+        policy: Policy,
+        removable: Sequence[Removable],
+        seen: Observation,
     ) -> Outcome:
         """Remove those of a few files of an uploaded unit for which the proof succeeds.
 
         Args:
             unit: The unit.
             policy: Where its files may be removed, and how.
-            going: Files that `core.removal.objection` has nothing against.
+            removable: Files that `core.removal.reason_to_keep` has nothing against.
             seen: The unit as it is now, equal to what was uploaded.
 
         Raises errors that concern more than these files, after all files were put back.
         """
-        self.journal.commit([NoteFile(each.file.id, {"removal": each.note()}) for each in going])
-        removals = [FileRemoval.of(each, policy) for each in going]
+        begun = [NoteFile(each.file.id, {"removal": each.note()}) for each in removable]
+        self.journal.commit(begun)
+        removals = [FileRemoval.of(each, policy) for each in removable]
         error: Exception | None = None
         try:
             with ExitStack() as stack:
@@ -97,7 +102,7 @@ class Remover:
         except Exception as stopped:  # noqa: BLE001  # the journal is told first what was removed
             error = stopped
         for aside in (each.aside for each in removals):
-            self._report(unit, restore.Back(aside.path, aside.put_to or aside.path))
+            self._report(unit, restore.Restored(aside.path, aside.put_to or aside.path))
         outcome = self._write_down(unit, removals, seen)
         if policy.whole:
             for path in _names(each for each in removals if each.is_removed):
@@ -111,16 +116,16 @@ class Remover:
 
         Returns False where that cannot be found out now for all of *files*.
         """
-        begun = [Going.begun(file) for file in files]
+        begun = [Removable.begun(file) for file in files]
         paths = {policy.base + each.place: each for each in begun}
         names = {policy.base + name for each in begun for name in (each.place, *each.links)}
         for path in {path.rpartition("/")[0]: path for path in names}.values():
             for back in restore.put_back_in(policy.top, path):
                 self._report(unit, back)
         changes: list[Change] = []
-        gone: list[Going] = []
+        gone: list[Removable] = []
         for path, each in paths.items():
-            is_there = restore.whereabouts(policy.top, path, each.file.stamp)
+            is_there = restore.is_there(policy.top, path, each.file.stamp)
             if is_there is None:
                 continue  # a later attempt finds out
             if not is_there and each.file.state is FileState.LINKED:
@@ -141,7 +146,7 @@ class Remover:
     def _set_aside(self, policy: Policy, removals: Iterable[FileRemoval], stack: ExitStack) -> None:
         for each in removals:
             with each.catching():
-                dangling_links.check(policy.top, [policy.base + p for p in each.going.links])
+                dangling_links.check(policy.top, [policy.base + p for p in each.removable.links])
                 stack.enter_context(each.aside)
 
     def _reread(self, removals: Iterable[FileRemoval]) -> None:
@@ -179,7 +184,7 @@ class Remover:
                 else:
                     each.aside.unlink()
                 each.is_removed = True
-                dangling_links.remove(policy.top, [policy.base + p for p in each.going.links])
+                dangling_links.remove(policy.top, [policy.base + p for p in each.removable.links])
 
     # ------------------------------------------------------------------ the journal
 
@@ -206,7 +211,7 @@ class Remover:
         kept = next((error for error in errors if isinstance(error, RefusedError)), None)
         return Outcome(seen, changed is not None or not is_closed, kept)
 
-    def _unchanged(self, unit: ExecutionRecord, gone: Sequence[Going]) -> list[Change]:
+    def _unchanged(self, unit: ExecutionRecord, gone: Sequence[Removable]) -> list[Change]:
         """Return the change after which the unit counts as unchanged, if only *gone* is missing."""
         if not gone or unit.state is not ExecutionState.UPLOADED:
             return []
@@ -215,11 +220,11 @@ class Remover:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]
 
-    def _report(self, unit: ExecutionRecord, back: restore.Back) -> None:
+    def _report(self, unit: ExecutionRecord, back: restore.Restored) -> None:
         """Report a file that is not where it was before."""
         if back.now != back.path:
             self.emit(FileRestored(prefix=unit.prefix, path=back.path, now=back.now, why=back.why))
 
 
 def _names(removals: Iterable[FileRemoval]) -> list[str]:
-    return [name for each in removals for name in each.going.names]
+    return [name for each in removals for name in each.removable.names]

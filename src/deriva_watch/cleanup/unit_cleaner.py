@@ -184,14 +184,14 @@ class UnitCleaner:
             self.again(key)
             return True
         eligibility = Eligibility(self.journal, self.intake)
-        going, stays = eligibility.sort(unit, policy, files, seen)
+        removable, stays = eligibility.sort(unit, policy, files, seen)
         kept = None if policy.is_execution else next(iter(stays.values()), None)
         ends_s = time.monotonic() + TURN_S
-        for start in range(0, len(going), TOGETHER):
+        for start in range(0, len(removable), TOGETHER):
             if time.monotonic() > ends_s or self.must_wait(urgent=urgent):
                 del self._again_s[unit.id]  # the next pass goes on
                 return False
-            outcome = self.remover.remove(unit, policy, going[start : start + TOGETHER], seen)
+            outcome = self.remover.remove(unit, policy, removable[start : start + TOGETHER], seen)
             seen, kept = outcome.seen, kept or outcome.kept
             if outcome.reopened:
                 self.again(key)

@@ -7,12 +7,12 @@ from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.objects import ObjectVersion
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.removal.removal import (
-    Going,
+    Removable,
     Uptime,
+    blocking_path,
     differences,
-    holding,
     numbered,
-    objection,
+    reason_to_keep,
     with_removed,
     without,
 )
@@ -43,7 +43,7 @@ def look(*entries, unreadable=None):
 
 
 def test_a_file_that_is_linked_and_whose_object_is_known_may_go():
-    assert objection(file()) is None
+    assert reason_to_keep(file()) is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_file_that_is_linked_and_whose_object_is_known_may_go():
     ids=str,
 )
 def test_a_file_of_which_something_is_not_known_stays(facts):
-    assert objection(file(**facts))
+    assert reason_to_keep(file(**facts))
 
 
 def test_the_server_holds_what_was_uploaded():
@@ -99,12 +99,14 @@ def test_files_that_are_not_in_the_catalog_hold_back_what_lies_beside_them():
     good, bad = Entry("a", 3, 7, 1, 2), Entry("b", 3, 7, 1, 3)
     fine = file("b", FileState.LINKED)
 
-    assert holding([file(), fine], look(good, bad)) is None
-    assert holding([file(), file("b", FileState.UNMATCHED)], look(good, bad)) == "b"
-    assert holding([file(), file("b", FileState.REFUSED)], look(good, bad)) == "b"
-    assert holding([file(), fine], look(good, Entry("c", 0, 0, 1, 4, kind=Kind.IGNORED))) == "c"
-    assert holding([file(), fine], look(good, unreadable={"d": "no right"})) == "d"
-    assert holding([file(), file("b", FileState.REFUSED)], look(good)) is None
+    assert blocking_path([file(), fine], look(good, bad)) is None
+    assert blocking_path([file(), file("b", FileState.UNMATCHED)], look(good, bad)) == "b"
+    assert blocking_path([file(), file("b", FileState.REFUSED)], look(good, bad)) == "b"
+    assert (
+        blocking_path([file(), fine], look(good, Entry("c", 0, 0, 1, 4, kind=Kind.IGNORED))) == "c"
+    )
+    assert blocking_path([file(), fine], look(good, unreadable={"d": "no right"})) == "d"
+    assert blocking_path([file(), file("b", FileState.REFUSED)], look(good)) is None
 
 
 def test_what_is_removed_is_no_change_of_the_unit():
@@ -114,7 +116,7 @@ def test_what_is_removed_is_no_change_of_the_unit():
     after = without(before, ["a"])
 
     assert after.digest() == look(two).digest()
-    assert with_removed(after, [Going(file(), "a")]).digest() == before.digest()
+    assert with_removed(after, [Removable(file(), "a")]).digest() == before.digest()
 
 
 def test_uptime_counts_what_this_host_was_on_and_no_clock_that_is_set():

@@ -1,7 +1,7 @@
-"""May a file that is uploaded be removed from its folder? What must hold, and what is told if not.
+"""The rules for removing an uploaded file from its folder, and the reasons for keeping it.
 
-A file goes only if its bytes, read again at that moment, are in an object that a row stands for,
-asked for at that moment. Whatever cannot be known keeps it.
+A file is removed only if its bytes, read again right before, are those of an object that has a row,
+looked up right before. If something cannot be found out, the file is kept.
 """
 
 from collections import defaultdict
@@ -26,12 +26,12 @@ _HOLDING: Final = {FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """How long this host has been on, as far as a journal saw it.
+    """How long this host has been on while a journal watched.
 
     Attributes:
-        boot: Which start of the host it was seen in.
-        boot_s: How long ago that start was then, asleep or awake: nobody can set this clock.
-        total_s: How long it has been on since the journal began.
+        boot: Identifies the start of the host that was current at the last look.
+        boot_s: How long ago that start was, asleep or awake: nobody can set this clock.
+        total_s: How long the host has been on since the journal was made.
     """
 
     boot: str
@@ -39,19 +39,19 @@ class Uptime:
     total_s: float
 
     def later(self, boot: str, boot_s: float) -> "Uptime":
-        """Return what it is now; the time that the host was off does not count."""
+        """Return the value for now; time while the host was off does not count."""
         passed_s = boot_s - self.boot_s if boot == self.boot else boot_s
         return Uptime(boot, boot_s, self.total_s + max(0.0, passed_s))
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """A file that may go.
+class Removable:
+    """A file that may be removed, with all its names.
 
     Attributes:
         file: As the journal has it.
-        place: Path of the regular file that goes, below the unit's own folder.
-        links: Paths of the links there that lead to it, and to nothing once it is gone.
+        place: Path of the regular file, below the unit's own folder.
+        links: Paths of the links there that lead to it and that would dangle without it.
     """
 
     file: FileRecord
@@ -59,45 +59,45 @@ class Going:
     links: tuple[str, ...] = ()
 
     @classmethod
-    def begun(cls, file: FileRecord) -> "Going":
-        """Return what was written down of a file whose removal was begun."""
+    def begun(cls, file: FileRecord) -> "Removable":
+        """Return what the journal notes about a file whose removal was begun."""
         known = file.removal or {}
         return cls(file, known.get("place", file.path), tuple(known.get("links", ())))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All paths at which it is seen."""
+        """All paths at which the file is seen."""
         return tuple(dict.fromkeys((self.file.path, self.place, *self.links)))
 
     def note(self, to: str | None = None) -> dict[str, Any]:
-        """Return what the journal keeps of its removal; *to* is where it was moved."""
+        """Return the journal's note of its removal; *to* is where it was moved."""
         more = {"place": self.place, "links": list(self.links)}
         return {"to": to} | (more if self.names != (self.file.path,) else {})
 
 
-def going(
+def removable(
     file: FileRecord, seen: Observation, root: str, names: Mapping[tuple[int, int], Sequence[str]]
-) -> Going | str:
-    """Return what goes of a file of an execution directory, or say why it stays.
+) -> Removable | str:
+    """Return all names of a file of an execution directory, or the reason for keeping it.
 
     Args:
-        file: A file that is seen.
-        seen: The directory.
-        root: Where that really is, without links.
-        names: The paths that are seen, by the file they lead to.
+        file: A file in *seen*.
+        seen: The directory as it is now.
+        root: The path of the directory without links.
+        names: The paths in *seen* by the file that they lead to, as from `by_identity`.
     """
     entry, place = seen.entries[file.path], file.path
     if entry.link:
         place = (entry.target or "").removeprefix(f"{root}/")
         there = seen.entries.get(place)
         if there is None or there.link or there.kind is not Kind.CONTENT:
-            return f"it is a link to {entry.target}, which is no file of this directory"
+            return f"it is a link to {entry.target}, which is not a file in this directory"
     links = (path for path in names[entry.identity] if seen.entries[path].link)
-    return Going(file, place, tuple(sorted(links)))
+    return Removable(file, place, tuple(sorted(links)))
 
 
 def by_identity(seen: Observation) -> dict[tuple[int, int], list[str]]:
-    """Return the paths that are seen by the file that they lead to."""
+    """Return the paths in *seen*, grouped by the file (device, inode) that they lead to."""
     found: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     for path, entry in seen.entries.items():
         found[entry.identity].append(path)
@@ -105,45 +105,45 @@ def by_identity(seen: Observation) -> dict[tuple[int, int], list[str]]:
 
 
 def removed_names(records: Iterable[FileRecord]) -> frozenset[str]:
-    """Return the paths of all that was removed here: who names them does not miss them.
+    """Return all names of the files that were removed here: they do not count as missing.
 
-    Manifest and workspace name a file as if it lay in `assets/`.
+    Manifest and workspace name each file as if it were in `assets/`.
     """
-    gone = (Going.begun(record) for record in records if record.state is FileState.REMOVED)
+    gone = (Removable.begun(record) for record in records if record.state is FileState.REMOVED)
     names = {name for each in gone for name in each.names}
     flat = {f"assets/{key_of(where.part)}" for name in names if (where := place(name))}
     return frozenset(names | flat)
 
 
 def age(since: datetime, now: datetime, server_now: datetime | None) -> timedelta:
-    """Return how long ago *since* was at the least.
+    """Return the least time that can have passed since *since*.
 
-    A clock of this host that was set forward makes nothing older: the server's counts as well, as
-    far as two clocks that are right may differ.
+    Setting this host's clock forward makes nothing older: the server's clock limits it, with
+    `CLOCKS_DIFFER` as tolerance.
     """
     return min(now, server_now + CLOCKS_DIFFER if server_now else now) - since
 
 
-def objection(record: FileRecord) -> str | None:
-    """Say why a file, as the journal has it, must stay where it is, or None."""
+def reason_to_keep(record: FileRecord) -> str | None:
+    """Return why a file must be kept by what the journal knows of it, or None."""
     if record.state is not FileState.LINKED:
         return f"it is {record.state}, not linked"
     if record.rows is not None or not (record.url and record.rid and record.table):
-        return "no object of the server holds its bytes"
+        return "the server has no object with its bytes"
     if not (record.md5 and record.sha256):
-        return "its digests are not known"
+        return "its checksums are not known"
     if CONTENT_PATH in (record.names or {}):
-        return "what was sent is made of it, and is another content"
+        return "a processor changed the bytes that were sent, so they cannot be compared"
     return None
 
 
-def holding(
+def blocking_path(
     records: Iterable[FileRecord], seen: Observation, markers: Collection[str] = ()
 ) -> str | None:
-    """Return the first file for whose sake nothing beside it may be removed, or None.
+    """Return the first file that is not in the catalog, or None.
 
-    It is not in the catalog, and what lies beside it may be all that tells what it is. *markers*
-    say that their writer is done, and nothing else.
+    Nothing beside it may be removed: the other files may be all that shows what it is. *markers*
+    only say that their writer is done, and block nothing.
     """
     states = {record.path: record.state for record in records}
     left = sorted(path for path in seen.entries if states.get(path) in _HOLDING)
@@ -155,12 +155,12 @@ def holding(
 def differences(
     record: FileRecord, row: Mapping[str, Any] | None, there: ObjectVersion | None
 ) -> Iterator[str]:
-    """Say in what the server does not hold what was uploaded; nothing where it does.
+    """Yield each way in which the server no longer holds what was uploaded.
 
     Args:
-        record: The file.
-        row: The row with its RID, as it is now.
-        there: Its object version, as it is now.
+        record: The file as it was uploaded.
+        row: The row with its RID as it is now; None: it is gone.
+        there: Its object version as it is now; None: it is gone.
     """
     if row is None:
         yield f"its row {record.rid} is not in {record.table} any more"
@@ -171,25 +171,25 @@ def differences(
     if there is None:
         yield f"its object {record.url} is gone"
     elif there.md5 is None:
-        yield f"its object {record.url} does not say what it holds (no MD5)"
+        yield f"its object {record.url} has no MD5"
     elif (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
         yield f"its object {record.url} is another content"
 
 
 def without(seen: Observation, paths: Iterable[str]) -> Observation:
-    """Return a look as it is once *paths* are removed: to remove them is no change of the unit."""
+    """Return *seen* without *paths*: our own removal does not count as a change of the unit."""
     left = seen.entries.keys() - set(paths)
     return replace(seen, entries={path: seen.entries[path] for path in left})
 
 
-def with_removed(seen: Observation, gone: Iterable[Going]) -> Observation:
-    """Return a look as it was before files were removed."""
+def with_removed(seen: Observation, gone: Iterable[Removable]) -> Observation:
+    """Return *seen* as it was before files were removed."""
     were = {name: Entry(name, *each.file.stamp) for each in gone for name in each.names}
     return replace(seen, entries={**seen.entries, **were})
 
 
 def numbered(name: str, number: int) -> str:
-    """Return a name for one more file of a name that is taken: "scan (2).dcm"."""
+    """Return the name for another file where *name* is taken: "scan (2).dcm"."""
     path = PurePosixPath(name)
     ending = f" ({number}){path.suffix}".encode(errors="surrogateescape")
     stem = path.stem.encode(errors="surrogateescape")[: _NAME_BYTES - len(ending)]

@@ -1,4 +1,4 @@
-"""Links that lead nowhere once the file is removed that they led to: they go with it, or stay."""
+"""Removes links together with the file that they lead to, so that none dangles."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from deriva_watch.edges.disk import open_folders
 
 
 def check(top: Path, paths: Iterable[str]) -> None:
-    """Make sure that links below *top* could be removed; RefusedError or OSError if not."""
+    """Raise RefusedError or OSError unless all these links below *top* can be removed."""
     for path in paths:
         *way, name = path.split("/")
         with ExitStack() as opened:
@@ -23,7 +23,7 @@ def check(top: Path, paths: Iterable[str]) -> None:
 
 
 def remove(top: Path, paths: Iterable[str]) -> None:
-    """Remove those of the links below *top* that lead nowhere; nothing else, whatever happens."""
+    """Remove those of the links below *top* that dangle, and never anything else."""
     for path in paths:
         with suppress(FileNotFoundError):
             _remove(top, path)
@@ -40,7 +40,7 @@ def _remove(top: Path, path: str) -> None:
         aside = open_folders.own_folder(folder)
         opened.callback(os.close, aside)
         opened.callback(open_folders.leave, folder)
-        # Only there it is sure that it is the link that was looked at: what a link says is fixed.
+        # Only in our own directory is it certain that this is the link that was checked.
         there = open_folders.rename_new(folder, name, aside)
         if os.path.samestat(os.lstat(there, dir_fd=aside), before):
             os.unlink(there, dir_fd=aside)
@@ -54,5 +54,5 @@ def _leads_somewhere(folder: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # nobody knows: it stays
+        return True  # unknown: keep it
     return True

@@ -1,13 +1,13 @@
-"""Take a file that is uploaded out of its folder, or put it back, without ever taking another.
+"""Takes an uploaded file out of its folder, or puts it back, and never takes another file instead.
 
-It is renamed into a directory of our own beside it, which nobody else may enter, verified there
-through one descriptor, and only then removed or moved; whatever else happens, it goes back. Every
-step names a file by an open directory and a name without "/", so that no link on the way can lead
-elsewhere. Where the kernel grants it, a lease keeps others from opening the file for writing.
+The file is renamed into a private directory of ours beside it, checked there through one open
+descriptor, and only then deleted or moved. In every other case it is put back. Every step names a
+file by an open directory and a name without "/", so that no link on the way can lead elsewhere.
+Where the kernel grants a lease, it keeps other processes from opening the file for writing.
 
-A process that dies leaves the file in that directory, under its own name: `putting_back` finds it.
+A process that dies leaves the file in the private directory under its own name; `restore` finds it.
 """
-# A Path knows no open directory: what is named by one cannot be led astray.
+# os functions with dir_fd instead of Path: an open directory cannot be replaced by a link.
 
 import os
 import signal
@@ -31,14 +31,14 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class Aside:
-    """A file that was set aside. Leaving its context puts it back, unless it was removed.
+    """A file that is set aside. Leaving the context puts it back, unless it was removed.
 
     Attributes:
-        top: The folder that nothing outside of is touched.
-        path: Where it was, below *top*.
-        stamp: What it was when it was uploaded.
-        put_to: Where it was put back to, below *top*: another name where its own was taken.
-        is_aside: It lies aside now; once it is put back, moved or removed it does not.
+        top: Nothing outside of this folder is touched.
+        path: Its own path, below *top*.
+        stamp: Size, time and identity of the file that was uploaded.
+        put_to: The path it was put back to, below *top*: a new name where its own was taken.
+        is_aside: Whether it is aside now: not yet put back, moved or deleted.
     """
 
     top: Path
@@ -57,8 +57,8 @@ class Aside:
         """Set the file aside.
 
         Raises:
-            FileChangedError: It is not what was uploaded, somebody writes to it, or it is gone.
-            RefusedError: It must stay where it is.
+            FileChangedError: It is not what was uploaded, a process writes to it, or it is gone.
+            RefusedError: It must be kept.
             TransientError: The disk does not answer.
         """
         with explained(self.path), ExitStack() as opened:
@@ -87,32 +87,32 @@ class Aside:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        """Put it back unless it was removed; a process that dies leaves that to the next."""
+        """Put it back unless it was removed; when the process dies, the next one does."""
         with explained(self.path), self._open:
             if kind is None or issubclass(kind, Exception):
                 self.restore()
 
     @property
     def folder(self) -> Path:
-        """Where it lies while it is aside."""
+        """Where it is while it is aside."""
         return self.top.joinpath(*self._way, ASIDE_NAME)
 
     @property
     def leased(self) -> bool:
-        """Whether the kernel says that nobody has it open for writing, and keeps it so."""
+        """Whether a lease guarantees that no process has it open for writing."""
         return bool(self._leased)
 
     def body(self) -> BinaryIO:
-        """Return its content from the beginning; closing that closes nothing else."""
+        """Return its content from the beginning, as a file of its own to close."""
         os.lseek(self._file, 0, os.SEEK_SET)
         return os.fdopen(os.dup(self._file), "rb")
 
     def check(self) -> None:
-        """Raise as entering does unless it is still the file that was uploaded, and only that."""
+        """Raise the errors of `__enter__` unless it is still the file that was uploaded."""
         found = os.fstat(self._file)
         _check(self.path, found, self.stamp)
         if found.st_ctime_ns != self._changed_ns:
-            raise FileChangedError(f"{self.path} was touched while it was verified")
+            raise FileChangedError(f"{self.path} was touched while it was checked")
         if self._leased is False or (self.leased and fcntl(self._file, F_GETLEASE) != F_RDLCK):
             raise FileChangedError(f"{self.path} is opened for writing")
         self._check_name(self._aside)
@@ -120,19 +120,19 @@ class Aside:
             again = open_folders.walk(self.top, self._way)
             opened.callback(os.close, again)
             if not os.path.samestat(os.fstat(again), os.fstat(self._folder)):
-                raise FileChangedError(f"the folder of {self.path} was exchanged")
+                raise FileChangedError(f"the folder of {self.path} was replaced")
 
     def unlink(self) -> None:
-        """Remove it."""
+        """Delete it."""
         with explained(self.path):
             self.check()
             os.unlink(self._name, dir_fd=self._aside)
             self.is_aside = False
 
     def move(self) -> str:
-        """Move it to the same place below `MOVED`; return that path below *top*.
+        """Move it to the same path below `MOVED`; return the new path below *top*.
 
-        Where the name is taken there, it gets another one.
+        It gets another name where its own is taken there.
         """
         with explained(self.path), ExitStack() as opened:
             like = there = os.open(self.top, open_folders.FOLDER)
@@ -149,8 +149,8 @@ class Aside:
             return "/".join((MOVED, *self._way, name))
 
     def restore(self) -> None:
-        """Put it back; under another name where its own is taken by now: both are kept."""
-        with suppress(FileNotFoundError):  # somebody took it from there
+        """Put it back, under another name if its own is taken by now: both files are kept."""
+        with suppress(FileNotFoundError):  # somebody took it away
             if self.is_aside:
                 name = open_folders.rename_new(self._aside, self._name, self._folder)
                 self.put_to = "/".join((*self._way, name))
@@ -174,7 +174,7 @@ class Aside:
     def _check_free(self) -> None:
         with suppress(FileNotFoundError):
             os.lstat(self._name, dir_fd=self._aside)
-            why = f"another file of its name is left in {self.folder}"
+            why = f"another file with its name is left in {self.folder}"
             raise open_folders.kept(
                 self.path, why, "See which of them is right, and remove the other."
             )
@@ -182,7 +182,7 @@ class Aside:
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turn what the system says of a file into an error of ours."""
+    """Turn an OSError about a file into one of our errors."""
     try:
         yield
     except FileNotFoundError as error:
@@ -191,29 +191,30 @@ def explained(path: str) -> Iterator[None]:
         if trouble := passing(f"cannot remove {path}", error):
             raise trouble from error
         why = error.strerror or str(error)
-        raise open_folders.kept(path, why, "See to its folder (rights, file system).") from error
+        raise open_folders.kept(
+            path, why, "Check the permissions and the file system of its folder."
+        ) from error
 
 
 def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise open_folders.kept(
-            path, "it is a link", "Remove the link, and what it leads to, by hand."
-        )
+        raise open_folders.kept(path, "it is a link", "Remove the link and its target by hand.")
     if (
         not stat.S_ISREG(found.st_mode)
         or found.st_nlink == 0
         or stamp != open_folders.stamp_of(found)
     ):
-        raise FileChangedError(f"{path} is not what was uploaded any more")
+        raise FileChangedError(f"{path} is no longer what was uploaded")
     if found.st_nlink > 1:
         why = f"the file has {found.st_nlink} names (hard links)"
         raise open_folders.kept(path, why, "Remove the other names, or this one by hand.")
 
 
 def _leased(descriptor: int) -> bool | None:
-    """Take a read lease, which stands until *descriptor* is closed.
+    """Take a read lease, which lasts until *descriptor* is closed.
 
-    False: somebody has the file open for writing; None: the kernel does not say.
+    Returns False where a process has the file open for writing, None where the kernel grants no
+    lease.
     """
     try:
         # Breaking a lease sends SIGIO, which would end this process; SIGURG is ignored.

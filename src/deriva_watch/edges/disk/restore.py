@@ -1,6 +1,6 @@
-"""Files that a process which died had set aside: found, and put back under their names."""
+"""Finds files that a dead process had set aside, and puts them back under their own names."""
 # ruff: noqa: PTH118,PTH208
-# A Path knows no open directory: what is named by one cannot be led astray.
+# os functions with dir_fd instead of Path: an open directory cannot be replaced by a link.
 
 import os
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from deriva_watch.edges.disk import open_folders
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
-    """What became of a file that was found aside.
+class Restored:
+    """The result for a file that was found aside.
 
     Attributes:
-        path: Where it was before, below the folder that was searched.
-        now: Where it is now, None: it could not be put back.
+        path: Its own path, below the folder that was searched.
+        now: Where it is now; None: it could not be put back.
         why: Why not.
     """
 
@@ -29,8 +29,8 @@ class Back:
     why: str | None = None
 
 
-def put_back(top: Path, but: str | None = None) -> Iterator[Back]:
-    """Put back what a process that died left aside below *top*, but in its folder *but*."""
+def put_back(top: Path, but: str | None = None) -> Iterator[Restored]:
+    """Put back all files that are aside below *top*, except in its folder *but*."""
     for root, names, _, folder in os.fwalk(top):
         if root == os.fspath(top) and but in names:
             names.remove(but)
@@ -39,8 +39,8 @@ def put_back(top: Path, but: str | None = None) -> Iterator[Back]:
             yield from _put_back(folder, os.path.relpath(root, top))
 
 
-def put_back_in(top: Path, path: str) -> Iterator[Back]:
-    """Put back what was left aside in the folder of *path*, below *top*, if it is there."""
+def put_back_in(top: Path, path: str) -> Iterator[Restored]:
+    """Put back the files that are aside in the folder of *path*, below *top*."""
     way = path.split("/")[:-1]
     with suppress(OSError, RefusedError), ExitStack() as opened:
         folder = open_folders.walk(top, way)
@@ -49,10 +49,10 @@ def put_back_in(top: Path, path: str) -> Iterator[Back]:
         yield from _put_back(folder, "/".join(way))
 
 
-def whereabouts(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
-    """Tell whether a file of that name is there; None: that cannot be known now.
+def is_there(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
+    """Return whether a file with that name is there; None: it cannot be known now.
 
-    A folder of another file system than the file's is a mount point whose disk is not there.
+    If the folder is on another file system than the file was, its disk is not mounted.
     """
     *way, name = path.split("/")
     try:
@@ -84,23 +84,23 @@ def _is_in(folder: int, path: str) -> bool:
     return True
 
 
-def _put_back(folder: int, shown: str) -> Iterator[Back]:
-    """Put back what lies aside in *folder*, which is called *shown*."""
+def _put_back(folder: int, shown: str) -> Iterator[Restored]:
+    """Put back the files that are aside in *folder*, whose path for a person is *shown*."""
     with ExitStack() as opened:
         opened.callback(open_folders.leave, folder)
         try:
             aside = open_folders.own_folder(folder)
         except (RefusedError, OSError) as error:
-            yield Back(_joined(shown, ASIDE_NAME), None, str(error))
+            yield Restored(_joined(shown, ASIDE_NAME), None, str(error))
             return
         opened.callback(os.close, aside)
         for name in sorted(os.listdir(aside)):
             try:
                 now = open_folders.rename_new(aside, name, folder)
             except OSError as error:
-                yield Back(_joined(shown, name), None, error.strerror)
+                yield Restored(_joined(shown, name), None, error.strerror)
             else:
-                yield Back(_joined(shown, name), _joined(shown, now))
+                yield Restored(_joined(shown, name), _joined(shown, now))
 
 
 def _joined(folder: str, name: str) -> str:
