@@ -23,6 +23,7 @@ html_css_files = ["docs.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+smartquotes = False  # "native" is a value, not a quotation
 default_role = "code"  # docstrings have single backticks, as Markdown has
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
