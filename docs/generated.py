@@ -73,7 +73,7 @@ def settings() -> str:
 def _settings(lines: list[str]) -> Iterator[str]:
     """Yield sections and keys; the text of each is the comment directly above it."""
     comment: list[str] = []
-    model: type[BaseModel] | None = None
+    model: Any = None
     for line in lines:
         if section := _SECTION.match(line):
             model = _LISTS.get(section[2]) or Settings.model_fields[section[2]].annotation
@@ -171,7 +171,7 @@ def _first(text: str) -> str:
 
 def exit_statuses() -> str:
     """Return a table of the exit statuses, from the help of the program."""
-    text = get_command(app).epilog.partition(": ")[2].rstrip(".")
+    text = str(get_command(app).epilog).partition(": ")[2].rstrip(".")
     pairs = [re.fullmatch(r"([\d or]+\d|\d+) (.*)", each) for each in text.split(", ")]
     return table(["status", "meaning"], ([f"`{p[1]}`", escaped(p[2])] for p in pairs if p))
 
