@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import load
 from running import Api, daemon, sandbox, write_config
 
@@ -35,7 +35,7 @@ def finish(config, prefix, rid):
     for number in range(FILES_EACH):
         (folder / f"{number}.bin").write_bytes(b"x")
     settings = load(config)
-    return Intake.of(settings).look(settings.unit(prefix, rid))
+    return UnitReader.of(settings).look(settings.unit(prefix, rid))
 
 
 def write_down(journal, server, prefix, rid, seen):

@@ -35,7 +35,7 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
         check = rig.parts.server_check
 
         def look(record):
-            return rig.parts.intake.look(rig.settings.unit_of(record))
+            return rig.parts.unit_reader.look(rig.settings.unit_of(record))
 
         remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
         removable = [Removable(file, file.path) for file in rig.journal.files(unit.id)]

@@ -9,7 +9,7 @@ import time
 
 from deriva_watch.edges.disk.listing import execution_directories
 from deriva_watch.edges.disk.scanner import ScanPolicy, scan
-from deriva_watch.watch.folder_cache import Frames
+from deriva_watch.watch.folder_cache import FolderCache
 
 FILES = int(os.environ.get("BENCH_RESCAN_FILES", "1000000"))
 EACH = 100
@@ -22,16 +22,16 @@ def test_a_rescan_of_what_is_finished(tmp_path):
         folder.mkdir(parents=True)
         for name in range(EACH):
             os.close(os.open(folder / f"{name}.bin", os.O_CREAT | os.O_WRONLY))
-    frames, policy = Frames(), ScanPolicy(tmp_path)
+    cache, policy = FolderCache(), ScanPolicy(tmp_path)
     print(f"\n{FILES} files in {FILES // EACH} executions")
 
     def look_at_all():
         for name, path in execution_directories(tmp_path).items():
-            frames.keep(name, scan(path, policy))
+            cache.keep(name, scan(path, policy))
 
     def rescan():
         names = execution_directories(tmp_path)
-        assert all(frames.is_still(name, HOUR_S) for name in names)
+        assert all(cache.is_still(name, HOUR_S) for name in names)
 
     tell("a look at every file", look_at_all)
     time.sleep(3)  # what was found twice, and not within a tick, counts

@@ -29,7 +29,7 @@ STEPS = {  # what a thread does again and again
     "journal": (journal.Writer, "_write"),
     "catalog-writer": (writer.CatalogWriter, "_work"),
     "transfer_0": (files.Files, "attempt"),
-    "hasher": (prehash.Ahead, "_is_wanted"),
+    "hasher": (prehash.Prehash, "_is_wanted"),
     "inotify": (inotify.Inotify, "handle_event"),
     "removal": (unit_cleaner.UnitCleaner, "must_wait"),
     "status page": (guard.Guard, "_refusal"),
@@ -74,7 +74,7 @@ if __name__ == "__main__":
     liveness.SILENT_S, supervisor.LOOK_S, process.LATEST_S = SILENT_S, 0.2, 0.5
     service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
     service.AGAIN_S = 0.5
-    process.Ahead = partial(prehash.Ahead, stable_s=0.1)
+    process.Prehash = partial(prehash.Prehash, stable_s=0.1)
     for each in STEPS:
         falter(each)
     sys.argv[0] = "deriva-watch"

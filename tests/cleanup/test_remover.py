@@ -41,14 +41,14 @@ def remover(rig):
         rig.parts.journal,
         rig.catalog,
         rig.parts.server_check,
-        lambda record: rig.parts.intake.look(rig.settings.unit_of(record)),
+        lambda record: rig.parts.unit_reader.look(rig.settings.unit_of(record)),
         rig.events.append,
         rig.stop,
     )
 
 
 def look(rig):
-    return rig.parts.intake.look(rig.unit)
+    return rig.parts.unit_reader.look(rig.unit)
 
 
 def remove(rig, *, move=False):

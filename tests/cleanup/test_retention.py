@@ -57,7 +57,7 @@ def lying(root):
 def is_unchanged(rig):
     """Tell whether a look finds just what is called uploaded."""
     (record,) = rig.journal.executions(rid=rig.rid)
-    seen = rig.parts.intake.look(rig.unit)
+    seen = rig.parts.unit_reader.look(rig.unit)
     return record.state is ExecutionState.UPLOADED and seen.digest() == record.digest
 
 

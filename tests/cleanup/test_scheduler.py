@@ -231,7 +231,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         scene.removal(rig).recover()
 
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
-        look = rig.parts.intake.look(rig.unit)
+        look = rig.parts.unit_reader.look(rig.unit)
         assert look.digest() == record(rig).digest
 
 

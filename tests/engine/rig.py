@@ -214,7 +214,7 @@ class Rig:
         elif record.state is ExecutionState.WAITING:
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.DUE)])
         if self.journal.execution(record.id).state is ExecutionState.FILLING:
-            digest = self.parts.intake.look(self.settings.unit(prefix, rid)).digest()
+            digest = self.parts.unit_reader.look(self.settings.unit(prefix, rid)).digest()
             facts = {"digest": digest, "verdict": {"why": "a test says so"}}
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
         self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
@@ -222,9 +222,9 @@ class Rig:
 
     def begun(self):
         """Return the upload of the execution, before anything of it is done."""
-        record, model, intake = self.begin(), self.catalog.model(), self.parts.intake
+        record, model, unit_reader = self.begin(), self.catalog.model(), self.parts.unit_reader
         unit = self.settings.unit_of(record)
-        plan = intake.plan(unit, intake.look(unit), model, self.catalog)
+        plan = unit_reader.plan(unit, unit_reader.look(unit), model, self.catalog)
         return self.parts.attempts._begin(record, plan, model)
 
     def upload(self, rid=None):

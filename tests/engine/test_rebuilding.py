@@ -223,7 +223,7 @@ def test_a_person_may_say_that_they_are_not_in(scene):
         retried = MoveExecution(record.id, ExecutionTrigger.RETRIED)
         said = NoteExecution(record.id, {"verdict": {"insisted": True}})
         rig.journal.commit([retried, said])
-        digest = rig.parts.intake.look(rig.settings.unit_of(record)).digest()
+        digest = rig.parts.unit_reader.look(rig.settings.unit_of(record)).digest()
         facts = {"digest": digest, "verdict": {"insisted": True}}
         rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
         record = rig.bring()

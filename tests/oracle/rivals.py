@@ -59,12 +59,12 @@ class Rivals:
     def __init__(self, folder: Path) -> None:
         self._folder, self._numbers = folder, count()
         self._servers = Forks(_HERE / "serving.py", folder / "serving")
-        self._witness = Forks(_HERE / "witness.py", folder / "witness")
+        self._history = Forks(_HERE / "witness.py", folder / "witness")
         self._lab = write_lab(folder)
 
     def close(self) -> None:
         """End all processes."""
-        self._witness.close()
+        self._history.close()
         self._servers.close()
 
     def folder(self) -> Path:
@@ -79,7 +79,7 @@ class Rivals:
 
     def theirs(self, ready: Mapping[str, Any], tree: Path, spec: Path, **more: Any) -> Outcome:
         """Let deriva-py upload a tree."""
-        told = self._witness.ask(ready=ready, tree=tree, spec=spec, **more)
+        told = self._history.ask(ready=ready, tree=tree, spec=spec, **more)
         states = {path: each["state"] for path, each in told["files"].items()}
         says = {path: each["says"] for path, each in told["files"].items()}
         states |= dict.fromkeys(told["skipped"], "Skipped")

@@ -6,7 +6,7 @@ from pathlib import Path
 from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.watch.inspector import Lookout
+from deriva_watch.watch.inspector import Inspector
 from engine.rig import Lab
 from running import write_files
 
@@ -68,14 +68,14 @@ class Instrument:
 
     def __init__(self, rig, path):
         self.rig, self.path, self.hints = rig, Path(path), []
-        self.lookout = Lookout(rig.parts, POLICY, lambda: None)
-        self.lookout.folders.hint = self.hints.append
+        self.inspector = Inspector(rig.parts, POLICY, lambda: None)
+        self.inspector.batch_former.hint = self.hints.append
 
     def look(self, name=LOOSE):
         """Look at the folder, or at a unit of it, and at what that look asks for."""
-        self.lookout.look(self.rig.settings.unit(self.path, name))
+        self.inspector.look(self.rig.settings.unit(self.path, name))
         while self.hints:
-            self.lookout.look(self.hints.pop())
+            self.inspector.look(self.hints.pop())
 
     def settle(self, name=LOOSE):
         """Look until a batch is closed."""

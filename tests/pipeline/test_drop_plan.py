@@ -32,14 +32,14 @@ def folder(lab, tmp_path, fresh):
 
 def planned(rig, folder):
     """Return the plan of all that lies in the folder."""
-    intake, unit = rig.parts.intake, rig.settings.unit(folder.path, LOOSE)
-    return intake.plan(unit, intake.look(unit), rig.catalog.model(), rig.catalog)
+    unit_reader, unit = rig.parts.unit_reader, rig.settings.unit(folder.path, LOOSE)
+    return unit_reader.plan(unit, unit_reader.look(unit), rig.catalog.model(), rig.catalog)
 
 
 def brought(rig, folder):
     """Take all that lies in the folder through; return where it stands."""
     record = rig.journal.open_execution(rig.parts.server, str(folder.path), LOOSE)
-    digest = rig.parts.intake.look(rig.settings.unit_of(record)).digest()
+    digest = rig.parts.unit_reader.look(rig.settings.unit_of(record)).digest()
     settled = ExecutionTrigger.SETTLED, {"digest": digest, "verdict": {"why": "a test says so"}}
     rig.journal.commit([MoveExecution(record.id, *settled)])
     rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])

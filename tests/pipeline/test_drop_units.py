@@ -10,7 +10,7 @@ import pytest
 from deriva_watch.commands.dry_run import prospect
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.watch.inspector import Lookout
+from deriva_watch.watch.inspector import Inspector
 from pipeline.drops import WORKFLOW, DropLab, Instrument
 
 
@@ -249,7 +249,7 @@ def test_a_link_below_a_linked_folder_is_looked_at_alike_by_both_ways(drops):
         instrument.settle()
         [unit] = instrument.units()
 
-        assert rig.parts.intake.look(rig.settings.unit_of(unit)).digest() == unit.digest
+        assert rig.parts.unit_reader.look(rig.settings.unit_of(unit)).digest() == unit.digest
         assert rig.journal.execution(unit.id).state == "ready"
 
 
@@ -265,11 +265,11 @@ def test_plan_and_the_daemon_judge_a_directory_by_the_same_rules(
     lab.drop({f"{name}/a.bin": "a", f"{name}/b/c.bin": "c"})
     with lab.rigged() as rig:
         unit, general = rig.settings.unit(lab.path, name), rig.settings.completion_policy
-        Lookout(rig.parts, general, lambda: None).look(unit)
+        Inspector(rig.parts, general, lambda: None).look(unit)
         [record] = Instrument(rig, lab.path).units()
-        seen = rig.parts.intake.look(unit)
+        seen = rig.parts.unit_reader.look(unit)
 
-        planned = prospect(rig.parts.intake, rig.catalog, unit, seen, record)
+        planned = prospect(rig.parts.unit_reader, rig.catalog, unit, seen, record)
 
     for verdict in (record.verdict, planned.evidence):
         assert (verdict["quiet_needed_s"], verdict["partial"]) == (needed_s, partial)

@@ -9,7 +9,7 @@ import pytest
 from deriva_watch.core.layout import ROOT
 from deriva_watch.edges.disk.scanner import ScanPolicy, scan
 from deriva_watch.edges.watching import mounts
-from deriva_watch.watch.folder_cache import Frames
+from deriva_watch.watch.folder_cache import FolderCache
 
 FULL_S = 3600
 
@@ -20,7 +20,7 @@ class Finished:
     def __init__(self, prefix):
         self.prefix, self.root = prefix, prefix / ROOT / "execution" / "1-ABC"
         self.now_s = 0.0
-        self.frames = Frames(lambda: self.now_s)
+        self.cache = FolderCache(lambda: self.now_s)
         (self.root / "assets/Image").mkdir(parents=True)
         (self.root / "assets/Image/a.bin").write_text("a")
 
@@ -29,11 +29,11 @@ class Finished:
         self.now_s += after_s
         seen = scan(self.root, ScanPolicy(self.prefix, ignore=("*.tmp",)))
         seen = replace(seen, looked_at=seen.looked_at + timedelta(seconds=clock_s))
-        self.frames.keep("1-ABC", seen)
+        self.cache.keep("1-ABC", seen)
 
     def is_still(self, full_s=FULL_S):
         """Tell what a rescan is told now."""
-        return self.frames.is_still("1-ABC", full_s)
+        return self.cache.is_still("1-ABC", full_s)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_two_looks_within_a_tick_of_a_file_systems_clock_prove_nothing(finished)
 
 @pytest.mark.parametrize(("age_s", "is_still"), [(60, False), (7200, True)])
 def test_one_look_is_enough_where_nothing_changed_for_long(finished, age_s, is_still):
-    finished.frames.forget("1-ABC")
+    finished.cache.forget("1-ABC")
     finished.look(clock_s=age_s)
     assert finished.is_still() is is_still
 

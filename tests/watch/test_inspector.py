@@ -15,8 +15,8 @@ from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.records import ContentDigest, KeepDigest, NoteExecution
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts
-from deriva_watch.watch.inspector import Lookout
-from deriva_watch.watch.prehash import Ahead
+from deriva_watch.watch.inspector import Inspector
+from deriva_watch.watch.prehash import Prehash
 from running import wait_until
 
 FILE = "execution-asset/Model_File/a.bin"
@@ -26,15 +26,15 @@ DAY_S = 86400
 
 
 class Watching:
-    """A lookout at one directory."""
+    """A inspector at one directory."""
 
     def __init__(self, rig, policy=POLICY, **more):
         self.rig, self.prefix = rig, rig.settings.watch[0].prefix
-        self.lookout = Lookout(rig.parts, policy, lambda: None, **more)
+        self.inspector = Inspector(rig.parts, policy, lambda: None, **more)
 
     def look(self):
         """Look once; return where the execution stands."""
-        self.lookout.look(self.rig.unit)
+        self.inspector.look(self.rig.unit)
         return self.record().state
 
     def record(self):
@@ -113,7 +113,7 @@ def test_the_wait_for_a_dead_run_goes_on_after_a_restart(lab, clock_was_set, sta
 
         after = Watching(rig, replace(POLICY, max_running_s=3600))
         if clock_was_set:
-            after.lookout.forget()
+            after.inspector.forget()
         after.look()
         time.sleep(QUIET_S)
 
@@ -164,9 +164,9 @@ def test_one_look_tells_what_times_and_statuses_say(lab, status, waits, why):
     lab.rid = lab.api.execution(status)
     lab.write({FILE: "a"})
     with lab.rigged(completion=waits) as rig:
-        seen = rig.parts.intake.look(rig.unit)
+        seen = rig.parts.unit_reader.look(rig.unit)
 
-        told = prospect(rig.parts.intake, rig.catalog, rig.unit, seen, None)
+        told = prospect(rig.parts.unit_reader, rig.catalog, rig.unit, seen, None)
 
     assert told.is_complete == (why is None)
     assert [each.startswith(why) for each in told.missing] == [True] * bool(why)
@@ -176,10 +176,10 @@ def test_a_directory_that_fills_is_hashed_and_its_upload_reads_nothing_again(lab
     lab.rid = lab.api.execution("Running")
     root = lab.write({FILE: "a", "half.part": "b"})
     with lab.rigged() as rig:
-        ahead = Ahead(rig.journal, rig.events.append, stable_s=0.1)
+        ahead = Prehash(rig.journal, rig.events.append, stable_s=0.1)
         ahead.start(lambda work: work())
-        watching = Watching(rig, ahead=ahead)
-        again_at = watching.lookout.look(rig.unit)
+        watching = Watching(rig, prehash=ahead)
+        again_at = watching.inspector.look(rig.unit)
         assert again_at <= datetime.now(UTC) + timedelta(seconds=0.1)
         hashed = partial(rig.journal.digests, watching.record().id)
         wait_until(lambda: watching.look() and hashed())
@@ -199,7 +199,7 @@ def test_digests_of_a_directory_that_went_away_are_forgotten(lab):
         watching.look()
         number, stamp = (
             watching.record().id,
-            rig.parts.intake.look(rig.unit).entries[FILE].stamp,
+            rig.parts.unit_reader.look(rig.unit).entries[FILE].stamp,
         )
         rig.journal.commit([KeepDigest(ContentDigest(number, *stamp, "0" * 32, "0" * 64))])
         shutil.rmtree(root)

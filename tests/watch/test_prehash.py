@@ -11,7 +11,7 @@ import pytest
 
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.edges.journal import Journal
-from deriva_watch.watch.prehash import Ahead
+from deriva_watch.watch.prehash import Prehash
 from pipeline.drops import DropLab, Instrument
 from running import wait_until
 
@@ -39,7 +39,7 @@ class Reading:
 @contextmanager
 def hashing(journal, emit=lambda _event: None, **more):
     """Run what hashes ahead."""
-    ahead = Ahead(journal, emit, **{"stable_s": 0.0} | more)
+    ahead = Prehash(journal, emit, **{"stable_s": 0.0} | more)
     ahead.start(lambda work: work())
     try:
         yield ahead
@@ -51,8 +51,8 @@ def looked(rig, ahead):
     """Let it consider the directory once; return its disk, the record and what was seen."""
     prefix = rig.settings.watch[0].prefix
     record = rig.journal.open_execution(rig.parts.server, str(prefix), rig.rid)
-    disk = Reading(rig.parts.intake.directory(rig.unit))
-    seen = rig.parts.intake.look(rig.unit)
+    disk = Reading(rig.parts.unit_reader.directory(rig.unit))
+    seen = rig.parts.unit_reader.look(rig.unit)
     ahead.consider(record, disk, seen, set())
     return disk, record, seen
 
@@ -132,7 +132,7 @@ def endless(lab):
     os.truncate(root / PATHS[0], 100 * GIB)  # a hole costs no room
     with lab.rigged() as rig, hashing(rig.journal, events.append) as ahead:
         _, record, _ = looked(rig, ahead)
-        process = wait_until(lambda: ahead._hasher._process)
+        process = wait_until(lambda: ahead._process._process)
         yield rig, ahead, record, events, process
 
 
@@ -169,7 +169,7 @@ def test_a_batch_that_forms_brings_the_digests_of_its_files(tmp_path, ready):
     with lab.rigged() as rig:
         instrument = Instrument(rig, lab.path)
         with hashing(rig.journal) as ahead:
-            instrument.lookout.folders.ahead = ahead
+            instrument.inspector.batch_former.prehash = ahead
             instrument.look()
             wait_until(lambda: len(ahead._loose[lab.path]) == 2)
             assert not instrument.units()
@@ -189,7 +189,7 @@ def test_a_batch_that_forms_brings_the_digests_of_its_files(tmp_path, ready):
 def idle(tmp_path):
     """Return what would hash, without its thread, and an execution."""
     with Journal.open(f"sqlite:///{tmp_path / 'journal.db'}", emit=lambda _: None) as journal:
-        yield Ahead(journal, print), journal.open_execution("host/1", str(tmp_path), "1-ABC")
+        yield Prehash(journal, print), journal.open_execution("host/1", str(tmp_path), "1-ABC")
 
 
 def considered(idle, at_s, *entries, leave=()):

@@ -21,7 +21,7 @@ from deriva_watch.core.removal.removal import (
 from deriva_watch.core.states import FileState
 from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 _AWAY: Final = {FileState.REMOVED, FileState.GONE}
 
@@ -31,7 +31,7 @@ class Eligibility:
     """Separates the files of a unit that may be removed from those that stay."""
 
     journal: Journal | Reader
-    intake: Intake
+    unit_reader: UnitReader
 
     def sort(
         self,
@@ -103,7 +103,9 @@ class Eligibility:
             left = blocking_path(files, seen, policy.markers)
             return {} if left is None else {"": left}
         known = set(self.journal.left_out(unit.server, unit.prefix))
-        ignores = scanner.ignores(self.intake.directory(self.intake.settings.unit_of(unit)).policy)
+        ignores = scanner.ignores(
+            self.unit_reader.directory(self.unit_reader.settings.unit_of(unit)).policy
+        )
         found: dict[str, str] = {}
         for folder in {path.rpartition("/")[0] for path in seen.entries}:
             for place in (policy.top / folder).iterdir():

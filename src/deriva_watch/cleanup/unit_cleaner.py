@@ -32,7 +32,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 KEPT_S: Final = 3600.0  # how long until files that a person must free are checked again
 SOON_S: Final = 60.0  # the same for what may pass by itself
@@ -69,7 +69,7 @@ class UnitCleaner:
     Attributes:
         journal: Knows the units and their files.
         server: The "host/catalog" that they are kept under.
-        intake: Looks at the directories.
+        unit_reader: Looks at the directories.
         remover: Removes a few files at a time.
         breaker: While it is tripped nothing is removed.
         holds: Tells whether a person has paused everything.
@@ -81,7 +81,7 @@ class UnitCleaner:
 
     journal: Journal
     server: str
-    intake: Intake
+    unit_reader: UnitReader
     remover: Remover
     breaker: CircuitBreaker
     holds: HoldCache
@@ -102,14 +102,22 @@ class UnitCleaner:
         again: Callable[[Unit], None],
     ) -> "UnitCleaner":
         """Build it from the parts of a pipeline."""
-        journal, intake, emit = pipeline.journal, pipeline.intake, pipeline.emit
+        journal, unit_reader, emit = pipeline.journal, pipeline.unit_reader, pipeline.emit
 
         def look(record: ExecutionRecord) -> Observation | None:
-            return intake.look(intake.settings.unit_of(record))
+            return unit_reader.look(unit_reader.settings.unit_of(record))
 
         remover = Remover(journal, pipeline.catalog, pipeline.server_check, look, emit, stop)
         return cls(
-            journal, pipeline.server, intake, remover, breaker, pipeline.holds, emit, stop, again
+            journal,
+            pipeline.server,
+            unit_reader,
+            remover,
+            breaker,
+            pipeline.holds,
+            emit,
+            stop,
+            again,
         )
 
     # ------------------------------------------------------------------ when
@@ -147,7 +155,7 @@ class UnitCleaner:
 
     def clean(self, unit: ExecutionRecord, policy: Policy, *, urgent: bool = False) -> bool:
         """Remove the files of a unit that its policy lets go; False: call it again later."""
-        key = self.intake.settings.unit_of(unit)
+        key = self.unit_reader.settings.unit_of(unit)
         with self.turns.take(key) as is_free:
             if not is_free:
                 return False
@@ -179,11 +187,11 @@ class UnitCleaner:
         if begun := [f for f in files if f.removal and f.state is not FileState.REMOVED]:
             self._recover(unit, policy, begun)
             files, unit = self.journal.files(unit.id), self.journal.execution(unit.id)
-        seen = self.intake.look(key)
+        seen = self.unit_reader.look(key)
         if seen is None or seen.digest() != unit.digest:
             self.again(key)
             return True
-        eligibility = Eligibility(self.journal, self.intake)
+        eligibility = Eligibility(self.journal, self.unit_reader)
         removable, stays = eligibility.sort(unit, policy, files, seen)
         kept = None if policy.is_execution else next(iter(stays.values()), None)
         ends_s = time.monotonic() + TURN_S
@@ -231,7 +239,7 @@ class UnitCleaner:
         files = self.journal.files(unit.id)
         removed = {file.path for file in files if file.state is FileState.REMOVED}
         root, folder = (
-            self.intake.settings.unit_of(unit).root,
-            self.intake.settings.state_directory,
+            self.unit_reader.settings.unit_of(unit).root,
+            self.unit_reader.settings.state_directory,
         )
         receipts.tell_removed(folder, self.server, receipts.kept_as(unit), root, removed)

@@ -22,7 +22,7 @@ from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.engine.ports import Catalog, Row
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 ONE_LOOK: Final = "by one look and the times of files; the daemon counts from its own looks"
 
@@ -49,15 +49,15 @@ class Prospect:
 
 
 def prospect(
-    intake: Intake,
+    unit_reader: UnitReader,
     catalog: Catalog,
     unit: Unit,
     seen: Observation,
     record: ExecutionRecord | None,
 ) -> Prospect:
     """Judge a directory now by one look; *record* is what the journal has of it."""
-    policy = unit.policy(intake.settings.completion_policy)
-    evidence = _evidence(intake, catalog, unit, seen, policy)
+    policy = unit.policy(unit_reader.settings.completion_policy)
+    evidence = _evidence(unit_reader, catalog, unit, seen, policy)
     if record:
         insisted = bool(record.verdict and record.verdict.get("insisted"))
         evidence = replace(evidence, ours=record.status_set, insisted=insisted)
@@ -70,7 +70,7 @@ def prospect(
 
 
 def _evidence(
-    intake: Intake,
+    unit_reader: UnitReader,
     catalog: Catalog,
     unit: Unit,
     seen: Observation,
@@ -80,7 +80,7 @@ def _evidence(
     digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
     workspace, row = None, None
     if unit.is_execution:
-        row, listed = catalog.execution(unit.name), intake.workspace(unit)
+        row, listed = catalog.execution(unit.name), unit_reader.workspace(unit)
         workspace = listed.execution_status(unit.name) if listed else None
     status = row.get("Status") if row else None
     changed = _changed_at(row, seen)
@@ -89,7 +89,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
-        awaited=awaited(intake.said(unit, seen), seen),
+        awaited=awaited(unit_reader.said(unit, seen), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

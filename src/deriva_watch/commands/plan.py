@@ -18,7 +18,7 @@ from deriva_watch.engine.rows.row_source import Count, count
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.unit_paths import unusable_name
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 
@@ -46,27 +46,27 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
     It raises RefusedError for a directory that belongs elsewhere.
     """
     with connect(settings) as connection:
-        catalog, intake = connection.catalog, Intake.of(settings)
+        catalog, unit_reader = connection.catalog, UnitReader.of(settings)
         model = read_model(catalog)
 
         def spec_of(unit: Unit) -> Spec:
             if unit.drop:
                 return compiled_for(unit.drop, model, catalog, settings.transfer.chunk_bytes).spec
-            return intake.spec(model)
+            return unit_reader.spec(model)
 
         def preview(unit: Unit) -> Preview | None:
             if error := unusable_name(unit):
                 raise error
-            seen = intake.look(unit)
+            seen = unit_reader.look(unit)
             if seen is None:
                 return None
             if record := _known(settings, unit):
                 unit = settings.unit_of(record)
-            intake.check_ours(unit, catalog)
-            spec, plan = spec_of(unit), intake.plan(unit, seen, model, catalog)
-            disk = intake.directory(unit)
+            unit_reader.check_ours(unit, catalog)
+            spec, plan = spec_of(unit), unit_reader.plan(unit, seen, model, catalog)
+            disk = unit_reader.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}
-            known = prospect(intake, catalog, unit, seen, record)
+            known = prospect(unit_reader, catalog, unit, seen, record)
             dropped = unit.drop is not None
             return Preview(plan, spec, seen.root, rows, known, unit.label, dropped)
 
@@ -97,7 +97,7 @@ def specification(
         if drop:
             compiled = compiled_for(drop, model, catalog, settings.transfer.chunk_bytes)
             return compiled.spec.document, None
-    specs = Intake.of(settings).specs
+    specs = UnitReader.of(settings).specs
     try:
         specs.spec(model)
     except UnusableSpecError as error:

@@ -28,7 +28,7 @@ from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount
 from deriva_watch.pipeline.build import opened
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 POLL_S: Final = 0.3
@@ -96,8 +96,8 @@ class ReclaimRun:
         Raises TroubleError for an execution that the journal does not have.
         """
         members = partial(self.reader.members_of, self._server)
-        intake = replace(Intake.of(self.settings), members=members)
-        found = [self._candidate(unit, intake) for unit in self._named()]
+        unit_reader = replace(UnitReader.of(self.settings), members=members)
+        found = [self._candidate(unit, unit_reader) for unit in self._named()]
         return [each for each in found if each.files or each.why or self.order.rids]
 
     def _named(self) -> list[ExecutionRecord]:
@@ -116,17 +116,17 @@ class ReclaimRun:
             units += known
         return units
 
-    def _candidate(self, unit: ExecutionRecord, intake: Intake) -> Candidate:
+    def _candidate(self, unit: ExecutionRecord, unit_reader: UnitReader) -> Candidate:
         if why := self._objection(unit):
             return Candidate(unit, 0, 0, why=why)
-        seen = intake.look(self.settings.unit_of(unit))
+        seen = unit_reader.look(self.settings.unit_of(unit))
         if seen is None:
             return Candidate(unit, 0, 0, why="its directory is not there")
         if seen.digest() != unit.digest:
             return Candidate(unit, 0, 0, why="its directory has changed since it was uploaded")
         files = self.reader.files(unit.id)
         try:
-            may_go, stays = Eligibility(self.reader, intake).sort(
+            may_go, stays = Eligibility(self.reader, unit_reader).sort(
                 unit, reclaim_policy(unit), files, seen
             )
         except RefusedError as error:

@@ -29,8 +29,8 @@ from deriva_watch.pipeline.build import Parts, opened, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.settings.model import Settings
-from deriva_watch.watch.batch_former import DropFolders
-from deriva_watch.watch.folder_cache import Frames
+from deriva_watch.watch.batch_former import BatchFormer
+from deriva_watch.watch.folder_cache import FolderCache
 
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
 _VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
@@ -80,8 +80,8 @@ class OneShot:
         hindrances: list[TroubleError | None] = []
         policy = unit.policy(self.pipeline.settings.completion_policy)
         at_once = replace(policy, quiet_s=0, quiet_max_s=0)
-        folders = DropFolders(
-            self.pipeline, Frames(), changed.append, lambda _, error: hindrances.append(error)
+        folders = BatchFormer(
+            self.pipeline, FolderCache(), changed.append, lambda _, error: hindrances.append(error)
         )
         left = folders.look(replace(drop, batch_s=0), at_once)
         known = self.pipeline.journal.executions(prefix=str(drop.path))
@@ -124,12 +124,12 @@ class OneShot:
             return self._unrecorded(unit, ExecutionState.REFUSED, error)
         drop = unit.drop
         if drop and unit.kind is UnitKind.LOOSE:
-            seen = self.pipeline.intake.look(unit)
+            seen = self.pipeline.unit_reader.look(unit)
             return self._unrecorded(unit, ExecutionState.REFUSED, _left_over(drop, seen))
         record = self.pipeline.journal.open_execution(
             self.pipeline.server, str(unit.prefix), unit.name, drop.unit if drop else None
         )
-        seen = self.pipeline.intake.look(unit)
+        seen = self.pipeline.unit_reader.look(unit)
         if seen is None:
             return self._move(record, ExecutionTrigger.REMOVED)
         if hold := Hold.of(record.held):
@@ -146,7 +146,7 @@ class OneShot:
         }
         try:
             confirmed = self.pipeline.settings.unit_of(record)
-            self.pipeline.intake.check_ours(confirmed, self.pipeline.catalog)
+            self.pipeline.unit_reader.check_ours(confirmed, self.pipeline.catalog)
         except RefusedError as error:
             said = _sentence(record.rid, error)
             return self._move(record, ExecutionTrigger.REFUSED, {**facts, **said})
@@ -210,5 +210,5 @@ def uploading(
         one_shot = OneShot(pipeline, Orders(settings.state_directory / "orders"))
         one_shot.obey()  # what a person said while no daemon ran counts
         connection.server.session()
-        pipeline.intake.spec(read_model(pipeline.catalog))
+        pipeline.unit_reader.spec(read_model(pipeline.catalog))
         yield one_shot

@@ -44,7 +44,7 @@ from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.receipt_schema import records
 from deriva_watch.pipeline.unit_paths import Directory
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 _TOGETHER: Final = 500  # files that are asked for at a time
@@ -63,7 +63,7 @@ class Verifier:
     catalog: Catalog
     model: CatalogModel
     server_check: ServerCheck
-    intake: Intake
+    unit_reader: UnitReader
     moved: Callable[[str, int], None]
 
     # ------------------------------------------------------------------ one of them
@@ -75,7 +75,7 @@ class Verifier:
         files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
         there = [f for f in files.values() if f.state in SAFE]
         unit = self.find.unit(subject)
-        seen = None if server_only or not unit else self.intake.look(unit)
+        seen = None if server_only or not unit else self.unit_reader.look(unit)
         own = list(filter(None, [subject.wrong]))
         if not (record and record.state is ExecutionState.GONE):  # its files went before
             own += left(subject.files, subject.rid)
@@ -91,7 +91,7 @@ class Verifier:
             differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
         if unit and seen is not None:
             differences += self._unknown(unit, seen, files.values())
-            disk = self.intake.directory(unit)
+            disk = self.unit_reader.directory(unit)
             differences += self._reread(disk, seen, there, count, notes)
         elif not server_only:
             count["absent"] = len(there)
@@ -114,7 +114,7 @@ class Verifier:
         """Return when all was well last: now, or as it was kept."""
         if not found:
             return at.isoformat()
-        folder = self.intake.settings.state_directory
+        folder = self.unit_reader.settings.state_directory
         said = receipts.read_verified(folder, self.find.server, subject.kept_as).get("at")
         return str(said) if said else None
 
@@ -123,7 +123,7 @@ class Verifier:
         said = {"at": found.at.isoformat(), "files": found.files, "server_only": server_only}
         try:
             receipts.keep_verified(
-                self.intake.settings.state_directory, self.find.server, subject.kept_as, said
+                self.unit_reader.settings.state_directory, self.find.server, subject.kept_as, said
             )
         except OSError:
             return  # no proof of anything: whoever deletes asks again
@@ -171,7 +171,7 @@ class Verifier:
                 self.moved(file.path, 0)
         find = self.find
         rows = RowVerifier(
-            self.intake, find.reader, find.server, self.model, self.server_check, subject, seen
+            self.unit_reader, find.reader, find.server, self.model, self.server_check, subject, seen
         )
         for file in files:
             if file.rows is not None:
@@ -187,7 +187,7 @@ class Verifier:
     def _unknown(
         self, unit: Unit, seen: Observation, files: Iterable[FileRecord]
     ) -> Iterator[Difference]:
-        said = unit.drop or self.intake.settings.completion
+        said = unit.drop or self.unit_reader.settings.completion
         return unknown(seen, files, frozenset(said.markers), is_ml=unit.drop is None)
 
     def _reread(
@@ -246,12 +246,12 @@ def verifying(
         catalog, reader = connection.catalog, _reader(settings)
         patience = Patience(lambda _event: None, settings.server.host)
         server_check = ServerCheck(catalog, connection.store, patience, pool.map)
-        intake = Intake.of(settings)
+        unit_reader = UnitReader.of(settings)
         name = settings.server.name
         if reader:
-            intake = replace(intake, members=partial(reader.members_of, name))
-        find = Subjects(intake, reader, name)
-        yield Verifier(find, catalog, read_model(catalog), server_check, intake, moved)
+            unit_reader = replace(unit_reader, members=partial(reader.members_of, name))
+        find = Subjects(unit_reader, reader, name)
+        yield Verifier(find, catalog, read_model(catalog), server_check, unit_reader, moved)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -27,7 +27,7 @@ from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.unit_upload import Upload
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 _BATCHES: Final = 8
 
@@ -47,7 +47,7 @@ class RowVerifier:
         seen: A look at its directory; None: it is not to be read, or not here.
     """
 
-    intake: Intake
+    unit_reader: UnitReader
     reader: Reader | None
     server: str
     model: CatalogModel
@@ -78,7 +78,7 @@ class RowVerifier:
             batches = self._batches(self.reader, file)
         elif self.subject.receipt:
             root = Path(self.subject.receipt.directory)
-            folder, name = self.intake.settings.state_directory, self.subject.kept_as
+            folder, name = self.unit_reader.settings.state_directory, self.subject.kept_as
             kept = receipts.RowReceipt.of(folder, self.server, name, root)
             batches = kept.read(file.path, lambda _why: None)
         for batch in batches:
@@ -112,11 +112,11 @@ class RowVerifier:
 
     def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
         """Return an upload that nobody carries out."""
-        unit = self.intake.settings.unit_of(record)
-        plan = self.intake.plan(unit, seen, self.model, self.server_check.catalog)
+        unit = self.unit_reader.settings.unit_of(record)
+        plan = self.unit_reader.plan(unit, seen, self.model, self.server_check.catalog)
         return Upload(
             execution=record,
-            disk=self.intake.directory(unit),
+            disk=self.unit_reader.directory(unit),
             model=self.model,
             journal=reader,  # type: ignore[arg-type]  # nothing is written
             emit=lambda _event: None,

@@ -14,7 +14,7 @@ from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.pipeline.receipt_schema import Receipt, read
 from deriva_watch.pipeline.unit_paths import watched
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 _NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
@@ -56,7 +56,7 @@ class Subjects:
         server: "host/catalog".
     """
 
-    intake: Intake
+    unit_reader: UnitReader
     reader: Reader | None
     server: str
 
@@ -75,7 +75,7 @@ class Subjects:
         """
         records = self._records(None)
         names = {receipts.kept_as(record) for record in records}
-        kept = receipts.receipt_names(self.intake.settings.state_directory, self.server)
+        kept = receipts.receipt_names(self.unit_reader.settings.state_directory, self.server)
         yield from (self._known(record) for record in records if record.state in _AT_REST)
         yield from (self._by_receipt(name) for name in kept if name not in names)
 
@@ -90,7 +90,7 @@ class Subjects:
     def _known(self, record: ExecutionRecord) -> Subject:
         files = tuple(self.reader.files(record.id)) if self.reader else ()
         name = receipts.kept_as(record)
-        root = self.intake.settings.unit_of(record).root
+        root = self.unit_reader.settings.unit_of(record).root
         receipt, wrong = self._receipt(name, [root])
         return Subject(record.rid, name, record, files, receipt, wrong)
 
@@ -108,7 +108,7 @@ class Subjects:
         return Subject(rid, name, None, (), receipt, wrong)
 
     def _receipt(self, name: str, roots: list[Path]) -> tuple[Receipt | None, Difference | None]:
-        where = self.intake.settings.state_directory
+        where = self.unit_reader.settings.state_directory
         found: Any = receipts.read_receipt(where, self.server, name)
         for root in roots if not found else ():
             found = found or receipts.read_copy(root)
@@ -125,7 +125,7 @@ class Subjects:
 
     def _prefixes(self) -> list[Path]:
         """Return the folders that the settings name: a receipt may name any."""
-        settings = self.intake.settings
+        settings = self.unit_reader.settings
         return [*watched(settings), *settings.drops]
 
     def unit(self, subject: Subject) -> Unit | None:
@@ -133,7 +133,7 @@ class Subjects:
 
         The prefix in a receipt counts only if the settings have it too.
         """
-        settings = self.intake.settings
+        settings = self.unit_reader.settings
         if subject.record:
             return settings.unit_of(subject.record)
         named = subject.receipt.prefix if subject.receipt else None

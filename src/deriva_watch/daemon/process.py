@@ -24,8 +24,8 @@ from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.settings.model import Settings
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
-from deriva_watch.watch.inspector import Lookout
-from deriva_watch.watch.prehash import Ahead
+from deriva_watch.watch.inspector import Inspector
+from deriva_watch.watch.prehash import Prehash
 
 LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
@@ -69,12 +69,14 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         )
         if connection.missing:
             breaker.trip(connection.missing)
-        ahead = Ahead(pipeline.journal, emit) if settings.transfer.hash_ahead else None
-        lookout = Lookout(pipeline, settings.completion_policy, breaker.raise_if_tripped, ahead)
+        prehash = Prehash(pipeline.journal, emit) if settings.transfer.hash_ahead else None
+        inspector = Inspector(
+            pipeline, settings.completion_policy, breaker.raise_if_tripped, prehash
+        )
         hindrances = Hindrances(settings.state_directory)
         orders = Orders(settings.state_directory / "orders")
         service = Service(
-            pipeline, lookout, breaker, session, orders, ending.stop, hindrances, reload
+            pipeline, inspector, breaker, session, orders, ending.stop, hindrances, reload
         )
         with serving(settings.status, pipeline.journal, meter, emit, service.hinder):
             service.run()

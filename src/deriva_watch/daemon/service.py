@@ -1,6 +1,6 @@
 """The daemon: watches roots, looks at directories when it is worth it, hands out the complete.
 
-    watcher (hints) ─▶ debounce queue ─▶ lookout ─▶ journal: ready ─▶ uploader workers
+    watcher (hints) ─▶ debounce queue ─▶ inspector ─▶ journal: ready ─▶ uploader workers
 
 The caller's thread looks and judges; worker threads take ready executions through the pipeline.
 """
@@ -47,14 +47,14 @@ from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.session import LoginSession
-from deriva_watch.watch.inspector import Lookout
+from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.roots import Roots
 
 TICK_S: Final = 0.5  # how often what has no event of its own is looked after
 HINT_S: Final = 0.2  # a hint waits so long for more hints of the same directory
 LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
 STOP_S: Final = 7.0  # what then still waits for the network is left behind; the journal knows
-STOP_AHEAD_S: Final = 1.0  # for what is written into the journal
+STOP_PREHASH_S: Final = 1.0  # for what is written into the journal
 REDRIVE_S: Final = 5.0  # how often it is seen whether what refusals rest on is another
 TURN_S: Final = 1.0  # how soon a directory is looked at whose files are being removed
 STOP_REMOVAL_S: Final = 2.0  # files that are still aside then are put back at the next start
@@ -67,7 +67,7 @@ class Service:
     """The daemon of one catalog. `run` returns once *stop* is set and everything is put down."""
 
     pipeline: Parts
-    lookout: Lookout
+    inspector: Inspector
     breaker: CircuitBreaker
     session: LoginSession
     orders: Orders
@@ -89,9 +89,12 @@ class Service:
     _supervisor: Supervisor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lookout.folders.hint, self.lookout.folders.hinder = self._look_soon, self.hinder
+        self.inspector.batch_former.hint, self.inspector.batch_former.hinder = (
+            self._look_soon,
+            self.hinder,
+        )
         self._roots = Roots(
-            self.lookout, self.hindrances, self._hints.put, self._look_soon, self.hinder
+            self.inspector, self.hindrances, self._hints.put, self._look_soon, self.hinder
         )
 
         settings = self.pipeline.settings
@@ -103,7 +106,7 @@ class Service:
         )
         again: dict[str, Callable[[], None]] = {
             "removal": self._start_removal,
-            "hasher": self._start_ahead,
+            "hasher": self._start_prehash,
             "inotify": lambda: None,  # the watcher, which is asked at every tick, has it built
         }
         again |= {name: partial(self._workers.start_one, name) for name in self._workers.names}
@@ -132,7 +135,7 @@ class Service:
             self._run_once(self._removal.recover)
             self._run_once(self._roots.tend)
             self._workers.start()
-            self._start_ahead()
+            self._start_prehash()
             self._start_removal()
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
@@ -141,15 +144,15 @@ class Service:
             systemd.notify("STATUS=reloading" if self.reload.is_due else "STOPPING=1")
             self.stop.set()
             self._roots.stop()
-            if self.lookout.ahead:
-                self.lookout.ahead.end(STOP_AHEAD_S)
+            if self.inspector.prehash:
+                self.inspector.prehash.end(STOP_PREHASH_S)
             self._workers.end(STOP_S)
             self._removal.end(STOP_REMOVAL_S)
             self.hindrances.clear()
 
-    def _start_ahead(self) -> None:
-        if self.lookout.ahead:
-            self.lookout.ahead.start(self._run_once)
+    def _start_prehash(self) -> None:
+        if self.inspector.prehash:
+            self.inspector.prehash.start(self._run_once)
 
     def _start_removal(self) -> None:
         self._removal.start(self._run_once)
@@ -232,7 +235,7 @@ class Service:
         """Look at everything anew once the clock was set: times from before mean nothing."""
         if step_s := self._clock.step_s():
             self.pipeline.emit(ClockSet(seconds=step_s))
-            self.lookout.forget()
+            self.inspector.forget()
             self._due = DebounceQueue()
             self._roots.scan_all()
 
@@ -288,7 +291,7 @@ class Service:
         """Look at one directory, or come back soon where files of it are being removed."""
         with self._removal.cleaner.turns.take(unit) as is_free:
             if is_free:
-                return self.lookout.look(unit)
+                return self.inspector.look(unit)
         self._due.hint(unit, _in(TURN_S))
         return None
 

@@ -22,7 +22,7 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.library.connection import Model, Target, explained
 from deriva_watch.library.courier import Courier
 from deriva_watch.library.parts import Part
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 
 def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> dict[str, Any]:
@@ -61,15 +61,18 @@ def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> d
 def _upload(
     target: Target, path: Path, table: TableName, said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    base, stop = Intake.of(target.settings), threading.Event()
+    base, stop = UnitReader.of(target.settings), threading.Event()
     part = Part(Unit(path.parent, LOOSE), named=True)
-    intake = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
+    unit_reader = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
     with (
         explained(str(path)),
-        target.opened(intake, lambda _event: None, stop, lambda *_: None) as (server, one_shot),
+        target.opened(unit_reader, lambda _event: None, stop, lambda *_: None) as (
+            server,
+            one_shot,
+        ),
     ):
         server.session()
-        account = Courier(one_shot, lambda _part: intake.plans.get(path.name)).bring(part)
+        account = Courier(one_shot, lambda _part: unit_reader.plans.get(path.name)).bring(part)
     if account.failures:
         raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
     # The catalog knows it: what the journal says can be found out again.
@@ -79,7 +82,7 @@ def _upload(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OneFile(Intake):
+class _OneFile(UnitReader):
     """A folder in which there is one file, of which all is said by the caller."""
 
     name: str

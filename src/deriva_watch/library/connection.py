@@ -18,7 +18,7 @@ from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.build import Connection, assemble
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings, user_state
 
 
@@ -109,7 +109,7 @@ class Target:
 
     @contextmanager
     def opened(
-        self, intake: Intake, emit: Emit, stop: threading.Event, watch: Watch
+        self, unit_reader: UnitReader, emit: Emit, stop: threading.Event, watch: Watch
     ) -> Iterator[tuple[Server, OneShot]]:
         """Take the journal and put the parts together; nothing is sent yet."""
         said = self.settings.server
@@ -124,7 +124,12 @@ class Target:
                 trust_env=True,  # a program's own environment counts, as with the bindings
             ) as server,
             assemble(
-                self.settings, Connection.over(server, self.settings), emit, stop, watch, intake
+                self.settings,
+                Connection.over(server, self.settings),
+                emit,
+                stop,
+                watch,
+                unit_reader,
             ) as pipeline,
         ):
             pipeline.journal.void_claims()

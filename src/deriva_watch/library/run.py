@@ -24,13 +24,13 @@ from deriva_watch.library.hearing import LOG, Say
 from deriva_watch.library.parts import Part
 from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.tracking import Begun, Meter, Planned
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 _NAMED: Final = 50  # files that a line of the log lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScopedIntake(Intake):
+class ScopedIntake(UnitReader):
     """Plans only for the files of a part, and remembers what it planned."""
 
     parts: dict[Unit, Part]
@@ -38,7 +38,7 @@ class ScopedIntake(Intake):
 
     def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
         """Return what becomes of every file of the part."""
-        whole = Intake.plan(self, unit, seen, model, catalog)
+        whole = UnitReader.plan(self, unit, seen, model, catalog)
         part = self.parts[unit]
         self.plans[part] = whole if part.is_whole else whole.of(part.has)
         return self.plans[part]
@@ -74,15 +74,15 @@ class Run:
         """
         if not self.parts:
             return {}
-        base = Intake.of(self.target.settings)
+        base = UnitReader.of(self.target.settings)
         parts = {part.unit: part for part in self.parts}
-        intake = ScopedIntake(base.settings, base.specs, parts=parts)
+        unit_reader = ScopedIntake(base.settings, base.specs, parts=parts)
         meter = Meter(say, self.target.settings.transfer.chunk_bytes)
         with (
             explained(str(self.directory)),
-            self.target.opened(intake, say, self.stop, meter) as (server, one_shot),
+            self.target.opened(unit_reader, say, self.stop, meter) as (server, one_shot),
         ):
-            courier = Courier(one_shot, intake.plans.get)
+            courier = Courier(one_shot, unit_reader.plans.get)
             failures, retries = self._attempts(server, courier, meter, say)
         self._name_the_left()
         if failures:
@@ -143,14 +143,14 @@ class Run:
         """Say which files there are, before the first of them goes."""
         pipeline = one_shot.pipeline
         model = pipeline.catalog.model()
-        pipeline.intake.spec(model)
+        pipeline.unit_reader.spec(model)
         for part in self.parts:
             record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
             known = pipeline.journal.files(record.id) if record else []
-            seen = pipeline.intake.look(part.unit)
+            seen = pipeline.unit_reader.look(part.unit)
             try:
                 if seen:
-                    plan = pipeline.intake.plan(part.unit, seen, model, pipeline.catalog)
+                    plan = pipeline.unit_reader.plan(part.unit, seen, model, pipeline.catalog)
                     say(Planned.of(part.root, plan, known))
             except RefusedError:
                 continue  # the upload itself will say why

@@ -33,7 +33,7 @@ from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.prior_rows import not_loaded_before
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 _WITH_EXECUTION: Final = {"batch", "directory"}  # units of drop folders
@@ -60,7 +60,7 @@ class Attempts:
     journal: Journal
     catalog: Catalog
     uploader: Uploader
-    intake: Intake
+    unit_reader: UnitReader
     executions: Executions
     finalizer: Finalizer
     fingerprint: InputFingerprint
@@ -106,13 +106,13 @@ class Attempts:
 
     def _attempt(self, record: ExecutionRecord) -> Step:
         unit = self.settings.unit_of(record)
-        seen = self.intake.look(unit)
-        if seen is None and not self.intake.is_away(unit):
+        seen = self.unit_reader.look(unit)
+        if seen is None and not self.unit_reader.is_away(unit):
             return Step(ExecutionTrigger.REMOVED)
         if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
-        plan = self.intake.plan(unit, seen, model, self.catalog)
+        plan = self.unit_reader.plan(unit, seen, model, self.catalog)
         upload = self._begin(record, plan, model)
         upload.halt(None)
         drop = unit.drop if record.unit in _WITH_EXECUTION else None
@@ -168,7 +168,7 @@ class Attempts:
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
     ) -> Upload:
         """Return the work on what the journal has of an execution, without any plan."""
-        disk = self.intake.directory(self.settings.unit_of(record))
+        disk = self.unit_reader.directory(self.settings.unit_of(record))
         return Upload(
             execution=record,
             disk=disk,

@@ -39,7 +39,7 @@ from deriva_watch.pipeline.attempt_end import FailedAttempts
 from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 _NOBODY: Final = {"cookie": "webauthn="}  # what is sent while there is no credential
@@ -150,7 +150,7 @@ class Parts:
     server: str
     journal: Journal
     catalog: Catalog
-    intake: Intake
+    unit_reader: UnitReader
     uploader: Uploader
     attempts: Attempts
     fingerprint: InputFingerprint
@@ -174,7 +174,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     probe: Callable[[], object],
     server_time: Callable[[], datetime | None] = lambda: None,
     watch: Watch = lambda _path, _phase, _count: None,
-    intake: Intake | None = None,
+    unit_reader: UnitReader | None = None,
 ) -> Parts:
     """Build all parts from the settings and from what touches the outside.
 
@@ -190,10 +190,12 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         probe: As in `Parts`.
         server_time: As in `Parts`.
         watch: Called with every block of bytes that is hashed or sent.
-        intake: Reads the directories; None: as the settings say.
+        unit_reader: Reads the directories; None: as the settings say.
     """
     name = settings.server.name
-    intake = replace(intake or Intake.of(settings), members=partial(journal.members_of, name))
+    unit_reader = replace(
+        unit_reader or UnitReader.of(settings), members=partial(journal.members_of, name)
+    )
     processors = SpecProcessors(
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
     )
@@ -210,16 +212,16 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     )
     holds = HoldCache(journal)
     holds.reload()
-    fingerprint = InputFingerprint(settings, catalog, intake.specs)
+    fingerprint = InputFingerprint(settings, catalog, unit_reader.specs)
     retry = settings.retry
     attempts = Attempts(
         settings=settings,
         journal=journal,
         catalog=catalog,
         uploader=uploader,
-        intake=intake,
+        unit_reader=unit_reader,
         executions=Executions(catalog, writer, patience),
-        finalizer=Finalizer(catalog, writer, intake, name),
+        finalizer=Finalizer(catalog, writer, unit_reader, name),
         fingerprint=fingerprint,
         holds=holds,
         failed=FailedAttempts(
@@ -233,7 +235,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         server=name,
         journal=journal,
         catalog=catalog,
-        intake=intake,
+        unit_reader=unit_reader,
         uploader=uploader,
         attempts=attempts,
         fingerprint=fingerprint,
@@ -252,7 +254,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
     emit: Emit,
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
-    intake: Intake | None = None,
+    unit_reader: UnitReader | None = None,
 ) -> Iterator[Parts]:
     """Open the journal and build all parts on a connection; arguments as in `build`.
 
@@ -277,7 +279,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
                 probe=connection.probe,
                 server_time=connection.server_time,
                 watch=watch,
-                intake=intake,
+                unit_reader=unit_reader,
             )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

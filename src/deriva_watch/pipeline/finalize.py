@@ -26,7 +26,7 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Upload
 from deriva_watch.pipeline.receipt_schema import line, software
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
@@ -39,7 +39,7 @@ class Finalizer:
 
     catalog: Catalog
     writer: CatalogWriter
-    intake: Intake
+    unit_reader: UnitReader
     server: str
 
     def finish(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
@@ -57,12 +57,12 @@ class Finalizer:
         """
         done = {path: r for path, r in upload.records.items() if r.state in SAFE}
         whole = whole and not plan.partial
-        unit = self.intake.settings.unit_of(upload.execution)
-        workspace = self.intake.workspace(unit) if unit.is_execution else None
+        unit = self.unit_reader.settings.unit_of(upload.execution)
+        workspace = self.unit_reader.workspace(unit) if unit.is_execution else None
         if workspace is None:
             if whole and unit.is_execution:
                 self._move_status(upload)
-        elif self.intake.settings.deriva_ml.write_back:
+        elif self.unit_reader.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
         digest = self._update_manifest(upload, seen, done)
         self._keep_rows(upload, plan)
@@ -153,8 +153,8 @@ class Finalizer:
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return where the RIDs of rows without a key are kept."""
-        root = self.intake.settings.unit_of(record).root
-        folder = self.intake.settings.state_directory
+        root = self.unit_reader.settings.unit_of(record).root
+        folder = self.unit_reader.settings.state_directory
         return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
 
     def execution_before(self, record: ExecutionRecord) -> str | None:
@@ -164,7 +164,7 @@ class Finalizer:
         """
         if record.unit != "directory" or record.execution_rid:
             return None
-        folder = self.intake.settings.state_directory
+        folder = self.unit_reader.settings.state_directory
         said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
         return str(said["execution"]) if said.get("unit") == record.rid else None
 
@@ -184,9 +184,9 @@ class Finalizer:
 
     def _spec_digest(self, upload: Upload) -> str | None:
         """Return the digest of the bulk spec, or of the settings of the drop folder."""
-        drop = self.intake.settings.unit_of(upload.execution).drop
+        drop = self.unit_reader.settings.unit_of(upload.execution).drop
         try:
-            said = drop or self.intake.specs.document(upload.model)
+            said = drop or self.unit_reader.specs.document(upload.model)
         except UnusableSpecError:
             return None  # its file was taken away since
         text = str(drop) if drop else json.dumps(said, sort_keys=True)
@@ -196,7 +196,7 @@ class Finalizer:
         return ShortageError(
             f"cannot write the receipt of {upload.execution.called}",
             f"{error.strerror}: {error.filename}",
-            f"See to {self.intake.settings.state_directory} (room, rights); "
+            f"See to {self.unit_reader.settings.state_directory} (room, rights); "
             "it is tried again by itself.",
         )
 
@@ -226,7 +226,7 @@ class Finalizer:
             ],
             "notices": upload.notices,
         }
-        folder = self.intake.settings.state_directory
+        folder = self.unit_reader.settings.state_directory
         try:
             kept = receipts.write_receipt(folder, self.server, receipts.kept_as(execution), receipt)
         except OSError as error:

@@ -35,7 +35,7 @@ _OLDER_THAN_ITS_ROW: Final = timedelta(days=1)  # clocks differ; a copied catalo
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class UnitReader:
     """Reads execution directories, and drop folders, by the settings.
 
     Attributes:
@@ -47,7 +47,7 @@ class Intake:
     members: Callable[[Path, str], Iterable[str]] = lambda _prefix, _rid: ()
 
     @classmethod
-    def of(cls, settings: Settings) -> "Intake":
+    def of(cls, settings: Settings) -> "UnitReader":
         """Return the one that *settings* describe."""
         said = settings.spec
         return cls(

@@ -22,35 +22,35 @@ from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch
 from deriva_watch.pipeline.build import Parts
-from deriva_watch.watch.folder_cache import Frames
-from deriva_watch.watch.prehash import Ahead, earliest
+from deriva_watch.watch.folder_cache import FolderCache
+from deriva_watch.watch.prehash import Prehash, earliest
 
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
 @dataclass(slots=True)
-class DropFolders:
+class BatchFormer:
     """Knows since when the files that no batch has are what they are; a restart begins anew.
 
     Attributes:
         pipeline: What reads folders, and the journal.
-        frames: Which folders a rescan need not look into.
+        folder_cache: Which folders a rescan need not look into.
         hint: Takes a batch that is to be looked at.
-        ahead: Hashes what it can before a batch is complete; None: nothing.
+        prehash: Hashes what it can before a batch is complete; None: nothing.
         hinder: Says what is in the way of something, once; None: nothing any more.
     """
 
     pipeline: Parts
-    frames: Frames[Unit]
+    folder_cache: FolderCache[Unit]
     hint: Callable[[Unit], None] = lambda _unit: None
     hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None
-    ahead: Ahead | None = None
+    prehash: Prehash | None = None
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens."""
         loose = Unit(drop.path, LOOSE, drop)
-        seen = self.pipeline.intake.look(loose) if drop.unit != "directory" else None
+        seen = self.pipeline.unit_reader.look(loose) if drop.unit != "directory" else None
         if seen is None:
             self._arrivals.pop(drop.path, None)
             return None
@@ -65,9 +65,9 @@ class DropFolders:
             self.hint(Unit(drop.path, unit.rid, drop))
         resting = all(unit.state in _AT_REST for unit in units.values())
         if again_at or changed or not resting or seen.unreadable:
-            self.frames.forget(loose)
+            self.folder_cache.forget(loose)
         else:
-            self.frames.keep(loose, seen)
+            self.folder_cache.keep(loose, seen)
         return again_at
 
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
@@ -113,10 +113,13 @@ class DropFolders:
     def _hash_ahead(
         self, drop: Drop, seen: Observation, policy: CompletionPolicy
     ) -> datetime | None:
-        if self.ahead is None:
+        if self.prehash is None:
             return None
-        disk, leave = self.pipeline.intake.directory(Unit(drop.path, LOOSE, drop)), policy.partial
-        return self.ahead.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
+        disk, leave = (
+            self.pipeline.unit_reader.directory(Unit(drop.path, LOOSE, drop)),
+            policy.partial,
+        )
+        return self.prehash.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
 
     def _write_down(
         self, drop: Drop, name: str, seen: Observation, found: batching.Arrivals
@@ -134,8 +137,8 @@ class DropFolders:
             {path: _stamp(entry) for path, entry in seen.entries.items()},
             {"digest": seen.digest(), "verdict": verdict},
         )
-        if self.ahead:
-            self.ahead.take(drop.path, opened, seen)
+        if self.prehash:
+            self.prehash.take(drop.path, opened, seen)
 
     def _tell_unreadable(self, drop: Drop, seen: Observation) -> None:
         trouble = None

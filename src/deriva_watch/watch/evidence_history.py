@@ -41,7 +41,7 @@ class _Memory:
 
 
 @dataclass(slots=True)
-class Witness:
+class EvidenceHistory:
     """Remembers of each directory that is filling since when it is what it is.
 
     Attributes:
@@ -119,7 +119,7 @@ class Witness:
 
     def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
         try:
-            said = self.pipeline.intake.said(unit, seen)
+            said = self.pipeline.unit_reader.said(unit, seen)
         except RefusedError:
             return ()  # not ours
         if not (missing := awaited(said, seen)):
@@ -131,7 +131,7 @@ class Witness:
         if not unit.is_execution:
             return None
         try:
-            found = self.pipeline.intake.workspace(unit)
+            found = self.pipeline.unit_reader.workspace(unit)
         except RefusedError:
             return None  # not ours: `check_ours` says so once the directory is complete
         return found.execution_status(unit.name) if found else None

@@ -32,7 +32,7 @@ class _Frame:
 
 
 @dataclass(slots=True)
-class Frames(Generic[K]):
+class FolderCache(Generic[K]):
     """The frames of finished directories, in memory: a start looks at everything anyway.
 
     Attributes:

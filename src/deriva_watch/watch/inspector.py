@@ -27,10 +27,10 @@ from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.unit_paths import unusable_name
-from deriva_watch.watch.batch_former import DropFolders
-from deriva_watch.watch.evidence_history import Witness
-from deriva_watch.watch.folder_cache import Frames
-from deriva_watch.watch.prehash import Ahead, earliest
+from deriva_watch.watch.batch_former import BatchFormer
+from deriva_watch.watch.evidence_history import EvidenceHistory
+from deriva_watch.watch.folder_cache import FolderCache
+from deriva_watch.watch.prehash import Prehash, earliest
 
 _WATCHED: Final = {  # a change of the directory makes these look anew
     ExecutionState.READY,
@@ -42,31 +42,31 @@ _FINISHED: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED}
 
 
 @dataclass(slots=True)
-class Lookout:
+class Inspector:
     """Looks at directories and units of drop folders, and moves executions as far as `ready`.
 
     Attributes:
         pipeline: What reads directories and knows the catalog.
         policy: When a directory counts as complete.
-        ahead: Hashes what it can before a directory is complete; None: nothing.
+        prehash: Hashes what it can before a directory is complete; None: nothing.
         check: Raises while the server cannot be asked, so that not every look tries it.
-        frames: Which finished directories a rescan need not look into.
+        folder_cache: Which finished directories a rescan need not look into.
         newer_than: By prefix: what changed before then for the last time is passed over.
     """
 
     pipeline: Parts
     policy: CompletionPolicy
     check: Callable[[], None]
-    ahead: Ahead | None = None
-    frames: Frames[Unit] = field(default_factory=Frames)
-    folders: DropFolders = field(init=False)
+    prehash: Prehash | None = None
+    folder_cache: FolderCache[Unit] = field(default_factory=FolderCache)
+    batch_former: BatchFormer = field(init=False)
     newer_than: dict[Path, datetime] = field(default_factory=dict)
     _passed: set[Unit] = field(default_factory=set)
-    _witness: Witness = field(init=False)
+    _history: EvidenceHistory = field(init=False)
 
     def __post_init__(self) -> None:
-        self._witness = Witness(self.pipeline, self.check)
-        self.folders = DropFolders(self.pipeline, self.frames, ahead=self.ahead)
+        self._history = EvidenceHistory(self.pipeline, self.check)
+        self.batch_former = BatchFormer(self.pipeline, self.folder_cache, prehash=self.prehash)
 
     def look(self, unit: Unit) -> datetime | None:
         """Look once; return when to look again by itself, None: only when something happens.
@@ -76,16 +76,16 @@ class Lookout:
         """
         drop = unit.drop
         if drop and unit.kind is UnitKind.LOOSE:
-            return self.folders.look(drop, unit.policy(self.policy))
-        seen = self.pipeline.intake.look(unit)
+            return self.batch_former.look(drop, unit.policy(self.policy))
+        seen = self.pipeline.unit_reader.look(unit)
         if error := unusable_name(unit):
             if seen is None:
                 return None
             raise _of_no_name(error, drop)  # it may be renamed
         record = self.pipeline.journal.find(self.pipeline.server, str(unit.prefix), unit.name)
         if seen is None:
-            away = self.pipeline.intake.is_away(unit)
-            if not (away or (drop and record and self.folders.is_unmounted(drop, record))):
+            away = self.pipeline.unit_reader.is_away(unit)
+            if not (away or (drop and record and self.batch_former.is_unmounted(drop, record))):
                 self._gone(unit, record)
             return None  # once its root is there again, it is looked at by itself
         if record is None:
@@ -97,9 +97,9 @@ class Lookout:
         unit = self.pipeline.settings.unit_of(record)  # it may be confirmed
         record = self._reopened(record, seen)
         if record.state in _FINISHED:
-            self.frames.keep(unit, seen)
+            self.folder_cache.keep(unit, seen)
         else:
-            self.frames.forget(unit)
+            self.folder_cache.forget(unit)
         if record.state is not ExecutionState.FILLING:
             self._settled(unit, record)
             return None
@@ -111,16 +111,16 @@ class Lookout:
     def _hash_ahead(
         self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> datetime | None:
-        if self.ahead is None:
+        if self.prehash is None:
             return None
-        disk = self.pipeline.intake.directory(unit)
-        return self.ahead.consider(record, disk, seen, set(partial))
+        disk = self.pipeline.unit_reader.directory(unit)
+        return self.prehash.consider(record, disk, seen, set(partial))
 
     def _settled(self, unit: Unit, record: ExecutionRecord) -> None:
         """Forget what only a directory that is filling needs."""
-        self._witness.forget(unit)
-        if self.ahead:
-            self.ahead.forget(record.id)
+        self._history.forget(unit)
+        if self.prehash:
+            self.prehash.forget(record.id)
 
     def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
         """Move an execution whose directory is there again, or is not what it was."""
@@ -152,7 +152,7 @@ class Lookout:
         limit = self.newer_than.get(unit.prefix)
         if limit is None or seen.changed_at() >= limit:
             return False
-        self.frames.keep(unit, seen)
+        self.folder_cache.keep(unit, seen)
         if unit not in self._passed:
             self._passed.add(unit)
             last, since = seen.changed_at().astimezone(), limit.astimezone()
@@ -163,14 +163,16 @@ class Lookout:
 
     def forget(self) -> None:
         """Begin anew with every directory: since when it is quiet is not known any more."""
-        self._witness.forget_all()
-        self.frames = Frames()
-        self.folders = replace(self.folders, frames=self.frames)  # it knows of no file any more
-        if self.ahead:
-            self.ahead.forget_all()
+        self._history.forget_all()
+        self.folder_cache = FolderCache()
+        self.batch_former = replace(
+            self.batch_former, folder_cache=self.folder_cache
+        )  # it knows of no file any more
+        if self.prehash:
+            self.prehash.forget_all()
 
     def _gone(self, unit: Unit, record: ExecutionRecord | None) -> None:
-        self.frames.forget(unit)
+        self.folder_cache.forget(unit)
         if record:
             self._settled(unit, record)
         # A worker that holds the directory finds out by itself.
@@ -184,11 +186,11 @@ class Lookout:
         self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> datetime | None:
         now = datetime.now(UTC)
-        evidence = self._witness.evidence(unit, record, seen, partial)
+        evidence = self._history.evidence(unit, record, seen, partial)
         policy = unit.policy(self.policy)
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # asked last: it may cost a look at every file
-            evidence, asked = self._witness.last(unit, record, evidence), True
+            evidence, asked = self._history.last(unit, record, evidence), True
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
@@ -210,7 +212,7 @@ class Lookout:
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
-            self.pipeline.intake.check_ours(unit, self.pipeline.catalog)
+            self.pipeline.unit_reader.check_ours(unit, self.pipeline.catalog)
         except RefusedError as error:
             return error
         return None

@@ -25,7 +25,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk
 from deriva_watch.liveness import beat, begin, waiting
-from deriva_watch.watch.prehash_process import Hasher
+from deriva_watch.watch.prehash_process import HashProcess
 
 STABLE_S: Final = 5.0  # longer than the tick of any file system's clock
 _PATIENCE_S: Final = 3600.0  # what is written over and over is read once an hour at most
@@ -63,7 +63,7 @@ class _Job:
 
 
 @dataclass(slots=True)
-class Ahead:
+class Prehash:
     """Decides which files are worth it, and has them hashed one after the other.
 
     Attributes:
@@ -79,7 +79,7 @@ class Ahead:
     _loose: dict[Path, dict[_Stamp, tuple[str, str]]] = field(default_factory=dict)
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
     _found: list[KeepDigest] = field(default_factory=list)
-    _hasher: Hasher = field(default_factory=Hasher)
+    _process: HashProcess = field(default_factory=HashProcess)
     _thread: threading.Thread | None = None
     _over: bool = False
     _told: bool = False
@@ -213,7 +213,7 @@ class Ahead:
                 guard(self._keep)
         finally:
             self._over = True
-            self._hasher.close()
+            self._process.close()
 
     def _next(self) -> list[_Job]:
         """Wait for jobs and return them, without those whose file somebody holds open."""
@@ -240,7 +240,7 @@ class Ahead:
         try:
             return self._jobs.get(timeout=_IDLE_S)
         except queue.Empty:
-            self._hasher.close()
+            self._process.close()
             return self._jobs.get()
 
     def _is_wanted(self, job: _Job) -> bool:
@@ -251,14 +251,14 @@ class Ahead:
         entry, found = job.file.entry, None
         try:
             with job.disk.open(entry) as body:
-                found = self._hasher.digests(body, lambda: self._is_wanted(job))
+                found = self._process.digests(body, lambda: self._is_wanted(job))
             job.disk.verify(entry)
         except (FileChangedError, FileNotFoundError, RefusedError, TransientError):
             return  # the next look, or the upload, says what there is
         except OSError as error:
             self._tell(job, f"it cannot be done: {error}")
-        if self._hasher.problem:
-            self._tell(job, f"it has no idle priority: {self._hasher.problem}")
+        if self._process.problem:
+            self._tell(job, f"it has no idle priority: {self._process.problem}")
         if found and found.size_bytes == entry.size_bytes:
             self._learn(job.group, entry, found)
 

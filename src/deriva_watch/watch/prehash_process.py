@@ -19,7 +19,7 @@ _POLL_S: Final = 0.2  # how soon it is noticed that the digests are not wanted a
 _SERVE: Final = "from deriva_watch.watch.prehash_process import serve; serve()"
 
 
-class Hasher:
+class HashProcess:
     """The process; it is started when it is needed first, and again after `close`."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from deriva_watch.edges.watching.watcher import Folder, Watcher
 from deriva_watch.pipeline.unit_paths import drop_units, execution_names
 from deriva_watch.settings.drop_folder import DropFolder
 from deriva_watch.settings.model import Watch
-from deriva_watch.watch.inspector import Lookout
+from deriva_watch.watch.inspector import Inspector
 
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
 _FEW: Final = 32  # watches
@@ -58,14 +58,14 @@ class Roots:
     """Every prefix and drop folder of the settings, with what patterns among them match by now.
 
     Attributes:
-        lookout: Knows the directories, and which of them need no look.
+        inspector: Knows the directories, and which of them need no look.
         hindrances: What is in the way now, for the commands to show.
         hint: Takes a directory that something happened in; called by any thread.
         look: Takes a directory to look at now.
         hinder: Says what is in the way of something, once; None: nothing any more.
     """
 
-    lookout: Lookout
+    inspector: Inspector
     hindrances: Hindrances
     hint: Callable[[Unit], None]
     look: Callable[[Unit], None]
@@ -78,7 +78,7 @@ class Roots:
     _is_scarce: bool = False
 
     def __post_init__(self) -> None:
-        unit = self.lookout.pipeline.settings.unit
+        unit = self.inspector.pipeline.settings.unit
         self._watcher = Watcher(lambda prefix, name: self.hint(unit(prefix, name)), self._lost)
 
     def tend(self) -> None:
@@ -105,7 +105,7 @@ class Roots:
         if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"
             event = WatchLimitNearlyReached(used=found.used, limit=found.limit, next=then)
-            self.lookout.pipeline.emit(event)
+            self.inspector.pipeline.emit(event)
         self._is_scarce = found.is_scarce
 
     def scan_all(self) -> None:
@@ -124,7 +124,7 @@ class Roots:
         self._watcher.stop()
 
     def _find(self) -> None:
-        for watch in self.lookout.pipeline.settings.watch:
+        for watch in self.inspector.pipeline.settings.watch:
             if not listing.is_pattern(watch.prefix):
                 found = [watch.prefix]
             elif self._is_due(watch.prefix, watch.rescan_s):
@@ -136,9 +136,9 @@ class Roots:
                 continue
             for prefix in [each for each in found if each not in self._roots]:
                 if watch.newer_than:
-                    self.lookout.newer_than[prefix] = watch.newer_than
+                    self.inspector.newer_than[prefix] = watch.newer_than
                 self._take_up(prefix, _of_watch(prefix, watch))
-        for folder in self.lookout.pipeline.settings.drop:
+        for folder in self.inspector.pipeline.settings.drop:
             if folder.path not in self._roots:
                 self._take_up(folder.path, _of_drop(folder))
 
@@ -155,11 +155,11 @@ class Roots:
                 f"there is no {self._roots[prefix].home}",
                 f"It is watched as soon as it is there: mkdir -p {prefix}",
             )
-            self.lookout.pipeline.emit(
+            self.inspector.pipeline.emit(
                 RootMissing(prefix=str(prefix), why=missing.why, next=missing.next)
             )
         else:
-            self.lookout.pipeline.emit(
+            self.inspector.pipeline.emit(
                 RootWatched(
                     prefix=str(prefix),
                     observer=watched.mode,
@@ -177,7 +177,7 @@ class Roots:
 
     def _scan(self, prefix: Path, root: _Root) -> None:
         start_s = time.monotonic()
-        settings = self.lookout.pipeline.settings
+        settings = self.inspector.pipeline.settings
         drop = settings.drops.get(prefix)
         about = f"{root.home}: names"  # that it is missing is told of the root itself
         try:
@@ -189,22 +189,22 @@ class Roots:
         self.hinder(about, None)
         # A root that is not mounted has lost nothing; of batches one look at the folder tells.
         if prefix.is_dir() and not (drop and drop.unit != "directory"):
-            known = self.lookout.pipeline.journal.executions(prefix=str(prefix))
+            known = self.inspector.pipeline.journal.executions(prefix=str(prefix))
             if drop is None:
                 self._tell_backlog(prefix, 0 if known else len(found))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
         for unit in (settings.unit(prefix, name) for name in found):
-            if not self.lookout.frames.is_still(unit, root.full_rescan_s):
+            if not self.inspector.folder_cache.is_still(unit, root.full_rescan_s):
                 self.look(unit)
         seconds = round(time.monotonic() - start_s, 6)
         event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
-        self.lookout.pipeline.emit(event)
+        self.inspector.pipeline.emit(event)
 
     def _units(self, drop: Drop) -> set[str]:
         """Return what to look at in a drop folder; say so of files that belong to no unit."""
         if drop.unit != "directory":
             return {LOOSE}
-        directories, others = drop_units(self.lookout.pipeline.settings, drop)
+        directories, others = drop_units(self.inspector.pipeline.settings, drop)
         trouble = None
         if others:
             trouble = TroubleError(
@@ -220,12 +220,12 @@ class Roots:
         if directories and prefix not in self._told:
             then = "They are uploaded too; [[watch]] newer_than leaves older ones alone."
             event = BacklogFound(prefix=str(prefix), directories=directories, next=then)
-            self.lookout.pipeline.emit(event)
+            self.inspector.pipeline.emit(event)
         self._told.add(prefix)
 
     def _lost(self, prefix: str | None, why: str) -> None:
         """Events were lost: what is concerned is due."""
-        self.lookout.pipeline.emit(WatchLost(prefix=prefix, why=why))
+        self.inspector.pipeline.emit(WatchLost(prefix=prefix, why=why))
         for root in [Path(prefix)] if prefix else list(self._due_s):
             self._due_s.pop(root, None)
 

@@ -10,7 +10,7 @@ from deriva_watch.commands.orders import hold, retry
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import open_readonly
-from deriva_watch.pipeline.unit_reader import Intake
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 
@@ -48,7 +48,7 @@ def give(settings: Settings, order: Retry | Cancel | Pause | Resume) -> Given:
 
 def _seen(settings: Settings) -> hold.Seen:
     def seen(prefix: Path, rid: str) -> Iterable[str]:
-        found = Intake.of(settings).look(settings.unit(prefix, rid))
+        found = UnitReader.of(settings).look(settings.unit(prefix, rid))
         return found.entries if found else ()
 
     return seen
