@@ -30,7 +30,7 @@ def test_status_begins_with_the_verdict(config):
 
     assert told.returncode == 0
     assert told.stdout.startswith(
-        "✗  no daemon is running; 1 file of 1 execution is safe on data.example.org\n"
+        "✗  no daemon is running; 1 file of 1 execution is in the catalog on data.example.org\n"
         "   deriva-watch run\n"
     )
     assert not [line for line in told.stdout.splitlines() if line != line.rstrip()]

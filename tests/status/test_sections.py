@@ -170,12 +170,12 @@ def test_all_is_safe(lab):
     assert lab.look()["verdict"] == {
         "level": "safe",
         "next": None,
-        "text": "all 2 files of 1 execution are safe on data.example.org",
+        "text": "all 2 files of 1 execution are in the catalog on data.example.org",
     }
 
     lab.uploaded("1-AB", c=1)
 
-    text = "all 3 files of 2 executions are safe on data.example.org"
+    text = "all 3 files of 2 executions are in the catalog on data.example.org"
     assert lab.look()["verdict"]["text"] == text
 
 
@@ -187,8 +187,8 @@ def test_something_is_on_its_way(lab):
     assert lab.look()["verdict"] == {
         "level": "busy",
         "next": None,
-        "text": "1 execution is on the way, 1 execution is not complete yet; "
-        "1 file of 1 execution is safe on data.example.org",
+        "text": "1 execution is being uploaded, 1 execution is not complete yet; "
+        "1 file of 1 execution is in the catalog on data.example.org",
     }
 
 
@@ -200,7 +200,7 @@ def test_what_failed_waits_and_is_not_on_its_way(lab):
     assert lab.look()["verdict"] == {
         "level": "busy",
         "next": "deriva-watch show 1-AB",
-        "text": "1 execution waits to be tried again",
+        "text": "1 execution is waiting for a retry",
     }
 
 
@@ -213,7 +213,7 @@ def test_a_person_is_needed_and_the_command_is_told(lab):
     assert lab.look()["verdict"] == {
         "level": "person",
         "next": "deriva-watch show 1-AB",
-        "text": "1 execution needs a person; 1 file of 1 execution is safe on data.example.org",
+        "text": "1 execution needs attention; 1 file of 1 execution is in the catalog on data.example.org",
     }
 
 
@@ -232,7 +232,7 @@ def test_what_a_person_has_cancelled_needs_nobody(lab):
     assert found["verdict"] == {
         "level": "safe",
         "next": None,
-        "text": "1 execution is cancelled; 1 file of 1 execution is safe on data.example.org",
+        "text": "1 execution is cancelled; 1 file of 1 execution is in the catalog on data.example.org",
     }
 
 
@@ -244,7 +244,7 @@ def test_who_is_needed_is_not_overlooked_behind_many_that_are_cancelled(lab, mon
 
     verdict = lab.look()["verdict"]
 
-    assert (verdict["level"], verdict["text"]) == ("person", "2 executions need a person")
+    assert (verdict["level"], verdict["text"]) == ("person", "2 executions need attention")
 
 
 def test_the_command_can_be_typed_whatever_a_unit_is_called(lab):

@@ -1,17 +1,11 @@
-"""Views of the journal that change nothing: values for programs, tables for people.
+"""Read-only views of the journal: values for programs, text for people, a page for browsers.
 
-views      the values: `summary`, `details`; parts of them are `standing` and `headline`
-past       the same for `history`
-receipt    the same for receipts
-web        the same for the status page, with asking, guard, rendering and stream
-serving    the page as a part of the daemon, which listens (`listening`) in a thread of its own
-meter      what is counted of the events; `gauges` tells how things stand, `alerts.yml` when to act
-day        sent and backlog (`backlog`) of the last day, for a chart
-plain      values as JSON can carry them
-board      `status` for people; `watching` repeats it
-story      `show` for people, with a `timeline` and a `verdict`
-text       what these are made of
-units      numbers, sizes and times as people say them
+views      the values: `summary` (its lists are in `sections`, its first line in `headline`),
+           `details`, receipts, search
+day        bytes sent and backlog of the last day, for the chart
+text/      `status`, `show` and `history` for a terminal
+web/       the server of the status page, and the metrics
+page/      the page itself
 """
 
 from deriva_watch.edges.journal import open_readonly as open_views

@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as people say them."""
+"""Sizes and times as text."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -9,12 +9,12 @@ _SPANS: Final = ((48 * 3600.0, "day", 86_400.0), (5400.0, "h", 3600.0), (90.0, "
 
 
 def size(size_bytes: float) -> str:
-    """Return a number of bytes in the unit that fits: "1.2 GB"."""
+    """Return a number of bytes in a suitable unit: "1.2 GB"."""
     return decimal(round(size_bytes))
 
 
 def span(seconds: float) -> str:
-    """Return a time in the unit that fits: "20 s", "3 h"."""
+    """Return a duration in a suitable unit: "20 s", "3 h"."""
     for longer_than_s, unit, unit_s in _SPANS:
         if seconds >= longer_than_s:
             number = round(seconds / unit_s)
@@ -23,19 +23,19 @@ def span(seconds: float) -> str:
 
 
 def after(at: str | None, now: str) -> str:
-    """Return when something will be, seen from *now*: "in 20 s"; both as ISO 8601."""
+    """Return how long after *now* a time is: "in 20 s", "now"; both as ISO 8601."""
     if at is None:
         return ""
     seconds = (datetime.fromisoformat(at) - datetime.fromisoformat(now)).total_seconds()
-    return f"in {span(seconds)}" if seconds >= 1 else "at once"
+    return f"in {span(seconds)}" if seconds >= 1 else "now"
 
 
 def before(at: str, now: str) -> str:
-    """Return how long ago something was, seen from *now*; both as ISO 8601."""
+    """Return how long before *now* a time was: "20 s ago"; both as ISO 8601."""
     seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(at)).total_seconds()
     return f"{span(seconds)} ago"
 
 
 def clock(at: str) -> str:
-    """Return a time, ISO 8601, to the second in UTC: "2026-03-01 12:00:00"."""
+    """Return an ISO 8601 time in UTC, to the second: "2026-03-01 12:00:00"."""
     return f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""The last day as a chart has it: what is kept in the journal, and the step that goes on."""
+"""The last day for the chart: the samples in the journal, and the step in progress."""
 
 import threading
 from collections.abc import Callable
@@ -16,31 +16,31 @@ def _now() -> datetime:
 
 
 class Day:
-    """Keeps a sample of each step. Any thread may call; all but `left_s` may take long."""
+    """Keeps a sample of each step. Thread-safe; all methods but `left_s` may take long."""
 
     def __init__(
         self, journal: Journal, sent_bytes: Callable[[], int], now: Callable[[], datetime] = _now
     ) -> None:
-        """Begin a step; *sent_bytes* tells how many bytes this process has sent so far."""
+        """Begin a step; *sent_bytes* returns how many bytes this process has sent so far."""
         self._journal, self._sent_bytes, self._now = journal, sent_bytes, now
         self._kept_bytes = sent_bytes()
         self._at = step_of(now())
         self._lock = threading.Lock()
 
     def left_s(self) -> float:
-        """Return how long the step that goes on will last, in seconds."""
+        """Return the time until the step in progress ends, in seconds."""
         now = self._now()
         return (step_of(now) + STEP - now).total_seconds()
 
     def keep(self) -> None:
-        """Write what the step has so far, and go on with the one that it is now."""
+        """Write the sample of the step in progress; begin the current one."""
         with self._lock:
             sent_bytes, now = self._sent_bytes(), self._now()
             self._journal.keep_sample(self._sample(sent_bytes))
             self._kept_bytes, self._at = sent_bytes, step_of(now)
 
     def view(self) -> dict[str, Any]:
-        """Return the last day, oldest first; a step in which no daemon ran is left out."""
+        """Return the last day, oldest first, without steps in which no daemon ran."""
         with self._lock:
             samples = {each.at: each for each in self._journal.samples(self._now() - SHOWN)}
             going = self._sample(self._sent_bytes())

@@ -1,4 +1,4 @@
-"""The first line: is the data safe, and if not, who or what must act?"""
+"""The first line of `status`: is everything in the catalog, and if not, who must act?"""
 
 from collections.abc import Mapping
 from shlex import quote
@@ -12,10 +12,16 @@ _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING)
 
 
 def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) -> dict[str, Any]:
-    """Return level, text and the next command, from the rest of what `summary` found.
+    """Return level, text and the next command for a summary.
 
-    Levels: `trouble`, the daemon cannot work; `person`, something is refused or matches nothing;
-    `busy`, something is on its way or not complete yet; `safe`; `empty`, nothing was ever seen.
+    Levels: `trouble`, the daemon cannot work; `person`, something is refused, unmatched or paused;
+    `busy`, something is being uploaded or not complete yet; `safe`, everything is in the catalog;
+    `empty`, no file was ever uploaded.
+
+    Args:
+        summary: The other fields of `summary`.
+        safe_files: Number of files that are in the catalog.
+        safe_executions: Number of executions that these files belong to.
     """
     safe = _safe(summary, safe_files, safe_executions)
     ends = [
@@ -32,7 +38,7 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
         return _said("safe" if safe else "empty", _joined(said, safe))
     if safe:
         return _said("safe", safe if safe_files == 1 else f"all {safe}")
-    return _said("empty", "nothing to bring in was found yet", "deriva-watch check")
+    return _said("empty", "no execution was found yet", "deriva-watch check")
 
 
 def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
@@ -44,9 +50,8 @@ def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
         return ""
     hosts = {server.partition("/")[0] for server in (summary["server"] or "").split(", ")}
     where = " and ".join(sorted(hosts))
-    are = "is" if files == 1 else "are"
     of = counted(executions, "execution")
-    return f"{counted(files, 'file')} of {of} {are} safe on {where}"
+    return f"{counted(files, 'file')} of {of} {_are(files)} in the catalog on {where}"
 
 
 def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
@@ -64,7 +69,7 @@ def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     for pause in summary["paused"]:
         if pause["about"] == "host":
             since = f"{pause['what']} since {clock(pause['since'])} UTC"
-            text = f"all work is {since}: {pause['why']}"
+            text = f"all uploads are {since}: {pause['why']}"
             return _said("person", _joined(text, safe), "deriva-watch resume")
     return None
 
@@ -77,7 +82,7 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     number = len(set(names)) + max(0, more) + summary.get("unmatched_more", 0)
     if not number:
         return None
-    need = f"{counted(number, 'execution')} need{_s(number)} a person"
+    need = f"{counted(number, 'execution')} need{_s(number)} attention"
     then = f"deriva-watch show {quote(names[0])}" if names else None
     return _said("person", _joined(need, safe), then)
 
@@ -91,9 +96,9 @@ def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     filling = counts[ExecutionState.FILLING]
     parts = []
     if going:
-        parts.append(f"{counted(going, 'execution')} {_are(going)} on the way")
+        parts.append(f"{counted(going, 'execution')} {_are(going)} being uploaded")
     if again:
-        parts.append(f"{counted(again, 'execution')} wait{_s(again)} to be tried again")
+        parts.append(f"{counted(again, 'execution')} {_are(again)} waiting for a retry")
     if filling:
         parts.append(f"{counted(filling, 'execution')} {_are(filling)} not complete yet")
     if waits:

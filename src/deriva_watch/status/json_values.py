@@ -1,6 +1,6 @@
-r"""Values of the journal as JSON can carry them.
+r"""Values of the journal as JSON values.
 
-Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO 8601 in UTC.
+Bytes of names that are not UTF-8 are escaped (`\udcff`); times are ISO 8601 in UTC.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 
 
 def plain(value: Any) -> Any:
-    """Return a value with everything in it as JSON can carry it."""
+    """Return a value, and all that is in it, as JSON values."""
     match value:
         case datetime():
             return value.isoformat()
@@ -27,5 +27,5 @@ def plain(value: Any) -> Any:
 def some(
     record: ExecutionRecord | FileRecord | HistoryRecord, names: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the fields of a record that *names* tells."""
+    """Return the fields *names* of a record."""
     return {name: plain(getattr(record, name)) for name in names}

@@ -1,4 +1,4 @@
-"""What is on its way, what fills, what needs a person and what came in: parts of `summary`."""
+"""The lists of `summary`: uploading, filling, waiting, refused, unmatched, paused, recent."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.status_queries import Amount, Total
 from deriva_watch.status.json_values import plain, some
 
-MOST: Final = 100  # entries of a list; beside it stands how many more there are
+MOST: Final = 100  # entries of a list; `<name>_more` counts the others
 _RECENT: Final = 20
 _CURRENT: Final = 4  # files of one execution
 _EXAMPLES: Final = 3
@@ -28,12 +28,17 @@ _REFUSED: Final = (*_WHO, "changed_at", *_SENTENCE)
 _WAITING: Final = (*_WHO, "next_at", "attempts", *_SENTENCE)
 
 
-def standing(
+def sections(
     reader: Reader | Journal, counts: Mapping[ExecutionState, int], now: datetime
 ) -> dict[str, Any]:
-    """Return the lists of `summary`; *counts* are the executions by state.
+    """Return the lists of `summary`.
 
-    A list has at most MOST entries; where there are more, `<name>_more` says how many.
+    A list has at most MOST entries; if there are more, `<name>_more` says how many.
+
+    Args:
+        reader: The journal.
+        counts: Number of executions by state.
+        now: The time for rates and remaining times.
     """
     going = sum(counts.get(state, 0) for state in _ON_THEIR_WAY)
     unmatched = reader.having(FileState.UNMATCHED, MOST + 1)
@@ -57,12 +62,12 @@ def standing(
 
 
 def is_cancelled(execution: ExecutionRecord) -> bool:
-    """Tell whether an execution is refused because a person said so: it needs nobody any more."""
+    """Tell whether an execution is refused because a person cancelled it: it needs no attention."""
     return execution.state is ExecutionState.REFUSED and holds.is_cancelled(execution.held)
 
 
 def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
-    """Return what a person has paused: everything ("host") first, then executions of *held*."""
+    """Return what is paused: all uploads ("host") first, then executions of *held*."""
     everything = reader.paused()
     found = [_pause("host", None, everything)] if everything else []
     for each in held:
@@ -88,7 +93,7 @@ def _some_in(reader: Reader | Journal, states: set[ExecutionState]) -> list[Exec
 
 
 def _bytes(totals: Iterable[Total]) -> dict[str, int]:
-    """Return how many bytes are safe, and how many are to become so."""
+    """Return how many bytes are in the catalog, and how many are still to be uploaded."""
     listed = list(totals)
     return {
         "safe": sum(each.bytes for each in listed if each.file in SAFE),
@@ -121,7 +126,10 @@ def _in_flight(reader: Reader | Journal, now: datetime) -> Iterator[dict[str, An
 
 
 def _progress(amounts: Mapping[FileState, Amount], jobs: Iterable[FileRecord]) -> dict[str, int]:
-    """Return files and bytes, and how much of them is done: of files what is safe already."""
+    """Return the numbers of files and bytes, and how many of them are done.
+
+    A file is done when it is in the catalog; bytes are done when they are sent.
+    """
     done = [amount for state, amount in amounts.items() if state in SAFE]
     sent = [amount for state, amount in amounts.items() if state in _SENT]
     left = [amount for state, amount in amounts.items() if state in PENDING - _SENT]
@@ -176,7 +184,7 @@ def _unmatched(
 
 
 def _recent(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
-    """Return what became uploaded last, each execution once, the newest first."""
+    """Return the executions that were uploaded last, each once, the newest first."""
     ended = reader.endings({ExecutionState.UPLOADED}, limit=_RECENT)
     at: dict[int, datetime] = {}
     for each in ended:
@@ -195,7 +203,7 @@ def _recent(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
 def _with(
     reader: Reader | Journal, executions: Iterable[ExecutionRecord]
 ) -> Iterator[tuple[ExecutionRecord, Mapping[FileState, Amount]]]:
-    """Return executions with their files by state."""
+    """Yield executions with the amounts of their files by state."""
     listed = list(executions)
     amounts = reader.amounts(execution.id for execution in listed)
     for execution in listed:
@@ -206,7 +214,7 @@ PENDING: Final = UNDONE | {FileState.RECORDED}
 
 
 def backlog(totals: Iterable[Total]) -> Amount:
-    """Return the pending files and their bytes, of all executions that are not gone."""
+    """Return the number of pending files and their bytes, without executions that are gone."""
     there = [each for each in totals if each.execution is not ExecutionState.GONE]
     pending = [each for each in there if each.file in PENDING]
     return Amount(sum(each.files for each in pending), sum(each.bytes for each in pending))

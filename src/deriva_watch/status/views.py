@@ -1,6 +1,6 @@
-r"""What the journal says, as values that JSON can carry. Fields are only ever added.
+r"""Views of the journal as JSON values. Fields are only ever added.
 
-Names that are not UTF-8 stand with their bytes escaped (`\udcff`), times as ISO 8601 in UTC.
+Bytes of names that are not UTF-8 are escaped (`\udcff`); times are ISO 8601 in UTC.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline
 from deriva_watch.status.json_values import plain, some
-from deriva_watch.status.sections import is_cancelled, paused, standing
+from deriva_watch.status.sections import is_cancelled, paused, sections
 
 OLD: Final = timedelta(days=1)
 
@@ -30,14 +30,14 @@ _HISTORY: Final = shown_fields(HistoryRecord)
 
 
 def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
-    """Return how things stand.
+    """Return the state of everything at *now*.
 
-    `oldest_pending_s` is how long the oldest execution that is complete has not been uploaded,
-    0 where there is none; an execution that still fills is its writer's business. `hindrances` is
-    what the daemon waits for, such as the server. `healthy` is false, and `problems` says why, when
-    no daemon runs, it waits, something is refused that no person has `cancelled`, or the oldest
-    pending execution is older than OLD; `reasons` are the same in parts. `verdict` is the same in
-    one sentence, see `headline`; the lists are those of `standing`.
+    `oldest_pending_s` is the age of the oldest execution that is complete and not uploaded, in
+    seconds; 0 if there is none. `hindrances` are what the daemon waits for, such as the server.
+    `healthy` is false if no daemon runs, it is hindered, an execution is refused and not
+    `cancelled`, or the oldest pending execution is older than OLD; `problems` says why in
+    sentences, `reasons` the same in parts. `verdict` sums it up, see `headline`; the lists are
+    those of `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
@@ -58,7 +58,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "executions": _counted(ExecutionState, counts),
         "files": _counted(FileState, reader.file_counts()),
         "oldest_pending_s": pending_s,
-        **standing(reader, counts, now),
+        **sections(reader, counts, now),
         "notices": plain(list(_journals_before(reader))),
         **paused(reader, held),
         "cancelled": cancelled,
@@ -71,26 +71,26 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
 def _problems(
     pid: int | None, hindrances: Iterable[Mapping[str, str]], refused: int, pending_s: float
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield what is not well: as a text, and about what, what, why and what next."""
+    """Yield every problem, as a sentence and in parts."""
     if pid is None:
         yield _problem("No daemon is running")
     for each in hindrances:
         text = f"{each['what']}: {each['why']}. {each['next']}"
         yield text, {name: each[name] for name in ("about", *_SENTENCE)}
     if refused:
-        yield _problem(f"Refused executions: {refused}", "A person must act")
+        yield _problem(f"Refused executions: {refused}", "They need attention")
     if pending_s > OLD.total_seconds():
         yield _problem(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h")
 
 
 def _problem(what: str, why: str = "") -> tuple[str, dict[str, str]]:
     text = " ".join(f"{part}." for part in (what, why) if part)
-    then = "`deriva-watch status` tells more."
+    then = "`deriva-watch status` shows more."
     return text, {"about": "executions", "what": what, "why": why, "next": then}
 
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
-    """Tell of the journals that this one comes after, as long as they lie there."""
+    """Yield a notice for every damaged journal that was set aside and is still there."""
     for each in reader.damaged_journals():
         if Path(each.path).exists():
             said = replaced(reader.path, each)
@@ -98,25 +98,25 @@ def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
             yield {"about": "the journal", "at": each.at, "path": each.path, **sentence}
 
 
-def named(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
-    """Return the executions that *rid* names: one for each prefix and catalog that has it.
+def executions_of(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
+    """Return the executions of that name: one for each prefix and catalog.
 
-    Raises TroubleError, with the names that come near, where there is none.
+    Raises TroubleError, which names similar ones, if there is none.
     """
     found = reader.executions(rid=rid)
     if not found:
         why = f"the journal {reader.path} has no such execution"
-        then = _near(rid, reader.rids(), "`deriva-watch status` tells what it has.")
+        then = _near(rid, reader.rids(), "`deriva-watch status` lists those that it has.")
         raise TroubleError(f"cannot show {rid}", why, then)
     return found
 
 
 def details(reader: Reader | Journal, rid: str, path: str | None = None) -> dict[str, Any]:
-    """Return all that is known of *rid*: one entry for each prefix and catalog that has it.
+    """Return everything about the executions named *rid*: one entry for each prefix and catalog.
 
-    With *path*, of that file alone. Raises TroubleError where there is no such execution or file.
+    With *path*, only that file. Raises TroubleError if there is no such execution or file.
     """
-    entries = [_details(reader, execution) for execution in named(reader, rid)]
+    entries = [_details(reader, execution) for execution in executions_of(reader, rid)]
     if path is not None:
         known = [file["path"] for entry in entries for file in entry["files"]]
         entries = [_only(entry, plain(path)) for entry in entries]
@@ -128,7 +128,7 @@ def details(reader: Reader | Journal, rid: str, path: str | None = None) -> dict
 
 
 def _only(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return what `_details` found, without the other files."""
+    """Return the details of an execution, with only one of its files."""
     lists = ("files", "history")
     return {**entry, **{n: [each for each in entry[n] if each["path"] == path] for n in lists}}
 
@@ -150,7 +150,7 @@ def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, 
 
 
 def _notices(history: Iterable[HistoryRecord]) -> Mapping[str, str]:
-    """Return what was said at the end of the last attempt that got through the files."""
+    """Return the notices of the last attempt that got through all files."""
     told = [line.detail["notices"] for line in history if "notices" in line.detail]
     return told[-1] if told else {}
 
@@ -162,17 +162,17 @@ def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
 def kept_receipts(
     reader: Reader | Journal, state_directory: Path, rid: str
 ) -> list[Mapping[str, Any]]:
-    """Return the receipts of what *rid* names; TroubleError where there is none."""
-    executions = named(reader, rid)
+    """Return the receipts of the executions named *rid*; TroubleError if there is none."""
+    executions = executions_of(reader, rid)
     places = {(each.server, kept_as(each)) for each in executions}
     found = [read_receipt(state_directory, *place) for place in sorted(places)]
     if not any(found):
         state = executions[0].state.value
         raise TroubleError(
             f"there is no receipt of {rid}",
-            f"it is {state}, and {state_directory} keeps none that can be read",
-            "It is written when the upload has ended; "
-            f"`deriva-watch show {quote(rid)}` tells how far it is.",
+            f"it is {state}, and {state_directory} has no readable receipt of it",
+            "A receipt is written when the upload ends; "
+            f"`deriva-watch show {quote(rid)}` shows how far it is.",
         )
     return [receipt for receipt in found if receipt]
 
@@ -185,7 +185,7 @@ _FOUND: Final = ("rid", "prefix", "state")
 def finding(reader: Reader | Journal, name: str) -> dict[str, Any]:
     """Return executions and files with *name* in their names, at most MOST of each.
 
-    `more` tells that there are others. Capital letters count.
+    `more` is true if there are others. Upper and lower case differ.
     """
     executions = reader.executions_named(name, MOST + 1)
     files = reader.named(name, MOST + 1)

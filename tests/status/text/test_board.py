@@ -12,7 +12,7 @@ AT = "2026-03-01T12:00:00+00:00"
 SENTENCE = {"what": "cannot store it", "why": "403", "next": "Ask."}
 WHO = {"rid": "1-AA", "prefix": "/data"}
 LISTS = ("in_flight", "filling", "refused", "waiting", "unmatched", "recent", "paused")
-SAFE = {"level": "safe", "text": "all 2 files of 1 execution are safe on example.org", "next": None}
+SAFE = {"level": "safe", "text": "all 2 files of 1 execution are in the catalog on example.org", "next": None}
 GOING = {
     **WHO,
     "called": "execution 1-AA",
@@ -61,7 +61,7 @@ def on_a_terminal(width=80, **fields):
 
 
 def test_the_first_line_is_the_verdict():
-    assert piped().splitlines()[0] == "✓  all 2 files of 1 execution are safe on example.org"
+    assert piped().splitlines()[0] == "✓  all 2 files of 1 execution are in the catalog on example.org"
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_facts_are_the_end():
         "journal     /var/lib/deriva-watch/journal.db\n"
         "executions  1,234 uploaded\n"
         "files       2 linked, 1 found\n"
-        "bytes       1.5 MB safe, 10 bytes to come\n"
-        "oldest      complete and not in for 2 h\n"
+        "bytes       1.5 MB in the catalog, 10 bytes to upload\n"
+        "oldest      complete for 2 h and not uploaded\n"
     )
     assert "daemon      not running" in piped(daemon=None)
 
@@ -100,7 +100,7 @@ def test_what_is_on_its_way_says_how_far_it_is_and_how_long_yet():
     text = piped(in_flight=[{**GOING, "current": current}, ready])
 
     assert (
-        "on the way\n"
+        "uploading\n"
         "  1-AA    75%  4 of 10 files, 2.0 GB  5.0 MB/s, 2 min left\n"
         "      99%  of 1.0 kB  assets/big.tif\n"
         "  1-AB  ready\n"
@@ -119,9 +119,9 @@ def test_what_waits_and_what_fills_say_until_when():
     overdue = {**filling, "next_at": "2026-03-01T11:00:00+00:00"}
     text = piped(waiting=[waiting], filling=[filling, overdue])
 
-    assert "  1-AA again in 5 min, 2 attempts failed\n    cannot store it\n    403\n" in text
-    assert "  1-AA  a.bin is open; looked at again in 5 min\n" in text
-    assert "  1-AA  a.bin is open; looked at again at once\n" in text
+    assert "  1-AA, next attempt in 5 min, 2 attempts failed\n    cannot store it\n    403\n" in text
+    assert "  1-AA  a.bin is open; next check in 5 min\n" in text
+    assert "  1-AA  a.bin is open; next check now\n" in text
 
 
 def test_what_needs_a_person_says_what_why_and_what_next():
@@ -146,14 +146,14 @@ def test_what_holds_the_daemon_up_and_what_is_held_back_are_told():
 
     assert "\n    cannot store it\n    403\n    Ask.\n" in text
     said = "paused by alice\n    network work\n    `deriva-watch resume` lets it go on.\n"
-    assert f"held back by a person\n  everything, 60 min ago\n    {said}" in text
+    assert f"paused\n  all uploads, 60 min ago\n    {said}" in text
     assert "cannot store it: 403. Ask.\n" in text
 
 
 def test_what_came_in_last_is_told():
     recent = [{**WHO, "at": "2026-03-01T11:59:30+00:00", "files": 1, "bytes": 5}]
 
-    assert "last brought in\n  1-AA  30 s ago  1 file, 5 bytes\n" in piped(recent=recent)
+    assert "uploaded last\n  1-AA  30 s ago  1 file, 5 bytes\n" in piped(recent=recent)
 
 
 def test_the_folder_is_told_where_there_are_several():

@@ -72,13 +72,13 @@ def test_people_get_a_line_an_end_and_a_line_a_day(told):
         "2026-03-01 14:00:00  1-AB  refused    1 file   5 bytes  cannot store a.tif\n"
         "2026-03-02 14:00:00  1-AA  uploaded   1 file  10 bytes\n"
         "\n"
-        "2026-03-01  1 uploaded, 1 refused; 3 files, 3.0 kB came in\n"
-        "2026-03-02  1 uploaded; 1 file, 10 bytes came in\n"
+        "2026-03-01  1 uploaded, 1 refused; 3 files, 3.0 kB uploaded\n"
+        "2026-03-02  1 uploaded; 1 file, 10 bytes uploaded\n"
     )
 
 
 def test_where_nothing_ended_it_says_so(lab):
     reader = open_views(lab.url)
 
-    assert piped(endings(reader)) == "nothing ended\n"
-    assert piped(endings(reader, NOW)) == "nothing ended since 2026-03-01 12:00:00 UTC\n"
+    assert piped(endings(reader)) == "no execution was uploaded, refused or gone\n"
+    assert piped(endings(reader, NOW)) == "no execution was uploaded, refused or gone since 2026-03-01 12:00:00 UTC\n"

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.status import render_details, show
-from deriva_watch.status.text.timeline import told
+from deriva_watch.status.text.timeline import described
 from deriva_watch.status.text.verdict import readable
 
 AT = "2026-03-01T12:00:00+00:00"
@@ -56,8 +56,8 @@ def test_a_story_is_told_in_the_order_in_which_one_asks():
     text = piped(render_details(some_details("a.tif")))
 
     assert text.startswith("1-AA: refused\n    cannot store it\n    403\n    Ask.\nserver ")
-    parts = ["is it complete?", "quiet  30 s", "files", "refused a.tif\n    cannot store it"]
-    parts += ["notices\n  a.tif: 2 rows say the same of it", "what happened (UTC)", "first seen"]
+    parts = ["is it complete?", "unchanged for  30 s", "files", "refused a.tif\n    cannot store it"]
+    parts += ["notices\n  a.tif: 2 rows say the same of it", "history (UTC)", "first seen"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert text.count("first seen") == 1  # of files not without being asked for
@@ -88,8 +88,8 @@ def test_a_long_history_is_folded_and_that_of_files_is_told_when_asked_for():
     details = some_details(history=[*lines, a_line("found", path="a.tif", size_bytes=3000)])
     short, whole = piped(render_details(details)), piped(render_details(details, whole=True))
 
-    assert "  2 lines before: deriva-watch show 1-AA --all\n" in short
-    assert (short.count("its time has come"), whole.count("its time has come")) == (30, 32)
+    assert "  2 earlier lines: deriva-watch show 1-AA --all\n" in short
+    assert (short.count("next attempt is due"), whole.count("next attempt is due")) == (30, 32)
     assert "a.tif\n  2026-03-01 12:00:00  first seen: 3.0 kB\n" in whole
     assert "first seen" not in short
 
@@ -111,7 +111,7 @@ def test_attempts_are_counted_where_one_was_not_enough():
         (a_line("ready", "settled", verdict={"why": "all is quiet"}), "complete: all is quiet"),
         (
             a_line("waiting", "deferred", **SENTENCE, next_at=AT, attempts=2),
-            "put off: cannot store it: 403; again at 2026-03-01 12:00:00; 2 attempts failed",
+            "postponed: cannot store it: 403; again at 2026-03-01 12:00:00; 2 attempts failed",
         ),
         (
             a_line("uploaded", "finished", files={"linked": 1200, "ignored": 0}, size_bytes=5000),
@@ -121,19 +121,19 @@ def test_attempts_are_counted_where_one_was_not_enough():
             a_line("stored", "stored", path="a", url="/hatrac/a:1", seconds=3.2),
             "stored: /hatrac/a:1; took 3 s",
         ),
-        (a_line("recorded", "recorded", path="a", rid="2-B"), "has a row: 2-B"),
-        (a_line("linked", "linked", path="a", seconds=0.1), "linked: it is in"),
+        (a_line("recorded", "recorded", path="a", rid="2-B"), "row written: 2-B"),
+        (a_line("linked", "linked", path="a", seconds=0.1), "linked: in the catalog"),
     ],
 )
 def test_a_line_of_history_is_a_sentence(line, sentence):
-    assert told({**line, "before": line["trigger"] and "before"}) == sentence
+    assert described({**line, "before": line["trigger"] and "before"}) == sentence
 
 
 @pytest.mark.parametrize(("path", "triggers"), [(None, ExecutionTrigger), ("a", FileTrigger)])
 def test_every_trigger_has_words(path, triggers):
     moved = {"path": path, "before": "x", "after": "y", "detail": {}}
 
-    assert [each for each in triggers if "y" in told({**moved, "trigger": each}).split()] == []
+    assert [each for each in triggers if "y" in described({**moved, "trigger": each}).split()] == []
 
 
 def test_details_show_the_execution_that_was_made_for_a_unit_of_a_drop_folder():
@@ -165,9 +165,9 @@ def test_a_verdict_has_its_reason_first_and_times_that_can_be_read():
         ("missing", "a.bin is open for writing; unchanged for 3 s of 30 s"),
         ("files", "2"),
         ("unchanged since", "2026-03-01 12:00:00 UTC"),
-        ("quiet", "2.5 s"),
-        ("quiet needed", "30 s"),
-        ("open", "a.bin; b.bin"),
+        ("unchanged for", "2.5 s"),
+        ("required", "30 s"),
+        ("open for writing", "a.bin; b.bin"),
         ("status", "catalog: Running since 2026-03-01 12:00:01 UTC"),
     ]
 
@@ -177,7 +177,7 @@ def test_details_show_where_files_were_moved_to_and_why_others_stay():
     text = piped(render_details(some_details(files=[moved], removal=SENTENCE)))
 
     assert "\n                   moved to uploaded/run/a.tif\n" in text
-    assert "kept 1-AA\n    cannot store it\n" in text
+    assert "local files of 1-AA are kept\n    cannot store it\n" in text
 
 
 def test_a_pipe_gets_no_colour_and_whole_names():

@@ -72,7 +72,7 @@ def test_a_terminal_keeps_the_last_view_and_says_what_is_wrong(lab):
 
     text = console.file.getvalue()
     assert "cannot read the journal" in text
-    assert "1.0 kB safe" in text  # the last line, which such a terminal has no room for
+    assert "1.0 kB in the catalog" in text  # the last line, which such a terminal has no room for
     assert "\x1b[?1049h" not in text  # no other screen, on which it would be lost
 
 
@@ -83,5 +83,5 @@ def test_a_pipe_gets_one_view_after_the_other(lab):
 
     watch((next(views) for _ in range(3)), whole=False, console=console)
 
-    assert console.file.getvalue().count("✓  1 file of 1 execution is safe") == 3
+    assert console.file.getvalue().count("✓  1 file of 1 execution is in the catalog") == 3
     assert watching._EVERY_S == 1

@@ -67,7 +67,7 @@ def test_no_more_look_on_than_may_and_a_silent_stream_stays_open(journal, monkey
             pass
         refused = ask(here, "/stream")
 
-    assert (refused.status, said(refused)["why"]) == (503, "too many look on")
+    assert (refused.status, said(refused)["why"]) == (503, "too many pages are open")
 
 
 def test_the_end_does_not_wait_for_who_looks_on_or_reads_nothing(journal):

@@ -56,7 +56,7 @@ def test_an_execution_of_too_many_files_for_a_browser_is_left_to_the_command_lin
     with served(journal) as here:
         answer = ask(here, "/api/execution?rid=1-AA")
 
-    assert (answer.status, said(answer)["next"]) == (403, "`deriva-watch show 1-AA` tells of all.")
+    assert (answer.status, said(answer)["next"]) == (403, "`deriva-watch show 1-AA` shows all.")
     assert said(answer)["why"].startswith("it has 3 files")
 
 
@@ -65,9 +65,9 @@ def test_an_execution_of_too_many_files_for_a_browser_is_left_to_the_command_lin
     [
         ("/api/execution?rid=" + quote("<b>"), 404, "has no such execution"),
         ("/api/execution", 400, "no rid is given"),
-        ("/etc/passwd", 404, "there is nothing of that name"),
-        ("/../web.py", 404, "there is nothing of that name"),
-        ("/page/index.html", 404, "there is nothing of that name"),
+        ("/etc/passwd", 404, "there is no such page"),
+        ("/../web.py", 404, "there is no such page"),
+        ("/page/index.html", 404, "there is no such page"),
     ],
 )
 def test_what_is_not_there_is_said_in_three_parts(page, path, status, why):
@@ -155,7 +155,7 @@ def test_what_a_person_must_do_is_a_reason_too(journal):
 
     (reason,) = said(answer)["reasons"]
     assert (answer.status, reason["what"]) == (503, "Refused executions: 1")
-    assert reason["why"] == "A person must act"
+    assert reason["why"] == "They need attention"
 
 
 def test_health_is_told_in_time_though_the_journal_hangs(journal):
@@ -190,6 +190,6 @@ def test_a_bug_in_one_answer_is_told_and_ends_no_other(journal):
         answer = ask(here, "/api/overview")
         assert ask(here, "/").status == 200
 
-    assert (answer.status, said(answer)["why"]) == (500, "a bug of ours")
+    assert (answer.status, said(answer)["why"]) == (500, "this is a bug")
     (crash,) = [event for event in here.events if event.name == "task.crashed"]
     assert (crash.where, crash.why) == ("the answer to /api/overview", "ValueError('secret')")

@@ -1,4 +1,4 @@
-"""`status` for people: is the data safe, what happens, what must somebody do."""
+"""`status` for people: is everything in the catalog, what happens, what must somebody do."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -30,18 +30,18 @@ _MARKS: Final = {
     "trouble": ("✗", "bold red"),
     "empty": ("·", "bold"),
 }
-_OLD_S: Final = 3600.0  # younger ones are nothing to look at
+_OLD_S: Final = 3600.0  # a younger backlog is not shown
 _SHOWN: Final = 3  # entries of a list, so that all of it fits one screen
 _Entry = Mapping[str, Any]
 
 
 def render_summary(summary: Mapping[str, Any], *, whole: bool = False) -> RenderableType:
-    """Return what `summary` found on one screen, or *whole*."""
+    """Return a summary that fits one screen; *whole*: with all entries of its lists."""
     return Group(
         verdict_line(summary["verdict"]),
         *_next(summary["verdict"]),
         *_hindrances(summary["hindrances"]),
-        *chain(*(_Section(summary, name, whole=whole) for name in _SECTIONS)),
+        *chain(*(_section(summary, name, whole=whole) for name in _SECTIONS)),
         *_notices(summary["notices"]),
         Text(),
         facts(_facts(summary)),
@@ -81,8 +81,8 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "journal": summary["journal"],
         "executions": _counts(summary["executions"]),
         "files": _counts(summary["files"]),
-        "bytes": f"{size(sizes['safe'])} safe, {size(sizes['pending'])} to come",
-        "oldest": f"complete and not in for {span(summary['oldest_pending_s'])}",
+        "bytes": f"{size(sizes['safe'])} in the catalog, {size(sizes['pending'])} to upload",
+        "oldest": f"complete for {span(summary['oldest_pending_s'])} and not uploaded",
     }
     if summary["oldest_pending_s"] < _OLD_S:
         del known["oldest"]
@@ -93,25 +93,16 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"
 
 
-class _Section:
-    """One list of the summary, as lines."""
-
-    def __init__(self, summary: Mapping[str, Any], name: str, *, whole: bool) -> None:
-        self._summary, self._name = summary, name
-        self._shown = None if whole else _SHOWN
-
-    def __iter__(self) -> Iterator[RenderableType]:
-        entries = self._summary[self._name]
-        if not entries:
-            return
-        heading, render = _SECTIONS[self._name]
-        yield title(heading)
-        shown = entries[: self._shown]
-        yield from render(shown, self._summary)
-        more = len(entries) - len(shown) + self._summary.get(f"{self._name}_more", 0)
-        if more:
-            command = "" if self._shown is None else ": deriva-watch status --all"
-            yield line(f"  and {more:,} more{command}", "dim")
+def _section(summary: _Entry, name: str, *, whole: bool) -> Iterator[RenderableType]:
+    entries = summary[name]
+    if not entries:
+        return
+    heading, render = _SECTIONS[name]
+    yield title(heading)
+    shown = entries if whole else entries[:_SHOWN]
+    yield from render(shown, summary)
+    if more := len(entries) - len(shown) + summary.get(f"{name}_more", 0):
+        yield line(f"  and {more:,} more{'' if whole else ': deriva-watch status --all'}", "dim")
 
 
 def _in_flight(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:
@@ -149,8 +140,8 @@ def _filling(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
     table = grid()
     for entry in entries:
         again = after(entry["next_at"], summary["at"])
-        why = entry["why"] or "not looked at yet"
-        text = f"{why}; looked at again {again}" if again else why
+        why = entry["why"] or "not checked yet"
+        text = f"{why}; next check {again}" if again else why
         table.add_row(cell(f"  {_who(entry, summary)}", "bold"), cell(text))
     yield table
 
@@ -159,7 +150,7 @@ def _waiting(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
     for entry in entries:
         attempts = f", {counted(entry['attempts'], 'attempt')} failed" if entry["attempts"] else ""
         again = after(entry["next_at"], summary["at"])
-        text = f"  {_who(entry, summary)}{f' again {again}' if again else ''}{attempts}"
+        text = f"  {_who(entry, summary)}{f', next attempt {again}' if again else ''}{attempts}"
         yield line(text, STYLES["waiting"])
         yield from sentence(entry)
 
@@ -183,7 +174,7 @@ def _unmatched(entries: Iterable[_Entry], summary: _Entry) -> Iterator[Renderabl
 def _paused(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:
     for entry in entries:
         since = before(entry["since"], summary["at"])
-        about = "everything" if entry["about"] == "host" else entry["about"]
+        about = "all uploads" if entry["about"] == "host" else entry["about"]
         yield line(f"  {about}, {since}", STYLES["waiting"])
         yield from sentence(entry)
 
@@ -200,18 +191,18 @@ def _recent(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableTy
 
 
 def _who(entry: _Entry, summary: _Entry) -> str:
-    """Return what an entry is called; where executions lie in several folders, with its own."""
+    """Return the name of an entry; with its folder if the entries are in several folders."""
     several = len({each["prefix"] for name in _LISTS for each in summary[name]}) > 1
     return f"{entry['rid']} in {entry['prefix']}" if several else str(entry["rid"])
 
 
 _SECTIONS: Final[Mapping[str, tuple[str, Callable[..., Iterator[RenderableType]]]]] = {
-    "paused": ("held back by a person", _paused),
-    "in_flight": ("on the way", _in_flight),
+    "paused": ("paused", _paused),
+    "in_flight": ("uploading", _in_flight),
     "filling": ("not complete yet", _filling),
     "waiting": ("waiting", _waiting),
     "refused": ("refused", _refused),
     "unmatched": ("unmatched", _unmatched),
-    "recent": ("last brought in", _recent),
+    "recent": ("uploaded last", _recent),
 }
 _LISTS: Final = tuple(name for name in _SECTIONS if name != "paused")

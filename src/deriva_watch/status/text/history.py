@@ -1,4 +1,4 @@
-"""`history`: what was brought in when, and what was refused or went away."""
+"""`history`: which executions were uploaded, refused or gone, and when."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ from deriva_watch.edges.journal.status_queries import Ended
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.text.text import STYLES, cell, grid, line
-from deriva_watch.status.views import named
+from deriva_watch.status.views import executions_of
 
 _ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE)
 
@@ -23,12 +23,12 @@ _ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.
 def endings(
     reader: Reader | Journal, since: datetime | None = None, rid: str | None = None
 ) -> dict[str, Any]:
-    """Return how executions ended, the oldest first, and sums for each day (UTC).
+    """Return how executions ended, the oldest first, and totals for each day (UTC).
 
-    `files` and `bytes` are what came in since the execution ended before. Raises TroubleError
-    where there is no *rid*.
+    `files` and `bytes` are what was uploaded since the execution's previous end. Raises
+    TroubleError if there is no execution *rid*.
     """
-    wanted = {execution.id for execution in named(reader, rid)} if rid is not None else None
+    wanted = {execution.id for execution in executions_of(reader, rid)} if rid is not None else None
     entries = [
         _entry(reader, ended, before)
         for ended, before in _with_ends_before(reader)
@@ -44,7 +44,7 @@ def endings(
 
 
 def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
-    """Return every end, the oldest first, and the line by which the execution ended before."""
+    """Yield every end, the oldest first, with the id of the execution's previous end or 0."""
     last: dict[int, int] = {}
     for ended in reversed(reader.endings(_ENDS)):
         number = ended.execution.id
@@ -76,10 +76,10 @@ def _day(day: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def render_endings(found: Mapping[str, Any]) -> RenderableType:
-    """Return what `endings` found: one line an execution, and a line a day."""
+    """Return one line for each end, and one for each day."""
     if not found["endings"]:
         when = f" since {clock(found['since'])} UTC" if found["since"] else ""
-        return line(f"nothing ended{when}")
+        return line(f"no execution was uploaded, refused or gone{when}")
     table = grid()
     table.add_column()
     table.add_column()
@@ -101,5 +101,5 @@ def render_endings(found: Mapping[str, Any]) -> RenderableType:
 
 def _sum(day: Mapping[str, Any]) -> RenderableType:
     ends = ", ".join(f"{day[state]:,} {state}" for state in _ENDS if day[state])
-    text = f"{day['day']}  {ends}; {counted(day['files'], 'file')}, {size(day['bytes'])} came in"
+    text = f"{day['day']}  {ends}; {counted(day['files'], 'file')}, {size(day['bytes'])} uploaded"
     return line(text, "bold")

@@ -1,4 +1,4 @@
-"""`show` for people: where an execution stands and why, its files, and what happened to it."""
+"""`show` for people: the state of an execution and why, its files, and its history."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -12,10 +12,10 @@ from deriva_watch.core.prose import counted
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.text.text import STYLES, cell, facts, grid, indented, line, sentence, title
-from deriva_watch.status.text.timeline import told
+from deriva_watch.status.text.timeline import described
 from deriva_watch.status.text.verdict import readable
 
-_FILES: Final = 10  # shown of those that went well
+_FILES: Final = 10  # shown of those without a problem
 _LINES: Final = 30  # shown of the history
 _BAD: Final = (FileState.REFUSED, FileState.UNMATCHED)
 _Entry = Mapping[str, Any]
@@ -24,12 +24,12 @@ _Entry = Mapping[str, Any]
 def render_details(
     details: Mapping[str, Any], *, files: bool = False, whole: bool = False
 ) -> RenderableType:
-    """Return what `details` found, told in the order in which one asks.
+    """Return the details of executions as text.
 
     Args:
-        details: What was found.
+        details: What `details` returned.
         files: Show every file, however many there are.
-        whole: Show all of the history too, and every file's own.
+        whole: Also show the whole history, and that of every file.
     """
     stories = [[*_Story(each, files or whole, whole).parts()] for each in details["executions"]]
     between = [[*story, Text()] for story in stories[:-1]]
@@ -37,7 +37,7 @@ def render_details(
 
 
 class _Story:
-    """The parts of one execution."""
+    """The sections about one execution."""
 
     def __init__(self, execution: _Entry, every_file: bool, whole: bool) -> None:
         self._execution = execution
@@ -45,7 +45,7 @@ class _Story:
         self._whole = whole
 
     def parts(self) -> Iterator[RenderableType]:
-        """Return them in order."""
+        """Yield them in order."""
         yield from self._head()
         yield from self._evidence()
         yield from self._files()
@@ -55,7 +55,7 @@ class _Story:
 
     def _head(self) -> Iterator[RenderableType]:
         known = self._execution
-        yield line(f"{known['rid']}: {_standing(known)}", STYLES.get(known["state"], "bold"))
+        yield line(f"{known['rid']}: {_state(known)}", STYLES.get(known["state"], "bold"))
         yield from sentence(known)
         made = known.get("execution_rid")  # for a unit of a drop folder
         since = f"{clock(known['changed_at'])} UTC"
@@ -67,7 +67,7 @@ class _Story:
             "folder": known["prefix"],
             "execution": made,
             f"{known['state']} since": since,
-            "again at": again,
+            "next attempt" if known["state"] == ExecutionState.WAITING else "next check": again,
             "attempts": f"{claims}{failed}" if claims > 1 or failed else None,
         }
         yield facts({name: text for name, text in about.items() if text})
@@ -97,7 +97,7 @@ class _Story:
         removal = self._execution.get("removal") or {}
         if removal.get("what"):
             yield Text()
-            yield line(f"kept {self._execution['rid']}", "bold")
+            yield line(f"local files of {self._execution['rid']} are kept", "bold")
             yield from sentence(removal)
 
     def _notices(self) -> Iterator[RenderableType]:
@@ -110,18 +110,18 @@ class _Story:
         history = self._execution["history"]
         own = [each for each in history if each["path"] is None]
         if own:
-            yield title("what happened (UTC)")
+            yield title("history (UTC)")
             shown = own if self._whole else own[-_LINES:]
             if less := len(own) - len(shown):
                 command = f"deriva-watch show {quote(self._execution['rid'])} --all"
-                yield line(f"  {counted(less, 'line')} before: {command}", "dim")
+                yield line(f"  {counted(less, 'earlier line')}: {command}", "dim")
             yield _timeline(shown)
         if self._whole or not own:
             yield from _file_histories(each for each in history if each["path"] is not None)
 
 
-def _standing(known: _Entry) -> str:
-    """Return where an execution stands, in a few words."""
+def _state(known: _Entry) -> str:
+    """Return the state of an execution; if it is uploaded, with the amount of its files."""
     files = [file for file in known["files"] if file["state"] in SAFE]
     state = known["state"]
     if state != ExecutionState.UPLOADED:
@@ -133,7 +133,7 @@ def _standing(known: _Entry) -> str:
 
 
 def _listed(files: Iterable[_Entry], *, in_full: bool) -> RenderableType:
-    """Return two lines a file: what it is, and what the server has of it."""
+    """Return two lines for each file: what it is, and what the server has of it."""
     table = grid()
     table.add_column()
     table.add_column(justify="right")
@@ -147,7 +147,7 @@ def _listed(files: Iterable[_Entry], *, in_full: bool) -> RenderableType:
 
 
 def _where(file: _Entry, *, in_full: bool) -> Iterator[RenderableType]:
-    """Return the file's row and object version, where it was moved, and *in_full* the rest."""
+    """Yield the file's row and object version, and where it was moved; *in_full* also the rest."""
     version = file["url"] and (file["url"] if in_full else file["url"].rpartition(":")[2])
     known = {
         "RID": file["rid"],
@@ -175,5 +175,5 @@ def _file_histories(history: Iterable[_Entry]) -> Iterator[RenderableType]:
 def _timeline(history: Iterable[_Entry]) -> RenderableType:
     table = grid()
     for each in history:
-        table.add_row(cell(f"  {clock(each['at'])}"), cell(told(each)))
+        table.add_row(cell(f"  {clock(each['at'])}"), cell(described(each)))
     return table

@@ -1,4 +1,4 @@
-"""What the views for people are made of: they fit a terminal and stay whole in a pipe."""
+"""Elements of the views for people: they fit a terminal, and nothing is cut in a pipe."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from rich.text import Text
 
 from deriva_watch.core.prose import printable
 
-_PIPE_WIDTH: Final = 100_000  # nothing is cut or folded where nobody looks at the edge
+_PIPE_WIDTH: Final = 100_000  # nothing is cut or folded
 _BAR_WIDTH: Final = 10
 STYLES: Final = {"refused": "bold red", "waiting": "yellow", "unmatched": "yellow"}
 
 
 def screen(file: IO[str] | None = None) -> Console:
-    """Return where views are shown: *file*, by default the standard output; a pipe is wide."""
+    """Return a console for *file*, by default standard output; it is wide if that is a pipe."""
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
@@ -27,12 +27,12 @@ def screen(file: IO[str] | None = None) -> Console:
 
 
 def show(view: RenderableType, file: IO[str] | None = None) -> None:
-    """Print *view*; in a pipe one line a row, and nothing where columns end."""
+    """Print *view*; in a pipe one line for each row, without trailing spaces."""
     tell(screen(file), view)
 
 
 def tell(console: Console, view: RenderableType) -> None:
-    """Print *view* on a console as `screen` makes them."""
+    """Print *view* on a console made by `screen`."""
     if console.is_terminal:
         console.print(view)
         return
@@ -44,24 +44,24 @@ def tell(console: Console, view: RenderableType) -> None:
 
 
 class Bar:
-    """A bar where somebody sees it, nothing in a pipe."""
+    """A progress bar on a terminal, nothing in a pipe."""
 
     def __init__(self, done: float, total: float) -> None:
         self._done, self._total = done, total
 
     def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
-        """Draw it."""
+        """Yield the bar."""
         if console.is_terminal:
             yield ProgressBar(total=self._total or 1, completed=self._done, width=_BAR_WIDTH)
 
     def __rich_measure__(self, console: Console, _options: ConsoleOptions) -> Measurement:
-        """Say how wide it is."""
+        """Return its width."""
         width = _BAR_WIDTH if console.is_terminal else 0
         return Measurement(width, width)
 
 
 def percent(done: float, total: float) -> str:
-    """Return a share; what is not all of it is never 100%."""
+    """Return a share in percent; 100% only if it is all."""
     return f"{100 if done >= total else min(99, int(100 * done / total))}%"
 
 
@@ -71,22 +71,22 @@ def title(text: str) -> Text:
 
 
 def line(text: str, style: str = "") -> Text:
-    """Return one line in which no name can break out."""
+    """Return one line; control characters in names are escaped."""
     return Text(printable(text), style)
 
 
 def indented(content: RenderableType, left: int = 4) -> Padding:
-    """Return something further to the right, where it is folded too."""
+    """Return *content* indented, also where it wraps."""
     return Padding(content, (0, 0, 0, left), expand=False)
 
 
 def sentence(entry: Mapping[str, Any]) -> Iterable[RenderableType]:
-    """Return what, why and what next, a line each, of an entry that has them."""
+    """Return a line for each of what, why and next that an entry has."""
     return [indented(line(entry[part])) for part in ("what", "why", "next") if entry.get(part)]
 
 
 def facts(known: Mapping[str, Any]) -> Table:
-    """Return names and what they are, in two columns."""
+    """Return names and values in two columns."""
     table = grid()
     for name, value in known.items():
         table.add_row(cell(name, "bold"), cell(value))

@@ -1,4 +1,4 @@
-"""A line of history as a sentence."""
+"""Lines of the history as text."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,40 +10,40 @@ from deriva_watch.status.amounts import clock, size, span
 _E, _F = ExecutionTrigger, FileTrigger
 _OF_EXECUTIONS: Final[Mapping[str, str]] = {
     _E.SETTLED: "complete",
-    _E.CLAIMED: "the upload begins",
+    _E.CLAIMED: "upload started",
     _E.FINISHED: "uploaded",
-    _E.DEFERRED: "put off",
+    _E.DEFERRED: "postponed",
     _E.REFUSED: "refused",
-    _E.DUE: "taken up again: its time has come",
-    _E.CHANGED: "changed: it is looked at anew",
-    _E.INTERRUPTED: "put down while it was uploaded",
-    _E.RETRIED: "taken up again: somebody asked, or the cause has changed",
-    _E.CANCELLED: "a person says no",
-    _E.PAUSED: "a person says not now",
-    _E.RESUMED: "let go on",
-    _E.REMOVED: "the directory is not there any more",
+    _E.DUE: "next attempt is due",
+    _E.CHANGED: "files changed; checked again",
+    _E.INTERRUPTED: "upload interrupted",
+    _E.RETRIED: "retried: requested, or the cause has changed",
+    _E.CANCELLED: "cancelled",
+    _E.PAUSED: "paused",
+    _E.RESUMED: "resumed",
+    _E.REMOVED: "the directory is gone",
     _E.APPEARED: "the directory is back",
 }
 _OF_FILES: Final[Mapping[str, str]] = {
-    _F.HASHED: "read",
+    _F.HASHED: "hashed",
     _F.STORED: "stored",
-    _F.RECORDED: "has a row",
-    _F.ADOPTED: "has a row that was there before",
-    _F.LINKED: "linked: it is in",
-    _F.IGNORED: "ignored, by the settings",
-    _F.UNMATCHED: "no mapping takes it",
+    _F.RECORDED: "row written",
+    _F.ADOPTED: "existing row used",
+    _F.LINKED: "linked: in the catalog",
+    _F.IGNORED: "ignored by the settings",
+    _F.UNMATCHED: "no mapping matches",
     _F.REFUSED: "refused",
-    _F.CHANGED: "changed: it is read anew",
-    _F.RECONSIDERED: "looked at anew",
-    _F.VANISHED: "not there any more",
-    _F.FOREIGN: "another uploader brought it in",
+    _F.CHANGED: "changed; hashed again",
+    _F.RECONSIDERED: "checked again",
+    _F.VANISHED: "gone",
+    _F.FOREIGN: "uploaded by another program",
     _F.APPEARED: "back again",
-    _F.REMOVED: "taken out of its folder",
+    _F.REMOVED: "removed locally",
 }
 
 
-def told(event: Mapping[str, Any]) -> str:
-    """Return what a line of `details` says, with the facts that it has."""
+def described(event: Mapping[str, Any]) -> str:
+    """Return a line of the history as text, with its facts."""
     verbs = _OF_EXECUTIONS if event["path"] is None else _OF_FILES
     trigger = event["trigger"]
     begun = "first seen" if event["before"] is None else f"{trigger}: {event['after']}"

@@ -1,29 +1,46 @@
-"""A verdict with its evidence for people: what says nothing is left out, times can be read."""
+"""A verdict and its evidence as text; what is empty or only for comparison is left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from deriva_watch.status.amounts import clock
+from deriva_watch.status.amounts import clock, size
 
 _FIRST: Final = ("why", "missing")
-_OURS: Final = {"digest", "boot"}  # they tell two looks apart, and nobody anything
+_OURS: Final = {"digest", "boot"}  # only compared with those of the next check
+_LABELS: Final = {  # story.js has the same for the page
+    "looked_at": "checked at",
+    "quiet_s": "unchanged for",
+    "quiet_needed_s": "required",
+    "largest_bytes": "largest file",
+    "holders": "open files seen by",
+    "open": "open for writing",
+    "partial": "partial by name",
+    "partial_unchanged_since": "partial files unchanged since",
+    "awaited": "registered, not there",
+    "row_changed": "Execution row changed",
+    "status_set_by_us": "Status set by deriva-watch",
+    "insisted": "asked for by a person",
+    "same_since": "status and files unchanged since",
+    "outlived": "the same before the restart, at",
+}
 
 
 def readable(verdict: Mapping[str, Any]) -> dict[str, str]:
-    """Return what stands in a verdict as texts by name, the reason first."""
-    return dict(_texts(verdict))
-
-
-def _texts(verdict: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return the values of a verdict as text by label, the reason first."""
     names = [name for name in _FIRST if name in verdict]
-    for name in [*names, *(n for n in verdict if n not in _FIRST and n not in _OURS)]:
-        text = _text(name, verdict[name])
-        if text:
-            yield name.removesuffix("_s").replace("_", " "), text
+    names += [name for name in verdict if name not in _FIRST and name not in _OURS]
+    texts = {name: _text(name, verdict[name]) for name in names}
+    return {
+        _LABELS.get(name, name.removesuffix("_s").replace("_", " ")): text
+        for name, text in texts.items()
+        if text
+    }
 
 
 def _text(name: str, value: Any) -> str:
+    if name == "largest_bytes":
+        value = size(value)
     match value:
         case None | False:
             return ""
@@ -40,7 +57,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _time(text: str) -> str:
-    """Return a time in UTC without the parts of a second; any other text as it is."""
+    """Return a time in UTC, to the second; any other text as it is."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

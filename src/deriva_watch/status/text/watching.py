@@ -1,4 +1,4 @@
-"""`status --watch`: the same again every second, whatever becomes of the journal meanwhile."""
+"""`status --watch`: `status` again every second, even if the journal cannot be read for a while."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +20,10 @@ View = dict[str, Any] | TroubleError
 
 
 def looks(url: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[View]:
-    """Look again every second, for ever: a summary, or why there is none at this moment.
+    """Yield a summary every second, or the error if the journal cannot be read.
 
-    The first look must succeed. It is opened anew each time: another may have taken its place.
+    Raises TroubleError if the first one fails. The journal is opened each time, because another
+    may have replaced it.
     """
     yield summary(open_readonly(url), datetime.now(UTC))
     while True:
@@ -34,7 +35,7 @@ def looks(url: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Vie
 
 
 def watch(views: Iterator[View], *, whole: bool, console: Console | None = None) -> None:
-    """Show views in one place of a terminal, or one after the other in a pipe."""
+    """Show each view in the place of the one before; in a pipe, one after the other."""
     console = console or screen()
     if not console.is_terminal:
         for view in views:

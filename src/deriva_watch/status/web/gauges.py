@@ -1,4 +1,4 @@
-"""How things stand when the metrics are asked for."""
+"""The metrics that are read from the journal and the disk when Prometheus asks."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ _PARTS: Final = ("", "-wal", "-shm")  # of a database
 
 
 class Place(NamedTuple):
-    """What the journal tells apart from `summary`, and how much room it takes and has."""
+    """The backlog, the size of the journal and the free space of its disk."""
 
     backlog_files: int
     backlog_bytes: int
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 def look_at(journal: Journal) -> Place:
-    """Ask the journal and the disk that it lies on."""
+    """Read them from the journal and its disk."""
     waiting = backlog(journal.totals())
     parts = [journal.path.with_name(journal.path.name + part) for part in _PARTS]
     size_bytes = sum(part.stat().st_size for part in parts if part.exists())
@@ -35,33 +35,35 @@ def look_at(journal: Journal) -> Place:
 
 
 class Gauges(Collector):
-    """Tells what was `found` last; nothing where the journal could not be read.
+    """Yields the values that were `found` last.
 
     Attributes:
-        found: What `summary` and `look_at` returned.
-        remaining_s: Asks how long the session at the server lasts, in seconds; None: unknown.
+        found: What `summary` and `look_at` returned; None if the journal could not be read.
     """
 
     found: tuple[Mapping[str, Any], Place] | None = None
 
     def __init__(self, remaining_s: Callable[[], float | None]) -> None:
+        """*remaining_s* returns how long the server session lasts, in seconds; None: unknown."""
         self._remaining_s = remaining_s
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Return no names, which would ask for the journal at the start."""
+        """Return no names: finding them would read the journal at the start."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield them."""
-        built = _gauge("build_info", "Which release runs", labels=["version"])
+        """Yield all gauges."""
+        built = _gauge("build_info", "The running release", labels=["version"])
         built.add_metric([version("deriva-watch")], 1)
         yield built
         stuck = [each for each in standstills() if not each.ended]
-        yield _gauge("threads_stuck", "Threads that show no sign of life", len(stuck))
+        yield _gauge("threads_stuck", "Threads that make no progress", len(stuck))
         if (left_s := self._remaining_s()) is not None:
-            yield _gauge("credential_remaining_seconds", "Until the session ends", left_s)
+            yield _gauge(
+                "credential_remaining_seconds", "Time until the server session ends", left_s
+            )
         readable = 0 if self.found is None else 1
-        yield _gauge("journal_readable", "1: the journal answered in time", readable)
+        yield _gauge("journal_readable", "1 if the journal could be read in time", readable)
         if self.found:
             yield from _of_summary(self.found[0])
             yield from _of_place(self.found[1])
@@ -69,15 +71,21 @@ class Gauges(Collector):
 
 def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
     healthy = int(summary["healthy"])
-    yield _gauge("healthy", "1: /healthz answers 200", healthy)
+    yield _gauge("healthy", "1 if /healthz answers 200", healthy)
     hindrances = len(summary["hindrances"])
-    yield _gauge("hindrances", "What the daemon waits for, such as the server", hindrances)
+    yield _gauge(
+        "hindrances", "Number of things the daemon waits for, such as the server", hindrances
+    )
     pending_s = summary["oldest_pending_s"]
-    yield _gauge("oldest_pending_seconds", "Age of the oldest that is complete, not in", pending_s)
+    yield _gauge(
+        "oldest_pending_seconds",
+        "Age of the oldest execution that is complete and not uploaded",
+        pending_s,
+    )
     safe = summary["bytes"]["safe"]
-    yield _gauge("safe_bytes", "Bytes of files that are in the catalog", safe)
+    yield _gauge("safe_bytes", "Bytes of the files that are in the catalog", safe)
     for noun in ("executions", "files"):
-        family = _gauge(noun, f"How many {noun} are in each state", labels=["state"])
+        family = _gauge(noun, f"Number of {noun} by state", labels=["state"])
         for state, count in summary[noun].items():
             family.add_metric([state], count)
         yield family
@@ -85,10 +93,12 @@ def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
 
 def _of_place(place: Place) -> Iterator[GaugeMetricFamily]:
     files, size_bytes = place.backlog_files, place.backlog_bytes
-    yield _gauge("backlog_files", "Files of complete executions that are not in yet", files)
-    yield _gauge("backlog_bytes", "Their bytes", size_bytes)
-    yield _gauge("journal_size_bytes", "Size of the journal on the disk", place.journal_bytes)
-    yield _gauge("state_free_bytes", "Room on the disk of the state directory", place.free_bytes)
+    yield _gauge("backlog_files", "Files that are not in the catalog yet", files)
+    yield _gauge("backlog_bytes", "Bytes of the files that are not in the catalog yet", size_bytes)
+    yield _gauge("journal_size_bytes", "Size of the journal on disk", place.journal_bytes)
+    yield _gauge(
+        "state_free_bytes", "Free space on the disk of the state directory", place.free_bytes
+    )
 
 
 def _gauge(

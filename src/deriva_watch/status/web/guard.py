@@ -1,8 +1,8 @@
-"""Who may ask, and what every answer says about itself.
+"""Which requests are allowed, and the security headers of every response.
 
-The page shows names of files that anybody may have chosen, and listens where every web page that
-is open on this machine can send requests to. So nothing is changed by a request, a request must be
-meant for us, and a browser is told to load nothing from elsewhere.
+The page shows file names that anybody may have chosen, and listens where every web page that is
+open on this machine can send requests. So no request changes anything, its Host must be ours, and
+browsers must not load anything from elsewhere.
 """
 
 import re
@@ -35,20 +35,20 @@ _HEADERS: Final = {
 
 
 class Guard:
-    """Stands before the application."""
+    """ASGI middleware in front of the application."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], emit: Callable[[Event], None]) -> None:
-        """Let requests for *hosts* and for this machine's own names pass.
+        """Allow requests for *hosts* and for the local names of this machine.
 
-        Whatever port they name: the end of a tunnel has a port of its own, and a foreign page
-        cannot give itself one of these names.
+        The port does not matter: a tunnel may use any, and a foreign page cannot have one of these
+        names.
         """
         self._app = app
         self._hosts = _LOCAL | {host.lower() for host in hosts}
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse the request or pass it on."""
+        """Refuse the request, or pass it to the application."""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -57,13 +57,13 @@ class Guard:
 
         try:
             await (self._refusal(scope) or self._app)(scope, receive, send_guarded)
-        except Exception as error:  # noqa: BLE001  # it was answered; here it is told
+        except Exception as error:  # noqa: BLE001  # the client has an answer; here it is logged
             where = f"the answer to {scope['path']}"
             self._emit(TaskCrashed(where=where, why=repr(error), traceback=traceback.format_exc()))
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in _METHODS:
-            why = "this server changes nothing"
+            why = "this server is read-only"
             answer = said(405, f"cannot {scope['method']}", why, "Use the command line.")
             answer.headers["Allow"] = ", ".join(_METHODS)
             return answer
@@ -73,12 +73,12 @@ class Guard:
             return said(
                 421,
                 "cannot answer a request for another host",
-                "the Host header names none of ours: a foreign web page could have sent it",
-                "Ask for 127.0.0.1, or put the name of your proxy into [status] hosts.",
+                "its Host header is not one of ours: a foreign web page could have sent it",
+                "Use 127.0.0.1, or add the name of your proxy to [status] hosts.",
             )
         return None
 
 
 def said(status: int, what: str, why: str, next: str) -> JSONResponse:  # noqa: A002  # as in errors
-    """Return an answer that says what is wrong."""
+    """Return an error response."""
     return JSONResponse({"what": what, "why": why, "next": next}, status)

@@ -18,7 +18,7 @@ _BACKLOG: Final = 64
 def listening(at: str) -> Iterator[tuple[socket.socket, str]]:
     """Listen *at* "ADDRESS:PORT" or "unix:/PATH"; yield the socket and the URL.
 
-    Raises TroubleError where that cannot be.
+    Raises TroubleError if that is not possible.
     """
     try:
         listener = _at_path(Path(at.removeprefix(_UNIX))) if _is_unix(at) else _at_port(at)
@@ -55,9 +55,9 @@ def _at_path(path: Path) -> socket.socket:
         _clear(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(listener.fileno(), _MODE)  # so that it is never open to more, even for a moment
+        os.fchmod(listener.fileno(), _MODE)  # before bind: never open to more
         listener.bind(str(path))
-        path.chmod(_MODE)  # and not to less, whatever the umask
+        path.chmod(_MODE)  # after bind: whatever the umask is
         listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
@@ -66,10 +66,10 @@ def _at_path(path: Path) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
-    """Take a socket away that a dead process left; nothing else."""
+    """Remove a socket that a dead process left, but nothing else."""
     at = f"{_UNIX}{path}"
     if path.is_symlink() or not path.is_socket():
-        raise _trouble(at, "there is something that is no socket")
+        raise _trouble(at, "there is a file that is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(1.0)
         try:
@@ -84,6 +84,6 @@ def _trouble(at: str, why: str) -> TroubleError:
     return TroubleError(
         f"cannot serve the status page at {at}",
         why,
-        "Uploads go on. Let [status] listen name another place, or end what is there; "
-        "it is tried again by itself.",
+        "Uploads go on. Change [status] listen, or end the other program; "
+        "the daemon tries again by itself.",
     )

@@ -1,7 +1,7 @@
-"""What is counted while the daemon runs: a sink of the events, beside the log.
+"""The metrics that are counted from events while the daemon runs.
 
-Names and units are those that Prometheus advises. No label ever has the name of a file or an
-execution: there would be a time series of each, for ever.
+Names and units follow the advice of Prometheus. No label has the name of a file or an execution:
+each would be a time series of its own, forever.
 """
 
 import threading
@@ -44,51 +44,57 @@ Key = tuple[str, str]  # prefix and name of an execution
 
 
 class Meter:
-    """Counts events, and the bytes that move. Any thread may call.
+    """Counts events and bytes. Thread-safe.
 
     Attributes:
-        registry: What is counted, for Prometheus.
-        sent_bytes: How much was sent by this process.
-        remaining_s: Asks how long the session at the server lasts, in seconds; None: unknown.
+        registry: The metrics, for Prometheus.
+        sent_bytes: Bytes sent by this process.
+        remaining_s: Returns how long the server session lasts, in seconds; None: unknown.
     """
 
     def __init__(self) -> None:
         self.remaining_s: Callable[[], float | None] = lambda: None
-        # They would be a second series for each, which nobody asks for.
+        # They would double the number of series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.sent_bytes = 0
         self._lock = threading.Lock()
         self._complete_at: dict[Key, datetime] = {}
-        self._events = self._counter("events", "Events by name, as the log has them", "event")
-        self._sent = self._counter("sent_bytes", "Bytes sent to the store, also those sent again")
-        self._hashed = self._counter("hashed_bytes", "Bytes of files whose digests became known")
-        self._retries = self._counter("retries", "What failed in passing, to be tried again", "of")
-        self._lost = self._counter("watch_lost", "How often file system events were lost")
-        self._crashes = self._counter("crashes", "Bugs of ours that ended a piece of work")
+        self._events = self._counter("events", "Events by name, as in the log", "event")
+        self._sent = self._counter(
+            "sent_bytes", "Bytes sent to the object store, repetitions included"
+        )
+        self._hashed = self._counter("hashed_bytes", "Bytes of files that were hashed")
+        self._retries = self._counter(
+            "retries", "Temporary failures that are retried, by call or execution", "of"
+        )
+        self._lost = self._counter("watch_lost", "Times that file system events were lost")
+        self._crashes = self._counter("crashes", "Unexpected errors (bugs) that ended a task")
         self._of_files = self._histogram(
-            "file_upload_seconds", "How long the bytes of a file took to the store", _TRANSFERS_S
+            "file_upload_seconds",
+            "Time to send the bytes of a file to the object store",
+            _TRANSFERS_S,
         )
         self._of_executions = self._histogram(
-            "execution_upload_seconds", "How long the attempt took that ended in uploaded", _WAITS_S
+            "execution_upload_seconds", "Duration of successful upload attempts", _WAITS_S
         )
         self._to_catalog = self._histogram(
-            "time_to_catalog_seconds", "From complete to uploaded, with every wait", _WAITS_S
+            "time_to_catalog_seconds",
+            "Time from complete to uploaded, all waits included",
+            _WAITS_S,
         )
-        self._scans = self._histogram(
-            "rescan_seconds", "How long it took to see what is due in a root", _SCANS_S
-        )
-        meaning = "1: the server and the catalog can be used"
+        self._scans = self._histogram("rescan_seconds", "Duration of a rescan of a root", _SCANS_S)
+        meaning = "1 if server, catalog and credential can be used"
         self._server = Gauge(f"{PREFIX}_server_up", meaning, registry=self.registry)
         self._server.set(1)
 
     def know(self, complete_at: Mapping[Key, datetime]) -> None:
-        """Take what was complete before this process began, and since when."""
+        """Take over when the executions became complete that were so before this process."""
         self._complete_at.update(complete_at)
 
     def tee(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return what counts an event and hands it on to *emit*."""
+        """Return a function that counts an event and passes it to *emit*."""
 
         def both(event: Event) -> None:
             self.count(event)
@@ -97,7 +103,7 @@ class Meter:
         return both
 
     def moved(self, _path: str, phase: str, count: int) -> None:
-        """Count a block of bytes that was just read or sent."""
+        """Count a block of bytes that was read or sent."""
         if phase == "send" and count > 0:
             self._sent.inc(count)
             with self._lock:

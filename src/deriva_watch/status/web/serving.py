@@ -1,4 +1,4 @@
-"""The status page as a part of the daemon: one thread that serves, and never stops the uploads."""
+"""The status page in the daemon: one thread, whose failures never stop the uploads."""
 
 import asyncio
 import logging
@@ -23,11 +23,11 @@ from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.web import Web
 
 ABOUT: Final = "the status page"
-AGAIN_S: Final = 10.0  # how soon a place that is taken is tried again
+AGAIN_S: Final = 10.0  # until an address that is in use is tried again
 STOP_S: Final = 2.0
-LIFE_S: Final = 60.0  # how often its thread shows that it lives
-_LET_GO_S: Final = 1  # for answers that are under way at the end
-_SILENT_S: Final = 10.0  # who connects and asks nothing holds a place no longer
+LIFE_S: Final = 60.0  # between two signs of life of its thread
+_LET_GO_S: Final = 1  # for responses that are being sent at the end
+_SILENT_S: Final = 10.0  # after which a connection without a request is closed
 _CONNECTIONS: Final = 64
 
 Hinder = Callable[[str, TroubleError | None], None]
@@ -44,11 +44,11 @@ def serving(
     """Serve the status page while the block runs.
 
     Args:
-        settings: Where, and under which names.
-        journal: What it shows.
-        meter: What it gives to Prometheus.
-        emit: Where events go.
-        hinder: Is told why it cannot be served, and None once it is.
+        settings: Address and host names.
+        journal: The journal that it shows.
+        meter: The metrics for Prometheus.
+        emit: Takes events.
+        hinder: Called with the error if the page cannot be served, and with None once it is.
     """
     if not settings.listen:
         yield
@@ -80,7 +80,7 @@ class _Page:
         self._server: _Server | None = None
 
     def run(self) -> None:
-        """Serve until `stop`; what goes wrong is said, and tried again."""
+        """Serve until `stop`; report failures and try again."""
         begin()
         while not self._stop.is_set():
             try:
@@ -95,7 +95,7 @@ class _Page:
                 self._stop.wait(AGAIN_S)
 
     def stop(self) -> None:
-        """End it from another thread."""
+        """End it; called from another thread."""
         self._stop.set()
         if self._server:
             self._server.end()
@@ -112,7 +112,7 @@ class _Page:
 
 
 class _Server(uvicorn.Server):
-    """A server that does nothing while nobody asks, and lets streams go when it ends."""
+    """A server that is idle between requests and closes event streams when it ends."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], web: Web) -> None:
         super().__init__(config)
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
         self._over = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Wait for the end; uvicorn's own loop would wake up ten times a second."""
+        """Wait for the end; uvicorn's own loop wakes up ten times a second."""
         self._loop = asyncio.get_running_loop()
         self._ready()
         samples = asyncio.create_task(self._web.keep_samples())
@@ -132,24 +132,24 @@ class _Server(uvicorn.Server):
         self._web.stream.end()
 
     async def _live(self) -> None:
-        """Show that requests are answered, until it ends."""
+        """Give signs of life until the end."""
         while not self._over.is_set():
             beat()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), LIFE_S)
 
     def end(self) -> None:
-        """End it from another thread."""
+        """End it; called from another thread."""
         self._ending.set()
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._over.set)
 
 
 class _Connection(H11Protocol):
-    """One client's connection, which ends if nothing is asked."""
+    """A client's connection, which is closed if no request comes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take it."""
+        """Start the timer."""
         super().connection_made(transport)
         self.loop.call_later(_SILENT_S, self._end_silent)
 
@@ -166,7 +166,7 @@ def _config(app: Guard) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level=logging.CRITICAL,  # it tells what clients do wrong; what we do wrong the guard
+        log_level=logging.CRITICAL,  # logs errors of clients; the guard reports ours
         access_log=False,
         server_header=False,
         date_header=False,

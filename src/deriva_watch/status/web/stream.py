@@ -1,4 +1,4 @@
-"""One view of the journal a second for everybody who looks on, and none while nobody does."""
+"""Server-sent events: one view of the journal per second for all clients, none without clients."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,14 +9,14 @@ import orjson
 from deriva_watch.core.errors import TroubleError
 
 EVERY_S: Final = 1.0
-KEEP_ALIVE_S: Final = 15.0  # proxies close what is silent for a minute
-MOST: Final = 32  # who looks on at the same time; each holds a connection
+KEEP_ALIVE_S: Final = 15.0  # proxies close a connection that is silent for a minute
+MOST: Final = 32  # clients at the same time; each holds a connection
 
 _Slot = asyncio.Queue[bytes | None]
 
 
 class Stream:
-    """Server-sent events: `overview` when it changed, `trouble` while it cannot be made."""
+    """Sends `overview` when it has changed, and `trouble` while it cannot be made."""
 
     def __init__(self, overview: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         self._overview = overview
@@ -26,13 +26,13 @@ class Stream:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many look on as may."""
+        """Whether there are MOST clients."""
         return len(self._slots) >= MOST
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Yield what stands now and each change of it, until `end`.
+        """Yield the current view and every change, until `end`.
 
-        Who is too slow to take a change gets the next one in its place.
+        A client that is too slow for a change gets the next one instead.
         """
         slot = _Slot(maxsize=1)
         self._slots.add(slot)
@@ -53,7 +53,7 @@ class Stream:
             self._slots.discard(slot)
 
     def end(self) -> None:
-        """Let everybody go."""
+        """End all streams."""
         self._give(None)
 
     async def _produce(self) -> None:

@@ -1,4 +1,4 @@
-"""What is served: the page, and the same views as the command line has, as JSON."""
+"""The routes: the page, the views of the command line as JSON, health and metrics."""
 
 import asyncio
 import time
@@ -26,9 +26,9 @@ from deriva_watch.status.web.guard import said
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.stream import Stream
 
-SHOW_S: Final = 30.0  # an execution of many files takes long to tell
+SHOW_S: Final = 30.0  # details of an execution with many files take long
 SHOWN_FILES: Final = 20_000  # 10 MB of JSON, and five times as much memory to make it
-FRESH_S: Final = 0.9  # whoever asks again within so long gets the same overview
+FRESH_S: Final = 0.9  # an overview is reused for so long
 
 _TYPES: Final = {
     ".html": "text/html",
@@ -41,7 +41,7 @@ _INDEX: Final = "index.html"
 
 
 class _Json(Response):
-    """An answer that is nothing but JSON."""
+    """A JSON response."""
 
     media_type = "application/json"
 
@@ -51,7 +51,7 @@ class _Json(Response):
 
 
 class Web:
-    """Answers requests. All calls come from one event loop."""
+    """Answers requests. All calls must come from one event loop."""
 
     def __init__(self, journal: Journal, meter: Meter) -> None:
         self._journal = journal
@@ -60,7 +60,7 @@ class Web:
         meter.registry.register(self._gauges)
         self._day = Day(journal, lambda: meter.sent_bytes)
         self._asking = Asking(most=8)
-        self._showing = Asking(2, SHOW_S)  # apart: many of these must not hold up our health
+        self._showing = Asking(2, SHOW_S)  # separate: they must not delay /healthz
         self._overview: dict[str, Any] = {}
         self._made_s = 0.0
         self.stream = Stream(self.overview)
@@ -81,7 +81,7 @@ class Web:
         return Starlette(routes=routes, exception_handlers={404: _nothing_there, 500: _bug})
 
     async def overview(self) -> dict[str, Any]:
-        """Return what `summary` finds; TroubleError where the journal cannot be read in time."""
+        """Return a summary; TroubleError if the journal cannot be read in time."""
         if time.monotonic() > self._made_s + FRESH_S:
             self._overview = await self._asking.ask(
                 "overview", lambda: summary(self._journal, datetime.now(UTC))
@@ -90,14 +90,14 @@ class Web:
         return self._overview
 
     async def keep_samples(self) -> None:
-        """Keep a sample for the chart at the end of each step."""
+        """Write a sample for the chart at the end of each step."""
         while True:
             await asyncio.sleep(self._day.left_s())
-            with suppress(TroubleError):  # the daemon tells what its journal lacks
+            with suppress(TroubleError):  # the daemon itself reports errors of its journal
                 await self._asking.ask("sample", self._day.keep)
 
     def keep_last(self) -> None:
-        """Keep what the step that goes on has so far: the daemon ends."""
+        """Write the sample of the step in progress, because the daemon ends."""
         with suppress(TroubleError):
             self._day.keep()
 
@@ -107,20 +107,20 @@ class Web:
     async def _get_execution(self, request: Request) -> Response:
         rid = request.query_params.get("rid")
         if not rid:
-            return said(400, "cannot show it", "no rid is given", "Ask for /api/execution?rid=RID.")
+            return said(400, "cannot show it", "no rid is given", "Use /api/execution?rid=RID.")
         asked = self._showing.ask(rid, lambda: _shown(self._journal, rid))
         return Response(await asked, media_type="application/json")
 
     async def _get_find(self, request: Request) -> Response:
         name = request.query_params.get("name")
         if not name:
-            return said(400, "cannot find it", "no name is given", "Ask for /api/find?name=NAME.")
+            return said(400, "cannot find it", "no name is given", "Use /api/find?name=NAME.")
         asked = self._showing.ask(("find", name), lambda: finding(self._journal, name))
         return _Json(await asked)
 
     async def _get_stream(self, request: Request) -> Response:
         if self.stream.is_full:
-            return said(503, "cannot stream", "too many look on", "Close another page.")
+            return said(503, "cannot stream", "too many pages are open", "Close another page.")
         events = self.stream.events() if request.method == "GET" else ()
         return StreamingResponse(events, media_type="text/event-stream")
 
@@ -145,20 +145,20 @@ class Web:
 
 
 def _shown(journal: Journal, rid: str) -> bytes:
-    """Return what `details` says as JSON; RefusedError where that is too much for a browser."""
+    """Return the details as JSON; RefusedError if they are too long for a browser."""
     amounts = journal.amounts(execution.id for execution in journal.executions(rid=rid))
     files = sum(amount.files for states in amounts.values() for amount in states.values())
     if files > SHOWN_FILES:
         raise RefusedError(
             f"cannot show {rid} here",
-            f"it has {files:,} files, and a page of more than {SHOWN_FILES:,} helps nobody",
-            f"`deriva-watch show {quote(rid)}` tells of all.",
+            f"it has {files:,} files, and a page can show {SHOWN_FILES:,}",
+            f"`deriva-watch show {quote(rid)}` shows all.",
         )
     return orjson.dumps(details(journal, rid))
 
 
 def _pages() -> list[Route]:
-    """Return a route for each file of the page; they are read once, and nothing else ever is."""
+    """Return a route for each file of the page; no other file is ever served."""
     routes = []
     for file in (_FILES / "page").iterdir():
         if kind := _TYPES.get(file.name[file.name.rfind(".") :]):
@@ -192,8 +192,8 @@ def _explained(
 
 async def _nothing_there(request: Request, _error: Exception) -> Response:
     path = request.url.path
-    return said(404, f"cannot show {path}", "there is nothing of that name", "The page is at /.")
+    return said(404, f"cannot show {path}", "there is no such page", "The page is at /.")
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return said(500, "cannot answer", "a bug of ours", "The log has more of it: task.crashed.")
+    return said(500, "cannot answer", "this is a bug", "See the event task.crashed in the log.")
