@@ -213,7 +213,8 @@ def test_a_person_is_needed_and_the_command_is_told(lab):
     assert lab.look()["verdict"] == {
         "level": "person",
         "next": "deriva-watch show 1-AB",
-        "text": "1 execution needs attention; 1 file of 1 execution is in the catalog on data.example.org",
+        "text": "1 execution needs attention; "
+        "1 file of 1 execution is in the catalog on data.example.org",
     }
 
 
@@ -232,7 +233,8 @@ def test_what_a_person_has_cancelled_needs_nobody(lab):
     assert found["verdict"] == {
         "level": "safe",
         "next": None,
-        "text": "1 execution is cancelled; 1 file of 1 execution is in the catalog on data.example.org",
+        "text": "1 execution is cancelled; "
+        "1 file of 1 execution is in the catalog on data.example.org",
     }
 
 

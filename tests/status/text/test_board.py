@@ -12,7 +12,11 @@ AT = "2026-03-01T12:00:00+00:00"
 SENTENCE = {"what": "cannot store it", "why": "403", "next": "Ask."}
 WHO = {"rid": "1-AA", "prefix": "/data"}
 LISTS = ("in_flight", "filling", "refused", "waiting", "unmatched", "recent", "paused")
-SAFE = {"level": "safe", "text": "all 2 files of 1 execution are in the catalog on example.org", "next": None}
+SAFE = {
+    "level": "safe",
+    "text": "all 2 files of 1 execution are in the catalog on example.org",
+    "next": None,
+}
 GOING = {
     **WHO,
     "called": "execution 1-AA",
@@ -61,7 +65,9 @@ def on_a_terminal(width=80, **fields):
 
 
 def test_the_first_line_is_the_verdict():
-    assert piped().splitlines()[0] == "✓  all 2 files of 1 execution are in the catalog on example.org"
+    assert (
+        piped().splitlines()[0] == "✓  all 2 files of 1 execution are in the catalog on example.org"
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,9 @@ def test_what_waits_and_what_fills_say_until_when():
     overdue = {**filling, "next_at": "2026-03-01T11:00:00+00:00"}
     text = piped(waiting=[waiting], filling=[filling, overdue])
 
-    assert "  1-AA, next attempt in 5 min, 2 attempts failed\n    cannot store it\n    403\n" in text
+    assert (
+        "  1-AA, next attempt in 5 min, 2 attempts failed\n    cannot store it\n    403\n" in text
+    )
     assert "  1-AA  a.bin is open; next check in 5 min\n" in text
     assert "  1-AA  a.bin is open; next check now\n" in text
 

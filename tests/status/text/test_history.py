@@ -81,4 +81,7 @@ def test_where_nothing_ended_it_says_so(lab):
     reader = open_views(lab.url)
 
     assert piped(endings(reader)) == "no execution was uploaded, refused or gone\n"
-    assert piped(endings(reader, NOW)) == "no execution was uploaded, refused or gone since 2026-03-01 12:00:00 UTC\n"
+    assert (
+        piped(endings(reader, NOW))
+        == "no execution was uploaded, refused or gone since 2026-03-01 12:00:00 UTC\n"
+    )

@@ -56,7 +56,12 @@ def test_a_story_is_told_in_the_order_in_which_one_asks():
     text = piped(render_details(some_details("a.tif")))
 
     assert text.startswith("1-AA: refused\n    cannot store it\n    403\n    Ask.\nserver ")
-    parts = ["is it complete?", "unchanged for  30 s", "files", "refused a.tif\n    cannot store it"]
+    parts = [
+        "is it complete?",
+        "unchanged for  30 s",
+        "files",
+        "refused a.tif\n    cannot store it",
+    ]
     parts += ["notices\n  a.tif: 2 rows say the same of it", "history (UTC)", "first seen"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
