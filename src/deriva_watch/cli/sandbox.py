@@ -26,6 +26,9 @@ def sandbox(
         typer.Option(help="Rules of what fails, JSON or TOML: status, reset, stall, slow, expire…"),
     ] = None,
     catalog: Annotated[str, typer.Option(help="Number of a new folder's catalog.")] = "1",
+    session_s: Annotated[
+        float, typer.Option(help="Seconds until a session ends that nobody extends.")
+    ] = 30 * 86400,
     _as_json: Annotated[
         bool, typer.Option("--json", help="What it prints is JSON, with and without this.")
     ] = False,
@@ -50,6 +53,7 @@ def sandbox(
             latency_ms=latency_ms,
             faults=faults,
             catalog=catalog,
+            session_s=session_s,
             announce=lambda ready: print(json.dumps(ready), flush=True),
         )
     except (ValueError, OSError) as error:

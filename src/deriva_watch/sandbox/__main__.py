@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from deriva_watch.sandbox.identity import SESSION_LENGTH
 from deriva_watch.sandbox.server import serve
 
 
@@ -18,6 +19,8 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0, help="wait before each answer")
     parser.add_argument("--faults", type=Path, help="rules of what fails, JSON or TOML")
     parser.add_argument("--catalog", default="1", help="number of a new catalog")
+    default_s = SESSION_LENGTH.total_seconds()
+    parser.add_argument("--session-s", type=float, default=default_s, help="length of a session")
     options = vars(parser.parse_args())
     try:
         serve(**options, announce=_print)

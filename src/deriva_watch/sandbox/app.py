@@ -1,5 +1,6 @@
 """The three services as one ASGI application."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, cast
@@ -35,19 +36,34 @@ def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
     """
 
     async def session(request: Request) -> Response:
-        client = request.state.client
-        if client is None:
+        found = sessions.find(request.headers)
+        if found is None:
             raise RefusedError(404, "No existing login session found.")
-        return Response(orjson.dumps(sessions.describe(client)), media_type="application/json")
+        if request.method == "DELETE":
+            sessions.end(request.headers)
+            return _json({"logout_url": "/"})
+        if request.method == "PUT":
+            sessions.extend(found)
+        return _json(found.describe(datetime.now(UTC)))
 
+    methods = ["GET", "HEAD", "PUT", "DELETE"]
     directory = Directory(data / "hatrac.db", _asset_tables(catalog))
     store = Store(directory, Storage(data / "objects"))
     app = Starlette(
-        routes=[Route("/authn/session", session), *ermrest.routes(catalog), *hatrac.routes(store)],
+        routes=[
+            Route("/authn/session", session, methods=methods),
+            Route("/authn/session/", session, methods=methods),
+            *ermrest.routes(catalog),
+            *hatrac.routes(store),
+        ],
         exception_handlers={RefusedError: _refuse, ClientDisconnect: _give_up},
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _json(document: object) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

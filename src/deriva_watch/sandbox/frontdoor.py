@@ -78,7 +78,8 @@ class FrontDoor:
         self._count += 1
         # The services read paths as they were sent: "%2F" is not a slash.
         scope["path"] = scope["raw_path"].decode("ascii")
-        client = self._sessions.client_of(Headers(scope=scope))
+        service = scope["path"].split("/")[1]
+        client = self._sessions.client_of(Headers(scope=scope), service)
         connection: Connection = scope["state"]["connection"]
         connection.requests += 1
         scope["state"].update(client=client, arrived_ns=arrived_ns)

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,9 @@ from typing import Any, Final
 OWNER: Final = "sandbox-owner"  # owns the catalog and the object store's root
 WRITER: Final = "sandbox-writer"  # may read and insert, and lease RIDs
 SESSION_LENGTH: Final = timedelta(days=30)
+EXTENDED_EVERY: Final = timedelta(seconds=5)
+REMEMBERED: Final = timedelta(seconds=60)
+REMEMBERING: Final = {"ermrest", "hatrac"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,50 @@ class Client:
     """A caller with a session; its id is what rows carry as RCB."""
 
     id: str
+
+
+@dataclass(slots=True)
+class Session:
+    """A login.
+
+    Attributes:
+        client: Whose it is.
+
+        since, expires: When it began, and when it ends unless it is extended.
+
+        extended_at: When its end was moved last.
+
+        seen_at: When each of the services that remember sessions looked it up last.
+    """
+
+    client: Client
+    since: datetime
+    expires: datetime
+    extended_at: datetime
+    seen_at: dict[str, datetime] = field(default_factory=dict)
+
+    def extend(self, length: timedelta, now: datetime) -> None:
+        """Move the end, unless that was done a moment ago (measured)."""
+        if now - self.extended_at >= EXTENDED_EVERY:
+            self.expires, self.extended_at = now + length, now
+
+    def describe(self, now: datetime) -> dict[str, Any]:
+        """Return what ``/authn/session`` answers."""
+        identity = {
+            "id": self.client.id,
+            "display_name": self.client.id,
+            "identities": [self.client.id],
+        }
+        return {
+            "client": identity,
+            "attributes": [identity],
+            "since": str(self.since),
+            "expires": str(self.expires),
+            # Measured: whole days are dropped.
+            "seconds_remaining": (self.expires - now).seconds,
+            "vary_headers": ["cookie"],
+            "tracking": None,
+        }
 
 
 class Sessions:
@@ -29,19 +76,43 @@ class Sessions:
             server starts, so that clients survive a restart.
 
         host: ``address:port`` of the server, the key in deriva's credential format.
+
+        length: How long a session lasts after it was extended.
     """
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(self, folder: Path, host: str, length: timedelta = SESSION_LENGTH) -> None:
         self.host = host
-        self.since = datetime.now(UTC)
         self.files = {name: folder / f"{name}-credential.json" for name in ("owner", "writer")}
-        self._clients: dict[str, Client] = {}
+        self._length = length
+        self._sessions: dict[str, Session] = {}
         for client, file in zip((Client(OWNER), Client(WRITER)), self.files.values(), strict=True):
             self._begin(client, file, _token(file))
 
-    def client_of(self, headers: Mapping[str, str]) -> Client | None:
-        """Return who sent a request with these *headers*; None for nobody we know."""
-        return self._clients.get(_sent_token(headers))
+    def find(self, headers: Mapping[str, str]) -> Session | None:
+        """Return the session that a request with these *headers* belongs to, or None."""
+        session = self._sessions.get(_sent_token(headers))
+        return session if session and datetime.now(UTC) < session.expires else None
+
+    def client_of(self, headers: Mapping[str, str], service: str) -> Client | None:
+        """Return who sent a request to *service*; None for nobody we know.
+
+        Measured: ERMrest and Hatrac remember a session for a minute; when they look it up
+        again, they extend it.
+        """
+        session = self.find(headers)
+        if session is None:
+            return None
+        now = datetime.now(UTC)
+        if service in REMEMBERING:
+            seen_at = session.seen_at.get(service)
+            if seen_at is None or now - seen_at > REMEMBERED:
+                session.extend(self._length, now)
+                session.seen_at[service] = now
+        return session.client
+
+    def extend(self, session: Session) -> None:
+        """Move the end of a session, as ``PUT /authn/session`` does."""
+        session.extend(self._length, datetime.now(UTC))
 
     def end(self, headers: Mapping[str, str]) -> Client | None:
         """End the session that a request with these *headers* belongs to.
@@ -49,7 +120,8 @@ class Sessions:
         Returns:
             Whose it was; None if there is none (any more).
         """
-        return self._clients.pop(_sent_token(headers), None)
+        session = self._sessions.pop(_sent_token(headers), None)
+        return session.client if session else None
 
     def renew(self, client: Client) -> None:
         """Write a new token into the credential file of *client*, as after a new login."""
@@ -57,22 +129,10 @@ class Sessions:
         self._begin(client, file, _new_token())
 
     def _begin(self, client: Client, file: Path, token: str) -> None:
-        self._clients[token] = client  # before anybody can read it
+        now = datetime.now(UTC)
+        # In place before anybody can read the token.
+        self._sessions[token] = Session(client, now, now + self._length, now)
         _write_private(file, json.dumps({self.host: {"bearer-token": token}}, indent=1))
-
-    def describe(self, client: Client) -> dict[str, Any]:
-        """Return what ``GET /authn/session`` answers to *client*."""
-        identity = {"id": client.id, "display_name": client.id, "identities": [client.id]}
-        expires = self.since + SESSION_LENGTH
-        return {
-            "client": identity,
-            "attributes": [identity],
-            "since": str(self.since),
-            "expires": str(expires),
-            "seconds_remaining": int((expires - datetime.now(UTC)).total_seconds()),
-            "vary_headers": ["cookie"],
-            "tracking": None,
-        }
 
 
 def _sent_token(headers: Mapping[str, str]) -> str:

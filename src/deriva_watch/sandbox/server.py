@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,7 @@ from deriva_watch.sandbox.ermrest.catalog import Catalog
 from deriva_watch.sandbox.ermrest.founding import found
 from deriva_watch.sandbox.faults import read_faults
 from deriva_watch.sandbox.frontdoor import FrontDoor
-from deriva_watch.sandbox.identity import Sessions
+from deriva_watch.sandbox.identity import SESSION_LENGTH, Sessions
 
 IDLE_S = 5  # measured: after so long without a request the server hangs up
 STOP_S = 5
@@ -75,6 +76,7 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
     latency_ms: float = 0,
     faults: Path | None = None,
     catalog: str = "1",
+    session_s: float = SESSION_LENGTH.total_seconds(),
     announce: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -94,6 +96,8 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
 
         catalog: The catalog's number in a new folder.
 
+        session_s: How long a session lasts after it was extended, in seconds.
+
         announce: Called once the server takes requests, with ``url``, ``host``,
             ``catalog``, ``owner_credential_file``, ``writer_credential_file``, ``data``.
 
@@ -112,7 +116,8 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
         # Head and body of an answer are two writes; accepted sockets inherit this.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened = _open_catalog(data / "catalog.db", catalog, schema, rows)
-        sessions = Sessions(data, f"{address}:{listener.getsockname()[1]}")
+        length = timedelta(seconds=session_s)
+        sessions = Sessions(data, f"{address}:{listener.getsockname()[1]}", length)
         app = FrontDoor(build_app(opened, data, sessions), sessions, log, latency_ms / 1000, rules)
         ready = {
             "url": f"http://{sessions.host}",

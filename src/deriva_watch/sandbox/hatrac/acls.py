@@ -1,10 +1,12 @@
 """Access control lists of namespaces and objects."""
 
+from dataclasses import replace
+
 import orjson
 from starlette.responses import Response
 
 from deriva_watch.sandbox.hatrac.exchange import Call, Store, as_json, done
-from deriva_watch.sandbox.hatrac.resources import NAMESPACE_ACLS, OBJECT_ACLS, Name
+from deriva_watch.sandbox.hatrac.resources import Name, check_member
 from deriva_watch.sandbox.refusal import RefusedError
 
 
@@ -12,8 +14,7 @@ def get(store: Store, call: Call) -> Response:
     """Show all lists, one, or one member."""
     name = _owned(store, call)
     if not call.address.rest:
-        names = OBJECT_ACLS if name.is_object else NAMESPACE_ACLS
-        return as_json({access: name.acls.get(access, []) for access in names})
+        return as_json({access: name.acls.get(access, []) for access in name.lists})
     members = _members(name, call)
     if len(call.address.rest) == 1:
         return as_json(members)
@@ -47,13 +48,24 @@ def delete(store: Store, call: Call) -> Response:
 
 def _owned(store: Store, call: Call) -> Name:
     name = store.directory.find(call.address.name)
+    if call.address.version:
+        return _version(store, call, name)
     name.enforce(call.client, "owner")
     return name
 
 
+def _version(store: Store, call: Call, name: Name) -> Name:
+    """Return a version as a name whose lists can be read."""
+    if call.request.method not in {"GET", "HEAD"}:
+        raise RefusedError(501, "This sandbox changes no list of a version.")
+    content = store.directory.version(name.name, call.address.version)
+    check_member(call.client, {content.owner} | name.inherited("owner"), str(content))
+    return replace(name, acls={"owner": [content.owner]}, version=content.id)
+
+
 def _members(name: Name, call: Call) -> list[str]:
     access = call.address.rest[0]
-    if access not in (OBJECT_ACLS if name.is_object else NAMESPACE_ACLS):
+    if access not in name.lists:
         raise RefusedError(400, f"Invalid ACL name {access} for {name}.")
     return name.acls.get(access, [])
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deriva_watch.sandbox.hatrac import acls, jobs, objects
+from deriva_watch.sandbox.hatrac import acls, fields, jobs, objects
 from deriva_watch.sandbox.hatrac.exchange import Call, Store
 from deriva_watch.sandbox.hatrac.names import PREFIX, Address, parse_address
 from deriva_watch.sandbox.refusal import RefusedError
@@ -25,6 +25,8 @@ ANSWERS: Final[dict[tuple[str, int], dict[str, Answer]]] = {
     ("name", 0): {"GET": objects.get, "DELETE": objects.delete},
     ("version", 0): {"GET": objects.get, "DELETE": objects.delete},
     ("versions", 0): {"GET": objects.versions},
+    ("metadata", 0): {"GET": fields.get},
+    ("metadata", 1): {"GET": fields.get, "PUT": fields.put, "DELETE": fields.delete},
     ("upload", 0): {"GET": jobs.list_open, "POST": jobs.create},
     ("upload", 1): {"GET": jobs.status, "POST": jobs.finalize, "DELETE": jobs.cancel},
     ("acl", 0): {"GET": acls.get},

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from deriva_watch.sandbox.database import Database
+from deriva_watch.sandbox.hatrac.metadata import Metadata
 from deriva_watch.sandbox.hatrac.names import PREFIX, lineage
 from deriva_watch.sandbox.hatrac.resources import Acls, Content, Creation, Name
 from deriva_watch.sandbox.identity import OWNER, WRITER, Client
@@ -169,6 +170,12 @@ class Directory:
         """Write down a version whose bytes lie on disk."""
         with self._database.writing() as connection:
             _store_content(connection, "version", content)
+
+    def set_metadata(self, content: Content, metadata: Metadata) -> None:
+        """Replace what is known of a version."""
+        text = orjson.dumps(metadata).decode()
+        with self._database.writing() as connection:
+            connection.execute("UPDATE version SET metadata = ? WHERE id = ?", (text, content.id))
 
     def delete_version(self, content: Content) -> None:
         """Forget one version."""

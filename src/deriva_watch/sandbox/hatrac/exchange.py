@@ -1,8 +1,10 @@
 """What requests to the object store have in common: preconditions, bodies, answers."""
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Final
 
 import orjson
@@ -20,6 +22,7 @@ from deriva_watch.sandbox.refusal import RefusedError
 
 JSON: Final = "application/json"
 URI_LIST: Final = "text/uri-list"
+HTML: Final = "text/html"
 LARGEST_BODY_BYTES: Final = 128 << 20
 
 
@@ -70,8 +73,8 @@ class Call:
         )
         is_known = version is not None and bool(unwanted & {etag, "*"})
         is_other = bool(wanted) and (version is None or not wanted & {etag, "*"})
-        if is_known and self.request.method in {"GET", "HEAD"}:
-            raise RefusedError(304, "", {"ETag": etag})
+        if (is_known or is_other) and self.request.method in {"GET", "HEAD"}:
+            raise RefusedError(304, "", {"ETag": etag})  # measured: of If-Match, too
         if is_known or is_other:
             text = "Resource state does not match requested preconditions."
             raise RefusedError(412, text, {"ETag": etag})
@@ -126,12 +129,19 @@ def done() -> Response:
     return Response(status_code=204)
 
 
-def listing(request: Request, resources: Iterable[object]) -> Response:
-    """Answer a list of URLs, as JSON or as lines."""
+def listing(call: Call, resources: Iterable[object]) -> Response:
+    """Answer a list of URLs: JSON, unless the client accepts exactly one other known type."""
     urls = [str(resource) for resource in resources]
-    if URI_LIST in request.headers.get("accept", ""):
-        return Response("".join(f"{url}\n" for url in urls), media_type=URI_LIST)
-    return as_json(urls)
+    etag = {"ETag": f'"{hashlib.md5("".join(urls).encode()).hexdigest()}"'}  # noqa: S324  # a name
+    match call.request.headers.get("accept", "").strip().lower():
+        case "text/uri-list":
+            return Response("".join(f"{url}\n" for url in urls), 200, etag, URI_LIST)
+        case "text/html":
+            items = "".join(f'<li><a href="{escape(url)}">{escape(url)}</a></li>' for url in urls)
+            return Response(f"<html><body><ul>{items}</ul></body></html>\n", 200, etag, HTML)
+    answer = as_json(urls)
+    answer.headers.update(etag)
+    return answer
 
 
 def as_json(document: Any) -> Response:

@@ -90,7 +90,7 @@ def list_open(store: Store, call: Call) -> Response:
     """List the open jobs of an object."""
     name = _with_uploads(store.directory.find(call.address.name))
     name.enforce(call.client, "owner")
-    return listing(call.request, store.directory.jobs(name.name))
+    return listing(call, store.directory.jobs(name.name))
 
 
 def status(store: Store, call: Call) -> Response:

@@ -14,7 +14,7 @@ VERSION_SUFFIX_BYTES: Final = 27  # a colon and 26 characters
 ADDRESS: Final = re.compile(
     r"(?P<name>(?:/[^/:;]+)*)/?"
     r"(?::(?P<version>[^/:;]+))?"
-    r"(?:;(?P<part>versions|upload|acl)(?P<rest>(?:/[^/]+)*)/?)?"
+    r"(?:;(?P<part>versions|upload|acl|metadata)(?P<rest>(?:/[^/]+)*)/?)?"
 )
 LEGAL: Final = re.compile(r"(?:[-A-Za-z0-9._~/]|%[0-9A-Fa-f]{2})*")
 
@@ -29,7 +29,7 @@ class Address:
 
         version: The version of the object.
 
-        part: The sub-resource: ``versions``, ``upload``, ``acl``.
+        part: The sub-resource: ``versions``, ``upload``, ``acl``, ``metadata``.
 
         rest: What follows it, decoded.
     """

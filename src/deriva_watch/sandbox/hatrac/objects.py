@@ -3,7 +3,7 @@
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from deriva_watch.sandbox.hatrac.exchange import (
     Call,
@@ -14,13 +14,15 @@ from deriva_watch.sandbox.hatrac.exchange import (
     listing,
     receive,
 )
-from deriva_watch.sandbox.hatrac.metadata import DEFAULT_TYPE, read_metadata
+from deriva_watch.sandbox.hatrac.metadata import DEFAULT_TYPE, HASH_BYTES, read_metadata
 from deriva_watch.sandbox.hatrac.names import PREFIX, check_storable
+from deriva_watch.sandbox.hatrac.ranges import requested_part
 from deriva_watch.sandbox.hatrac.resources import Content, Name
 from deriva_watch.sandbox.hatrac.storage import Writer, new_version
 from deriva_watch.sandbox.refusal import RefusedError
 
 NAMESPACE_TYPE: Final = "application/x-hatrac-namespace"
+PRESENT: Final = "*"  # a namespace has no version, but conditions see that it is there
 
 
 async def put(store: Store, call: Call) -> Response:
@@ -77,7 +79,8 @@ def _find_or_create(store: Store, call: Call) -> Name:
         creation = call.creation(is_object=call.content_type != NAMESPACE_TYPE)
         return store.directory.create(call.address.name, creation)
     if not name.is_object:
-        name.enforce(call.client, "owner")
+        name.enforce_own(call.client, "owner")  # measured: 403 even for the owner of what is above
+        call.check_preconditions(PRESENT)
         raise RefusedError(409, f"Namespace {name} already exists.")
     versions = store.directory.versions(name.name)
     call.check_preconditions(versions[0].id if versions else None)
@@ -95,21 +98,31 @@ def get(store: Store, call: Call) -> Response:
     """Answer an object's content, or the list of a namespace."""
     name = store.directory.find(call.address.name)
     if not name.is_object:
+        if call.address.version:
+            raise RefusedError(500, f"{name} is a namespace and has no versions.")
         if call.client is None:
             raise RefusedError(401, f"Authentication required for access to {name}")
-        return listing(
-            call.request, [PREFIX + each for each in store.directory.children(name.name)]
-        )
+        return listing(call, [PREFIX + each for each in store.directory.children(name.name)])
     content = store.directory.version(name.name, call.address.version)
     call.check_preconditions(content.id)
     content.enforce_read(call.client, name)
-    headers = _headers(content)
-    if call.request.method == "GET":
-        return FileResponse(store.storage.file(content.id), headers=headers)
-    response = Response(headers={**headers, "Content-Length": str(content.nbytes)})
-    if content.nbytes == 0:
-        del response.headers["Content-Length"]  # measured: Apache leaves a zero out
-    return response
+    part = requested_part(call.request.headers.get("range"), content.nbytes)
+    status, headers = 200, _headers(content)
+    if part:
+        status, headers["Content-Range"] = 206, f"bytes {part.start}-{part.stop - 1}/{part.total}"
+    if call.request.method == "HEAD":  # measured: the length and the hashes are those of the whole
+        # Measured: Apache leaves a zero out.
+        length = {"Content-Length": str(content.nbytes)} if content.nbytes else {}
+        response = Response(status_code=status, headers=headers | length)
+        if not content.nbytes:
+            del response.headers["Content-Length"]
+        return response
+    start, nbytes = (part.start, part.nbytes) if part else (0, content.nbytes)
+    blocks = store.storage.read(content.id, start, nbytes)
+    if part:  # measured: a part cannot be checked by its headers
+        for each in HASH_BYTES:
+            headers.pop(each.title(), None)
+    return StreamingResponse(blocks, status, {**headers, "Content-Length": str(nbytes)})
 
 
 def _headers(content: Content) -> dict[str, str]:
@@ -152,4 +165,4 @@ def versions(store: Store, call: Call) -> Response:
     if not name.is_object:
         raise RefusedError(404, f"Versions sub-resource on {name} not available.")
     name.enforce(call.client, "owner")
-    return listing(call.request, store.directory.versions(name.name))
+    return listing(call, store.directory.versions(name.name))

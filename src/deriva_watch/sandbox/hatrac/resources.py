@@ -12,7 +12,8 @@ from deriva_watch.sandbox.refusal import RefusedError
 Acls = dict[str, list[str]]
 
 SUBTREE_ACLS: Final = ("subtree-owner", "subtree-create", "subtree-read", "subtree-update")
-NAMESPACE_ACLS: Final = ("owner", "create", *SUBTREE_ACLS)
+NAMESPACE_ACLS: Final = ("owner", "create", "read", *SUBTREE_ACLS)
+VERSION_ACLS: Final = ("owner", "read")
 OBJECT_ACLS: Final = ("owner", "update", "read", "subtree-owner", "subtree-read")
 
 
@@ -25,9 +26,17 @@ class Name:
     is_deleted: bool
     acls: Acls
     above: tuple["Name", ...] = ()
+    version: str | None = None  # set: its lists are those of that version
 
     def __str__(self) -> str:
-        return PREFIX + self.name
+        return PREFIX + self.name + (f":{self.version}" if self.version else "")
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """The access control lists it has."""
+        if self.version:
+            return VERSION_ACLS
+        return OBJECT_ACLS if self.is_object else NAMESPACE_ACLS
 
     def enforce(self, client: Client | None, *accesses: str) -> None:
         """Go on only if *client* has one of *accesses* here, or from above for the subtree.
@@ -37,6 +46,14 @@ class Name:
         """
         own = {member for access in accesses for member in self.acls.get(access, ())}
         check_member(client, own | self.inherited(*accesses), str(self))
+
+    def enforce_own(self, client: Client | None, access: str) -> None:
+        """Go on only if this name's own list of *access* has *client*: no list above counts.
+
+        Raises:
+            RefusedError: 403, or 401 without a session.
+        """
+        check_member(client, self.acls.get(access, ()), str(self))
 
     def inherited(self, *accesses: str) -> set[str]:
         """Return who has one of *accesses* by an ACL of a namespace above."""

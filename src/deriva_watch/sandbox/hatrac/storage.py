@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,6 +33,15 @@ class Storage:
     def file(self, version: str) -> Path:
         """Return where the content of *version* lies; a job has the version it will become."""
         return self._folder / version
+
+    def read(self, version: str, start: int, nbytes: int) -> Iterator[bytes]:
+        """Yield *nbytes* of the content of *version* from *start*, block by block."""
+        left = nbytes
+        with self.file(version).open("rb") as stream:
+            stream.seek(start)
+            while left > 0 and (block := stream.read(min(left, BLOCK_BYTES))):
+                left -= len(block)
+                yield block
 
     def reserve(self, version: str) -> None:
         """Make the empty file of a job."""
