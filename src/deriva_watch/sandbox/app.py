@@ -70,7 +70,9 @@ async def _refuse(_: Request, error: Exception) -> Response:
     refusal = cast("RefusedError", error)
     if refusal.status == HTTPStatus.NOT_MODIFIED:
         return Response(status_code=304, headers=refusal.headers)
-    return PlainTextResponse(f"{refusal.text}\n", refusal.status, refusal.headers)
+    return PlainTextResponse(
+        f"{refusal.text}\n".encode(errors="backslashreplace"), refusal.status, refusal.headers
+    )
 
 
 async def _give_up(_: Request, __: Exception) -> Response:

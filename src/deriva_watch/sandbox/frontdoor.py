@@ -145,7 +145,7 @@ def _refusal(scope: Scope) -> ASGIApp | None:
         status = 414
     elif BAD_ESCAPE.search(scope["path"]):
         status = 400
-    elif len(scope["path"]) > LONGEST_PATH_BYTES:
+    elif len(scope["path"]) > LONGEST_PATH_BYTES or "%00" in scope["path"]:
         status = 404
     elif "transfer-encoding" in Headers(scope=scope):
         status = 411

@@ -2,9 +2,10 @@
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import functools
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -17,10 +18,11 @@ from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog
 from deriva_watch.sandbox.ermrest.model import LEASES, SYSTEM_COLUMNS, Table
 from deriva_watch.sandbox.ermrest.paths import parse_path, split_name
 from deriva_watch.sandbox.ermrest.records import CSV, JSON, JSON_LINES
-from deriva_watch.sandbox.ermrest.refusals import denied, malformed, refused
+from deriva_watch.sandbox.ermrest.refusals import conflict, denied, malformed, refused
 
 Answer = Callable[[Catalog, Caller, Request, bytes], Response]
 
+ENDINGS: Final = {CSV: "csv", JSON: "json", JSON_LINES: "json"}
 QUERIES: Final = ("entity", "attribute", "attributegroup", "aggregate")
 
 
@@ -48,6 +50,7 @@ def routes(catalog: Catalog) -> list[Route]:
         at("/entity/{path:path}", _insert, "POST"),
         at("/entity/{path:path}", _upsert, "PUT"),
         at("/entity/{path:path}", _delete, "DELETE"),
+        at("/attribute/{path:path}", _clear, "DELETE"),
         at("/attributegroup/{path:path}", _update, "PUT"),
         *(at(f"/{kind}/{{path:path}}", functools.partial(_query, kind)) for kind in QUERIES),
         at("/{rest:path}", _unknown),
@@ -130,12 +133,37 @@ def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: byt
     found = reading.read(catalog, caller.client, kind, path, limit)
     media_type = _media_type(request, JSON)
     headers = _tag(request, found.state, media_type)
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if not _holds(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    if name := request.query_params.get("download"):
+        ending = ENDINGS[media_type]
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}.{ending}"
     return _rows(found.names, found.rows, media_type, headers)
 
 
+def _holds(request: Request, etag: str) -> bool:
+    """Tell whether the conditions of a request hold for what *etag* names."""
+    wanted, unwanted = (
+        set(re.findall(r'"[^"]*"|\*', request.headers.get(header, "")))
+        for header in ("if-match", "if-none-match")
+    )
+    here = {etag, "*"}
+    return not unwanted & here and (not wanted or bool(wanted & here))
+
+
+def _guard(catalog: Catalog, request: Request) -> None:
+    """Go on only if the conditions of a write hold.
+
+    Raises:
+        RefusedError: 412, the catalog was written since, by anybody and to any table.
+    """
+    etag = _tag(request, catalog.changed_at.isoformat(), _media_type(request, JSON))["ETag"]
+    if not _holds(request, etag):
+        raise refused(412, "The catalog is in another state.")
+
+
 def _insert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    _guard(catalog, request)
     table = _table(catalog, request)
     parameters = _parameters(request)
     action = ",".join(parameters.get("onconflict", {"abort"}))
@@ -152,19 +180,21 @@ def _insert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> 
 
 
 def _upsert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    _guard(catalog, request)
     table = _table(catalog, request)
     rows = writing.upsert(catalog, caller, table, _body(request, body))
     return _written(catalog, request, table, rows)
 
 
 def _update(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> Response:
+    _guard(catalog, request)
     text, _, leaf = request.path_params["path"].rpartition("/")
     path = parse_path(catalog.model, text)
     keys, _, targets = leaf.partition(";")
     if not targets or len(path.elements) > 1 or path.conditions:
         raise malformed("An update needs one table, columns to find rows by, and others to write.")
     key_columns, target_columns = (
-        {shown.name: shown.column for shown in reading.parse_columns(path, part)}
+        {shown.name: shown.column for shown in reading.parse_columns(path, part, conflict)}
         for part in (keys, targets)
     )
     assignment = writing.Assignment(path.table, key_columns, target_columns)
@@ -173,7 +203,17 @@ def _update(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> 
 
 
 def _delete(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    _guard(catalog, request)
     writing.delete(catalog, caller, parse_path(catalog.model, request.path_params["path"]))
+    return Response(status_code=204)
+
+
+def _clear(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    _guard(catalog, request)
+    text, _, leaf = request.path_params["path"].rpartition("/")
+    path = parse_path(catalog.model, text)
+    columns = [shown.column for shown in reading.parse_columns(path, leaf)]
+    writing.clear(catalog, caller, path, columns)
     return Response(status_code=204)
 
 
@@ -214,12 +254,15 @@ def _written(
     if media_type == CSV:
         # Measured: the system columns stand a second time at the end of each line.
         names += [name for name in SYSTEM_COLUMNS if name in names]
-    headers = _tag(request, catalog.changed_at([table]).isoformat(), media_type)
-    return _rows(names, rows, media_type, headers)
+    headers = _tag(request, catalog.changed_at.isoformat(), media_type)
+    return _rows(names, rows, media_type, headers, quote_lines=False)
 
 
 def _media_type(request: Request, default: str) -> str:
     """Return what the client wants to get; *default* where it has no wish."""
+    asked = {"csv": CSV, "json": JSON}.get(request.query_params.get("accept", ""))
+    if asked:
+        return asked
     accept = request.headers.get("accept", "")
     return next((each for each in (CSV, JSON, JSON_LINES) if each in accept), default)
 
@@ -231,10 +274,15 @@ def _tag(request: Request, *states: str) -> dict[str, str]:
 
 
 def _rows(
-    names: list[str], rows: list[dict[str, Any]], media_type: str, headers: dict[str, str]
+    names: list[str],
+    rows: list[dict[str, Any]],
+    media_type: str,
+    headers: dict[str, str],
+    *,
+    quote_lines: bool = True,
 ) -> Response:
     if media_type == CSV:
-        content = _csv(names, rows)
+        content = _csv(names, rows, ',"\r\n' if quote_lines else ',"')  # measured
     elif media_type == JSON_LINES:
         content = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
     else:
@@ -242,26 +290,28 @@ def _rows(
     return Response(content, headers=headers, media_type=media_type)
 
 
-def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+def _csv(names: list[str], rows: list[dict[str, Any]], special: str) -> bytes:
     lines = [names, *([row[name] for name in names] for row in rows)]
-    return "".join(",".join(map(_csv_field, line)) + "\n" for line in lines).encode()
+    return "".join(
+        ",".join(_csv_field(value, special) for value in line) + "\n" for line in lines
+    ).encode()
 
 
-def _csv_field(value: Any) -> str:
+def _csv_field(value: Any, special: str) -> str:
     """Return one field as PostgreSQL writes it: nothing for null, quotes around nothing."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "t" if value else "f"
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    if text and not set(text) & set(',"\r\n'):
+    if text and not set(text) & set(special):
         return text
     return '"' + text.replace('"', '""') + '"'
 
 
 def _unless_known(request: Request, state: str, document: Any) -> Response:
     headers = _tag(request, state)
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if not _holds(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return _json(document, headers)
 

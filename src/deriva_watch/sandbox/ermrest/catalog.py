@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from deriva_watch.sandbox.database import Database
-from deriva_watch.sandbox.ermrest import rid, values
-from deriva_watch.sandbox.ermrest.model import Model, Table
+from deriva_watch.sandbox.ermrest import moments, rid
+from deriva_watch.sandbox.ermrest.model import Model
 from deriva_watch.sandbox.ermrest.refusals import refused
 from deriva_watch.sandbox.identity import Client
 
@@ -40,16 +40,15 @@ class Catalog:
         self.id: str = meta["id"]
         self.document: dict[str, Any] = orjson.loads(meta["document"])
         self.model = Model(self.document)
-        self._opened = datetime.now(UTC)
-        self._changed: dict[Table | None, datetime] = {}
+        self.changed_at = datetime.now(UTC)  # when something was last written; also a restart
 
     def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         """Return the rows of a query; it sees committed rows and disturbs no writer."""
         return self._database.reader().execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
-    def change(self, caller: Caller, tables: Iterable[Table]) -> Iterator["Change"]:
-        """Hold a write transaction on *tables*.
+    def change(self, caller: Caller) -> Iterator["Change"]:
+        """Hold a write transaction.
 
         Raises:
             RefusedError: 503, another write was committed after this request had
@@ -65,12 +64,7 @@ class Catalog:
             connection.execute("PRAGMA defer_foreign_keys = ON")
             change = Change(connection, caller.client)
             yield change
-        for table in (*tables, None):
-            self._changed[table] = max(change.moment, self._changed.get(table, change.moment))
-
-    def changed_at(self, tables: Iterable[Table]) -> datetime:
-        """Return when one of *tables* was last written, as far as this process knows."""
-        return max(self._changed.get(table, self._opened) for table in tables)
+        self.changed_at = max(change.moment, self.changed_at)
 
     def set_acl(self, access: str, members: list[str]) -> None:
         """Replace one of the catalog's own ACLs, for good."""
@@ -86,8 +80,7 @@ class Catalog:
 
     def snaptime(self) -> str:
         """Return the identifier of the catalog's present state."""
-        moment = self._changed.get(None, self._opened)
-        return rid.encode(int(moment.timestamp() * 1_000_000))
+        return rid.encode(int(self.changed_at.timestamp() * 1_000_000))
 
 
 class Change:
@@ -101,7 +94,7 @@ class Change:
         self.connection = connection
         self.client_id = client.id if client else None
         self.moment = datetime.now(UTC)
-        self.stamp = values.instant(self.moment)
+        self.stamp = moments.shown(self.moment)
 
     def issue_rids(self, count: int) -> list[str]:
         """Take *count* RIDs from the sequence."""

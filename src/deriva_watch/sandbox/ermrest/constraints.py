@@ -2,8 +2,9 @@
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -14,6 +15,9 @@ from deriva_watch.sandbox.ermrest.refusals import conflict, malformed, refused, 
 from deriva_watch.sandbox.ermrest.values import Stored
 
 Row = dict[str, Stored]
+
+INDEXED: Final = {"text", "longtext", "markdown", "json", "jsonb"}
+LARGEST_INDEXED_BYTES: Final = 2704
 
 
 def default_of(column: Column, change: Change, row_id: str) -> Stored:
@@ -41,6 +45,33 @@ def check_nulls(inputs: Mapping[str, Column], rows: Iterable[Mapping[str, Stored
             if row[name] is None:
                 where = f'column "{name}" of relation "input_data"'
                 raise conflict(f"null value in {where} violates not-null constraint")
+
+
+def check_indexed(inputs: Mapping[str, Column], rows: Iterable[Mapping[str, Stored]]) -> None:
+    """Refuse texts that are too long for the index that every text column has.
+
+    PostgreSQL compresses a long value before it goes into an index. DEFLATE with fixed codes
+    and a window of 4 KiB comes close to its method.
+
+    Raises:
+        RefusedError: 400.
+    """
+    indexed = [
+        name for name, column in inputs.items() if column.type in INDEXED and not column.is_array
+    ]
+    for row in rows:
+        for name in indexed:
+            value = str(row[name] or "").encode()
+            if len(value) > LARGEST_INDEXED_BYTES and _packed_bytes(value) > LARGEST_INDEXED_BYTES:
+                raise malformed(
+                    f"index row size {_packed_bytes(value) + 16} exceeds btree version 4 maximum "
+                    f'{LARGEST_INDEXED_BYTES} for index of column "{name}"'
+                )
+
+
+def _packed_bytes(value: bytes) -> int:
+    packer = zlib.compressobj(1, zlib.DEFLATED, -12, strategy=zlib.Z_FIXED)
+    return len(packer.compress(value)) + len(packer.flush())
 
 
 def check_distinct(names: Sequence[str], rows: Iterable[Mapping[str, Stored]]) -> None:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 import orjson
 
 from deriva_watch.sandbox.ermrest import values
 from deriva_watch.sandbox.ermrest.model import Column
+from deriva_watch.sandbox.ermrest.quoting import decode
 from deriva_watch.sandbox.ermrest.refusals import conflict, malformed
 
 Condition = tuple[str, list[Any]]
@@ -69,6 +69,8 @@ class _Parser:
 
     def _term(self) -> Condition:
         if self._take("!"):
+            if self.rest.startswith("!"):
+                raise malformed("Nothing can be negated twice.")
             sql, parameters = self._term()
             return f"NOT {sql}", parameters
         if self._take("("):
@@ -91,11 +93,13 @@ class _Parser:
         sql, column = self._find(match["name"])
         operator = match["operator"] or "="
         if operator == "null":
+            if match["value"]:
+                raise malformed("::null:: takes no value.")
             return f"{sql} IS NULL", []
         if operator not in OPERATORS:
             raise malformed(f"Unknown operator ::{operator}::.")
         texts = [match["value"]] if match["list"] is None else match["list"].split(",")
-        cast = [_cast(column, operator, unquote_plus(text)) for text in texts]
+        cast = [_cast(column, operator, decode(text)) for text in texts]
         if operator == "=" and match["all"] == "any":
             among = "IN (SELECT value FROM json_each(?))"
             return f"{sql} {among}", [orjson.dumps(cast).decode()]
@@ -108,7 +112,7 @@ def _cast(column: Column, operator: str, text: str) -> values.Stored:
         try:
             re.compile(text)
         except re.error as error:
-            raise malformed(f"Invalid regular expression: {error}.") from None
+            raise conflict(f"invalid regular expression: {error}") from None
         return text
     try:
         return values.from_text(column, text)

@@ -4,14 +4,16 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from deriva_watch.sandbox.ermrest.filters import parse_filter
 from deriva_watch.sandbox.ermrest.model import Column, Model, Reference, Table, quoted
+from deriva_watch.sandbox.ermrest.quoting import decode
 from deriva_watch.sandbox.ermrest.refusals import conflict, malformed
 
 # (columns here)=(schema:table:columns there)
 LINK: Final = re.compile(r"\(([^()=]+)\)=\(([^()=]+)\)")
+# (columns of a foreign key here)
+COLUMN_LINK: Final = re.compile(r"\(([^()=:,]+(?:,[^()=:,]+)*)\)")
 FILTER_SIGNS: Final = re.compile(r"[=!(]|::")
 
 
@@ -29,7 +31,9 @@ class DataPath:
     """The tables a path leads through, joined, and what their rows must fulfil.
 
     Attributes:
-        elements: The tables; a path gives rows of the last one.
+        elements: The tables.
+
+        current: The table that the path has led to: its rows are given.
 
         source: The ``FROM`` clause.
 
@@ -39,6 +43,7 @@ class DataPath:
     """
 
     elements: list[Element] = field(default_factory=list)
+    current: Element = field(init=False)
     source: str = ""
     conditions: list[str] = field(default_factory=list)
     parameters: list[Any] = field(default_factory=list)
@@ -46,7 +51,7 @@ class DataPath:
     @property
     def table(self) -> Table:
         """The table whose rows the path gives."""
-        return self.elements[-1].table
+        return self.current.table
 
     @property
     def where(self) -> str:
@@ -64,9 +69,9 @@ class DataPath:
         return f"{element.sql}.{quoted(column)}", element.table.column(column)
 
     def element(self, alias: str | None) -> Element:
-        """Return the table that *alias* stands for; the last one without an alias."""
+        """Return the table that *alias* stands for; the current one without an alias."""
         if alias is None:
-            return self.elements[-1]
+            return self.current
         for element in self.elements:
             if element.alias == alias:
                 return element
@@ -74,16 +79,30 @@ class DataPath:
 
     def add_table(self, table: Table, alias: str | None, pairs: list[tuple[str, str]]) -> None:
         """Join *table*: *pairs* are the columns, as SQL and as names, that must be equal."""
+        if alias and any(each.alias == alias for each in self.elements):
+            raise malformed(f"Alias {alias} is used twice.")
         sql = f"t{len(self.elements)}"
         condition = " AND ".join(f"{left} = {sql}.{quoted(right)}" for left, right in pairs)
         join = f" JOIN {table.sql} AS {sql} ON {condition}"
         self.source += join if self.elements else f"{table.sql} AS {sql}"
-        self.elements.append(Element(table, sql, alias))
+        self.current = Element(table, sql, alias)
+        self.elements.append(self.current)
+
+    def go_back(self, alias: str) -> None:
+        """Let the path go on from an earlier table: ``$alias``.
+
+        Raises:
+            RefusedError: 400, there is none.
+        """
+        found = [element for element in self.elements if element.alias == alias]
+        if not found:
+            raise malformed(f"Alias {alias} does not exist in the path.")
+        (self.current,) = found
 
     def select_numbers(self) -> tuple[str, list[Any]]:
         """Return the query for the SQLite row numbers of the rows."""
         return (
-            f"SELECT DISTINCT {self.elements[-1].sql}.rowid FROM {self.source}{self.where}",
+            f"SELECT DISTINCT {self.current.sql}.rowid FROM {self.source}{self.where}",
             self.parameters,
         )
 
@@ -102,7 +121,11 @@ def parse_path(model: Model, text: str) -> DataPath:
     for part in others:
         alias, rest = split_alias(part)
         link = LINK.fullmatch(rest)
-        if link:
+        if rest.startswith("$"):
+            path.go_back(decode(rest[1:]))
+        elif columns := COLUMN_LINK.fullmatch(rest):
+            _follow_key(model, path, alias, [decode(each) for each in columns[1].split(",")])
+        elif link:
             _follow_columns(model, path, alias, *link.groups())
         elif FILTER_SIGNS.search(rest):
             condition, parameters = parse_filter(rest, path.column)
@@ -116,7 +139,7 @@ def parse_path(model: Model, text: str) -> DataPath:
 def split_alias(text: str) -> tuple[str | None, str]:
     """Split ``alias:=rest``; the alias is decoded, the rest is not."""
     alias, sign, rest = text.partition(":=")
-    return (unquote_plus(alias), rest) if sign else (None, text)
+    return (decode(alias), rest) if sign else (None, text)
 
 
 def split_name(text: str) -> tuple[str | None, str]:
@@ -124,7 +147,7 @@ def split_name(text: str) -> tuple[str | None, str]:
     qualifier, _, name = text.removeprefix(":").rpartition(":")
     if ":" in qualifier or not name:
         raise malformed(f"{text!r} is no name.")
-    return (unquote_plus(qualifier) if qualifier else None), unquote_plus(name)
+    return (decode(qualifier) if qualifier else None), decode(name)
 
 
 def _follow_columns(model: Model, path: DataPath, alias: str | None, here: str, there: str) -> None:
@@ -133,7 +156,7 @@ def _follow_columns(model: Model, path: DataPath, alias: str | None, here: str, 
     table_name, _, column = first.rpartition(":")
     schema, name = split_name(table_name)
     table = model.find(name, schema)
-    right = [unquote_plus(each) for each in (column, *more)]
+    right = [decode(each) for each in (column, *more)]
     for each in right:
         table.column(each)
     if len(left) != len(right):
@@ -143,7 +166,7 @@ def _follow_columns(model: Model, path: DataPath, alias: str | None, here: str, 
 
 def _follow_reference(model: Model, path: DataPath, alias: str | None, text: str) -> None:
     schema, name = split_name(text)
-    here, there = path.elements[-1], model.find(name, schema)
+    here, there = path.current, model.find(name, schema)
     links = [
         (reference.columns, reference.key_columns) for reference in _links(here.table, there)
     ] + [(reference.key_columns, reference.columns) for reference in _links(there, here.table)]
@@ -151,6 +174,23 @@ def _follow_reference(model: Model, path: DataPath, alias: str | None, text: str
         raise conflict(f"{len(links)} references connect {here.table} and {there}, not one.")
     left, right = links[0]
     pairs = [(f"{here.sql}.{quoted(a)}", b) for a, b in zip(left, right, strict=True)]
+    path.add_table(there, alias, pairs)
+
+
+def _follow_key(model: Model, path: DataPath, alias: str | None, names: list[str]) -> None:
+    """Join the table that the foreign key of the columns *names* refers to."""
+    here = path.current
+    for name in names:
+        here.table.column(name)
+    found = [each for each in here.table.references if set(each.columns) == set(names)]
+    if len(found) != 1:
+        raise conflict(f"{len(found)} references of {here.table} have the columns {names}.")
+    reference = found[0]
+    there = model.tables[reference.target]
+    pairs = [
+        (f"{here.sql}.{quoted(a)}", b)
+        for a, b in zip(reference.columns, reference.key_columns, strict=True)
+    ]
     path.add_table(there, alias, pairs)
 
 

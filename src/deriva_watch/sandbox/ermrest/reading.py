@@ -2,16 +2,18 @@
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from deriva_watch.sandbox.ermrest import values
 from deriva_watch.sandbox.ermrest.catalog import Catalog
 from deriva_watch.sandbox.ermrest.model import LEASES, Column, Table, quoted
 from deriva_watch.sandbox.ermrest.paths import DataPath, parse_path, split_alias, split_name
+from deriva_watch.sandbox.ermrest.quoting import decode
 from deriva_watch.sandbox.ermrest.refusals import conflict, malformed
 from deriva_watch.sandbox.identity import Client
+from deriva_watch.sandbox.refusal import RefusedError
 
 MODIFIERS: Final = re.compile(r"@(sort|after|before)\(([^)]*)\)")
 AGGREGATES: Final = {
@@ -21,6 +23,10 @@ AGGREGATES: Final = {
     "max": "max({})",
     "sum": "sum({})",
     "avg": "avg({})",
+}
+ARRAYS: Final = {  # over no rows they are null
+    "array": "CASE WHEN count(*) THEN json_group_array({}) END",
+    "array_d": "CASE WHEN count(*) THEN json_group_array(DISTINCT {}) END",
 }
 NUMBER: Final = Column("number", "numeric", is_array=False, nullok=True, default=None)
 
@@ -41,22 +47,25 @@ class Page:
     Attributes:
         keys: Names to sort by, and whether downwards.
 
-        boundary: Values of the keys next to which the part lies; None where there is none.
-
-        is_before: Whether the part lies before the boundary.
+        after, before: Values of the keys between which the part lies; None: no such limit.
 
         limit: The most rows; None for all.
     """
 
     keys: tuple[tuple[str, bool], ...] = ()
-    boundary: tuple[str | None, ...] | None = None
-    is_before: bool = False
+    after: tuple[str | None, ...] | None = None
+    before: tuple[str | None, ...] | None = None
     limit: int | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the last rows before a boundary, not the first after one."""
+        return self.before is not None and self.after is None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows of an answer, and the state of the tables they come from, or an older one."""
+    """The rows of an answer, and the state of the catalog they come from, or an older one."""
 
     names: list[str]
     rows: list[dict[str, Any]]
@@ -95,10 +104,12 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
         f"{', '.join(f'{each.sql} AS {quoted(each.name)}' for each in shown)} "
         f"FROM {path.source}{path.where}{group}"
     )
+    if kind == "attribute" and not {name for name, _ in page.keys} <= {e.name for e in shown}:
+        raise malformed("A sort key is no column of the answer.")
     sql, parameters = _paged(sql, shown, page)
-    state = catalog.changed_at(tables).isoformat()  # first: rows may be newer, never older
+    state = catalog.changed_at.isoformat()  # first: rows may be newer, never older
     found = catalog.read(sql, [*path.parameters, *parameters])
-    if page.is_before:
+    if page.is_last:
         found.reverse()
     rows = [
         {
@@ -126,35 +137,53 @@ def split_page(text: str, limit: str | None = None) -> tuple[str, Page]:
     path, *rest = re.split(r"(?=@(?:sort|after|before)\()", text, maxsplit=1)
     modifiers = dict(MODIFIERS.findall("".join(rest)))
     keys = tuple(map(_sort_key, modifiers["sort"].split(","))) if "sort" in modifiers else ()
-    bounds = [name for name in ("after", "before") if name in modifiers]
+    bounds = {
+        name: tuple(map(_bound, modifiers[name].split(",")))
+        for name in ("after", "before")
+        if name in modifiers
+    }
     if bounds and not keys:
         raise malformed("@after and @before need @sort.")
-    boundary = tuple(map(_bound, modifiers[bounds[0]].split(","))) if bounds else None
-    if boundary and len(boundary) != len(keys):
+    if any(len(bound) != len(keys) for bound in bounds.values()):
         raise malformed("A page boundary needs one value for each sort key.")
-    return path, Page(keys, boundary, bounds == ["before"], _limit(limit))
+    page = Page(keys, bounds.get("after"), bounds.get("before"), _limit(limit))
+    if page.is_last and page.limit is None:
+        raise malformed("@before needs @after or a limit.")
+    return path, page
 
 
 def _sort_key(text: str) -> tuple[str, bool]:
     name = text.removesuffix("::desc::")
-    return unquote_plus(name), name != text
+    if not name:
+        raise malformed("A sort key needs a name.")
+    return decode(name), name != text
 
 
 def _bound(text: str) -> str | None:
-    return None if text == "::null::" else unquote_plus(text)
+    return None if text == "::null::" else decode(text)
 
 
 def _limit(text: str | None) -> int | None:
     if text in (None, "none"):
         return None
+    if re.fullmatch(r"-\d+", str(text)):
+        raise conflict("LIMIT must not be negative")
     if not re.fullmatch(r"\d+", str(text)):
         raise malformed(f"Invalid limit {text}.")
     return int(str(text))
 
 
-def parse_columns(path: DataPath, text: str) -> list[Shown]:
-    """Read a list of ``[name:=][alias:]column``, ``*`` or ``function(column)``."""
-    return [shown for item in text.split(",") for shown in _item(path, item)]
+def parse_columns(
+    path: DataPath, text: str, refuse: Callable[[str], RefusedError] = malformed
+) -> list[Shown]:
+    """Read a list of ``[name:=][alias:]column``, ``*`` or ``function(column)``.
+
+    A name that stands twice is refused by *refuse*.
+    """
+    found = [shown for item in text.split(",") for shown in _item(path, item)]
+    if len({each.name for each in found}) < len(found):
+        raise refuse("A name stands twice among the columns.")
+    return found
 
 
 def _item(path: DataPath, text: str) -> list[Shown]:
@@ -163,6 +192,8 @@ def _item(path: DataPath, text: str) -> list[Shown]:
     if bracket:
         return [_aggregate(path, name, function, argument.removesuffix(")"))]
     qualifier, column_name = split_name(expression)
+    if qualifier is not None and all(each.alias != qualifier for each in path.elements):
+        raise malformed(f"Alias {qualifier} does not exist in the path.")
     if column_name != "*":
         sql, column = path.column(expression)
         return [Shown(name or column_name, sql, column)]
@@ -175,11 +206,14 @@ def _item(path: DataPath, text: str) -> list[Shown]:
 
 
 def _aggregate(path: DataPath, name: str | None, function: str, argument: str) -> Shown:
-    if function not in AGGREGATES or name is None:
+    if function not in AGGREGATES | ARRAYS or name is None:
         raise malformed(f"{function}({argument}) needs a known function and a name.")
     if argument == "*":
         return Shown(name, "count(*)", NUMBER)
     sql, column = path.column(argument)
+    if function in ARRAYS:
+        array = replace(column, is_array=True)
+        return Shown(name, ARRAYS[function].format(sql), array)
     counted = NUMBER if function in {"cnt", "cnt_d", "sum", "avg"} else column
     return Shown(name, AGGREGATES[function].format(sql), counted)
 
@@ -188,6 +222,8 @@ def _projection(path: DataPath, kind: str, leaf: str) -> tuple[list[Shown], str]
     """Return the columns of the answer, and the ``GROUP BY`` clause."""
     if kind == "entity":
         return _item(path, "*"), ""
+    if kind == "aggregate" and not all("(" in item for item in leaf.split(",")):
+        raise malformed("An aggregate query shows aggregates only.")
     if kind != "attributegroup":
         return parse_columns(path, leaf), ""
     keys, _, aggregates = leaf.partition(";")
@@ -204,16 +240,20 @@ def _paged(sql: str, shown: list[Shown], page: Page) -> tuple[str, list[Any]]:
     for name, _ in page.keys:
         if name not in columns:
             raise conflict(f"Sort column {name} does not exist in the result.")
-    keys = [(quoted(name), down != page.is_before) for name, down in page.keys]
-    where, parameters = "", list[Any]()
-    if page.boundary is not None:
-        types = [columns[name] for name, _ in page.keys]
-        bounds = [
-            None if bound is None else _cast(column, bound)
-            for column, bound in zip(types, page.boundary, strict=True)
-        ]
-        condition, parameters = _beyond(keys, bounds)
-        where = f" WHERE {condition}"
+    types = [columns[name] for name, _ in page.keys]
+    conditions, parameters = list[str](), list[Any]()
+    for boundary, is_before in ((page.after, False), (page.before, True)):
+        if boundary is not None:
+            bounds = [
+                None if bound is None else _cast(column, bound)
+                for column, bound in zip(types, boundary, strict=True)
+            ]
+            side = [(quoted(name), down != is_before) for name, down in page.keys]
+            condition, more = _beyond(side, bounds)
+            conditions.append(condition)
+            parameters += more
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    keys = [(quoted(name), down != page.is_last) for name, down in page.keys]
     order = ", ".join(f"{key} {'DESC NULLS FIRST' if down else 'NULLS LAST'}" for key, down in keys)
     sql = f"SELECT * FROM ({sql}){where}{f' ORDER BY {order}' if order else ''}"
     return (sql if page.limit is None else f"{sql} LIMIT {page.limit}"), parameters

@@ -1,10 +1,9 @@
 """Rows as a request brings them: JSON, a stream of JSON lines, or CSV."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-
-import orjson
 
 from deriva_watch.sandbox.ermrest import values
 from deriva_watch.sandbox.ermrest.constraints import Row
@@ -16,7 +15,7 @@ JSON: Final = "application/json"
 JSON_LINES: Final = "application/x-json-stream"
 
 # A quoted field, or a plain one; then a comma, a line's end, or the text's end.
-CSV_FIELD: Final = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
+CSV_FIELD: Final = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\Z)')
 
 
 def read_rows(
@@ -41,27 +40,32 @@ def read_rows(
         return _csv_rows(inputs, optional, _decoded(body))
     if content_type not in {JSON, JSON_LINES}:
         raise refused(415, f"{content_type} input not supported")
+    text = _decoded(body)
     try:
         lines = content_type == JSON_LINES
-        documents = (
-            [orjson.loads(line) for line in body.splitlines()] if lines else orjson.loads(body)
-        )
-        return [_json_row(inputs, document) for document in _list(documents)]
-    except ValueError as error:
+        documents = [_parsed(line) for line in text.splitlines()] if lines else _parsed(text)
+        if not isinstance(documents, list):
+            raise ValueError("cannot call json_to_recordset on a non-array")  # noqa: TRY004, TRY301  # one answer for all
+        return [_json_row(inputs, document) for document in documents]
+    except (ValueError, RecursionError) as error:
         raise malformed(f"Bad JSON array input. ERROR:  {error}") from None
 
 
-def _list(documents: Any) -> list[Any]:
-    if not isinstance(documents, list) or not all(isinstance(each, dict) for each in documents):
-        raise ValueError("not a list of objects")
-    return documents
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_float=values.Literal, parse_constant=_no_constant)
 
 
-def _json_row(inputs: Mapping[str, Column], document: Mapping[str, Any]) -> Row:
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"Token {text!r} is invalid.")
+
+
+def _json_row(inputs: Mapping[str, Column], document: Any) -> Row:
     """Return one row; keys that are no column are left out.
 
-    Measured: what is missing is null, not its default; of an array an empty one.
+    Measured: what is missing is null, not its default; of an array an empty one. What is no
+    object is a row of nulls.
     """
+    document = document if isinstance(document, dict) else {}
     return {
         name: "[]"
         if column.is_array and name not in document
@@ -100,6 +104,8 @@ def _csv_lines(text: str) -> Iterator[list[str | None]]:
     at, fields = 0, list[str | None]()
     while at < len(text) or fields:
         match = CSV_FIELD.match(text, at)
+        if match is None and "\r" in text[at:]:
+            raise refused(500, "unquoted carriage return found in data")
         if match is None:
             raise malformed("Bad CSV input. ERROR:  unterminated CSV quoted field")
         quoted_field, plain_field, end = match.groups()
@@ -118,4 +124,4 @@ def _decoded(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise malformed(f"Bad CSV input. {error}") from None
+        raise refused(500, str(error)) from None  # measured

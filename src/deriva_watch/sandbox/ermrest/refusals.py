@@ -12,6 +12,9 @@ SENTENCES: Final = {
     404: "Resource not found.",
     409: "Request conflicts with state of server.",
     415: "Unsupported media type.",
+    412: "Precondition failed.",
+    500: "Internal server error.",
+    501: "Not implemented by this sandbox.",
     503: "The service is temporarily unavailable.",
 }
 

@@ -1,12 +1,14 @@
 """Values on their way between JSON, CSV, URLs and SQLite, typed as in PostgreSQL."""
 
+import json
+import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
+from deriva_watch.sandbox.ermrest import moments
 from deriva_watch.sandbox.ermrest.model import Column
 
 Stored = str | int | float | None
@@ -14,6 +16,18 @@ Stored = str | int | float | None
 INTEGER_BITS: Final = {"int2": 16, "int4": 32, "int8": 64, "serial4": 32, "serial8": 64}
 TRUE_WORDS: Final = {"t", "true", "y", "yes", "on", "1"}
 FALSE_WORDS: Final = {"f", "false", "n", "no", "off", "0"}
+
+
+class Literal(float):
+    """A number with a fraction or an exponent, with the text that it was sent as."""
+
+    def __new__(cls, text: str) -> Self:
+        """Read *text*."""
+        self = super().__new__(cls, text)
+        self.text = text
+        return self
+
+    text: str
 
 
 class CastError(ValueError):
@@ -45,22 +59,17 @@ def _boolean(text: str) -> int:
     return int(word in TRUE_WORDS)
 
 
-def _day(text: str) -> str:
-    return datetime.fromisoformat(text.strip()).date().isoformat()
-
-
-def _moment(text: str) -> str:
-    return _trimmed(datetime.fromisoformat(text.strip()).replace(tzinfo=None))
-
-
-def _instant(text: str) -> str:
-    moment = datetime.fromisoformat(text.strip())
-    return instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number) and text.strip().lstrip("+-").lower() not in {"inf", "infinity"}:
+        raise ValueError  # out of range
+    return number
 
 
 def _text(text: str) -> str:
     if "\0" in text:
         raise ValueError
+    text.encode()  # no half of a surrogate pair
     return text
 
 
@@ -70,23 +79,13 @@ def _json(text: str) -> str:
 
 CASTS: Final[dict[str, Callable[[str], str | int | float]]] = {
     **{typename: _integer(typename) for typename in INTEGER_BITS},
-    **dict.fromkeys(("float4", "float8", "numeric"), float),
+    **dict.fromkeys(("float4", "float8", "numeric"), _number),
     **dict.fromkeys(("json", "jsonb"), _json),
     "boolean": _boolean,
-    "date": _day,
-    "timestamp": _moment,
-    "timestamptz": _instant,
+    "date": moments.day,
+    "timestamp": moments.local,
+    "timestamptz": moments.instant,
 }
-
-
-def _trimmed(moment: datetime) -> str:
-    text = moment.isoformat()
-    return text.rstrip("0") if "." in text else text
-
-
-def instant(moment: datetime) -> str:
-    """Return *moment* as ERMrest shows a timestamptz: in UTC, without trailing zeros."""
-    return _trimmed(moment.astimezone(UTC).replace(tzinfo=None)) + "+00:00"
 
 
 def is_date(column: Column) -> bool:
@@ -120,9 +119,18 @@ def from_json(column: Column, value: Any) -> Stored:
         if not isinstance(value, list):
             raise CastError("array", str(value))
         return _array(column, value)
-    if column.type in {"json", "jsonb"}:
-        return orjson.dumps(value).decode()
-    return from_text(column, _as_text(value))
+    try:
+        if column.type in {"json", "jsonb"}:
+            return _dumped(value)
+        return from_text(column, _as_text(value))
+    except ValueError:
+        raise CastError(column.type, repr(value)) from None
+
+
+def _dumped(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text.encode()
+    return text
 
 
 def to_json(column: Column, stored: Stored) -> Any:
@@ -137,7 +145,9 @@ def to_json(column: Column, stored: Stored) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, Literal):
+        return value.text
+    return value if isinstance(value, str) else _dumped(value)
 
 
 def _array(column: Column, items: list[Any]) -> str:

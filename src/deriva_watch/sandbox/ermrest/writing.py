@@ -84,11 +84,12 @@ def insert(
         raise conflict("Entity insertion requires at least one non-defaulting column.")
     rows = read_rows(table.columns, defaulted, body.content, body.content_type)
     constraints.check_nulls(given, rows)
+    constraints.check_indexed(given, rows)
     key_columns = {name for key in table.keys for name in key.columns}
     constraints.check_distinct([name for name in given if name in key_columns], rows)
     catalog.model.enforce(caller.client, "insert", table)
 
-    with catalog.change(caller, [table]) as change:
+    with catalog.change(caller) as change:
         if "RID" in given:
             _bring_rids(catalog, caller, change, [str(row["RID"]) for row in rows])
         else:
@@ -138,6 +139,7 @@ def update(catalog: Catalog, caller: Caller, assignment: Assignment, body: Body)
     table, inputs = assignment.table, {**assignment.keys, **assignment.targets}
     rows = read_rows(inputs, set(), body.content, body.content_type)
     constraints.check_nulls(inputs, rows)
+    constraints.check_indexed(inputs, rows)
     constraints.check_distinct(list(assignment.keys), rows)
     catalog.model.enforce(caller.client, "update", table)
     for column in assignment.targets.values():
@@ -146,7 +148,7 @@ def update(catalog: Catalog, caller: Caller, assignment: Assignment, body: Body)
 
     written: list[Row] = []
     answer: Answer = []
-    with catalog.change(caller, [table]) as change:
+    with catalog.change(caller) as change:
         for row in rows:
             found = _update_rows(change, assignment, row)
             written += found
@@ -196,12 +198,13 @@ def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer
     assignment = Assignment(table, keys, targets)
     rows = read_rows(own, set(), body.content, body.content_type)
     constraints.check_nulls(own, rows)
+    constraints.check_indexed(own, rows)
     constraints.check_distinct(list(keys), rows)
     catalog.model.enforce(caller.client, "update", table)
     catalog.model.enforce(caller.client, "insert", table)
 
     answer: Answer = []
-    with catalog.change(caller, [table]) as change:
+    with catalog.change(caller) as change:
         for row in rows:
             if not _update_rows(change, assignment, row):
                 (row["RID"],) = change.issue_rids(1)
@@ -222,7 +225,7 @@ def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
     may_delete_all = table.identity != LEASES or catalog.model.is_owner(client)
     if may_delete_all:
         catalog.model.enforce(client, "delete", table)
-    with catalog.change(caller, catalog.model.tables.values()) as change:
+    with catalog.change(caller) as change:
         sql, parameters = path.select_numbers()
         numbers = [row[0] for row in change.connection.execute(sql, parameters)]
         if not numbers:
@@ -241,6 +244,40 @@ def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
                 f'update or delete on table "{table.name}" violates foreign key constraint'
                 "\nDETAIL:  It is still referenced from another table."
             ) from None
+
+
+def clear(catalog: Catalog, caller: Caller, path: DataPath, columns: Sequence[Column]) -> None:
+    """Set *columns* of the rows that *path* leads to to null.
+
+    Raises:
+        RefusedError: 404, there is no row; 403; 409, a column is part of a key or takes no null.
+    """
+    table = path.table
+    catalog.model.enforce(caller.client, "update", table)
+    for column in columns:
+        if column.name in SYSTEM_COLUMNS:
+            raise denied(caller.client, f"update access on column {column.name} of {table}")
+    with catalog.change(caller) as change:
+        sql, parameters = path.select_numbers()
+        numbers = [row[0] for row in change.connection.execute(sql, parameters)]
+        if not numbers:
+            raise refused(404, "entities")
+        names = {column.name for column in columns}
+        if any(names & set(key.columns) for key in table.keys):
+            raise conflict(f"A column of a key of {table} cannot be deleted.")
+        constraints.check_nulls(
+            {column.name: column for column in columns}, [dict.fromkeys(names, None)]
+        )
+        stamps = {"RMT": change.stamp, "RMB": change.client_id}
+        assigned = {
+            **dict.fromkeys(names),
+            **{name: value for name, value in stamps.items() if name in table.columns},
+        }
+        change.connection.execute(
+            f"UPDATE {table.sql} SET {', '.join(f'{quoted(name)} = ?' for name in assigned)} "
+            "WHERE rowid IN (SELECT value FROM json_each(?))",
+            [*assigned.values(), orjson.dumps(numbers).decode()],
+        )
 
 
 def _shown(inputs: Mapping[str, Column], row: Mapping[str, Stored]) -> dict[str, Any]:
