@@ -163,7 +163,9 @@ def _unequal_to_rule(rule, actual, where):
     """Compare with ``$any``, ``$match``, ``$length``, ``$contains``."""
     if "$match" in rule and not (isinstance(actual, str) and re.search(rule["$match"], actual)):
         yield f"{where}: {actual!r} does not match {rule['$match']!r}"
-    if "$length" in rule and not (isinstance(actual, list | str) and len(actual) == rule["$length"]):
+    if "$length" in rule and not (
+        isinstance(actual, list | str) and len(actual) == rule["$length"]
+    ):
         yield f"{where} has not {rule['$length']} elements: {actual!r}"
     for value in rule.get("$contains", []):
         if not any(not [*unequal(value, each, where)] for each in actual or []):

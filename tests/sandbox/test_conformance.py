@@ -1,6 +1,7 @@
 """The sandbox answers as the real servers did: exchanges that were recorded from them."""
 
 import json
+import os
 import uuid
 
 import pytest
@@ -8,8 +9,13 @@ import pytest
 from sandbox.conftest import CONFORMANCE
 from sandbox.replaying import replay
 
+SLOW = pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="waits for two minutes")
 SCENARIOS = [
-    pytest.param(scenario, id=f"{file.stem}/{scenario['name']}")
+    pytest.param(
+        scenario,
+        id=f"{file.stem}/{scenario['name']}",
+        marks=[SLOW] if file.stem == "z-sessions-slow" else [],
+    )
     for file in sorted((CONFORMANCE / "scenarios").glob("*.json"))
     for scenario in json.loads(file.read_text())
 ]

@@ -359,3 +359,34 @@ def peak_kib(sandbox):
     """Return the most memory that the server has had."""
     status = Path(f"/proc/{sandbox.process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s*(\d+)", status)[1])
+
+
+def test_metadata_of_an_object_can_be_read_and_changed_by_its_owner(lab):
+    lab.writer.store("Image/metadata.txt", b"x", Content_Type="text/plain")
+    address = "/hatrac/Image/metadata.txt;metadata"
+
+    assert lab.writer.get(address).json == {"content-type": "text/plain"}
+    kind = {"Content-Type": "text/plain"}
+    put = lab.writer.ask("PUT", f"{address}/content-type", body=b"text/csv", headers=kind)
+    assert put.status == 204
+    assert lab.writer.get(f"{address}/content-type").text == "text/csv"
+    assert lab.anonymous.get(address).status == 401
+    assert lab.writer.ask("DELETE", f"{address}/content-type").status == 204
+    assert lab.writer.get(f"{address}/content-type").status == 404
+    assert lab.writer.get("/hatrac/Image;metadata").status == 404
+
+
+def test_a_version_has_access_lists_of_its_own(lab):
+    version = lab.writer.store("Image/lists.txt", b"x").text
+
+    assert lab.writer.get(f"{version};acl").json == {"owner": ["sandbox-writer"], "read": []}
+    assert lab.writer.ask("PUT", f"{version};acl/read", rows=["*"]).status == 501
+
+
+def test_several_ranges_are_not_guessed(lab):
+    lab.writer.store("Image/ranges.txt", b"0123456789")
+
+    for ranges in ("bytes=0-1,4-5", "lines=0-1"):
+        assert lab.writer.get("/hatrac/Image/ranges.txt", Range=ranges).status == 501
+    for ranges in ("bytes=5-2", "bytes=x", "bytes=-"):
+        assert lab.writer.get("/hatrac/Image/ranges.txt", Range=ranges).status == 200

@@ -162,7 +162,7 @@ def test_filters_compare_and_match(lab, condition, names):
 
 
 def test_what_is_no_regular_expression_is_refused(lab):
-    assert lab.writer.get("/ermrest/catalog/1/entity/demo:Subject/Name::regexp::%5B").status == 400
+    assert lab.writer.get("/ermrest/catalog/1/entity/demo:Subject/Name::regexp::%5B").status == 409
 
 
 def test_rows_come_as_csv_and_as_lines_to_those_who_want_them(lab):

@@ -40,9 +40,13 @@ class Database:
         return connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the only write transaction: committed at the end, rolled back by an exception."""
+    def writing(self, *, rebuild: bool = False) -> Iterator[sqlite3.Connection]:
+        """Hold the only write transaction: committed at the end, rolled back by an exception.
+
+        With *rebuild*, tables may be dropped and made again: no reference acts on its own.
+        """
         with self._lock:
+            self._writer.execute(f"PRAGMA foreign_keys = {'OFF' if rebuild else 'ON'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deriva_watch.sandbox.ermrest import documents, reading, writing
+from deriva_watch.sandbox.ermrest import documents, model_api, reading, writing
 from deriva_watch.sandbox.ermrest.catalog import Caller, Catalog
 from deriva_watch.sandbox.ermrest.model import LEASES, SYSTEM_COLUMNS, Table
 from deriva_watch.sandbox.ermrest.paths import parse_path, split_name
@@ -46,6 +46,9 @@ def routes(catalog: Catalog) -> list[Route]:
         at("/acl/{access}", _set_acl, "PUT"),
         at("/schema", _schema),
         at("/schema/{address:path}", _schema_part),
+        at("/schema/{address:path}", model_api.create, "POST"),
+        at("/schema/{address:path}", model_api.alter, "PUT"),
+        at("/schema/{address:path}", model_api.drop, "DELETE"),
         at("/entity_rid/{rid}", _entity_rid),
         at("/entity/{path:path}", _insert, "POST"),
         at("/entity/{path:path}", _upsert, "PUT"),
@@ -83,7 +86,8 @@ def _schema(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Res
 
 def _schema_part(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     document = documents.schema(catalog, caller.client)
-    part = documents.part_of_schema(document, request.path_params["address"])
+    steps = [unquote_plus(step) for step in request.path_params["address"].split("/")]
+    part = documents.part_of_schema(document, steps)
     return _unless_known(request, catalog.version(), part)
 
 
@@ -121,6 +125,9 @@ def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) ->
             continue
         if catalog.read(f"SELECT 1 FROM {table.sql} WHERE RID = ?", [rid]):
             return _json({"RID": rid, "schema_name": table.schema, "table_name": table.name})
+    gone = "SELECT RID, schema_name, table_name, deleted_at FROM deleted WHERE RID = ?"
+    for row in catalog.read(gone, [rid]):
+        return _json(dict(row))
     raise refused(404, f"entity with RID={rid}")
 
 
@@ -129,6 +136,8 @@ def _sees(catalog: Catalog, caller: Caller, table: Table) -> bool:
 
 
 def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
+    if request.method == "HEAD":
+        raise refused(500, "HEAD of rows")  # measured
     path, limit = request.path_params["path"], request.query_params.get("limit")
     found = reading.read(catalog, caller.client, kind, path, limit)
     media_type = _media_type(request, JSON)

@@ -47,8 +47,8 @@ class Catalog:
         return self._database.reader().execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
-    def change(self, caller: Caller) -> Iterator["Change"]:
-        """Hold a write transaction.
+    def change(self, caller: Caller, *, rebuild: bool = False) -> Iterator["Change"]:
+        """Hold a write transaction; with *rebuild* it may make tables again.
 
         Raises:
             RefusedError: 503, another write was committed after this request had
@@ -57,7 +57,7 @@ class Catalog:
                 of overlapping writes only the first to commit is stored, whatever
                 tables they are for.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(rebuild=rebuild) as connection:
             if self._database.committed_ns > caller.arrived_ns:
                 raise refused(503, "Transaction aborted.")
             # PostgreSQL looks at references after the statement, which here is many.
@@ -65,6 +65,20 @@ class Catalog:
             change = Change(connection, caller.client)
             yield change
         self.changed_at = max(change.moment, self.changed_at)
+
+    @contextmanager
+    def remodel(self, caller: Caller, document: dict[str, Any]) -> Iterator[tuple["Change", Model]]:
+        """Hold a write transaction at the end of which *document* is the model.
+
+        Yields:
+            The change, and the model to come.
+        """
+        model = Model(document)
+        with self.change(caller, rebuild=True) as change:
+            yield change, model
+            text = orjson.dumps(document).decode()
+            change.connection.execute("UPDATE meta SET value = ? WHERE key = 'document'", (text,))
+        self.document, self.model = document, model
 
     def set_acl(self, access: str, members: list[str]) -> None:
         """Replace one of the catalog's own ACLs, for good."""

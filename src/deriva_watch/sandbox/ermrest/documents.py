@@ -1,7 +1,7 @@
 """The documents that describe service, catalog and model, as one client sees them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from deriva_watch.sandbox.ermrest.catalog import Catalog
 from deriva_watch.sandbox.ermrest.model import SYSTEM_COLUMNS, Table
@@ -74,20 +74,20 @@ def _table(source: Catalog, client: Client | None, table: Table, definition: Doc
     )
 
 
-def part_of_schema(document: Document, address: str) -> Any:
-    """Return the part of a ``/schema`` document at *address*, such as ``demo/table/Image/acl``.
+def part_of_schema(document: Document, address: Sequence[str]) -> Any:
+    """Return the part of a ``/schema`` document at *address*: ``["demo", "table", "Image"]``.
 
     Raises:
         RefusedError: 404, there is no such part.
     """
     part: Any = document["schemas"]
-    for at, step in enumerate(address.split("/")):
+    for at, step in enumerate(address):
         if at % 2 == 0:
-            part = part.get(unquote_plus(step))
+            part = part.get(step)
         elif step == "column":
             part = {column["name"]: column for column in part["column_definitions"]}
         else:
             part = part.get({"table": "tables", "acl": "acls"}.get(step))
         if part is None:
-            raise refused(404, f"schema/{address}")
+            raise refused(404, f"schema/{'/'.join(address)}")
     return part

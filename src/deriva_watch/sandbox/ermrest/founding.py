@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ from deriva_watch.sandbox.database import Database
 from deriva_watch.sandbox.ermrest import values
 from deriva_watch.sandbox.ermrest.catalog import Change
 from deriva_watch.sandbox.ermrest.constraints import default_of
-from deriva_watch.sandbox.ermrest.model import Column, Model, Reference, Table, quoted
+from deriva_watch.sandbox.ermrest.model import Model, Table, quoted
+from deriva_watch.sandbox.ermrest.relations import DELETED, statements
 from deriva_watch.sandbox.identity import OWNER, WRITER, Client
 from deriva_watch.sandbox.refusal import RefusedError
 
@@ -50,8 +51,10 @@ def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, 
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             return
         connection.execute("PRAGMA defer_foreign_keys = ON")  # rows may come in any order
-        for statement in _tables(model):
-            connection.execute(statement)
+        for table in model.tables.values():
+            for statement in statements(model, table):
+                connection.execute(statement)
+        connection.execute(DELETED)
         connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value)")
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",
@@ -65,39 +68,6 @@ def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, 
         dangling = connection.execute("PRAGMA foreign_key_check").fetchone()
         if dangling:
             raise ValueError(f"a row of {dangling[0]} refers to {dangling[2]}, where it is not")
-
-
-def _tables(model: Model) -> Iterator[str]:
-    for table in model.tables.values():
-        lines = [_column(column) for column in table.columns.values()]
-        lines += [
-            _reference(model, reference)
-            for reference in table.references
-            if reference.target in model.tables
-        ]
-        yield f"CREATE TABLE {table.sql} ({', '.join(lines)})"
-        for number, key in enumerate(table.keys):
-            index = quoted(f"{table.schema}:{table.name} key {number}")
-            columns = ", ".join(map(quoted, key.columns))
-            yield f"CREATE UNIQUE INDEX {index} ON {table.sql} ({columns})"
-
-
-def _column(column: Column) -> str:
-    kind = "TEXT"
-    if not column.is_array:
-        if column.type in values.INTEGER_BITS or column.type == "boolean":
-            kind = "INTEGER"
-        elif column.type in {"float4", "float8", "numeric"}:
-            kind = "REAL"
-    return f"{quoted(column.name)} {kind}"
-
-
-def _reference(model: Model, reference: Reference) -> str:
-    columns = ", ".join(map(quoted, reference.columns))
-    key = ", ".join(map(quoted, reference.key_columns))
-    target = model.tables[reference.target].sql
-    actions = f"ON DELETE {reference.on_delete} ON UPDATE {reference.on_update}"
-    return f"FOREIGN KEY ({columns}) REFERENCES {target} ({key}) {actions}"
 
 
 def _fill(change: Change, model: Model, parts: Iterable[Mapping[str, Any]]) -> None:

@@ -237,6 +237,7 @@ def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
             if change.connection.execute(others, (marked, change.client_id)).fetchone():
                 raise denied(client, f"delete access on one or more rows of {table}")
         change.connection.execute("PRAGMA defer_foreign_keys = OFF")
+        keep_trace(change, table, rows, [marked])
         try:
             change.connection.execute(f"DELETE FROM {rows}", (marked,))
         except sqlite3.IntegrityError:
@@ -244,6 +245,15 @@ def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
                 f'update or delete on table "{table.name}" violates foreign key constraint'
                 "\nDETAIL:  It is still referenced from another table."
             ) from None
+
+
+def keep_trace(change: Change, table: Table, rows: str, parameters: Sequence[Any]) -> None:
+    """Remember the RIDs of rows that are about to go: ``/entity_rid`` still knows them."""
+    if "RID" in table.columns:
+        change.connection.execute(
+            f"INSERT OR REPLACE INTO deleted SELECT RID, ?, ?, ? FROM {rows}",
+            (table.schema, table.name, change.stamp, *parameters),
+        )
 
 
 def clear(catalog: Catalog, caller: Caller, path: DataPath, columns: Sequence[Column]) -> None:
