@@ -7,6 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from running import Api, daemon, sandbox, write_config
+
 WRITERS = 4
 FILES_A_FOLDER = 50
 
@@ -60,6 +62,38 @@ class Burst:
             (folder / soft).symlink_to(names[number % len(names)])
             made += [hard, soft]
         return made
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a daemon saw of a burst.
+
+    Attributes:
+        names: The paths that were written.
+        ended_s: When the last of them was, in seconds since 1970.
+        ready: The event that says that the directory is complete.
+        events: All events of the daemon until then.
+    """
+
+    names: set[str]
+    ended_s: float
+    ready: dict
+    events: list[dict]
+
+
+def seen_by_a_daemon(burst: Burst, folder: Path, quiet_s: float, timeout_s: float = 30) -> Seen:
+    """Write a burst into an execution directory that a daemon watches."""
+    with sandbox(folder / "server") as ready:
+        rid = Api(ready).execution("Created")  # its status shortens no wait
+        config = write_config(
+            folder / "daemon", ready, folder / "data", completion={"quiet_s": quiet_s}
+        )
+        root = folder / "data" / "deriva-ml" / "execution" / rid
+        root.parent.mkdir(parents=True)
+        with daemon(config) as running:
+            names, ended_s = burst.write(root, folder)
+            done = running.wait_for_state(rid, "ready", timeout_s)
+            return Seen(names, ended_s, done, running.events())
 
 
 def _plain(folder: Path, count: int) -> list[str]:

@@ -15,7 +15,7 @@ from deriva_watch import cli, liveness
 from deriva_watch.cleanup import unit_cleaner
 from deriva_watch.daemon import process, service, supervisor, workers
 from deriva_watch.edges.journal import writer as journal
-from deriva_watch.edges.watching import inotify
+from deriva_watch.edges.watching import emitter, hints
 from deriva_watch.engine.files import files
 from deriva_watch.engine.rows import writer
 from deriva_watch.status.web import guard, serving
@@ -30,7 +30,8 @@ STEPS = {  # what a thread does again and again
     "catalog-writer": (writer.CatalogWriter, "_work"),
     "transfer_0": (files.Files, "attempt"),
     "hasher": (prehash.Prehash, "_is_wanted"),
-    "inotify": (inotify.Inotify, "handle_event"),
+    "inotify": (emitter.InotifyEmitter, "_take"),
+    "hints": (hints.HintHandler, "on_hint"),
     "removal": (unit_cleaner.UnitCleaner, "must_wait"),
     "status page": (guard.Guard, "_refusal"),
     "supervisor": (supervisor.Supervisor, "_look"),
@@ -50,8 +51,7 @@ def falter(thread):
     step = getattr(kind, name)
 
     def faltering(self, *args, **options):
-        names = threading.current_thread().name, getattr(self, "_known_as", None)
-        if NAMES.get(thread, thread) in names:
+        if threading.current_thread().name == NAMES.get(thread, thread):
             while order() == f"{thread} hang":
                 time.sleep(0.05)
             if order() == f"{thread} end":

@@ -404,32 +404,32 @@ MUTATIONS: Final = (
     # ------------------------------------------------------------ watching
     Mutation(
         "new folders are not watched",
-        "edges/watching/inotify.py",
-        (("if tree.deep and event.is_directory and event.mask & _CAME:", "if False:"),),
+        "edges/watching/emitter.py",
+        (("if tree.recursive and is_folder and event.mask & _MAY_BE_NEW:", "if False:"),),
         (f"{WATCHER}::test_a_tree_made_at_once_is_watched_to_its_ends",),
     ),
     Mutation(
         "an overflow is not noticed",
-        "edges/watching/inotify.py",
+        "edges/watching/hints.py",
         (("self.overflowed = True\n", "pass\n"),),
         (f"{WATCHER}::test_an_overflow_is_trouble_and_hints_go_on",),
     ),
     Mutation(
         "a folder is known by its path alone",
-        "edges/watching/inotify.py",
+        "edges/watching/tree.py",
         (("return found.st_dev, found.st_ino", "return 0, 0"),),
         (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_anew",),
     ),
     Mutation(
         "what is not followed keeps its watches for ever",
-        "edges/watching/following.py",
-        (("self._shed(SPARE_WATCHES)", "pass"),),
+        "edges/watching/followed.py",
+        (("self._drop_spare(SPARE_WATCHES)", "pass"),),
         (f"{WATCHER}::test_what_is_let_go_keeps_its_watches_while_they_are_few",),
     ),
     Mutation(
         "too few watches are not told",
-        "edges/watching/inotify.py",
-        (("self.lacked, tree.whole = True, False", "pass"),),
+        "edges/watching/inotify_watches.py",
+        (("self.exhausted, tree.complete = True, False", "pass"),),
         (f"{WATCHER}::test_a_root_that_lacked_watches_gets_them_once_there_are_some",),
     ),
     Mutation(

@@ -41,7 +41,7 @@ batch_s = 0.1
 """
 SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))  # every thread, in every way
 HANGS = list(STEPS) if SOAK else ["main", "uploader-0", "journal", "status page"]
-AGAIN = ("uploader-0", "hasher", "inotify", "removal", "supervisor")  # another one takes its place
+AGAIN = ("uploader-0", "hasher", "inotify", "hints", "removal", "supervisor")  # replaced
 ENDS = ("main", "journal", "catalog-writer")  # the process ends, for systemd to start it anew
 if not SOAK:
     AGAIN, ENDS = ("uploader-0", "inotify", "supervisor"), ("main", "catalog-writer")
@@ -150,7 +150,7 @@ def test_a_thread_that_ends_is_replaced_and_its_work_is_done(lab, thread):
         lab.order.write_text(f"{thread} end")
         rid = lab.bring()
 
-        if thread == "inotify":  # its owner is the first to see it, or the supervisor
+        if thread in {"inotify", "hints"}:  # its owner is the first to see it, or the supervisor
             running.wait_for(lambda event: event["event"] == "watch.lost")
         elif thread != "supervisor":  # which cannot speak of itself; systemd would
             said = running.wait_for(is_stuck(thread))

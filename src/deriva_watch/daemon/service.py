@@ -107,7 +107,8 @@ class Service:
         again: dict[str, Callable[[], None]] = {
             "removal": self._start_removal,
             "hasher": self._start_prehash,
-            "inotify": lambda: None,  # the watcher, which is asked at every tick, has it built
+            "inotify": lambda: None,  # the watcher replaces these two: it checks them every tick
+            "hints": lambda: None,
         }
         again |= {name: partial(self._workers.start_one, name) for name in self._workers.names}
         self._supervisor = Supervisor(

@@ -233,7 +233,7 @@ class Roots:
 def _of_watch(prefix: Path, watch: Watch) -> _Root:
     """Return a prefix; its tables are few, and rows are added to them any time."""
     executions = Folder(prefix / ROOT / "execution")
-    tables = Folder(prefix / TABLES, TABLES, deep=True)
+    tables = Folder(prefix / TABLES, TABLES)
     folders = (executions, tables)
     return _Root(executions.path, folders, watch.observer, watch.rescan_s, watch.full_rescan_s)
 
@@ -242,5 +242,5 @@ def _of_drop(folder: DropFolder) -> _Root:
     """Return a drop folder; of batches all that happens concerns the folder as a whole."""
     watched = Folder(folder.path, loose=True)
     if folder.unit != "directory":
-        watched = Folder(folder.path, LOOSE, deep=True)
+        watched = Folder(folder.path, LOOSE)
     return _Root(folder.path, (watched,), folder.observer, folder.rescan_s, FULL_RESCAN_S)

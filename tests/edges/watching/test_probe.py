@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from inotify_simple import flags
 
 from deriva_watch.edges.watching import observer_choice
-from deriva_watch.edges.watching.inotify import Inotify
+from deriva_watch.edges.watching.emitter import InotifyEmitter
 from deriva_watch.edges.watching.observer_choice import Mode, choose
 from deriva_watch.edges.watching.probe import Found, probe
+
+RENAMED = flags.MOVED_FROM | flags.MOVED_TO
 
 
 def test_a_local_folder_tells_of_every_change_and_nothing_is_left_in_it(tmp_path):
@@ -31,9 +34,9 @@ def test_a_local_folder_tells_of_every_change_and_nothing_is_left_in_it(tmp_path
 
 def test_a_change_whose_event_never_comes_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("deriva_watch.edges.watching.probe._WAIT_S", 0.05)
-    take = Inotify.handle_event
+    take = InotifyEmitter._take
     monkeypatch.setattr(
-        Inotify, "handle_event", lambda self, event: event.is_move or take(self, event)
+        InotifyEmitter, "_take", lambda self, event: event.mask & RENAMED or take(self, event)
     )
 
     assert probe(tmp_path).lacking == "a file that was renamed"

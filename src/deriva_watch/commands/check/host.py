@@ -10,7 +10,7 @@ from deriva_watch.commands.check.finding import Line
 from deriva_watch.commands.check.session import Look
 from deriva_watch.core.completeness.observation import HolderMethod
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.layout import ROOT
+from deriva_watch.core.layout import LOOSE, ROOT
 from deriva_watch.edges.disk import listing, open_files, workspace
 from deriva_watch.edges.watching import inotify_limits
 from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
@@ -40,7 +40,7 @@ def roots(look: Look) -> Iterator[Line]:
             folder = Folder(prefix / ROOT / "execution")
             yield _root(settings, f"root {prefix}", prefix, folder, watch.observer)
     for drop in settings.drop:
-        folder = Folder(drop.path, deep=drop.unit != "directory")
+        folder = Folder(drop.path, None if drop.unit == "directory" else LOOSE)
         yield _root(settings, f"drop folder {drop.path}", drop.path, folder, drop.observer)
 
 
@@ -65,7 +65,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         "observer_why": watched.why,
         "file_system": watched.file_system,
         "time_step_s": watched.step_s,
-        "watches_needed": 0 if not native else count if folder.deep else 1,
+        "watches_needed": 0 if not native else count if folder.recursive else 1,
         "watches_limit": inotify_limits.limit("watches"),
         "folders": count,
         "all_folders_counted": whole,
@@ -73,7 +73,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         "links_into": [str(prefix), *map(str, settings.files.allowed_link_roots)],
     }
     what = "; ".join(_told(facts))
-    if native and folder.deep and count > inotify_limits.limit("watches"):
+    if native and folder.recursive and count > inotify_limits.limit("watches"):
         why = "there are not enough watches for all folders in it; the rest is only scanned"
         return Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
     return Line(about, what, facts=facts)

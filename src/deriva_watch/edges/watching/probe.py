@@ -10,14 +10,15 @@ import os
 import queue
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX
-from deriva_watch.edges.watching.inotify import Inotify, Tree
+from deriva_watch.edges.watching.observer import Observer
+from deriva_watch.edges.watching.tree import Tree
 
 _PREFIX: Final = OWN_PREFIX + "probe-"
 _WAIT_S: Final = 1.0  # for an event that should be there at once
@@ -47,14 +48,12 @@ def probe(folder: Path) -> Found:
     """Write, rename and append in *folder*, and see which events arrive; leaves nothing there."""
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()
     try:
-        with _place(folder) as (path, descriptor):
-            inotify = Inotify(lambda _, name: heard.put(name))
-            try:
-                inotify.add(Tree(folder, os.fsencode(path)))
-                return Found(_try(descriptor, heard), _step_s(descriptor))
-            finally:
-                inotify.stop()
-                inotify.join()
+        with (
+            _place(folder) as (path, descriptor),
+            closing(Observer(lambda _, name: heard.put(name))) as observer,
+        ):
+            observer.watches.add(Tree(folder, str(path)))
+            return Found(_try(descriptor, heard), _step_s(descriptor))
     except OSError as error:
         return Found(barred=error.strerror or errno.errorcode.get(error.errno or 0, "error"))
 

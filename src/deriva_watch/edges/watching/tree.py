@@ -1,0 +1,61 @@
+"""A folder that is watched: where it is, what its hints name, and which watches it has."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deriva_watch.core.completeness.observation import OWN_PREFIX
+
+
+@dataclass(eq=False, slots=True)
+class Tree:
+    """A watched folder, alone or with all folders below it.
+
+    Attributes:
+        prefix: The root it belongs to; the first value of its hints.
+        path: Absolute and without symbolic links, which inotify does not follow.
+        name: The second value of its hints, for a change anywhere below. None: only the folder
+            itself is watched, and a hint names the entry that changed.
+        loose: Without a name, a change of a file is a hint for `LOOSE`.
+        descriptors: Its inotify watches.
+        complete: Every folder of it has a watch.
+        removed: It is no longer watched; the emitter adds no watch for it.
+    """
+
+    prefix: Path
+    path: str
+    name: str | None = None
+    loose: bool = False
+    descriptors: set[int] = field(default_factory=set)
+    complete: bool = True
+    removed: bool = False
+
+    @property
+    def recursive(self) -> bool:
+        """Tell whether the folders below are watched too."""
+        return self.name is not None
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return device and inode of a folder, which change when another one takes its place.
+
+    None where there is no folder.
+    """
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def subfolders(folder: str) -> list[str]:
+    """Return the paths of the folders in *folder*, without ours; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return [
+                each.path
+                for each in found
+                if each.is_dir(follow_symlinks=False) and not each.name.startswith(OWN_PREFIX)
+            ]
+    except OSError:
+        return []  # deleted meanwhile, or not readable for us: the scan reports that
