@@ -313,7 +313,7 @@ def test_an_execution_that_nobody_knows_is_an_error(tmp_path, config, api, tell)
         assert error["why"].endswith("journal.db has no such execution")
         assert "`deriva-watch status`" in error["next"]
     nothing = tell("retry", "--all", "--config", config)
-    assert (nothing.returncode, nothing.stdout) == (0, "nothing is refused or waits\n")
+    assert (nothing.returncode, nothing.stdout) == (0, "no execution is refused or waiting\n")
 
 
 @pytest.mark.parametrize("line", [["status"], ["show", "1-AAAA"], ["retry", "--all"]])
@@ -330,7 +330,7 @@ def test_retry_wants_one_execution_or_all(config, tell):
         told = tell("retry", *line, "--json", "--config", config)
 
         assert told.returncode == 2
-        assert error_of(told)["why"] == "either one RID or --all must be given"
+        assert error_of(told)["why"] == "give either one RID or --all"
 
 
 @pytest.mark.parametrize(

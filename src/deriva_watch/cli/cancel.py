@@ -1,4 +1,4 @@
-"""`deriva-watch cancel`: stop working on an execution, or on files of it."""
+"""`deriva-watch cancel`: stop the upload of an execution, or of some of its files."""
 
 from shlex import quote
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import PathsArgument, ReasonOption, now, tell, work_on
+from deriva_watch.cli.orders import PathsArgument, ReasonOption, now, tell
 from deriva_watch.core.prose import counted
 
 
@@ -18,14 +18,14 @@ def cancel(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop working on an execution, or on single files of it, until `retry`.
+    """Stop the upload of an execution, or of single files of it, until `retry`.
 
-    What is under way is put down at the next block of bytes or request, and its upload jobs are
-    cancelled on the server. What is in the catalog by then stays there. The execution is refused
-    then, and stays so whatever changes in its directory; where files alone are cancelled, their
-    neighbours go up, and the execution is refused with the names of the files.
+    A running upload stops at the next block of bytes or request, and its upload jobs are cancelled
+    on the server. What is already in the catalog stays there. The execution is then refused, and
+    stays so whatever changes in its directory. If only files are cancelled, the others are
+    uploaded, and the execution is refused with the names of the cancelled files.
 
-    Exit status 2 if there is no such execution or file, or if it is uploaded.
+    Exit status 2 if there is no such execution or file, or if it is already uploaded.
 
     For example: deriva-watch cancel 4-AB2C
     """
@@ -38,7 +38,7 @@ def cancel(
     files = f"{counted(len(order.paths), 'file')} of {rid}" if order.paths else rid
     again = " ".join(map(quote, (rid, *order.paths[:1])))
     text = (
-        f"{work_on(files)} is put down; what is in the catalog by then stays there. "
-        f"`deriva-watch retry {again}` takes it up again."
+        f"Upload of {files} cancelled; what is already in the catalog stays there. "
+        f"Undo: `deriva-watch retry {again}`."
     )
     tell(order, given.rids, given.daemon, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""What the commands that give the daemon an order have in common."""
+"""Shared by the commands that send the daemon an order."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,35 +11,35 @@ from deriva_watch.core.prose import printable
 
 ReasonOption = Annotated[
     str | None,
-    typer.Option("--reason", metavar="TEXT", help="Why; it is kept, and told with what is held."),
+    typer.Option("--reason", metavar="TEXT", help="Why; shown with everything that it holds."),
 ]
 PathsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH…", help="Files of it, by their paths in `show`."),
+    typer.Argument(metavar="PATH…", help="Files of it, as `show` lists them."),
 ]
 
 
 RidArgument = Annotated[
-    str | None, typer.Argument(metavar="RID", help="The execution; without it all work.")
+    str | None, typer.Argument(metavar="RID", help="The execution; without it, all uploads.")
 ]
 
 
 def now() -> str:
-    """Return the time as orders have it."""
+    """Return the time in the format of orders."""
     return datetime.now(UTC).isoformat()
 
 
 def tell(order: Order, rids: list[str], daemon: int | None, text: str, *, as_json: bool) -> None:
-    """Tell what was ordered, and when it is carried out; *text* says it to people."""
+    """Print what was ordered and when it takes effect; people read *text*."""
     if as_json:
         when = "within a second" if daemon else "with the next run or upload"
         told: dict[str, Any] = order.document() | {"executions": rids, "daemon": daemon}
         print_json({"ordered": told.pop("kind"), **told, "when": when})
         return
-    when = "Within a second" if daemon else "No daemon runs: with the next `deriva-watch run`"
-    print(printable(f"{when}, {text}"))
+    later = "" if daemon else " No daemon is running: the next `deriva-watch run` does this."
+    print(printable(f"{text}{later}"))
 
 
-def work_on(rid: str | None) -> str:
-    """Return what a pause is about."""
-    return f"work on {rid}" if rid else "all work"
+def uploads_of(rid: str | None) -> str:
+    """Return what a pause is about, at the beginning of a sentence."""
+    return f"Upload of {rid}" if rid else "Uploads"

@@ -1,4 +1,4 @@
-"""`deriva-watch pause`: put work down for a while."""
+"""`deriva-watch pause`: pause uploads, all of them or those of one execution."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import ReasonOption, RidArgument, now, tell, work_on
+from deriva_watch.cli.orders import ReasonOption, RidArgument, now, tell, uploads_of
 from deriva_watch.core.errors import SettingsError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -26,10 +26,10 @@ def pause(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put all work, or an execution, down until `resume`, also over a restart.
+    """Pause all uploads, or one execution, until `resume`; a restart does not end the pause.
 
-    What is under way is put down at the next block of bytes or request. Directories are still
-    watched, and files hashed: what becomes complete waits. While all work is paused, `upload`
+    Running uploads stop at the next block of bytes or request. Directories are still watched and
+    files hashed; executions that become complete wait. While all uploads are paused, `upload`
     refuses.
 
     Exit status 2 if there is no such execution.
@@ -44,13 +44,14 @@ def pause(
     order = Pause(rid=rid, at=now(), until=until, by=asker(), reason=reason)
     given = give(load(config), order)
     named = f" {quote(rid)}" if rid else ""
-    ends = f" until {until[:16].replace('T', ' ')} UTC, or" if until else " until"
-    text = f"{work_on(rid)} is put down{ends} `deriva-watch resume{named}`."
+    end = f" until {until[:16].replace('T', ' ')} UTC" if until else ""
+    earlier = " earlier" if until else ""
+    text = f"{uploads_of(rid)} paused{end}. Resume{earlier}: `deriva-watch resume{named}`."
     tell(order, given.rids, given.daemon, text, as_json=as_json)
 
 
 def _until(time: str | None) -> str | None:
-    """Return when a pause ends, from how long it is to be."""
+    """Return when a pause of length *time* ends, ISO 8601."""
     if time is None:
         return None
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", time)
@@ -58,7 +59,7 @@ def _until(time: str | None) -> str | None:
     if not timedelta(0) < length <= _LONGEST:
         raise SettingsError(
             f"cannot pause for {time!r}",
-            "it is no length of time up to ten years",
+            "it is not a time of at most ten years",
             "Give a number and s, m, h or d: `--for 2h`.",
         )
     return (datetime.now(UTC) + length).isoformat()

@@ -1,7 +1,7 @@
-"""`deriva-watch resume`: let go on what was paused."""
+"""`deriva-watch resume`: end a pause."""
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import ReasonOption, RidArgument, tell, work_on
+from deriva_watch.cli.orders import ReasonOption, RidArgument, tell, uploads_of
 
 
 @app.command()
@@ -11,9 +11,9 @@ def resume(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let go on what was paused: all work, or an execution.
+    """Resume paused uploads: all of them, or one execution.
 
-    An execution that was paused by its RID stays paused when all work goes on.
+    An execution that was paused by its RID stays paused when all uploads resume.
 
     Exit status 2 if there is no such execution.
 
@@ -25,5 +25,5 @@ def resume(
 
     order = Resume(rid=rid, by=asker(), reason=reason)
     given = give(load(config), order)
-    text = f"{work_on(rid)} goes on; `deriva-watch status` shows how it goes."
+    text = f"{uploads_of(rid)} resumed; `deriva-watch status` shows the progress."
     tell(order, given.rids, given.daemon, text, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`deriva-watch retry`: try again what was refused or waits."""
+"""`deriva-watch retry`: try refused and waiting executions again."""
 
 from typing import Annotated
 
@@ -14,17 +14,17 @@ def retry(
     rid: Annotated[str | None, typer.Argument(metavar="RID", help="The execution.")] = None,
     paths: PathsArgument = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything refused or waiting.")
+        bool, typer.Option("--all", help="All refused and waiting executions.")
     ] = False,
     this_catalog: Annotated[
         bool,
-        typer.Option("--this-catalog", help="It belongs to this catalog, whatever the signs say."),
+        typer.Option("--this-catalog", help="Confirm that the directory belongs to this catalog."),
     ] = False,
     reason: ReasonOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try an execution again, once the cause of its refusal is mended.
+    """Try an execution again, after the cause of its refusal has been fixed.
 
     It also takes up again what was cancelled: the execution by its RID, a file by its RID and PATH;
     the neighbours that were refused are tried with it. --all leaves alone what a person holds back.
@@ -42,7 +42,7 @@ def retry(
     if (rid is None) != everything or (everything and paths):
         raise SettingsError(
             "cannot tell what to try again",
-            "either one RID or --all must be given",
+            "give either one RID or --all",
             "`deriva-watch status` lists what is refused.",
         )
     loaded, files = load(config), tuple(paths or ())
@@ -52,7 +52,7 @@ def retry(
         told = {"ordered": rid or "all", "this_catalog": this_catalog, "executions": given.rids}
         print_json({**told, "paths": files, "daemon": given.daemon})
     elif not given.rids:
-        print("nothing is refused or waits")
+        print("no execution is refused or waiting")
     else:
-        when = "is" if given.daemon else "at the next `deriva-watch run` or `upload` is"
-        print(f"{rid or 'everything'} {when} tried again; `deriva-watch status` shows how it goes")
+        when = "now" if given.daemon else "by the next `deriva-watch run` or `upload`"
+        print(f"{rid or 'all'} tried again {when}; `deriva-watch status` shows the progress")

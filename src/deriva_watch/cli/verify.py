@@ -1,4 +1,4 @@
-"""`deriva-watch verify`: ask the server again for all that was uploaded, and compare."""
+"""`deriva-watch verify`: compare what was uploaded with what the server has now."""
 
 import sys
 from collections.abc import Iterator
@@ -11,31 +11,33 @@ import typer
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.prose import counted, printable
-from deriva_watch.core.removal.verification import Verified
+from deriva_watch.core.removal.verification import Verified, Where
 
 
 @app.command()
 def verify(
     rids: Annotated[
-        list[str] | None, typer.Argument(metavar="RID…", help="Executions, or units.")
+        list[str] | None,
+        typer.Argument(metavar="RID…", help="Executions, or units of drop folders."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All that are in the journal, or have a receipt.")
+        bool, typer.Option("--all", help="All executions in the journal or with a receipt.")
     ] = False,
     server_only: Annotated[
-        bool, typer.Option("--server-only", help="Read nothing that lies on this machine.")
+        bool, typer.Option("--server-only", help="Do not read the local files.")
     ] = False,
     schema: Annotated[
-        bool, typer.Option("--receipt-schema", help="Print the JSON schema of receipts, and end.")
+        bool, typer.Option("--receipt-schema", help="Print the JSON schema of receipts and exit.")
     ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the server again for every object, row and link, and compare.
+    """Ask the server for every object, row and link again, and compare.
 
-    With the journal, the receipt, and the bytes that still lie here. Nothing is changed. It works
-    while the daemon runs, and by the receipts alone where the journal is lost. Exit status 0 if
-    all is well, 3 if anything differs, 10 if the server cannot be reached.
+    They are compared with the journal, the receipt and the local files that are still there.
+    Nothing is changed. It works while the daemon runs, and with the receipts alone if the journal
+    is lost. Exit status 0 if nothing differs, 3 if anything does, 10 if the server cannot be
+    reached.
 
     For example: deriva-watch verify --all
     """
@@ -50,15 +52,15 @@ def verify(
     if bool(rids) == everything:
         raise SettingsError(
             "cannot tell what to verify",
-            "either RIDs or --all must be given",
-            "`deriva-watch status` lists what there is; or give --all.",
+            "give either RIDs or --all",
+            "`deriva-watch status` lists the executions; or give --all.",
         )
     found: list[Verified] = []
     bar = _Bar(quiet=as_json or not sys.stderr.isatty())
     with verifying(load(config), bar.moved) as verifier:
         find = verifier.find
         subjects = find.named(rids) if rids else find.all()
-        waiting = 0 if rids else find.on_their_way()
+        waiting = 0 if rids else find.unfinished()
         for subject in subjects:
             with bar.over(sum(file.size_bytes for file in subject.files)):
                 found.append(one := verifier.verify(subject, server_only=server_only))
@@ -71,23 +73,24 @@ def verify(
         told = [{"well": not one.differences, **asdict(one)} for one in found]
         print_json({"well": is_well, "executions": told, "on_their_way": waiting})
     elif waiting:
-        print(f"{waiting} more are on their way, and not verified")
+        skipped = "is not finished yet and was" if waiting == 1 else "are not finished yet and were"
+        print(f"{counted(waiting, 'execution')} {skipped} skipped")
     elif not found:
         print("there is nothing to verify")
     raise typer.Exit(Exit.DONE if is_well else Exit.REFUSED)
 
 
 def _tell(one: Verified) -> None:
-    size = f"{counted(one.files, 'file')}, {one.size_bytes:,} bytes"
-    here = f"{one.hashed} read again here, {one.absent} not here any more"
+    from rich.filesize import decimal
+
+    size = f"{counted(one.files, 'file')} ({decimal(one.size_bytes)})"
     name = f"{one.rid} ({one.prefix})" if one.prefix else one.rid
     if not one.differences:
-        print(printable(f"✓ {name}: the server holds all of it: {size}; {here}"))
+        print(printable(f"✓ {name}: the server has all {size}; {_local(one)}"))
     else:
-        found = counted(len(one.differences), "difference")
-        print(printable(f"✗ {name}: {found} in {size}; {here}"))
+        print(printable(f"✗ {name}: {_differing(one, size)}; {_local(one)}"))
         if one.well_at:
-            print(printable(f"    all was well on {one.well_at}"))
+            print(printable(f"    no difference on {one.well_at}"))
     for each in one.differences:
         print(f"    {printable(each.what)}")
         print(f"        {printable(each.why)}")
@@ -96,8 +99,26 @@ def _tell(one: Verified) -> None:
         print(f"    note: {printable(note)}")
 
 
+def _differing(one: Verified, size: str) -> str:
+    """Return how many files are not in the catalog, and how many other differences there are."""
+    missing = len({each.path for each in one.differences if each.where is Where.LEFT})
+    others = sum(each.where is not Where.LEFT for each in one.differences)
+    verb = "is" if missing == 1 else "are"
+    parts = [f"{missing} of {counted(one.files + missing, 'file')} {verb} NOT in the catalog"]
+    found = [f"{counted(others, 'difference')} in {size}"]
+    return "; ".join(parts * bool(missing) + found * bool(others))
+
+
+def _local(one: Verified) -> str:
+    """Return what is known about the local files."""
+    differ = any(each.where is Where.DISK for each in one.differences)
+    identical = "" if differ else " and identical"
+    copies = counted(one.hashed, "local file")
+    return f"{copies} read again{identical}; {one.absent} already deleted here"
+
+
 class _Bar:
-    """Shows on a terminal how much of an execution is read, and which file is at hand."""
+    """Shows on a terminal how much of an execution has been read, and the current file."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.console import Console
@@ -109,13 +130,13 @@ class _Bar:
 
     @contextmanager
     def over(self, size_bytes: int) -> Iterator[None]:
-        """Show it while an execution of so many bytes is verified."""
+        """Show it while an execution of *size_bytes* is verified."""
         self._task = self._progress.add_task("", total=size_bytes)
         with self._progress:
             yield
         self._progress.remove_task(self._task)
 
     def moved(self, path: str, count: int) -> None:
-        """Tell of bytes that were read of a file."""
+        """Show that *count* more bytes of a file were read."""
         name = printable(path.rpartition("/")[2])[:40]
         self._progress.update(self._task, advance=count, description=name)

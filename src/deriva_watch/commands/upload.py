@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import Any, Final
 
-from deriva_watch.commands.orders.apply import obey
+from deriva_watch.commands.orders.apply import apply_orders
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import (
@@ -50,7 +50,7 @@ class OneShot:
 
     def obey(self) -> None:
         """Carry out what a person ordered; RefusedError while all work is paused."""
-        for _ in obey(self.orders, self.pipeline) if self.orders else ():
+        for _ in apply_orders(self.orders, self.pipeline) if self.orders else ():
             pass
         if hold := self.pipeline.holds.pause:
             said = hold.sentence()

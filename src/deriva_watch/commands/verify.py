@@ -1,7 +1,7 @@
-"""Ask the server again for all that was uploaded, and compare: nothing is changed anywhere.
+"""Compares what was uploaded with what the server has now, and changes nothing.
 
-It works beside a daemon, and without a journal by the receipts alone. A receipt may have been
-changed by anybody: it says what to ask for, and proves nothing.
+It works beside a daemon, and with the receipts alone if there is no journal. Anybody may have
+changed a receipt: it says what to ask for, and proves nothing.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ from deriva_watch.pipeline.unit_paths import Directory
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
-_TOGETHER: Final = 500  # files that are asked for at a time
+_TOGETHER: Final = 500  # files in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Verifier:
     """Verifies executions of one catalog.
 
     Attributes:
-        find: Finds what is known.
-        moved: Is told of every file that is read or asked for: its name, and bytes read.
+        find: Finds what the journal and the receipts know.
+        moved: Called for every file that is read or asked for, with its path and the bytes read.
     """
 
     find: Subjects
@@ -69,7 +69,7 @@ class Verifier:
     # ------------------------------------------------------------------ one of them
 
     def verify(self, subject: Subject, *, server_only: bool) -> Verified:
-        """Compare all that tells of an execution; raises as every call to a server does."""
+        """Compare everything about one execution; raises as every call to a server does."""
         at, record = datetime.now(UTC), subject.record
         lines = records(subject.receipt) if subject.receipt else []
         files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
@@ -77,7 +77,9 @@ class Verifier:
         unit = self.find.unit(subject)
         seen = None if server_only or not unit else self.unit_reader.look(unit)
         own = list(filter(None, [subject.wrong]))
-        if not (record and record.state is ExecutionState.GONE):  # its files went before
+        if not (
+            record and record.state is ExecutionState.GONE
+        ):  # its files were deleted before the upload
             own += left(subject.files, subject.rid)
         own += forged({f.path: f for f in subject.files}, lines)
         own += self._misdirected(subject)
@@ -111,7 +113,7 @@ class Verifier:
         )
 
     def _well_at(self, subject: Subject, at: datetime, found: Sequence[Difference]) -> str | None:
-        """Return when all was well last: now, or as it was kept."""
+        """Return when a verification last found no difference: now, or the time that is kept."""
         if not found:
             return at.isoformat()
         folder = self.unit_reader.settings.state_directory
@@ -119,17 +121,17 @@ class Verifier:
         return str(said) if said else None
 
     def keep(self, subject: Subject, found: Verified, *, server_only: bool) -> None:
-        """Write down that all is well; where that may not be written, nothing is lost."""
+        """Keep the time of a verification without differences, if it can be written."""
         said = {"at": found.at.isoformat(), "files": found.files, "server_only": server_only}
         try:
             receipts.keep_verified(
                 self.unit_reader.settings.state_directory, self.find.server, subject.kept_as, said
             )
         except OSError:
-            return  # no proof of anything: whoever deletes asks again
+            return  # it proves nothing: before a removal the server is asked again
 
     def _misdirected(self, subject: Subject) -> Iterator[Difference]:
-        """Say that the Execution is gone, or that the receipt is of another one."""
+        """Yield that the Execution is gone, or that the receipt belongs to another one."""
         target = subject.links_to
         if (
             subject.record
@@ -139,17 +141,17 @@ class Verifier:
             yield Difference(
                 Where.RECEIPT,
                 None,
-                f"the receipt of {subject.rid} is of another execution",
-                f"it says {subject.receipt.execution}",
-                "The journal counts; the next upload writes the receipt anew.",
+                f"the receipt of {subject.rid} belongs to another execution",
+                f"it names {subject.receipt.execution}",
+                "The journal is right; the next upload rewrites the receipt.",
             )
         if target and self.model.ml_table("Execution") and not self.catalog.execution(target):
             yield Difference(
                 Where.SERVER,
                 None,
-                f"Execution {target} is not in the catalog any more",
+                f"Execution {target} is no longer in the catalog",
                 "no row has that RID",
-                "Ask the catalog's administrator what became of it.",
+                "Ask the catalog administrator what happened to it.",
             )
 
     def _ask(
@@ -159,7 +161,7 @@ class Verifier:
         seen: Observation | None,
         notes: list[str],
     ) -> Iterator[Difference]:
-        """Ask the server for every file, and for every row of files of rows."""
+        """Ask the server for every file, and for every row of a file of rows."""
         here = seen.entries if seen else {}
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
@@ -178,7 +180,9 @@ class Verifier:
                 found, unasked = rows.ask(file)
                 yield from lost(file.path, found, is_here=file.path in here)
                 if unasked:
-                    notes.append(f"{file.path}: {unasked} rows have keys that only the file tells")
+                    notes.append(
+                        f"{file.path}: {unasked} rows have keys that only the file contains"
+                    )
             elif not askable(file):
                 notes.append(f"{file.path}: it is {file.state}, and its row or object is not known")
 
@@ -198,13 +202,15 @@ class Verifier:
         count: Counter[str],
         notes: list[str],
     ) -> Iterator[Difference]:
-        """Read every file again that lies here, and compare."""
+        """Read every local file again, and compare."""
         for file in files:
             entry = seen.entries.get(file.path)
             if entry is None:
                 count["absent"] += not file.path.startswith("workspace://")
             elif CONTENT_PATH in (file.names or {}):
-                notes.append(f"{file.path}: what was sent is made of it, and is another content")
+                notes.append(
+                    f"{file.path}: a processor changed the bytes sent; they cannot be compared"
+                )
             elif entry.kind is Kind.UNUSABLE:
                 what, then = f"{file.path} cannot be read", "Put the file back, or remove the name."
                 yield Difference(Where.DISK, file.path, what, entry.problem or "", then)
@@ -218,11 +224,11 @@ class Verifier:
                 found = digests(body, partial(self.moved, file.path))
             disk.verify(entry)
         except FileChangedError as error:
-            then = "Verify it once nobody writes to it."
-            yield Difference(Where.DISK, file.path, f"{file.path} changes", str(error), then)
+            then = "Verify it when no program writes to it."
+            yield Difference(Where.DISK, file.path, f"{file.path} is changing", str(error), then)
         except (RefusedError, OSError) as error:
             why = error.why if isinstance(error, RefusedError) else error.strerror or str(error)
-            then = "Let the user of deriva-watch read it."
+            then = "Give the user of deriva-watch the right to read it."
             yield Difference(Where.DISK, file.path, f"{file.path} cannot be read", why, then)
         else:
             same_sha = file.sha256 is None or found.sha256 == file.sha256
@@ -234,7 +240,7 @@ class Verifier:
 def verifying(
     settings: Settings, moved: Callable[[str, int], None] = lambda _path, _bytes: None
 ) -> Iterator[Verifier]:
-    """Connect to the server and open what tells of uploads; nothing is held or written.
+    """Connect to the server and open journal and receipts for reading.
 
     Raises CredentialError without a credential, SettingsError without the catalog.
     """
@@ -255,7 +261,7 @@ def verifying(
 
 
 def _reader(settings: Settings) -> Reader | None:
-    """Return the journal, or None where none is: then the receipts have to do."""
+    """Return the journal, or None where there is none: then only the receipts are used."""
     if not Path(settings.journal.url.removeprefix("sqlite:///")).exists():
         return None
     return open_readonly(settings.journal.url)

@@ -1,7 +1,8 @@
-"""Are the rows of an execution's files still there? Those with a RID, and those with a key.
+"""Verifies that the rows of an execution's files of rows are still in the catalog.
 
-Which rows were given a RID is known by the journal, or kept beside the receipt. Any other has a key
-of its own, which only the file tells: it is planned and read again.
+Rows that we gave a RID are looked up by it: the journal has the RIDs, and so has a file beside the
+receipt. Every other row has a key that only its file contains, so the file is planned and read
+again.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ _BATCHES: Final = 8
 
 
 class Asked(NamedTuple):
-    """What came of it: in what rows differ, and how many could not be asked for."""
+    """The differences, and how many rows could not be looked up."""
 
     differences: list[str]
     unasked: int = 0
@@ -41,10 +42,10 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class RowVerifier:
-    """Asks for the rows of one execution.
+    """Looks up the rows of one execution.
 
     Attributes:
-        seen: A look at its directory; None: it is not to be read, or not here.
+        seen: Its directory as it is now; None: it is not here, or must not be read.
     """
 
     unit_reader: UnitReader
@@ -57,10 +58,10 @@ class RowVerifier:
     _upload: Upload | None = None
 
     def ask(self, file: FileRecord) -> Asked:
-        """Ask for all rows of a file of rows."""
+        """Look up all rows of a file of rows."""
         table, missing, asked = TableName.parse(file.table or ""), 0, 0
         if table not in self.model.tables:
-            return Asked([f"there is no table {table} any more"])
+            return Asked([f"there is no longer a table {table}"])
         for rids in self._rids(file):
             missing += len(rids - self.server_check.rows(table, rids).keys())
             asked += len(rids)
@@ -72,7 +73,7 @@ class RowVerifier:
     # ------------------------------------------------------------------ rows with a RID
 
     def _rids(self, file: FileRecord) -> Iterator[set[str]]:
-        """Yield the RIDs that rows of a file were given, a batch at a time."""
+        """Yield the RIDs that we gave the rows of a file, one batch at a time."""
         batches: Iterator[Batch] = iter(())
         if self.subject.record and self.reader:
             batches = self._batches(self.reader, file)
@@ -94,7 +95,7 @@ class RowVerifier:
     # ------------------------------------------------------------------ rows with a key
 
     def _keyed(self, file: FileRecord) -> list[str] | None:
-        """Say which rows differ; None: that cannot be found out from what lies here."""
+        """Return how the rows differ; None: the local files cannot show it."""
         record, seen, reader = self.subject.record, self.seen, self.reader
         if record is None or seen is None or reader is None:
             return None
@@ -111,7 +112,7 @@ class RowVerifier:
             return None
 
     def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
-        """Return an upload that nobody carries out."""
+        """Return an upload that is never run."""
         unit = self.unit_reader.settings.unit_of(record)
         plan = self.unit_reader.plan(unit, seen, self.model, self.server_check.catalog)
         return Upload(

@@ -1,4 +1,4 @@
-"""What is known of an execution that was uploaded: by the journal, and by its receipt."""
+"""Finds what journal and receipt know about uploaded executions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from deriva_watch.pipeline.receipt_schema import Receipt, read
 from deriva_watch.pipeline.unit_paths import watched
 from deriva_watch.pipeline.unit_reader import UnitReader
 
-_NOT_OURS: Final = "It proves nothing here: verify it by the settings of its own server."
+_NOT_OURS: Final = "It proves nothing here: verify it with the settings of its own server."
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be verified.
+    """One execution to verify.
 
     Attributes:
-        rid: As the journal, or else the receipt, names it.
-        kept_as: What its receipt is called.
-        record, files: What the journal has, if anything.
-        receipt: What its receipt says, if there is one that can be read.
+        rid: Its name in the journal, or else in the receipt.
+        kept_as: The name of its receipt.
+        record, files: What the journal knows, if anything.
+        receipt: Its receipt, if there is one that can be read.
         wrong: What is wrong with the receipt.
     """
 
@@ -49,7 +49,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """Finds what is known of executions of one catalog.
+    """Finds the executions of one catalog.
 
     Attributes:
         reader: The journal; None where there is none.
@@ -61,7 +61,7 @@ class Subjects:
     server: str
 
     def named(self, rids: Iterable[str]) -> list[Subject]:
-        """Return what there is of *rids*; TroubleError for one that nothing tells of."""
+        """Return the executions *rids*; TroubleError for one that nobody knows."""
         found: list[Subject] = []
         for rid in dict.fromkeys(rids):
             known = [self._known(record) for record in self._records(rid)]
@@ -69,9 +69,9 @@ class Subjects:
         return found
 
     def all(self) -> Iterator[Subject]:
-        """Yield everything that is at rest, each with its files when it is asked for.
+        """Yield every execution that is uploaded, refused or gone; files are read as needed.
 
-        What is on its way is neither in nor lost.
+        An execution that is not finished is neither uploaded nor lost.
         """
         records = self._records(None)
         names = {receipts.kept_as(record) for record in records}
@@ -79,7 +79,7 @@ class Subjects:
         yield from (self._known(record) for record in records if record.state in _AT_REST)
         yield from (self._by_receipt(name) for name in kept if name not in names)
 
-    def on_their_way(self) -> int:
+    def unfinished(self) -> int:
         """Return how many executions `all` leaves out."""
         return sum(record.state not in _AT_REST for record in self._records(None))
 
@@ -95,14 +95,14 @@ class Subjects:
         return Subject(record.rid, name, record, files, receipt, wrong)
 
     def _by_receipt(self, name: str) -> Subject:
-        """Return what a receipt alone tells, be it kept here or beside the files."""
+        """Return what a receipt alone tells: the one kept here, or the copy beside the files."""
         roots = [Unit(prefix, name).root for prefix in self._prefixes()]
         receipt, wrong = self._receipt(name, roots)
         if receipt is None and wrong is None:
             raise TroubleError(
                 f"cannot verify {name}",
-                "neither the journal nor a receipt tells of it",
-                "`deriva-watch status` lists what there is; give the RID of an execution.",
+                "neither the journal nor a receipt knows it",
+                "`deriva-watch status` lists the executions.",
             )
         rid = (receipt.unit or receipt.execution) if receipt else name
         return Subject(rid, name, None, (), receipt, wrong)
@@ -119,12 +119,12 @@ class Subjects:
         except RefusedError as error:
             return None, Difference(Where.RECEIPT, None, error.what, error.why, error.next)
         if said.server != self.server:
-            what, why = f"the receipt {name} is of another server", f"it says {said.server}"
+            what, why = f"the receipt {name} belongs to another server", f"it names {said.server}"
             return None, Difference(Where.RECEIPT, None, what, why, _NOT_OURS)
         return said, None
 
     def _prefixes(self) -> list[Path]:
-        """Return the folders that the settings name: a receipt may name any."""
+        """Return the folders that the settings name: a receipt could name any folder."""
         settings = self.unit_reader.settings
         return [*watched(settings), *settings.drops]
 

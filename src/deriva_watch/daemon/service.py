@@ -18,7 +18,7 @@ from typing import Final
 from deriva_watch.cleanup.retention import Retention
 from deriva_watch.cleanup.scheduler import Scheduler
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
-from deriva_watch.commands.orders.apply import obey
+from deriva_watch.commands.orders.apply import apply_orders
 from deriva_watch.core.completeness.debounce import DebounceQueue
 from deriva_watch.core.errors import (
     CredentialError,
@@ -275,7 +275,7 @@ class Service:
         """Do what a person asks for."""
         trouble: TroubleError | None
         try:
-            for record in obey(self.orders, self.pipeline):
+            for record in apply_orders(self.orders, self.pipeline):
                 self._look_soon(self.pipeline.settings.unit_of(record))
             trouble = self.orders.trouble()
         except SettingsError as error:

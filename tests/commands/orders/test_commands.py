@@ -9,7 +9,7 @@ import pytest
 
 from deriva_watch.cli import main
 from deriva_watch.commands.orders import hold, retry
-from deriva_watch.commands.orders.apply import obey
+from deriva_watch.commands.orders.apply import apply_orders
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
@@ -85,10 +85,10 @@ def left(config):
         (["resume", "1-NONO"], ("it is not paused; it is cancelled by alice", "show 1-NONO")),
         (["resume", "1-AAAA"], ("it is not paused; it is ready", "show 1-AAAA")),
         (["retry", "1-HELD"], ("it is paused by alice: why not", "`deriva-watch resume 1-HELD`")),
-        (["resume"], ("it is not paused", "`deriva-watch status`")),
-        (["pause", "--for", "soon"], ("no length of time", "--for 2h")),
-        (["pause", "--for", "0s"], ("no length of time", "--for 2h")),
-        (["pause", "--for", "99999d"], ("no length of time", "--for 2h")),
+        (["resume"], ("they are not paused", "`deriva-watch status`")),
+        (["pause", "--for", "soon"], ("not a time of at most", "--for 2h")),
+        (["pause", "--for", "0s"], ("not a time of at most", "--for 2h")),
+        (["pause", "--for", "99999d"], ("not a time of at most", "--for 2h")),
     ],
     ids=lambda each: "-".join(each) if isinstance(each, list) else "",
 )
@@ -123,7 +123,8 @@ def test_what_was_ordered_is_told_with_who_why_and_when(config, journal, tell):
     assert document["executions"] == ["1-AAAA"]
     assert document["reason"] == "wrong samples"
     assert (document["daemon"], document["when"]) == (None, "with the next run or upload")
-    assert text.out.startswith("No daemon runs: with the next `deriva-watch run`, all work is put")
+    assert text.out.startswith("Uploads paused until ")
+    assert "No daemon is running: the next `deriva-watch run` does this." in text.out
     first, second = left(config)
     assert (first.rid, first.reason, first.by) == ("1-AAAA", "wrong samples", document["by"])
     assert (second.hold().until - second.hold().since).total_seconds() == pytest.approx(7200, abs=9)
@@ -201,7 +202,7 @@ def test_the_first_line_of_status_says_that_work_is_paused(config, journal):
     view = summary(open_views(url(config)), NOW)
     assert view["verdict"] == {
         "level": "person",
-        "text": "all work is paused by alice since 2026-03-01 12:00:00 UTC: why not",
+        "text": "all uploads are paused by alice since 2026-03-01 12:00:00 UTC: why not",
         "next": "deriva-watch resume",
     }
     assert [(each["about"], each["by"], each["why"]) for each in view["paused"]] == [
@@ -218,7 +219,7 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
     orders.leave(Pause(rid="1-AAAA", by="alice", at=AT))
     pipeline = SimpleNamespace(journal=journal, emit=events.append, holds=HoldCache(journal))
 
-    moved = [record.rid for record in obey(orders, pipeline)]
+    moved = [record.rid for record in apply_orders(orders, pipeline)]
 
     assert moved == ["1-AAAA"]
     names = [event.name for event in events]

@@ -116,7 +116,7 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
         refused = running.wait_for_state(rid, "refused")
         wait_until(lambda: cancelled_jobs(server))
         at = len(requests_seen(server))
-    assert said.startswith(f"Within a second, work on {rid} is put down; ")
+    assert said.startswith(f"Upload of {rid} cancelled; ")
     assert refused["what"].startswith("cancelled by ")
     assert refused["why"] == "wrong samples"
     assert refused["next"] == f"`deriva-watch retry {rid}` takes it up again."
@@ -166,7 +166,7 @@ def test_a_pause_of_all_work_outlives_the_daemon_and_ends_with_resume(
     assert error["what"].startswith("cannot upload: all work is paused by ")
     assert "`deriva-watch resume`" in error["next"]
 
-    assert told(config, "resume").startswith("No daemon runs: with the next `deriva-watch run`")
+    assert "No daemon is running: the next `deriva-watch run`" in told(config, "resume")
     with daemon(config) as running:
         running.wait_for_state(rid, "uploaded")
     assert_arrived_once(api, before, rid, files)

@@ -1,4 +1,4 @@
-"""Carries out the orders that change where executions stand; others are their takers' own."""
+"""Applies the orders that change the states of executions (`reclaim` is applied in `cleanup`)."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,10 +21,10 @@ _Ours = Retry | Cancel | Pause | Resume
 _KINDS: Final[tuple[type[_Ours], ...]] = (Retry, Cancel, Pause, Resume)
 
 
-def obey(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
-    """Carry out every such order that lies there; yield the executions to look at.
+def apply_orders(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
+    """Apply every such order that waits; yield the executions to look at.
 
-    One that cannot be carried out yet stays for the next time.
+    An order that cannot be applied yet waits for the next call.
 
     Raises SettingsError where one cannot be read or removed.
     """
@@ -33,9 +33,9 @@ def obey(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
             moved = _carry_out(lying.order, pipeline.journal)
         except (TroubleError, OSError):
             raise
-        except Exception:  # noqa: BLE001  # a bug in one order must not come back with each start
+        except Exception:  # noqa: BLE001  # an order that meets a bug must not fail every start
             report_crash(pipeline.emit, f"the order {lying.path}")
-            orders.set_aside(lying.path, "it cannot be carried out: a bug", pipeline.emit)
+            orders.set_aside(lying.path, "it cannot be applied: a bug", pipeline.emit)
             continue
         pipeline.holds.reload()
         if moved is None:
@@ -53,7 +53,7 @@ def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
 
 
 def _resume(pipeline: Parts) -> Iterator[ExecutionRecord]:
-    """Let go on what was paused for a time that is over."""
+    """End the pauses whose time is over."""
     journal, holds = pipeline.journal, pipeline.holds
     if _is_over(holds.pause):
         journal.pause(None)

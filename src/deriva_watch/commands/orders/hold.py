@@ -1,6 +1,6 @@
-"""Cancels, pauses and resumes, because a person orders it.
+"""Checks and applies the orders `cancel`, `pause` and `resume`.
 
-What happens to an execution is the journal's to decide, in one transaction; see `core.holds`.
+The journal decides in one transaction what happens to an execution; see `core.orders.holds`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,36 +24,36 @@ _AT_REST: Final = _ENDED | {ExecutionState.REFUSED}
 _CANCELLABLE: Final = UNDONE | {FileState.REFUSED}
 
 
-def check(order: Held, reader: Reader, seen: Seen, *, more_lie: bool) -> list[ExecutionRecord]:
-    """Return the executions that it names and would hold back, or let go.
+def check(order: Held, reader: Reader, seen: Seen, *, others_wait: bool) -> list[ExecutionRecord]:
+    """Return the executions that *order* names and would hold or resume.
 
     Args:
         order: The order.
         reader: The journal.
-        seen: Tells which files are there, where the journal does not know them yet.
-        more_lie: Other orders are to be carried out before, so that nobody knows what is then.
+        seen: Returns the files that are there, where the journal does not know them yet.
+        others_wait: Other orders are applied first, so that the result cannot be known now.
 
     Raises:
-        TroubleError: There is nothing of that name, or nothing to hold back or to let go.
+        TroubleError: Nothing has that name, or there is nothing to hold or to resume.
     """
     if order.rid is None:
-        if isinstance(order, Resume) and not more_lie and reader.paused() is None:
-            then = "`deriva-watch status` tells which executions are."
-            raise TroubleError("cannot resume all work", "it is not paused", then)
+        if isinstance(order, Resume) and not others_wait and reader.paused() is None:
+            then = "`deriva-watch status` shows which executions are paused."
+            raise TroubleError("cannot resume uploads", "they are not paused", then)
         return []
     known = lookup.executions(reader, order.rid, order.KIND)
-    wanted = known if more_lie else _wanted(order, known)
+    wanted = known if others_wait else _wanted(order, known)
     if not wanted:
         raise _cannot(order, known)
-    if isinstance(order, Cancel) and not more_lie:
+    if isinstance(order, Cancel) and not others_wait:
         _check_files(order, reader, wanted, seen)
     return wanted
 
 
 def carry_out(order: Held, journal: Journal) -> list[ExecutionRecord] | None:
-    """Hold back or let go; return the executions as they were before.
+    """Apply the order; return the executions as they were before.
 
-    None: not yet. A worker has one, and is about to learn of the file that it is about.
+    None: try again later. A worker has one of them, and must first learn of the cancelled file.
     """
     if order.rid is None:
         journal.pause(order.hold() if isinstance(order, Pause) else None)
@@ -76,7 +76,7 @@ def _carry_out(order: Held, record: ExecutionRecord, journal: Journal) -> bool:
 
 
 def _wanted(order: Held, known: Iterable[ExecutionRecord]) -> list[ExecutionRecord]:
-    """Return those of the executions with its name that an order changes anything for."""
+    """Return those of the executions with its name that the order changes."""
     match order:
         case Cancel():
             return [each for each in known if each.state not in _ENDED]
@@ -94,7 +94,7 @@ def _cannot(order: Held, known: Sequence[ExecutionRecord]) -> TroubleError:
     why = f"it is {hold.sentence()['what'] if hold else states}"
     if isinstance(order, Resume):
         why = f"it is not paused; {why}"
-    then = f"`deriva-watch show {quote(str(order.rid))}` tells more."
+    then = f"`deriva-watch show {quote(str(order.rid))}` shows more."
     return TroubleError(f"cannot {order.KIND} {order.rid}", why, then)
 
 
@@ -111,7 +111,6 @@ def _check_files(
         if path in files and (state := files[path].state) not in _CANCELLABLE:
             raise TroubleError(
                 f"cannot cancel {path} of {order.rid}",
-                f"it is {state}: nothing is sent of it any more, and nothing that is in the "
-                "catalog is undone",
-                f"`deriva-watch show {quote(order.rid)}` tells more.",
+                f"it is {state}: nothing is sent any more, and nothing in the catalog is undone",
+                f"`deriva-watch show {quote(order.rid)}` shows more.",
             )

@@ -1,4 +1,4 @@
-"""The executions and files that a command names; for a name that nobody has, the nearest ones."""
+"""Finds the executions and files that a command names; suggests close names for unknown ones."""
 
 from collections.abc import Iterable
 from shlex import quote
@@ -10,24 +10,24 @@ from deriva_watch.edges.journal import Reader
 
 
 def executions(reader: Reader, rid: str, what: str) -> list[ExecutionRecord]:
-    """Return the executions, or units of drop folders, that are named *rid*.
+    """Return the executions, or units of drop folders, named *rid*.
 
-    Raises TroubleError, with *what* cannot be done, where there is none.
+    Raises TroubleError (*what* cannot be done) where there is none.
     """
     if found := reader.executions(rid=rid):
         return found
     raise TroubleError(
         f"cannot {what} {rid}",
         f"the journal {reader.path} has no such execution",
-        f"{_near(rid, reader.rids())}`deriva-watch status` lists what is refused or waits.",
+        f"{_near(rid, reader.rids())}`deriva-watch status` lists the executions.",
     )
 
 
 def no_such_file(rid: str, path: str, known: Iterable[str]) -> TroubleError:
-    """Return what to say of a path that no file of an execution has."""
+    """Return the error for a path that no file of an execution has."""
     return TroubleError(
         f"cannot find {path} in {rid}",
-        "it has no such file; paths are those below its directory",
+        "it has no such file; give paths relative to its directory",
         f"{_near(path, known)}`deriva-watch show {quote(rid)}` lists them.",
     )
 

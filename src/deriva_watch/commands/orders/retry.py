@@ -1,4 +1,4 @@
-"""Tries again, because a person orders it."""
+"""Checks and applies the order `retry`."""
 
 from collections.abc import Sequence
 from shlex import quote
@@ -17,32 +17,32 @@ from deriva_watch.core.states import (
 from deriva_watch.edges.journal import Journal, Reader
 
 
-def check(order: Retry, reader: Reader, *, more_lie: bool = False) -> list[ExecutionRecord]:
-    """Return the executions that it would move now.
+def check(order: Retry, reader: Reader, *, others_wait: bool = False) -> list[ExecutionRecord]:
+    """Return the executions that *order* would move now.
 
     Args:
         order: The order.
         reader: The journal.
-        more_lie: Other orders are to be carried out before, so that nobody knows what is then.
+        others_wait: Other orders are applied first, so that the result cannot be known now.
 
     Raises:
-        TroubleError: The one that it names, or a file of it, cannot be tried again.
+        TroubleError: The execution, or a file of it, cannot be tried again.
     """
     if order.rid is None:
         return _wanted(order, reader)
     known = lookup.executions(reader, order.rid, "try again")
-    wanted = known if more_lie else _wanted(order, reader)
+    wanted = known if others_wait else _wanted(order, reader)
     if not wanted:
         raise _cannot(order.rid, known)
-    if not more_lie:
+    if not others_wait:
         _check_files(order, reader, wanted)
     return wanted
 
 
 def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
-    """Move what is asked for; return the executions as they were before.
+    """Apply the order; return the executions as they were before.
 
-    None: not yet. A worker has one of whose files it is about; it refuses them first.
+    None: try again later. A worker has one of them, and must first refuse the files.
     """
     wanted = _wanted(order, journal)
     if order.paths and any(each.state is ExecutionState.UPLOADING for each in wanted):
@@ -65,7 +65,7 @@ def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
 
 
 def _wanted(order: Retry, journal: Journal | Reader) -> list[ExecutionRecord]:
-    """Return what is moved: of all only what nobody holds back, and a pause stays a pause."""
+    """Return the executions to move: with `--all` none that is held; a pause is not ended."""
     found = journal.executions(rid=order.rid)
     if order.rid is None:
         return [each for each in found if each.why and _may_retry(each)]
@@ -79,14 +79,14 @@ def _may_retry(record: ExecutionRecord) -> bool:
 
 
 def _cannot(rid: str, known: Sequence[ExecutionRecord]) -> TroubleError:
-    """Return why none of those that are named so can be tried again."""
+    """Return why none of the executions with that name can be tried again."""
     what = f"cannot try {rid} again"
     for record in known:
         if hold := Hold.of(record.held):
             said = hold.sentence(rid)
             return TroubleError(what, f"it is {said['what']}: {said['why']}", said["next"])
     states = " and ".join(sorted({record.state.value for record in known}))
-    then = f"`deriva-watch show {quote(rid)}` tells what it waits for."
+    then = f"`deriva-watch show {quote(rid)}` shows what it waits for."
     return TroubleError(what, f"it is {states}", then)
 
 

@@ -1,4 +1,4 @@
-"""Gives the daemon an order, once it is sure that the order means something."""
+"""Leaves an order for the daemon, after checking that it can have an effect."""
 
 import os
 import pwd
@@ -19,8 +19,8 @@ class Given:
     """An order that was left.
 
     Attributes:
-        rids: The executions that it is about; none where it is about everything.
-        daemon: Who takes it within a second; None: the next one that starts.
+        rids: The executions that it names; none where it is for all.
+        daemon: PID of the daemon that applies it within a second; None: the next one does.
     """
 
     rids: list[str]
@@ -28,19 +28,17 @@ class Given:
 
 
 def give(settings: Settings, order: Retry | Cancel | Pause | Resume) -> Given:
-    """Leave an order, unless it is to try everything again and that is nothing.
+    """Leave an order, except `retry --all` when there is nothing to try again.
 
-    Raises TroubleError where it means nothing, SettingsError where it cannot be left.
+    Raises TroubleError where it would have no effect, SettingsError where it cannot be left.
     """
-    orders, reader = (
-        Orders(settings.state_directory / "orders"),
-        open_readonly(settings.journal.url),
-    )
-    more_lie = orders.are_there()
+    orders = Orders(settings.state_directory / "orders")
+    reader = open_readonly(settings.journal.url)
+    others_wait = orders.are_there()
     if isinstance(order, Retry):
-        found = retry.check(order, reader, more_lie=more_lie)
+        found = retry.check(order, reader, others_wait=others_wait)
     else:
-        found = hold.check(order, reader, _seen(settings), more_lie=more_lie)
+        found = hold.check(order, reader, _seen(settings), others_wait=others_wait)
     if found or not isinstance(order, Retry):
         orders.leave(order)
     return Given(sorted({record.rid for record in found}), reader.daemon())
@@ -61,5 +59,5 @@ def asker() -> str:
         return name
     try:
         return pwd.getpwuid(number).pw_name
-    except KeyError:  # a container knows no names
+    except KeyError:  # in a container without user names
         return f"user {number}"

@@ -1,4 +1,4 @@
-"""What a verification found: in what server, disk, journal and receipt do not say the same."""
+"""The result of a verification: where server, disk, journal and receipt differ."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ _SAYING: Final = {
 
 
 class Where(StrEnum):
-    """What differs from what was uploaded."""
+    """The place that differs from what was uploaded."""
 
     SERVER = "server"
     DISK = "disk"
     RECEIPT = "receipt"
-    LEFT = "left"  # nothing was uploaded
+    LEFT = "left"  # the file was not uploaded
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it should be; *path* is None where it is about no one file."""
+    """One difference; *path* is None where it concerns no single file."""
 
     where: Where
     path: str | None
@@ -41,18 +41,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What became of the verification of one execution.
+    """The result of the verification of one execution.
 
     Attributes:
-        rid, prefix, called: Which one; the prefix is None where it is not known.
-        at: When it began, UTC.
-        files, size_bytes: What the server was asked for.
-        hashed: Files that lie here, and were read again.
-        absent: Files that do not lie here any more.
-        ignored: Files that are never uploaded, by `[files] ignore`.
-        differences: In order.
-        notes: What could not be asked for, sentences.
-        well_at: When a verification found no difference last, ISO; None: none did.
+        rid, prefix, called: The execution; the prefix is None where it is not known.
+        at: When the verification began, UTC.
+        files, size_bytes: The files that the server was asked for.
+        hashed: How many local files were read again.
+        absent: How many uploaded files are no longer here.
+        ignored: How many files are never uploaded, because of `[files] ignore`.
+        differences: All differences, in order.
+        notes: What could not be verified, sentences.
+        well_at: When a verification last found no difference, ISO 8601; None: never.
     """
 
     rid: str
@@ -70,16 +70,16 @@ class Verified:
 
 
 def askable(record: FileRecord) -> bool:
-    """Tell whether there is enough to ask a server for a file by."""
+    """Return whether enough is known of a file to ask the server for it."""
     return bool(record.rows is None and record.url and record.rid and record.table and record.md5)
 
 
 def left(records: Iterable[FileRecord], rid: str) -> Iterator[Difference]:
-    """Name the files that the journal knows and that are not in."""
+    """Yield the files that the journal knows and that are not in the catalog."""
     for record in records:
         if record.state in SAFE or record.state in _NO_DATA:
             continue
-        then = record.next or f"`deriva-watch show {quote(rid)}` tells what it waits for."
+        then = record.next or f"`deriva-watch show {quote(rid)}` shows what it waits for."
         what = f"{record.path} is not in the catalog"
         yield Difference(Where.LEFT, record.path, what, record.why or f"it is {record.state}", then)
 
@@ -87,12 +87,12 @@ def left(records: Iterable[FileRecord], rid: str) -> Iterator[Difference]:
 def unknown(
     seen: Observation, known: Iterable[FileRecord], markers: frozenset[str], *, is_ml: bool
 ) -> Iterator[Difference]:
-    """Name the files on disk that nothing is known of; a second name of a known one is none.
+    """Yield the files on disk that journal and receipt do not know; further names do not count.
 
-    *is_ml* is False for a drop folder, which has no layout of files that speak of files.
+    *is_ml* is False for a drop folder, which has no manifest or similar files.
     """
     paths = {record.path for record in known if record.state is not FileState.GONE}
-    # As they are now: the inode of a file that is not here any more may be another file's.
+    # As they are now: the inode of a deleted file may belong to another file.
     identities = {seen.entries[path].identity for path in paths & seen.entries.keys()}
     for path, entry in sorted(seen.entries.items()):
         where = place(path, markers) if is_ml else None
@@ -104,16 +104,16 @@ def unknown(
             Where.LEFT,
             path,
             f"{path} is not in the catalog",
-            entry.problem or "it was written after the upload, or nobody has looked at it yet",
-            "Leave it to the daemon, or `deriva-watch upload` the directory.",
+            entry.problem or "it was written after the upload, or the daemon has not seen it yet",
+            "The daemon will upload it; or run `deriva-watch upload` on the directory.",
         )
     for path, why in sorted(seen.unreadable.items()):
-        then = "Let the user of deriva-watch list it."
+        then = "Give the user of deriva-watch the right to list it."
         yield Difference(Where.DISK, path, f"cannot look into {path}", why, then)
 
 
 def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Iterator[Difference]:
-    """Name what a receipt says otherwise than the journal does."""
+    """Yield where a receipt contradicts the journal."""
     for line in said:
         record = journal.get(line.path)
         if record is None or record.state not in SAFE or record.changed_at > line.changed_at:
@@ -124,32 +124,32 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
             yield Difference(
                 Where.RECEIPT,
                 line.path,
-                f"the receipt tells of {line.path} what the journal does not",
+                f"the receipt contradicts the journal about {line.path}",
                 f"it says {'; '.join(pairs)}",
-                "The journal counts. Somebody changed the receipt: the next upload writes it anew.",
+                "The journal is right: somebody changed the receipt. The next upload rewrites it.",
             )
 
 
 def lost(path: str, reasons: Iterable[str], *, is_here: bool) -> Iterator[Difference]:
-    """Name what the server does not hold of a file any more."""
+    """Yield what the server no longer has of a file."""
     then = (
-        "Mend it on the server; or let the file be uploaded again: `touch` it."
+        "Restore it on the server, or `touch` the file to upload it again."
         if is_here
-        else "Mend it on the server, or put the file back from another copy: none lies here."
+        else "Restore it on the server, or put the file back from another copy: there is none here."
     )
-    what = f"the server does not hold {path} as it was uploaded"
+    what = f"the server no longer has {path} as it was uploaded"
     for why in reasons:
         yield Difference(Where.SERVER, path, what, why, then)
 
 
 def other_content(record: FileRecord, *, is_touched: bool) -> Difference:
-    """Say that the bytes here are not those that were uploaded."""
+    """Return the difference of a file whose bytes are not those that were uploaded."""
     then = (
-        "It is uploaded again by the daemon, or by `deriva-watch upload`."
+        "The daemon uploads it again; or run `deriva-watch upload`."
         if is_touched
-        else f"Nobody wrote to it: the disk may fail. The right bytes are {record.url}; "
-        "`touch` the file if what lies here is right."
+        else f"No program wrote to it: the disk may fail. The uploaded bytes are {record.url}; "
+        "`touch` the file if the bytes here are right."
     )
-    what = f"{record.path} is another content than what was uploaded"
-    why = "its MD5 and SHA-256 are others" + ("" if is_touched else ", its size and times are not")
+    what = f"{record.path} does not have the content that was uploaded"
+    why = "its MD5 or SHA-256 has changed" + ("" if is_touched else ", its size and times have not")
     return Difference(Where.DISK, record.path, what, why, then)
