@@ -65,7 +65,7 @@ MANIFEST_ENTRIES = {
 }
 ODD_ENTRIES = {
     "assets/Image/no-subject.png": "column Subject must have a value",
-    "assets/Image/no-date.png": "'yesterday' is no date for column Acquisition_Date",
+    "assets/Image/no-date.png": "'yesterday' is not a valid date for column Acquisition_Date",
     "assets/Image/no-column.png": "demo:Image has no metadata column 'Colour'",
     "assets/Image/stranger.png": "Key (Subject)=(9-9999) is not present",
     "assets/Image/missing.png": "the manifest names it, but there is no such file",

@@ -241,11 +241,11 @@ def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene,
         host.boot_s += DAY_S + 1
         work.clean_drops()
         prefix = str(rig.settings.watch[0].prefix)
-        assert rig.journal.clearable(rig.parts.server, prefix) == []
+        assert rig.journal.unremoved_units(rig.parts.server, prefix) == []
 
         write_files(scene.root, {scene.paths[0]: b"late"})
         rig.upload()
-        assert [u.rid for u in rig.journal.clearable(rig.parts.server, prefix)] == [rig.rid]
+        assert [u.rid for u in rig.journal.unremoved_units(rig.parts.server, prefix)] == [rig.rid]
 
 
 def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):

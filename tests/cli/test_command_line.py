@@ -170,7 +170,7 @@ def test_plan_tells_how_many_rows_go_where_and_the_first_that_cannot(tmp_path, c
             "table": "demo:Observation",
             "rows": 2,
             "bad": 1,
-            "problem": "line 3: 'soon' is no date for column Observation_Date",
+            "problem": "line 3: 'soon' is not a valid date for column Observation_Date",
         }
     ]
     assert "2 rows of demo:Observation" in text.stdout

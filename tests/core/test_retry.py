@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.given import patient
 from deriva_watch.core.records import FileRecord
-from deriva_watch.core.retry import RetryPolicy, came_further, reach, wait_after_s
+from deriva_watch.core.retry import RetryPolicy, has_progressed, progress, wait_after_s
 from deriva_watch.core.states import FileState
 
 POLICY = RetryPolicy(initial_s=5, max_s=900, max_attempts=10)
@@ -114,11 +114,11 @@ def a_file(number: int, state: FileState, chunks: int = 0) -> FileRecord:
 def test_more_at_the_server_is_further(
     before: tuple[FileState, int], after: tuple[FileState, int], further: bool
 ):
-    other = {2: reach(a_file(2, FileState.LINKED))}
-    reached = [other | {1: reach(a_file(1, *each))} for each in (before, after)]
+    other = {2: progress(a_file(2, FileState.LINKED))}
+    reached = [other | {1: progress(a_file(1, *each))} for each in (before, after)]
 
-    assert came_further(*reached) is further
+    assert has_progressed(*reached) is further
 
 
 def test_a_new_file_that_is_in_is_further():
-    assert came_further({}, {1: reach(a_file(1, FileState.STORED))})
+    assert has_progressed({}, {1: progress(a_file(1, FileState.STORED))})

@@ -74,7 +74,7 @@ def test_a_segment_reads_as_its_value_where_it_can(value: object, segment: str):
 
 @pytest.mark.parametrize("value", ["\0", "a\0b", "\udc80"])
 def test_what_no_catalog_can_store_is_refused_by_name(value: str):
-    with pytest.raises(ValueError, match="no text that a catalog can store") as refusal:
+    with pytest.raises(ValueError, match="is not a text that a catalog can store") as refusal:
         segment_from(value)
 
     assert repr(value) in str(refusal.value)
@@ -183,7 +183,7 @@ def test_a_value_of_the_type_becomes_json(type_name: str, value: object, expecte
 def test_what_the_type_does_not_take_is_refused_with_value_type_and_column(
     type_name: str, value: object
 ):
-    with pytest.raises(ValueError, match=f"is no {type_name} for column c") as refusal:
+    with pytest.raises(ValueError, match=f"is not a valid {type_name} for column c") as refusal:
         check(column(type_name), value)
 
     assert len(str(refusal.value)) < 300

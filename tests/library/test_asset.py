@@ -115,7 +115,7 @@ def test_what_the_table_does_not_have_is_refused_with_both_sets(model, images, f
     ("values", "why"),
     [
         ({}, "column Subject must have a value"),
-        ({"Subject": "1-S001", "Acquisition_Date": "yesterday"}, "'yesterday' is no date"),
+        ({"Subject": "1-S001", "Acquisition_Date": "yesterday"}, "'yesterday' is not a valid date"),
         ({"Subject": "1-NONE"}, "conflicts with what is there"),
     ],
 )

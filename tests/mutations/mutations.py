@@ -251,8 +251,8 @@ MUTATIONS: Final = (
             (
                 """        for event in changes.events:
             self._report(event)
-        for order, result""",
-                "        for order, result",
+        for request, result""",
+                "        for request, result",
             ),
         ),
         (JOURNAL_CRASH,),

@@ -82,7 +82,7 @@ def test_several_rows_and_what_cannot_be_a_value_refuse_a_file(lab, folder):
         several, wrong = planned(rig, folder).leftovers
 
     assert f"rows of demo:Observation fit Observation_Date = {day!r}: " in several.why
-    assert "'yesterday' is no date" in wrong.why
+    assert "'yesterday' is not a valid date" in wrong.why
 
 
 def test_look_ups_cost_one_request_however_many_files_there_are(lab, folder):

@@ -25,7 +25,7 @@ def test_what_is_on_its_way_says_how_far_it_is_how_fast_and_how_long_yet(lab):
     assert going == {
         "rid": "1-AA",
         "prefix": "/data",
-        "called": "execution 1-AA",
+        "label": "execution 1-AA",
         "state": "uploading",
         "files": 4,
         "files_done": 1,

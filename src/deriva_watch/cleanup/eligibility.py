@@ -76,7 +76,7 @@ class Eligibility:
         if not policy.is_execution:
             return lambda file: Removable(file, file.path)
         root, names = os.path.realpath(seen.root), by_identity(seen)
-        shared = self.journal.shared(unit.id)
+        shared = self.journal.shared_stamps(unit.id)
         uses = Counter(seen.entries[file.path].identity for file in files)
 
         def check(file: FileRecord) -> Removable | str:
@@ -120,7 +120,7 @@ def _kept_by(unit: ExecutionRecord, path: str) -> RefusedError:
     """Return why files stay beside *path*."""
     show = f"`deriva-watch show {quote(unit.rid)}`"
     return RefusedError(
-        f"files of {unit.called} are kept",
+        f"files of {unit.label} are kept",
         f"{path}, beside them, is not in the catalog",
         f"Fix or remove that file ({show}); the others are then removed automatically.",
     )

@@ -199,7 +199,7 @@ class Remover:
         changed = next((error for error in errors if isinstance(error, FileChangedError)), None)
         if is_closed and changed:
             facts: ExecutionFacts = {
-                "what": f"not all files of {unit.called} can be removed",
+                "what": f"not all files of {unit.label} can be removed",
                 "why": str(changed),
                 "next": UPLOADED_AGAIN,
                 "digest": None,

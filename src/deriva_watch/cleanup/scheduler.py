@@ -139,7 +139,7 @@ class Scheduler:
         journal, server = self.cleaner.journal, self.cleaner.server
         uptime_s = journal.uptime_s(*boot())
         for path, drop in drops.items():
-            for unit in journal.clearable(server, str(path)):
+            for unit in journal.unremoved_units(server, str(path)):
                 if self._is_due(unit, drop, uptime_s) and not self.cleaner.must_wait():
                     self.cleaner.clean(unit, self.policy_of(unit, drop))
 

@@ -214,7 +214,7 @@ class UnitCleaner:
     def _recover(self, unit: ExecutionRecord, policy: Policy, begun: list[FileRecord]) -> None:
         if not self.remover.recover(unit, policy, begun):
             raise TransientError(
-                f"cannot remove files of {unit.called}",
+                f"cannot remove files of {unit.label}",
                 f"{begun[0].path} was set aside, and can be neither found nor put back",
             )
 
@@ -223,7 +223,7 @@ class UnitCleaner:
     def _keep(self, unit: ExecutionRecord, error: TroubleError | OSError) -> None:
         """Report once why files stay, and check later whether that is still so."""
         if isinstance(error, OSError):  # something else is on the disk now
-            error = TransientError(f"cannot remove files of {unit.called}", str(error))
+            error = TransientError(f"cannot remove files of {unit.label}", str(error))
         self._tries[unit.id] += 1  # what may pass is tried soon, and then less and less often
         soon_s = KEPT_S if isinstance(error, RefusedError) else SOON_S * 2 ** self._tries[unit.id]
         self._again_s[unit.id] = time.monotonic() + min(soon_s, KEPT_S)

@@ -122,7 +122,7 @@ def _print(found: "Preview") -> None:
 
     from deriva_watch.status import show
 
-    table = Table(title=found.called, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=found.label, title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("file", "becomes", "with"):
         table.add_column(column, overflow="fold")
     for asset in found.plan.assets:

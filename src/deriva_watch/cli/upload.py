@@ -12,7 +12,7 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.prose import printable
-from deriva_watch.core.records import Brought, ExecutionRecord
+from deriva_watch.core.records import ExecutionRecord, UploadResult
 
 
 @app.command()
@@ -41,7 +41,7 @@ def upload(
     loaded = load(config)
     keys = directories(paths, loaded)
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
-    brought: list[Brought] = []
+    brought: list[UploadResult] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
         for unit in one_shot.units(keys):
             brought.append(one_shot.upload(unit))
@@ -62,7 +62,7 @@ def _told(record: ExecutionRecord) -> dict[str, Any]:
     }
 
 
-def _exit(brought: list[Brought]) -> Exit:
+def _exit(brought: list[UploadResult]) -> Exit:
     states = {each.record.state for each in brought}
     if states <= {"uploaded"}:  # all units of a drop folder may be in already
         return Exit.DONE

@@ -27,7 +27,7 @@ class Preview:
     """The plan of a directory, *root*, and the bulk spec that it was made by.
 
     *rows* says what lies in its files of rows, by path; *prospect* whether it is complete;
-    *called* what a sentence calls the directory.
+    *label* names the directory in sentences.
     """
 
     plan: Plan
@@ -35,7 +35,7 @@ class Preview:
     root: str
     rows: Mapping[str, Count]
     prospect: Prospect
-    called: str
+    label: str
     is_dropped: bool
 
 

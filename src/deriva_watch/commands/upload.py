@@ -20,7 +20,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.events import Emit
 from deriva_watch.core.orders.holds import Hold
-from deriva_watch.core.records import Brought, ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, UploadResult
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.host.spool import Orders
@@ -92,7 +92,7 @@ class OneShot:
             [unit] if left or any(hindrances) else []
         )
 
-    def upload(self, unit: Unit) -> Brought:
+    def upload(self, unit: Unit) -> UploadResult:
         """Bring one directory as far as it goes now; return where it stands.
 
         Raises TransientError or CredentialError of the server: nothing more can be done.
@@ -100,15 +100,15 @@ class OneShot:
         try:
             self.obey()
         except RefusedError as error:
-            return Brought(self._unrecorded(unit, ExecutionState.REFUSED, error), None)
+            return UploadResult(self._unrecorded(unit, ExecutionState.REFUSED, error), None)
         try:
             record = self._ready(unit)
         except ServerAwayError:
             raise
         except TransientError as error:  # a workspace that cannot be read now
-            return Brought(self._unrecorded(unit, ExecutionState.WAITING, error), None)
+            return UploadResult(self._unrecorded(unit, ExecutionState.WAITING, error), None)
         if record.state is not ExecutionState.READY:
-            return Brought(record, None)
+            return UploadResult(record, None)
         journal = self.pipeline.journal
         journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
         outcome = self.pipeline.attempts.process(journal.execution(record.id))
@@ -116,7 +116,7 @@ class OneShot:
             raise outcome.error
         self.pipeline.attempts.sweep()
         states = Counter(file.state.value for file in journal.files(record.id))
-        return Brought(outcome.record, states)
+        return UploadResult(outcome.record, states)
 
     def _ready(self, unit: Unit) -> ExecutionRecord:
         """Bring the journal to `ready`, or to `refused` where the directory is not ours."""

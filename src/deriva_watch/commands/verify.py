@@ -18,7 +18,7 @@ from deriva_watch.commands.verify_rows import RowVerifier
 from deriva_watch.commands.verify_targets import Subject, Subjects
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
-from deriva_watch.core.layout import called
+from deriva_watch.core.layout import label_of
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.records import FileRecord
@@ -100,7 +100,7 @@ class Verifier:
         return Verified(
             rid=subject.rid,
             prefix=str(unit.prefix) if unit else None,
-            called=record.called if record else called(subject.rid),
+            label=record.label if record else label_of(subject.rid),
             at=at,
             files=len(there),
             size_bytes=sum(f.size_bytes for f in there),

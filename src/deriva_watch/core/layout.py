@@ -14,18 +14,18 @@ from deriva_watch.core.model import ML_SCHEMA
 
 ROOT: Final = "deriva-ml"  # the folder below the prefix
 TABLES: Final = f"{ROOT}/table"  # rows of tables outside any execution
-LOOSE: Final = "."  # a folder that is uploaded by the bulk spec alone
+LOOSE: Final = "."  # a folder whose files are uploaded by the bulk spec alone
 MANIFEST: Final = "asset-manifest.json"
-COLUMNS: Final = ".columns.json"  # tells the order of the metadata in the paths beside it
+COLUMNS: Final = ".columns.json"  # the order of the metadata in the paths beside it
 
 
 def is_execution(rid: str) -> bool:
-    """Tell whether a journal's *rid* names an execution; `TABLES` and `LOOSE` name none."""
+    """Return True if a journal's *rid* names an execution, and not `TABLES` or `LOOSE`."""
     return rid not in {TABLES, LOOSE}
 
 
-class Home(NamedTuple):
-    """What a path belongs to.
+class Located(NamedTuple):
+    """The execution directory, or the tables, that a path belongs to.
 
     Attributes:
         prefix: The folder that holds `deriva-ml/`.
@@ -38,45 +38,45 @@ class Home(NamedTuple):
     below: str
 
 
-_HOME: Final = re.compile(
-    # A folder of links that an uploader made for itself is no prefix.
+_LOCATED: Final = re.compile(
+    # An uploader's own folder of links is no prefix.
     rf"(?P<prefix>.*)(?<!/upload-staging)/{re.escape(ROOT)}/(?:execution/(?P<rid>[^/]+)|table)"
     r"(?:/(?P<below>.*))?",
     re.DOTALL,
 )
 
 
-def home(path: str) -> Home | None:
-    """Return which execution directory, or tables, an absolute path leads into; None: neither."""
-    found = _HOME.fullmatch(path)
+def locate(path: str) -> Located | None:
+    """Return which execution directory, or tables, an absolute path is in; None: neither."""
+    found = _LOCATED.fullmatch(path)
     if found is None:
         return None
-    return Home(found["prefix"] or "/", found["rid"] or TABLES, found["below"] or "")
+    return Located(found["prefix"] or "/", found["rid"] or TABLES, found["below"] or "")
 
 
-def called(rid: str) -> str:
-    """Return what a sentence calls the directory that a journal's *rid* names."""
+def label_of(rid: str) -> str:
+    """Return the name in sentences of the directory that a journal's *rid* names."""
     return f"execution {rid}" if is_execution(rid) else {LOOSE: "the folder"}.get(rid, rid)
 
 
 class Shape(StrEnum):
-    """The role a file plays because of where it lies."""
+    """The role of a file by its path."""
 
     ASSET_TREE = "asset tree"  # asset/<schema>/<table>/<metadata…>/[<RID>/]<file>
-    FLAT = "flat asset"  # assets/<Table>/<file>, described elsewhere
+    FLAT = "flat asset"  # assets/<Table>/<file>, metadata in manifest or workspace database
     FEATURE_ASSET = "feature asset"  # feature/<schema>/<table>/<feature>/asset/<Table>/<file>
     FEATURE = "feature values"  # feature/<schema>/<table>/<feature>/<feature>.jsonl
     TYPED = "typed asset"  # execution-asset/<type>/<file>, execution-metadata/<type>/<file>
     ASSET_TYPES = "asset types"  # asset-type/<schema>/<table>.jsonl
     COLUMNS = "order of metadata"  # asset/<schema>/<table>/.columns.json
     MANIFEST = "manifest"
-    OLD_MANIFEST = "migrated manifest"  # superseded: says nothing any more
-    MARKER = "marker"  # the writer's word that the directory is complete
+    OLD_MANIFEST = "migrated manifest"  # superseded and not read
+    MARKER = "marker"  # says that the writer has finished the directory
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file lies, read from its path.
+    """What the path of a file says.
 
     Attributes:
         shape: The row of the table that matched.
@@ -112,7 +112,7 @@ _SHAPES: Final = tuple(
     )
 )
 
-# execution-asset/ and execution-metadata/ stand for these tables of deriva-ml.
+# execution-asset/ and execution-metadata/ belong to these tables of deriva-ml.
 TYPED_TABLES: Final = {
     "asset": (ML_SCHEMA, "Execution_Asset"),
     "metadata": (ML_SCHEMA, "Execution_Metadata"),
@@ -120,7 +120,7 @@ TYPED_TABLES: Final = {
 
 
 def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
-    """Return where *path*, below the execution directory, lies; None: no known shape."""
+    """Parse *path*, which is below the execution directory; None: no known shape."""
     if path in markers:
         return Place(Shape.MARKER, {})
     for shape, pattern in _SHAPES:
@@ -130,14 +130,14 @@ def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
 
 
 def unstaged(path: str) -> str:
-    """Return where *path* lies once an uploader's own folder of links is taken away."""
+    """Return *path* without an uploader's own folder of links."""
     return re.sub(rf"\A{_STAGED}", "", path)
 
 
 def records_path(table: str) -> str:
-    """Return what stands for the path of a feature's records in deriva-ml's workspace.
+    """Return the pseudo-path of a feature's records in deriva-ml's workspace database.
 
-    No file can have it: "//" stands in no path that a scanner makes.
+    No file can have it: the scanner's paths never contain "//".
     """
     return f"workspace://{table}"
 

@@ -1,7 +1,7 @@
-"""The names that templates of a bulk spec may use of a file, beside the groups of its path.
+"""The names that templates of a bulk spec may use for a file, beside the groups of its path.
 
-They are those of deriva-py's uploader. What comes from outside of the file (answers of queries, the
-time, who we are) is found once and kept: another attempt must make the same object and row.
+They are those of deriva-py's uploader. Values that do not come from the file (answers of queries,
+the time, our identity) are found once and kept: a later attempt must make the same object and row.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
-ENCODED: Final = "_urlencoded"  # the end of the form of a name that can stand in a URL
+ENCODED: Final = "_urlencoded"  # suffix of the percent-encoded variant of a name
 _TIME: Final = ("_upload_year_", "_upload_month_", "_upload_day_", "_upload_time_")
 _IDENTITY: Final = ("id", "display_name", "full_name", "email")
 NUMBERS: Final = frozenset({"file_size", *_TIME})
@@ -22,19 +22,19 @@ RESERVED: Final = frozenset(
         *(f"_identity_{part}" for part in _IDENTITY),
     }
 )
-"""No answer of a query takes one of these away."""
+"""No answer of a query replaces one of these."""
 
 CONTENT_PATH: Final = "processor_modified_file_path"  # the file that a processor made to be sent
-_OWN: Final = "deriva_watch."  # begins what we ourselves keep among the names of a file
-CONTENT_BYTES: Final = f"{_OWN}content_bytes"  # the length of what is sent, where it is another's
-BEFORE: Final = f"{_OWN}before"  # the version that a forced one comes after; "": none
+_OWN: Final = "deriva_watch."  # prefix of our own entries among the names of a file
+CONTENT_BYTES: Final = f"{_OWN}content_bytes"  # bytes to send, if a processor made another file
+BEFORE: Final = f"{_OWN}before"  # the version before a forced one; "": none
 SENDING: Final = f"{_OWN}sending"  # a row without a natural key may have been sent
 
 
-def of_path(folder: str, file_name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of a file that its path gives; *said* are those of its groups."""
-    if "file_ext" in said:
-        extension = said["file_ext"]
+def of_path(folder: str, file_name: str, groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names that come from a file's path; *groups* are those of its pattern."""
+    if "file_ext" in groups:
+        extension = groups["file_ext"]
     else:
         extension = "".join(PurePosixPath(file_name).suffixes)
     return {
@@ -46,24 +46,24 @@ def of_path(folder: str, file_name: str, said: Mapping[str, Any]) -> dict[str, A
 
 
 def of_moment(now: datetime) -> dict[str, Any]:
-    """Return the names of the time of an upload, local as the uploader of deriva-py has it."""
+    """Return the names of the time of an upload; local time, as in deriva-py's uploader."""
     values = (now.year, now.month, now.day, now.timestamp())
     return dict(zip(_TIME, values, strict=True))
 
 
 def of_identity(client: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of the one whom the server takes us for."""
-    said = {f"_identity_{part}": client.get(part) for part in _IDENTITY}
-    return said | {"_identity_id": client.get("id", "anonymous")}
+    """Return the names of our identity, as the server reports it in *client*."""
+    found = {f"_identity_{part}": client.get(part) for part in _IDENTITY}
+    return found | {"_identity_id": client.get("id", "anonymous")}
 
 
 def of_answer(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the first row of a query adds."""
+    """Return the names that the first row of a query's answer adds."""
     return {name: value for name, value in row.items() if name not in RESERVED}
 
 
 def encoded(known: Mapping[str, Any], safe: Mapping[str, str]) -> dict[str, Any]:
-    """Return *known* with every name's form for URLs; *safe* are characters left as they are."""
+    """Return *known* with a percent-encoded variant of each; *safe* characters are kept."""
     plain = {name: value for name, value in known.items() if not name.endswith(ENCODED)}
     return dict(known) | {
         f"{name}{ENCODED}": quote(str(value), safe=safe.get(name, ""))

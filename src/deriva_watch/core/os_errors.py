@@ -1,4 +1,4 @@
-"""What an error of the operating system means for the work: may it pass, and what is lacking."""
+"""Errors of the operating system: which ones may pass, and which resource is missing."""
 
 import errno
 from typing import Final
@@ -27,13 +27,13 @@ _PASSING: Final = {
 
 
 def passing(what: str, error: Exception) -> TransientError | None:
-    """Return what to say of an error that may pass by itself, or None: it is for good, or a bug.
+    """Return the error to raise if *error* may pass by itself; None if it will not, or is a bug.
 
-    A ShortageError is this machine's, and no fault of the file that it struck.
+    A ShortageError is a problem of this machine, and no fault of the file.
     """
     if not isinstance(error, OSError):
         return None
     why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
     if remedy := _LACKING.get(error.errno or 0):
-        return ShortageError(what, why, f"{remedy}; work goes on by itself.")
+        return ShortageError(what, why, f"{remedy}; work then continues by itself.")
     return TransientError(what, why) if error.errno in _PASSING else None

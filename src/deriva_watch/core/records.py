@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
-from deriva_watch.core.layout import called, is_execution
+from deriva_watch.core.layout import is_execution, label_of
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 
 _INTERNAL: Final = {"internal": True}  # metadata of a field that `show` leaves out
@@ -25,25 +25,25 @@ class ExecutionRecord:
         id: Number in this journal.
         prefix: The folder that holds `deriva-ml/`, or the drop folder.
         rid: Name of the directory, the RID of its Execution; or name of the unit.
-        server: "host/catalog" that it goes to.
-        state: Where it stands.
-        changed_at: When it came there, UTC.
-        next_at: When it is looked at or tried again, UTC, or None.
+        server: "host/catalog" where it is uploaded to.
+        state: Its state.
+        changed_at: When it entered that state, UTC.
+        next_at: Time of the next look or attempt, UTC, or None.
         attempts: Failed attempts in a row.
         digest: Of the observation that the last plan was made from (`Observation.digest`).
         verdict: Why it counts as complete, with the evidence.
-        what, why, next: The sentence for a person, where it was refused or waits.
-        status_set: The Status that we ourselves wrote last into the catalog's row.
-        ours: A person said `--this-catalog`: the directory belongs here whatever the signs say.
-        basis: What a refusal rests on (digest of bulk spec, model, identity); when that changes it
-            is tried again.
-        unit: Of a drop folder, "directory", "batch" or "none"; None: deriva-ml's own directory.
-        execution_rid: RID of the Execution that we make for the unit: leased, and kept here, before
-            there is a row of it.
-        removal: Of one that is uploaded, whose files are to be removed: `since_s`, the host's
-            uptime when it was noticed; `what`, `why`, `next` where something keeps files; `done`,
-            once none is left.
-        held: A person holds it back; see `holds.Hold`.
+        what, why, next: The sentence for a person, if it was refused or waits.
+        status_set: The Status that we last wrote into the catalog's row.
+        ours: A person said `--this-catalog`: the directory belongs here despite other evidence.
+        basis: Digest of the inputs of a refusal (bulk spec, model, identity); the execution is
+            tried again when they change.
+        unit: In a drop folder, "directory", "batch" or "none"; None: deriva-ml's own directory.
+        execution_rid: RID of the Execution that we create for the unit; leased, and stored here,
+            before its row exists.
+        removal: If it is uploaded and its files are to be removed: `since_s`, the host's uptime
+            when that was noticed; `what`, `why`, `next` if something keeps files; `done` when none
+            is left.
+        held: The `Hold` of a person, as a document.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -69,15 +69,15 @@ class ExecutionRecord:
 
     @property
     def links_to(self) -> str | None:
-        """RID of the Execution that its files are linked to, or None."""
+        """RID of the Execution that its files get linked to, or None."""
         if self.unit:
             return self.execution_rid
         return self.rid if is_execution(self.rid) else None
 
     @property
-    def called(self) -> str:
-        """What a sentence calls it."""
-        return f"unit {self.rid}" if self.unit else called(self.rid)
+    def label(self) -> str:
+        """Its name in sentences."""
+        return f"unit {self.rid}" if self.unit else label_of(self.rid)
 
 
 class ExecutionFacts(TypedDict, total=False):
@@ -106,25 +106,25 @@ class FileRecord:
         id: Number in this journal.
         execution_id: Its execution's number.
         path: Below the execution directory, as `Entry.path`.
-        state: Where it stands.
-        changed_at: When it came there, UTC.
+        state: Its state.
+        changed_at: When it entered that state, UTC.
         size_bytes, mtime_ns, device, inode: The stamp of the content that the digests describe.
-        statement: What the manifest, the path and the type files say of it (digest of the plan).
+        statement: Digest of the metadata from manifest, path and type files.
         md5, sha256: Hexadecimal.
         table: "schema:table" of its asset row.
-        url: The object version that holds its bytes.
+        url: Of the object version that holds its bytes.
         rid: RID of its row.
-        adopted: The row was there before; it was not made by us.
-        job: Upload job that is open for it: url, chunk_bytes, md5, chunks already acknowledged;
-            resumed: when this process began to send, and what was acknowledged before.
-        rows: How many of its rows are in the catalog, where it is a file of rows.
-        names: What the templates of its mapping took from elsewhere when it was hashed (answers of
-            queries, the time), so that another attempt makes the same object and row of it.
-        what, why, next: The sentence for a person, where it was refused.
-        types: Its asset types, once it has a row: what is left to link if the file vanishes.
-        removal: Of one that is being removed by us, or is: `to`, where it was moved to, below the
-            folder that it was dropped in; None: it was deleted, or is being removed.
-        held: A person has cancelled it; see `holds.Hold`.
+        adopted: Its row existed before our upload.
+        rows: Of a table file: how many of its rows are in the catalog.
+        job: Its open upload job: url, chunk_bytes, md5, chunks already acknowledged; resumed: when
+            this process began to send, and what was acknowledged before.
+        names: Values for the templates of its mapping that do not come from the file (answers of
+            queries, the time), kept so that a later attempt makes the same object and row.
+        types: Its asset types, once it has a row: they are still to be linked if the file vanishes.
+        removal: If we remove or removed it: `to`, where it was moved to, below its drop folder;
+            None: it was deleted, or the removal has not ended.
+        held: The `Hold` of a person who cancelled it, as a document.
+        what, why, next: The sentence for a person, if it was refused.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -186,14 +186,14 @@ class FileFacts(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """Rows of a file of rows that were one request; see `core.ledger.Batch`.
+    """Rows of a table file that were one request; see `core.rows.ledger.Batch`.
 
     Attributes:
         file_id: The file's number.
-        first: Place of the first row in the sequence of the file's rows.
-        digests: Of the rows, one after the other.
-        rids: The RIDs that the rows are given, None for those that have a key.
-        recorded: What became of them is known.
+        first: Number of the first row within the file, from 0.
+        digests: Of the rows, concatenated.
+        rids: The RIDs leased for the rows, None for rows that have a key.
+        recorded: The result of the request is known.
     """
 
     file_id: int
@@ -205,11 +205,11 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class ContentDigest:
-    """The digests of a content that was read before its directory was complete.
+    """The digests of a file that was read before its directory was complete.
 
     Attributes:
         execution_id: The number of its execution.
-        size_bytes, mtime_ns, device, inode: The stamp of the content, as `Entry.stamp`.
+        size_bytes, mtime_ns, device, inode: The file as it was read, see `Entry.stamp`.
         md5, sha256: Hexadecimal.
     """
 
@@ -229,7 +229,7 @@ class ContentDigest:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRecord:
-    """A line of history: how an execution or one of its files came to a state.
+    """A line of history: how an execution or one of its files entered a state.
 
     Attributes:
         id: Number in this journal; the order of events.
@@ -238,8 +238,8 @@ class HistoryRecord:
         at: When, UTC.
         trigger: What moved it; None: it was seen for the first time.
         before: The state it left, or None.
-        after: The state it came to.
-        detail: The facts that were set with it, and what was reported.
+        after: The state it entered.
+        detail: The facts set with it, and the further fields of its event.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -263,12 +263,12 @@ ON_SERVER: Final = tuple(part.name for part in fields(FileRecord) if part.metada
 
 @dataclass(frozen=True, slots=True)
 class DamagedJournal:
-    """A damaged journal that this one comes after: what it knew may have been sent.
+    """A damaged journal that this one replaces: what it knew may have been sent.
 
     Attributes:
-        at: When this one began, UTC.
-        path: Where the other one lies.
-        why: What was wrong with it.
+        at: When this one was created, UTC.
+        path: Where the damaged one is.
+        why: The damage.
     """
 
     at: datetime
@@ -277,12 +277,12 @@ class DamagedJournal:
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """Where a person's upload left an execution.
+class UploadResult:
+    """The result of an upload that a person ordered.
 
     Attributes:
         record: The execution.
-        files: Its files by state; None where the directory was refused before any was looked at.
+        files: Its files by state; None if the directory was refused before any was examined.
     """
 
     record: ExecutionRecord
@@ -290,7 +290,7 @@ class Brought:
 
     @property
     def nothing_matched(self) -> bool:
-        """Tell whether no file of it fits the bulk spec."""
+        """True if no file matches the bulk spec."""
         no_match = {FileState.UNMATCHED, FileState.IGNORED}
         return self.files is not None and self.files.keys() <= no_match
 
@@ -299,8 +299,7 @@ class Brought:
 class MoveExecution:
     """Apply *trigger* to an execution and set *facts*.
 
-    What, why, next, next_at, basis and removal belong to one stay in a state: they are cleared
-    unless given.
+    `what`, `why`, `next`, `next_at`, `basis` and `removal` are cleared unless given.
     """
 
     execution_id: int
@@ -319,7 +318,7 @@ class NoteExecution:
 
 @dataclass(frozen=True, slots=True)
 class AddFile:
-    """A file seen for the first time: it enters in FileState.FOUND."""
+    """Add a file that is seen for the first time, in FileState.FOUND."""
 
     execution_id: int
     path: str
@@ -338,7 +337,7 @@ class MoveFile:
 
 @dataclass(frozen=True, slots=True)
 class NoteFile:
-    """Set *facts* of a file without moving it, such as the chunks an upload job has; no event."""
+    """Set *facts* of a file without moving it, such as the chunks of its upload job; no event."""
 
     file_id: int
     facts: FileFacts
@@ -346,21 +345,21 @@ class NoteFile:
 
 @dataclass(frozen=True, slots=True)
 class KeepBatch:
-    """Write down where a batch of rows stands, in place of what was known of it; no event."""
+    """Store the state of a batch of rows, replacing the known one; no event."""
 
     batch: BatchRecord
 
 
 @dataclass(frozen=True, slots=True)
 class KeepDigest:
-    """Write down the digests of a content, in place of what was known of that file; no event."""
+    """Store the digests of a file, replacing the known ones; no event."""
 
     digest: ContentDigest
 
 
 @dataclass(frozen=True, slots=True)
 class DropDigests:
-    """Forget all digests that were kept for an execution; no event."""
+    """Delete all digests kept for an execution; no event."""
 
     execution_id: int
 

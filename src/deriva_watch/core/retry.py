@@ -1,4 +1,4 @@
-"""How long to wait before the next try. The edge says what an error is, this says when."""
+"""How long to wait before the next attempt. An edge classifies the error, this sets the time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 
-_STEPS: Final = {  # what the server has of a file; a digest is our own affair
+_STEPS: Final = {  # what the server has of a file; it does not see our digests
     FileState.STORED: 1,
     FileState.RECORDED: 2,
     FileState.LINKED: 3,
@@ -29,10 +29,10 @@ class RetryPolicy:
 def wait_after_s(
     attempt: int, policy: RetryPolicy, jitter: float, retry_after_s: float | None = None
 ) -> float | None:
-    """Return the wait after the failed *attempt*, in seconds, or None: give up and say so.
+    """Return the wait after the failed *attempt*, in seconds, or None to give up.
 
-    Full jitter spreads the tries of many nodes evenly: wait = U(0, 1) · min(max, initial · 2^n),
-    and never less than what the server asked for, as far as the cap allows.
+    Full jitter spreads the attempts of many nodes evenly: wait = U(0, 1) · min(max, initial · 2^n),
+    and at least what the server asked for, up to the maximum.
 
     Args:
         attempt: Failed attempts so far, from 1.
@@ -46,18 +46,18 @@ def wait_after_s(
     return max(jitter * ceiling, min(retry_after_s or 0.0, policy.max_s))
 
 
-Reach = tuple[int, int]  # steps done for a file, and chunks of the next one
+Progress = tuple[int, int]  # steps done for a file, and chunks sent for the next step
 
 
-def reach(file: FileRecord) -> Reach:
+def progress(file: FileRecord) -> Progress:
     """Return how much of a file the server has."""
     return _STEPS.get(file.state, 0), len((file.job or {}).get("chunks", ()))
 
 
-def came_further(before: Mapping[int, Reach], after: Mapping[int, Reach]) -> bool:
-    """Tell whether the server has more of any file, by number, than before.
+def has_progressed(before: Mapping[int, Progress], after: Mapping[int, Progress]) -> bool:
+    """Return True if the server has more of any file, by number, than before.
 
-    Then the failed attempts until now say nothing: work that goes on is not given up, however
-    often it is interrupted.
+    The failed attempts so far then do not count: an upload that makes progress is never given up,
+    however often it is interrupted.
     """
-    return any(reached > before.get(number, (0, 0)) for number, reached in after.items())
+    return any(now > before.get(number, (0, 0)) for number, now in after.items())

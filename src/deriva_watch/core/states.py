@@ -1,10 +1,10 @@
 """The life of an execution directory and of each file in it.
 
-Rule 1: whatever may change a state stands in this file.
+Rule 1: every allowed change of a state is in this file.
 Rule 2: this file knows no disk, no server and no clock.
 
-A *trigger* moves a state; the *event* that reports the move lives in `events`.
-The values are stored in journals and read by other programs: never rename one.
+A *trigger* moves a state; the *event* that reports the move is in `events`.
+The values are stored in journals and read by other programs: never rename a released one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from deriva_watch.core.errors import IllegalTransitionError
 
 
 class ExecutionState(StrEnum):
-    """Where an execution directory stands."""
+    """The states of an execution directory."""
 
     FILLING = "filling"  # files may still arrive; the debounce queue moves it on
     READY = "ready"  # complete; waits for a free worker
@@ -46,16 +46,16 @@ class ExecutionTrigger(StrEnum):
 
 
 class FileState(StrEnum):
-    """Where one file stands."""
+    """The states of a file."""
 
     FOUND = "found"  # seen by the scanner; digests unknown
     HASHED = "hashed"  # MD5 and SHA-256 known
     STORED = "stored"  # an object version holds its bytes
     RECORDED = "recorded"  # a row of its asset table describes it
-    LINKED = "linked"  # the row is linked to the execution and its asset types: the end
+    LINKED = "linked"  # the row is linked to the execution and its asset types: nothing left to do
     IGNORED = "ignored"  # matches a pattern of [files] ignore
-    UNMATCHED = "unmatched"  # no mapping of the bulk spec takes it
-    REFUSED = "refused"  # a person must act; its neighbours go on
+    UNMATCHED = "unmatched"  # no mapping of the bulk spec matches it
+    REFUSED = "refused"  # a person must act; the other files are uploaded
     GONE = "gone"  # vanished before it was recorded
     ELSEWHERE = "elsewhere"  # another uploader recorded it
     REMOVED = "removed"  # uploaded, verified again, and taken out of its folder by us
@@ -71,13 +71,13 @@ class FileTrigger(StrEnum):
     HASHED = "hashed"  # its digests are known
     STORED = "stored"  # the object store has its bytes
     RECORDED = "recorded"  # its row is in the catalog
-    ADOPTED = "adopted"  # a row of an earlier run already says the same
+    ADOPTED = "adopted"  # an existing row already says the same
     LINKED = "linked"  # its row is linked to execution and asset types
     IGNORED = "ignored"  # its name matches [files] ignore
     UNMATCHED = "unmatched"  # no mapping matches its path
     REFUSED = "refused"  # it cannot be uploaded as it is
-    CHANGED = "changed"  # content, or what the manifest says of it
-    RECONSIDERED = "reconsidered"  # the spec, the settings or a person ask for another look
+    CHANGED = "changed"  # its content, or its metadata in the manifest
+    RECONSIDERED = "reconsidered"  # spec or settings changed, or a person asked for a retry
     VANISHED = "vanished"  # it is not there any more
     FOREIGN = "foreign"  # another uploader says it did it, and the catalog agrees
     APPEARED = "appeared"  # a removed file is back
@@ -139,7 +139,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
     },
     _F.HASHED: {
         _FT.STORED: _F.STORED,
-        _FT.RECORDED: _F.RECORDED,  # its rows are all of it: no object holds its bytes
+        _FT.RECORDED: _F.RECORDED,  # a table file: it becomes rows and no object
         _FT.ADOPTED: _F.RECORDED,
         _FT.FOREIGN: _F.ELSEWHERE,
         _FT.CHANGED: _F.FOUND,
@@ -156,7 +156,7 @@ FILE_TRANSITIONS: Final[Mapping[FileState, Mapping[FileTrigger, FileState]]] = {
         _FT.REFUSED: _F.REFUSED,
         _FT.VANISHED: _F.GONE,
     },
-    # From here on the catalog knows the content: a file that vanishes now stays what it is.
+    # From here on the catalog knows the content: a file that vanishes keeps its state.
     _F.RECORDED: {
         _FT.LINKED: _F.LINKED,
         _FT.CHANGED: _F.FOUND,

@@ -1,7 +1,7 @@
 """Values of metadata columns: in a path segment, in a row, and compared with a row.
 
-A column's typename decides what a text means; what cannot be a value of it is refused here, with
-a sentence, before anything is sent: one bad row would refuse its whole batch.
+A column's typename decides what a text means. A text that is no value of it is refused here, with
+a sentence, before anything is sent: the server would refuse its whole batch.
 """
 
 import json
@@ -19,12 +19,12 @@ from deriva_watch.core.model import Column
 
 NULL_SENTINEL: Final = "__NULL__"
 
-# What may stand in a segment as it is: the characters of the original patterns, so that ordinary
-# values read as themselves. "%" always goes, so that decoding has one meaning.
+# Not encoded: the characters of the original patterns, so that ordinary values stay readable. "%"
+# is always encoded, so that decoding is unambiguous.
 _PLAIN: Final = " :"
-# Texts that would mean something else in a path: a directory, NULL, or the beginning of another
-# tree (every pattern of a bulk spec looks for that one). NUL is in no text, so it is free to stand
-# for the empty one.
+# Texts that would mean something else in a path: a directory, NULL, or the start of another tree
+# (every pattern of a bulk spec looks for that). No text contains NUL, so it can encode the empty
+# text.
 _CODED: Final = {
     "": "%00",
     ".": "%2E",
@@ -43,20 +43,20 @@ _SHOWN_LENGTH: Final = 80  # of a value in a sentence
 
 
 def segment_from(value: Any) -> str:
-    """Return the path segment that stands for *value*; None becomes the NULL sentinel.
+    """Return the path segment for *value*; None becomes the NULL sentinel.
 
-    Texts stand for themselves, numbers, truth values, lists and objects as JSON, anything else
-    (dates, decimals, paths) as `str` writes it. What cannot stand in a path is percent-encoded.
+    Texts are kept, numbers, booleans, lists and objects become JSON, anything else (dates,
+    decimals, paths) is converted by `str`. Characters that a path cannot have are percent-encoded.
 
     Raises:
-        ValueError: NUL and lone surrogates are in no text of PostgreSQL; more than 255 bytes are
-            no name of a directory.
+        ValueError: The text has NUL or a lone surrogate, which PostgreSQL cannot store, or the
+            segment has more than 255 bytes, which no directory name can have.
     """
     if value is None:
         return NULL_SENTINEL
     text = _written(value)
     if not is_text(text):
-        raise ValueError(f"{text!r} is no text that a catalog can store")
+        raise ValueError(f"{text!r} is not a text that a catalog can store")
     plain = "".join(c if c.isalnum() else quote(c, safe=_PLAIN) for c in text)
     segment = _CODED.get(text, plain)
     if len(segment.encode()) > 255:  # noqa: PLR2004  # NAME_MAX of Linux
@@ -65,14 +65,14 @@ def segment_from(value: Any) -> str:
 
 
 def value_from(segment: str) -> str | None:
-    """Return what a path segment says: None for the NULL sentinel, else the decoded text."""
+    """Return the value of a path segment: None for the NULL sentinel, else the decoded text."""
     if segment == NULL_SENTINEL:
         return None
     return "" if segment == _CODED[""] else unquote(segment, errors="surrogateescape")
 
 
 def check(column: Column, value: Any) -> Any:
-    """Return *value* as JSON for *column*, or raise ValueError with what is wrong with it."""
+    """Return *value* as JSON for *column*; raise ValueError with the reason if it is invalid."""
     if value is None:
         if not column.nullable and not column.has_default:
             raise ValueError(f"column {column.name} must have a value")
@@ -80,11 +80,13 @@ def check(column: Column, value: Any) -> Any:
     try:
         return _READERS.get(column.type, _sendable)(value)
     except _WRONG:
-        raise ValueError(f"{_shown(value)} is no {column.type} for column {column.name}") from None
+        raise ValueError(
+            f"{_shown(value)} is not a valid {column.type} for column {column.name}"
+        ) from None
 
 
 def same(column: Column, one: Any, other: Any) -> bool:
-    """Tell whether two values of *column* mean the same, however they are written."""
+    """Return True if two values of *column* mean the same, however they are written."""
     if one is None or other is None:
         return one is other
     try:
@@ -97,7 +99,7 @@ def same(column: Column, one: Any, other: Any) -> bool:
 
 
 def meaning(column: Column, value: Any) -> Hashable:
-    """Return what all ways to write a *value* of *column* have in common."""
+    """Return the same key for all ways to write a *value* of *column*."""
     if value is None:
         return None
     try:
@@ -111,7 +113,7 @@ def meaning(column: Column, value: Any) -> Hashable:
 
 
 def is_text(text: str) -> bool:
-    """Tell whether PostgreSQL can store *text*: no NUL, nothing but Unicode characters."""
+    """Return True if PostgreSQL can store *text*: no NUL, no lone surrogate."""
     return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 

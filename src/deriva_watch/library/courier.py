@@ -11,7 +11,7 @@ from deriva_watch.core.errors import ServerAwayError, TransientError, TroubleErr
 from deriva_watch.core.model import TableName
 from deriva_watch.core.plan.candidates import Leftover
 from deriva_watch.core.plan.plan import AssetPlan, Plan
-from deriva_watch.core.records import Brought, ExecutionRecord, FileRecord, MoveFile
+from deriva_watch.core.records import ExecutionRecord, FileRecord, MoveFile, UploadResult
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
 from deriva_watch.engine.ports import Row
@@ -154,7 +154,7 @@ def _paths(asset: AssetPlan | RowsPlan) -> Iterator[str]:
     yield from asset.also
 
 
-def _reason(brought: Brought | None, error: TroubleError | None) -> tuple[str, bool] | None:
+def _reason(brought: UploadResult | None, error: TroubleError | None) -> tuple[str, bool] | None:
     """Return why a part is not whole, and whether that may pass."""
     if error:
         return sentence(error), isinstance(error, TransientError)
@@ -189,6 +189,6 @@ def _leave(account: Account, left: Leftover, root: Path) -> None:
         account.ignored.append(file)
 
 
-def _is_only_empty(brought: Brought | None, plan: Plan | None) -> bool:
+def _is_only_empty(brought: UploadResult | None, plan: Plan | None) -> bool:
     """Tell whether a part is refused only because no file of it is taken."""
     return plan is not None and brought is not None and brought.nothing_matched

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deriva_watch.core.layout import LOOSE, Home, home
+from deriva_watch.core.layout import LOOSE, Located, locate
 from deriva_watch.core.unit import Unit, UnitKind
 
 
@@ -33,7 +33,7 @@ class Part:
         if self.named:
             return True
         if self.unit.kind is UnitKind.LOOSE:  # files of an execution belong to that execution
-            return home(f"{self.root}/{path}") is None
+            return locate(f"{self.root}/{path}") is None
         return not self.below or path.startswith(f"{self.below}/")
 
     @property
@@ -48,17 +48,17 @@ def parts_of(directory: Path) -> list[Part]:
     Args:
         directory: Absolute.
     """
-    if whole := home(str(directory)):
+    if whole := locate(str(directory)):
         return [_part(whole)]
-    homes: dict[Home, None] = {}
+    homes: dict[Located, None] = {}
     return [*_homes(directory, homes), *map(_part, homes)]
 
 
-def _homes(directory: Path, homes: dict[Home, None]) -> Iterator[Part]:
+def _homes(directory: Path, homes: dict[Located, None]) -> Iterator[Part]:
     """Collect the executions and tables below a directory; yield a part for all other files."""
     others = False
     for folder, names, files in os.walk(directory):
-        if found := home(folder):
+        if found := locate(folder):
             homes[found] = None
             names.clear()
         else:
@@ -68,5 +68,5 @@ def _homes(directory: Path, homes: dict[Home, None]) -> Iterator[Part]:
         yield Part(Unit(directory, LOOSE))
 
 
-def _part(found: Home) -> Part:
+def _part(found: Located) -> Part:
     return Part(Unit(Path(found.prefix), found.rid), found.below)

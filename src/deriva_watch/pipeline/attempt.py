@@ -20,7 +20,7 @@ from deriva_watch.core.records import (
     FileRecord,
     MoveExecution,
 )
-from deriva_watch.core.retry import Reach, came_further, reach
+from deriva_watch.core.retry import Progress, has_progressed, progress
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.call_retry import elapsed_since
@@ -98,7 +98,7 @@ class Attempts:
         """
         if self.holds.pause:
             return
-        self.uploader.rows.jobs.sweep(self.journal.left_jobs(self.server))
+        self.uploader.rows.jobs.sweep(self.journal.abandoned_jobs(self.server))
         for number, paths in self.journal.unlinked(self.server).items():
             record, model = self.journal.execution(number), self.catalog.model()
             upload = self._upload(record, model, self._records(record))
@@ -181,10 +181,10 @@ class Attempts:
             row_receipt=self.finalizer.row_receipt(record),
         )
 
-    def _reached(self, record: ExecutionRecord) -> dict[int, Reach]:
-        return {file.id: reach(file) for file in self.journal.files(record.id)}
+    def _reached(self, record: ExecutionRecord) -> dict[int, Progress]:
+        return {file.id: progress(file) for file in self.journal.files(record.id)}
 
-    def _since(self, record: ExecutionRecord, begun: dict[int, Reach]) -> ExecutionRecord:
+    def _since(self, record: ExecutionRecord, begun: dict[int, Progress]) -> ExecutionRecord:
         """Return *record* without its failed attempts where this one came further than *begun*."""
-        further = record.attempts > 0 and came_further(begun, self._reached(record))
+        further = record.attempts > 0 and has_progressed(begun, self._reached(record))
         return replace(record, attempts=0) if further else record

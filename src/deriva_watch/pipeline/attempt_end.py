@@ -81,7 +81,7 @@ class FailedAttempts:
 
         Raises *error* where nothing can be written down any more.
         """
-        effect, known = classify(error, f"cannot upload {record.called} now")
+        effect, known = classify(error, f"cannot upload {record.label} now")
         match effect, known:
             case Effect.INTERRUPTED, _:
                 return Step(ExecutionTrigger.INTERRUPTED)
@@ -101,7 +101,7 @@ class FailedAttempts:
                 return self._busy(record, known)
             case Effect.FATAL, _:
                 raise error
-        where = f"upload of {record.called}"
+        where = f"upload of {record.label}"
         report_crash(self.emit, where)
         why = f"a bug of deriva-watch: {error!r}"
         return self._counted(record, TransientError(f"the {where} failed", why))
@@ -148,7 +148,7 @@ def _stopped(rid: str, error: StopsAll) -> Step:
 def refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | None:
     """Return why a person must look at a unit whose attempt came to its end, or None."""
     files = upload.records.values()
-    called, name = upload.execution.called, quote(upload.execution.rid)
+    called, name = upload.execution.label, quote(upload.execution.rid)
     refused = [record for record in files if record.state is FileState.REFUSED]
     unmatched = [record for record in files if record.state is FileState.UNMATCHED]
     if refused:

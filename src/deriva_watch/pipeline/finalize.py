@@ -194,7 +194,7 @@ class Finalizer:
 
     def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
         return ShortageError(
-            f"cannot write the receipt of {upload.execution.called}",
+            f"cannot write the receipt of {upload.execution.label}",
             f"{error.strerror}: {error.filename}",
             f"See to {self.unit_reader.settings.state_directory} (room, rights); "
             "it is tried again by itself.",

@@ -48,7 +48,7 @@ class InputFingerprint:
 
         The server is asked only where the journal has such executions.
         """
-        refused = journal.resting(server)
+        refused = journal.with_basis(server)
         current = self.current() if refused else None
         changed = [record for record in refused if current and record.basis != current]
         facts: ExecutionFacts = {"why": _WHY, "attempts": 0}

@@ -26,7 +26,7 @@ def not_loaded_before(
         return lambda _entry: True
     if before:
         return _is_younger(root, before[-1].at)
-    began = birth(journal.path) or journal.began()
+    began = birth(journal.path) or journal.started_at()
     return lambda entry: _is_changed_since(entry, began)
 
 

@@ -41,7 +41,7 @@ def sections(
         now: The time for rates and remaining times.
     """
     going = sum(counts.get(state, 0) for state in _ON_THEIR_WAY)
-    unmatched = reader.having(FileState.UNMATCHED, MOST + 1)
+    unmatched = reader.executions_having(FileState.UNMATCHED, MOST + 1)
     return {
         "bytes": _bytes(reader.totals()),
         **_cut("in_flight", list(_in_flight(reader, now)), going),
@@ -55,7 +55,7 @@ def sections(
         **_cut(
             "unmatched",
             [_unmatched(reader, each, amount) for each, amount in _with(reader, unmatched[:MOST])],
-            reader.how_many_have(FileState.UNMATCHED),
+            reader.count_executions_having(FileState.UNMATCHED),
         ),
         "recent": list(_recent(reader)),
     }
@@ -116,7 +116,7 @@ def _in_flight(reader: Reader | Journal, now: datetime) -> Iterator[dict[str, An
         rate = rate_bytes_per_s(lately, execution.changed_at, now)
         left = progress["bytes"] - progress["bytes_done"]
         yield {
-            **some(execution, (*_WHO, "called", "state")),
+            **some(execution, (*_WHO, "label", "state")),
             **progress,
             "since": plain(execution.changed_at),
             "rate_bytes_per_s": rate,

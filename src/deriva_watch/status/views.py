@@ -64,7 +64,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "cancelled": cancelled,
     }
     files = sum(found["files"][state] for state in SAFE)
-    found["verdict"] = headline(found, files, reader.executions_with(SAFE))
+    found["verdict"] = headline(found, files, reader.count_executions_with(SAFE))
     return found
 
 
@@ -106,7 +106,7 @@ def executions_of(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
     found = reader.executions(rid=rid)
     if not found:
         why = f"the journal {reader.path} has no such execution"
-        then = _near(rid, reader.rids(), "`deriva-watch status` lists those that it has.")
+        then = _near(rid, reader.names(), "`deriva-watch status` lists those that it has.")
         raise TroubleError(f"cannot show {rid}", why, then)
     return found
 

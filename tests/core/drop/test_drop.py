@@ -173,7 +173,10 @@ def test_a_directory_that_is_a_unit_is_part_of_the_path():
             {"columns": {"Session": 1, "Label": "{who}"}},
             "pattern: its group 'Session' fills nothing",
         ),
-        ({"columns": {"Label": "{who}", "Day": "tomorrow"}}, "columns.Day: 'tomorrow' is no date"),
+        (
+            {"columns": {"Label": "{who}", "Day": "tomorrow"}},
+            "columns.Day: 'tomorrow' is not a valid date",
+        ),
         ({"asset_types": ("Scan", "Scna")}, "asset_types: 'Scna' is no asset type"),
         (
             {"lookup": {"Day": Lookup("Subjekt", "RID", "{who}")}},
@@ -265,7 +268,7 @@ def test_a_value_that_its_column_cannot_have_refuses_the_file_and_no_other():
     plan = planned(drop, "1.dcm", "x.dcm")
 
     assert [asset.path for asset in plan.assets] == ["1.dcm"]
-    assert "'x' is no int4 for column Session" in plan.leftovers[0].why
+    assert "'x' is not a valid int4 for column Session" in plan.leftovers[0].why
 
 
 def test_a_path_is_taken_to_the_letter():

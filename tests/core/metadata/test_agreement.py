@@ -160,7 +160,7 @@ def test_every_metadata_column_has_its_value():
         ({"Subject": None}, "column Subject must have a value"),
         (
             {"Subject": "4T6", "Acquisition_Date": "yesterday"},
-            "'yesterday' is no date for column Acquisition_Date",
+            "'yesterday' is not a valid date for column Acquisition_Date",
         ),
         (
             {"Subject": "4T6", "Sub": 1, "Colour": 2},

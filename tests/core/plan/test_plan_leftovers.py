@@ -42,12 +42,12 @@ from deriva_watch.core.states import FileTrigger
         (
             "asset/demo/Image/yesterday/__NULL__/__NULL__/4T6/a.png",
             Sources(),
-            "'yesterday' is no date for column Acquisition_Date",
+            "'yesterday' is not a valid date for column Acquisition_Date",
         ),
         (
             "asset/demo/Image/__NULL__/__NULL__/%FF/4T6/a.png",
             Sources(),
-            "is no text for column Observation",
+            "is not a valid text for column Observation",
         ),
         (
             "asset/demo/Image/2026-03-04/4T6/a.png",

@@ -390,7 +390,7 @@ def test_commits_that_wait_are_written_together_and_a_bad_one_spoils_no_other(tm
         commits = [pool.submit(journal.commit, [MoveFile(*next(moves))])]
         wait_for(lambda: journal.files(execution.id)[0].state is FileState.HASHED)
         commits += [pool.submit(journal.commit, [MoveFile(*move)]) for move in moves]
-        wait_for(lambda: len(journal._writer._orders) == 8)
+        wait_for(lambda: len(journal._writer._requests) == 8)
         gate.set()
 
         assert [commit.result() for commit in commits[:8]] == [[i] for i in numbers[:8]]
@@ -436,7 +436,7 @@ def test_closing_writes_what_waits(tmp_path, events):
     with ThreadPoolExecutor(9) as pool:
         places = [("example.org/1", "/data", f"1-{i}") for i in range(8)]
         opened = [pool.submit(journal.open_execution, *place) for place in places]
-        wait_for(lambda: len(journal.executions()) + len(journal._writer._orders) == 8)
+        wait_for(lambda: len(journal.executions()) + len(journal._writer._requests) == 8)
         closing = pool.submit(journal.close)
         gate.set()
         closing.result()

@@ -13,7 +13,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.status import summary
 
 
-@pytest.mark.parametrize("question", ["left_jobs", "unlinked", "being_removed"])
+@pytest.mark.parametrize("question", ["abandoned_jobs", "unlinked", "being_removed"])
 def test_what_is_swept_up_is_found_without_a_look_at_every_file(tmp_path, question):
     url = f"sqlite:///{tmp_path}/journal.db"
     with Journal.open(url, emit=lambda _: None) as journal, planned(journal) as plan:

@@ -98,7 +98,7 @@ def test_what_stands_before_a_bad_value_stays_and_the_rest_follows_once_it_is_me
 
     assert record.state == "refused"
     said = why(lab, VISITS)
-    assert "line 4: 'the 3rd' is no date for column Observation_Date" in said
+    assert "line 4: 'the 3rd' is not a valid date for column Observation_Date" in said
     assert "2 rows in all" in said
     assert visits(lab) == before
 

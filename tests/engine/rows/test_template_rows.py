@@ -139,7 +139,7 @@ def test_a_value_that_its_column_cannot_hold_refuses_the_file(lab):
     record, _ = lab.bring(columns(Visit="{subject}"))
 
     assert record.state == "refused"
-    assert lab.whys() == ["'1-S001' is no int4 for column Visit"]
+    assert lab.whys() == ["'1-S001' is not a valid int4 for column Visit"]
 
 
 def test_names_with_special_characters_are_quoted_where_they_must_be(lab):

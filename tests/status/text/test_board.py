@@ -19,7 +19,7 @@ SAFE = {
 }
 GOING = {
     **WHO,
-    "called": "execution 1-AA",
+    "label": "execution 1-AA",
     "state": "uploading",
     "since": AT,
     "files": 10,

@@ -19,7 +19,7 @@ def executions(reader: Reader, rid: str, what: str) -> list[ExecutionRecord]:
     raise TroubleError(
         f"cannot {what} {rid}",
         f"the journal {reader.path} has no such execution",
-        f"{_near(rid, reader.rids())}`deriva-watch status` lists the executions.",
+        f"{_near(rid, reader.names())}`deriva-watch status` lists the executions.",
     )
 
 

@@ -44,7 +44,7 @@ class Verified:
     """The result of the verification of one execution.
 
     Attributes:
-        rid, prefix, called: The execution; the prefix is None where it is not known.
+        rid, prefix, label: The execution; the prefix is None if it is not known.
         at: When the verification began, UTC.
         files, size_bytes: The files that the server was asked for.
         hashed: How many local files were read again.
@@ -57,7 +57,7 @@ class Verified:
 
     rid: str
     prefix: str | None
-    called: str
+    label: str
     at: datetime
     files: int
     size_bytes: int

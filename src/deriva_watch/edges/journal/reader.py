@@ -110,7 +110,7 @@ class Reader(StatusQueries, RemovalQueries):
         query = _EXECUTION.where(waiting, is_due)
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(execution.c.next_at))]
 
-    def resting(self, server: str) -> list[ExecutionRecord]:
+    def with_basis(self, server: str) -> list[ExecutionRecord]:
         """Return the executions for *server* that are tried again once their `basis` changes."""
         known = execution.c
         query = _EXECUTION.where(known.server == server, known.basis.is_not(None))
@@ -138,7 +138,7 @@ class Reader(StatusQueries, RemovalQueries):
             path for _, path in self._rows(_MEMBERS.where(*same_unit(server, str(prefix), rid)))
         ]
 
-    def left_jobs(self, server: str) -> list[FileRecord]:
+    def abandoned_jobs(self, server: str) -> list[FileRecord]:
         """Return the files for *server* whose open upload jobs nobody will continue."""
         over = or_(_IS_OVER, file.c.held.is_not(None), file.c.state.in_(_NOT_SENT))
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
@@ -211,7 +211,7 @@ class Reader(StatusQueries, RemovalQueries):
         query = _HISTORY.where(history.c.execution_id == execution_id).order_by(history.c.id)
         return [HistoryRecord(*row) for row in self._rows(query)]
 
-    def began(self) -> datetime:
+    def started_at(self) -> datetime:
         """Return when the journal got its first execution; it must have one."""
         at: datetime = self._rows(select(func.min(history.c.at)))[0][0]
         return at

@@ -27,7 +27,7 @@ class RemovalQueries(Queries):
         )
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
 
-    def clearable(self, server: str, prefix: str) -> list[ExecutionRecord]:
+    def unremoved_units(self, server: str, prefix: str) -> list[ExecutionRecord]:
         """Return the uploaded units of a drop folder whose files are not all removed, by number."""
         known = execution.c
         query = _EXECUTION.where(
@@ -50,7 +50,7 @@ class RemovalQueries(Queries):
         )
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.changed_at))]
 
-    def shared(self, execution_id: int) -> set[tuple[int, int, int, int]]:
+    def shared_stamps(self, execution_id: int) -> set[tuple[int, int, int, int]]:
         """Return the stamps of the files of an execution that another execution has too."""
         other = file.alias()
         query = (

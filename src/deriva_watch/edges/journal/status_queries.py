@@ -48,7 +48,7 @@ class Total(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A line of history by which an execution came to an end, and the execution."""
+    """The line of history in which an execution ended, and the execution."""
 
     execution: ExecutionRecord
     line: HistoryRecord
@@ -57,8 +57,8 @@ class Ended(NamedTuple):
 class StatusQueries(Queries):
     """Queries for the status; they are asked every second."""
 
-    def rids(self) -> list[str]:
-        """Return by which names executions are known: those of directories, units and rows."""
+    def names(self) -> list[str]:
+        """Return the names by which executions are known: of directories and units, and RIDs."""
         names = execution.c.rid, execution.c.execution_rid
         return sorted({name for row in self._rows(select(*names)) for name in row if name})
 
@@ -83,7 +83,7 @@ class StatusQueries(Queries):
         )
         return [Total(*row) for row in self._rows(query)]
 
-    def executions_with(self, states: Iterable[FileState]) -> int:
+    def count_executions_with(self, states: Iterable[FileState]) -> int:
         """Return how many executions have a file in one of *states*."""
         has = _COUNTS.state.in_(list(states)), _COUNTS.files > 0
         query = select(func.count(distinct(_COUNTS.execution_id))).where(*has)
@@ -105,7 +105,7 @@ class StatusQueries(Queries):
                 found[number][state] = Amount(files, size_bytes)
         return found
 
-    def having(self, state: FileState, limit: int) -> list[ExecutionRecord]:
+    def executions_having(self, state: FileState, limit: int) -> list[ExecutionRecord]:
         """Return at most *limit* executions that have files in *state* and are not gone."""
         query = (
             select_records(execution, ExecutionRecord)
@@ -116,8 +116,8 @@ class StatusQueries(Queries):
         )
         return [ExecutionRecord(*row) for row in self._rows(query.limit(limit))]
 
-    def how_many_have(self, state: FileState) -> int:
-        """Return how many executions `having` would return without a limit."""
+    def count_executions_having(self, state: FileState) -> int:
+        """Return the number of executions that `executions_having` returns without a limit."""
         query = (
             select(func.count())
             .join_from(file_count, execution, _COUNTS.execution_id == execution.c.id)
@@ -135,14 +135,14 @@ class StatusQueries(Queries):
     def named(self, name: str, limit: int) -> list[FileRecord]:
         """Return at most *limit* files with *name* in their paths, the latest executions first.
 
-        It reads the index of all paths, byte by byte: for whoever asks once, not every second.
+        It reads the index of all paths: do not call it every second.
         """
         has = func.instr(file.c.path, literal(name, file.c.path.type)) > 0
         query = _FILE.where(has).order_by(file.c.execution_id.desc(), file.c.path.desc())
         return [FileRecord(*row) for row in self._rows(query.limit(limit))]
 
     def executions_named(self, name: str, limit: int) -> list[ExecutionRecord]:
-        """Return at most *limit* executions with *name* in their own, the latest first."""
+        """Return at most *limit* executions with *name* in their names, the latest first."""
         query = select_records(execution, ExecutionRecord).where(
             execution.c.rid.contains(name, autoescape=True)
         )
@@ -150,7 +150,7 @@ class StatusQueries(Queries):
         return [ExecutionRecord(*row) for row in self._rows(query)]
 
     def open_jobs(self) -> list[FileRecord]:
-        """Return the files that are being sent in chunks: those with jobs, while it is worked."""
+        """Return the files that are being sent in chunks: their executions are uploading."""
         query = (
             _FILE.join(execution, execution.c.id == file.c.execution_id)
             .where(file.c.job.is_not(None), file.c.state == FileState.HASHED)
@@ -159,7 +159,7 @@ class StatusQueries(Queries):
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
 
     def sent_since(self, at: datetime) -> dict[int, list[Sent]]:
-        """Return what was stored since a time, by execution; small files are one entry."""
+        """Return the files stored since a time, by execution; all small files are one entry."""
         lately = (
             (history.c.after == literal(FileState.STORED.value, literal_execute=True))
             & (history.c.at >= at)
@@ -174,19 +174,19 @@ class StatusQueries(Queries):
             lately, size_bytes > _LARGE_BYTES
         )
         found: defaultdict[int, list[Sent]] = defaultdict(list)
-        # By a bare column SQLite would go through all of history in the order of its index.
+        # With a bare column SQLite would read all of history, in the order of its index.
         for query in (small.group_by(number + 0), large):
             for owner, sent_bytes, until, seconds in self._rows(query):
                 found[owner].append(Sent(sent_bytes, until, seconds or 0.0))
         return found
 
     def samples(self, since: datetime) -> list[Sample]:
-        """Return what was kept for the chart since a time, by time."""
+        """Return the samples for the chart since a time, by time."""
         query = select(*_SAMPLE).where(sample.c.at >= since).order_by(sample.c.at)
         return [Sample(*row) for row in self._rows(query)]
 
-    def came_in(self, execution_id: int, after: int, until: int) -> Amount:
-        """Return the files of an execution that came in between two lines of history."""
+    def uploaded_between(self, execution_id: int, after: int, until: int) -> Amount:
+        """Return the files of an execution that were uploaded between two lines of history."""
         lately = (
             select(history.c.file_id)
             .where(history.c.execution_id == execution_id, history.c.file_id.is_not(None))
@@ -203,7 +203,7 @@ class StatusQueries(Queries):
         since: datetime | None = None,
         limit: int | None = None,
     ) -> list[Ended]:
-        """Return how executions came to one of *states*, the newest first."""
+        """Return the lines of history by which executions entered *states*, the newest first."""
         query = (
             _ENDINGS.where(_OWN, history.c.after.in_([state.value for state in states]))
             .order_by(history.c.at.desc(), history.c.id.desc())

@@ -58,7 +58,7 @@ _IN_CATALOG: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
 
 
 class Batch(NamedTuple):
-    """What a batch of a drop folder is called."""
+    """The identity of a batch of a drop folder."""
 
     server: str
     prefix: str
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
 
 
 class Transaction:
-    """The changes of one transaction, and the events that follow its commit."""
+    """The changes of one transaction, and the events to emit after its commit."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
@@ -79,7 +79,7 @@ class Transaction:
         self.events: list[Event] = []
 
     def load(self, changes: Sequence[Change]) -> None:
-        """Read the rows that *changes* speak of; KeyError where a file is none."""
+        """Read the rows that *changes* refer to; raise KeyError for an unknown file."""
         files = {change.file_id for change in changes if isinstance(change, MoveFile | NoteFile)}
         whole = AddFile | MoveExecution | NoteExecution
         named = {change.execution_id for change in changes if isinstance(change, whole)}
@@ -87,7 +87,7 @@ class Transaction:
         self._executions.load(named | {self._files[number].execution_id for number in files})
 
     def apply(self, changes: Sequence[Change]) -> list[int]:
-        """Apply *changes* in order and return the number of what each of them changed."""
+        """Apply *changes* in order and return the number of the record that each one changed."""
         self.load(changes)
         added = self._add([change for change in changes if isinstance(change, AddFile)])
         return [self._apply(change, added) for change in changes]
@@ -95,7 +95,7 @@ class Transaction:
     def open_execution(
         self, server: str, prefix: str, rid: str, unit: str | None = None
     ) -> ExecutionRecord:
-        """Return the execution of that directory; a new one enters in FILLING."""
+        """Return the execution of a directory; a new one starts in FILLING."""
         number = self._connection.scalar(
             select(execution.c.id).where(*same_unit(server, prefix, rid))
         )
@@ -111,13 +111,13 @@ class Transaction:
     def open_batch(
         self, opened: Batch, members: Mapping[str, FileFacts], facts: ExecutionFacts
     ) -> ExecutionRecord:
-        """Open a unit of a drop folder that is complete, with all its files."""
+        """Add a batch of a drop folder, in READY, with all its files."""
         taken = same_unit(opened.server, opened.prefix, opened.rid)
         if self._connection.scalar(select(execution.c.id).where(*taken)) is not None:
             raise ValueError(f"there is a {opened.rid} already")
         new = self.open_execution(*opened)
         adding = (AddFile(new.id, path, said) for path, said in members.items())
-        while part := list(islice(adding, _TOGETHER)):  # memory holds the rows of a part alone
+        while part := list(islice(adding, _TOGETHER)):  # so that not all rows are in memory
             self.apply(part)
             self.write()
         self.apply([MoveExecution(new.id, ExecutionTrigger.SETTLED, facts)])
@@ -143,16 +143,16 @@ class Transaction:
         numbers = self._connection.scalars(left.order_by(execution.c.id)).all()
         return self.apply([MoveExecution(i, ExecutionTrigger.INTERRUPTED) for i in numbers])
 
-    # ------------------------------------------------------------------ what a person holds back
+    # ------------------------------------------------------------------ holds
 
     def hold(self, number: int, hold: Hold) -> None:
-        """Hold an execution back: at once, or as soon as the worker that has it puts it down."""
+        """Hold an execution: now, or when the worker that has it finishes."""
         self._executions.load({number})
         new = self._executions.change(number, {"held": hold.document()})
         self._follow_hold(new)
 
     def release(self, number: int, kind: HoldKind, facts: ExecutionFacts) -> None:
-        """Let an execution that is held by *kind* go on, and set *facts*; else do nothing."""
+        """End the hold of an execution and set *facts*; do nothing if it has no hold of *kind*."""
         self._executions.load({number})
         known = self._executions[number]
         hold = Hold.of(known.held)
@@ -165,9 +165,10 @@ class Transaction:
             self._moved(MoveExecution(number, ExecutionTrigger.RESUMED, facts))
 
     def hold_file(self, number: int, path: str, hold: Hold) -> bool:
-        """Cancel a file of an execution; False: ask again, a worker is about to learn of it.
+        """Cancel a file of an execution; return False if the caller must try again later.
 
-        One that is in the catalog stays there. A worker that has its execution refuses it.
+        A file in the catalog stays there. If a worker has the execution, the worker refuses the
+        file; False: the worker does not know the file yet.
         """
         self._executions.load({number})
         owner = self._executions[number]
@@ -190,7 +191,7 @@ class Transaction:
         return True
 
     def release_file(self, number: int, path: str) -> None:
-        """Let a file that was cancelled be tried with the next attempt at its execution."""
+        """End the hold of a file: the next attempt at its execution includes it."""
         place = (file.c.execution_id == number) & (file.c.path == path)
         known = self._connection.scalar(select(file.c.id).where(place))
         if known is not None:
@@ -198,13 +199,13 @@ class Transaction:
             self._files.change(known, {"held": None})
 
     def pause(self, hold: Hold | None) -> None:
-        """Hold everything back, or, None, nothing as a whole any more."""
+        """Pause all work; None ends the pause."""
         self._connection.execute(delete(pause))
         if hold:
             self._connection.execute(insert(pause), {"held": hold.document()})
 
     def _follow_hold(self, record: ExecutionRecord) -> None:
-        """Let what holds an execution that has come to a state say what follows."""
+        """Apply the hold of an execution to the state that it has just entered."""
         hold = Hold.of(record.held)
         if hold is None:
             return
@@ -218,7 +219,7 @@ class Transaction:
     # ------------------------------------------------------------------ the host
 
     def uptime_s(self, boot: str, boot_s: float) -> float:
-        """Return how long this host has been on since the first time that this was asked."""
+        """Return how many seconds this host has been on since the first call for this journal."""
         known = self._connection.execute(select(uptime)).first()
         new = Uptime(*known).later(boot, boot_s) if known else Uptime(boot, boot_s, 0.0)
         self._connection.execute(delete(uptime))
@@ -226,7 +227,7 @@ class Transaction:
         return new.total_s
 
     def keep_sample(self, new: Sample) -> None:
-        """Keep what was sent in one step and what waited at its end."""
+        """Store a sample; if there is one of the same step, the sent bytes add up."""
         same = sample.c.at == new.at
         sent_bytes = new.sent_bytes + (
             self._connection.scalar(select(sample.c.sent_bytes).where(same)) or 0
@@ -235,7 +236,7 @@ class Transaction:
         self._connection.execute(insert(sample), asdict(replace(new, sent_bytes=sent_bytes)))
 
     def write(self) -> None:
-        """Write what was changed since the last time."""
+        """Write all changes that are not written yet."""
         self._executions.write()
         self._files.write()
         self._file_counts.write()
@@ -275,7 +276,7 @@ class Transaction:
                 return self._executions.change(change.execution_id, change.facts).id
 
     def _keep(self, change: KeepBatch | KeepDigest | DropDigests) -> int:
-        """Write a row that has no state, in place of the one that is there."""
+        """Write a row that has no state, replacing the existing one."""
         match change:
             case KeepBatch(kept):
                 place = (batch.c.file_id == kept.file_id) & (batch.c.first == kept.first)

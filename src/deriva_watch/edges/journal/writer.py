@@ -1,7 +1,7 @@
-"""One thread that writes what many ask for: everything that waits goes into one transaction.
+"""One thread that writes for all others: all waiting requests share one transaction.
 
-One transaction a caller would cost one synchronous write to the disk each, and SQLite lets
-waiting writers starve while they poll.
+A transaction per caller would cost a synchronous write to the disk each, and SQLite lets waiting
+writers starve while they poll.
 """
 
 import sys
@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Order:
-    """What one caller wants: *work*, which looks at the rows of *changes*."""
+class _Request:
+    """One caller's request: *work*, which needs the rows of *changes*."""
 
     work: Callable[[Transaction], Any]
     changes: Sequence[Change]
@@ -36,7 +36,7 @@ class _Order:
 
 
 class Writer:
-    """The thread, and the orders that wait for it."""
+    """The thread and its queue of requests."""
 
     def __init__(
         self,
@@ -51,25 +51,25 @@ class Writer:
         self._emit = emit
         self._now = now
         self._wake = threading.Condition()
-        self._orders: list[_Order] = []
+        self._requests: list[_Request] = []
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def ask(self, work: Callable[[Transaction], _T], changes: Sequence[Change] = ()) -> _T:
-        """Have *work* done and return its result once it is durable and its events are out."""
-        order = _Order(work, changes)
+        """Run *work* in a transaction; return its result once it is durable and its events out."""
+        request = _Request(work, changes)
         with self._wake:
             if self._closed:
                 raise unusable("write", self._journal, "it is closed")
-            self._orders.append(order)
+            self._requests.append(request)
             self._wake.notify()
         with waiting():
-            result: _T = order.result.result()
+            result: _T = request.result.result()
         return result
 
     def close(self) -> None:
-        """Write what was asked for, then end the thread."""
+        """Finish all requests, then end the thread."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -81,36 +81,36 @@ class Writer:
             self._write(batch)
         end()
 
-    def _take(self) -> list[_Order]:
-        """Wait for orders and take all that are there; none: closed."""
+    def _take(self) -> list[_Request]:
+        """Wait for requests and return all of them; an empty list means that it is closed."""
         with self._wake, waiting():
-            self._wake.wait_for(lambda: self._orders or self._closed)
-            batch, self._orders = self._orders, []
+            self._wake.wait_for(lambda: self._requests or self._closed)
+            batch, self._requests = self._requests, []
         return batch
 
-    def _write(self, batch: Sequence[_Order]) -> None:
+    def _write(self, batch: Sequence[_Request]) -> None:
         try:
             explaining = explained("write", self._journal, in_use=True)
             with explaining, self._engine.begin() as connection:
                 self._check_place()
                 changes = Transaction(connection, self._now())
-                changes.load(list(chain.from_iterable(order.changes for order in batch)))
-                results = [order.work(changes) for order in batch]
+                changes.load(list(chain.from_iterable(request.changes for request in batch)))
+                results = [request.work(changes) for request in batch]
                 changes.write()
         except BaseException as error:  # noqa: BLE001 - the caller gets it; others need this thread
-            if len(batch) > 1:  # find whose fault it is: its neighbours go on
-                for order in batch:
-                    self._write([order])
+            if len(batch) > 1:  # find out which request fails: the others succeed
+                for request in batch:
+                    self._write([request])
             else:
                 batch[0].result.set_exception(error)
             return
         for event in changes.events:
             self._report(event)
-        for order, result in zip(batch, results, strict=True):
-            order.result.set_result(result)
+        for request, result in zip(batch, results, strict=True):
+            request.result.set_result(result)
 
     def _check_place(self) -> None:
-        """See that the file is still there: what is written into a deleted one is lost."""
+        """Raise if the journal's file was deleted or replaced: the change would be lost."""
         if inode_of(self._journal) != self._inode:
             raise gone(self._journal)
 

@@ -85,9 +85,7 @@ class Executions:
             then = f"Ask the catalog's administrator for the right to see it{_THEN}."
             if written.error:
                 why, then = written.error.why, written.error.next
-            raise RefusedError(
-                f"{unit.called} is not uploaded", f"no Execution for it: {why}", then
-            )
+            raise RefusedError(f"{unit.label} is not uploaded", f"no Execution for it: {why}", then)
         return written.row
 
     def _tell(self, upload: Upload, table: Table, row: Row) -> None:
@@ -206,7 +204,7 @@ def _column(model: CatalogModel, table: Table, word: str) -> str | None:
 def _unusable(upload: Upload, why: str, key: str) -> RefusedError:
     unit = upload.execution
     return RefusedError(
-        f"{unit.called} is not uploaded",
+        f"{unit.label} is not uploaded",
         why,
         f"Correct {key} of the [[drop]] with path {unit.prefix} and restart the daemon, or mend "
         f"the catalog{_THEN}.",

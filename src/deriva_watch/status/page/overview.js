@@ -64,7 +64,7 @@ function card(kind, key, ...children) {
 
 /** The title of an entry, which leads to its story. */
 function title(entry, kind = "Execution") {
-  const words = (entry.called ?? `${kind} ${entry.rid}`).split(" ");
+  const words = (entry.label ?? `${kind} ${entry.rid}`).split(" ");
   const link = h("a", { href: `#/execution/${encodeURIComponent(entry.rid)}` },
     words.length > 1 && `${capital(words[0])} `, named(words.slice(words.length > 1).join(" ")));
   return h("h3", null, link, entry.prefix && h("span", { class: "place" }, " in ", named(entry.prefix)));

@@ -54,11 +54,11 @@ def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
 
 def _entry(reader: Reader | Journal, ended: Ended, before: int) -> dict[str, Any]:
     line, execution = ended.line, ended.execution
-    amount = reader.came_in(execution.id, before, line.id)
+    amount = reader.uploaded_between(execution.id, before, line.id)
     said = {part: plain(line.detail.get(part)) for part in ("what", "why", "next")}
     return {
         "at": plain(line.at),
-        **some(execution, ("rid", "prefix", "called")),
+        **some(execution, ("rid", "prefix", "label")),
         "state": line.after,
         **amount._asdict(),
         **said,
