@@ -44,7 +44,7 @@ def test_the_page_goes_with_an_upload_to_its_end_and_tells_when_the_daemon_dies(
                 (directory / latin).unlink()
                 level(page, "safe")
                 page.get_by_role("link", name=f"Execution {rid}").click()
-                page.get_by_text(f"All its {len(HOSTILE) + 1} files are safe").wait_for()
+                page.get_by_text(f"All its {len(HOSTILE) + 1} files are in the catalog").wait_for()
                 assert "large.bin" in page.locator(".table").inner_text()
 
                 running.process.send_signal(signal.SIGKILL)

@@ -42,10 +42,10 @@ def empty(_journal, _clock):
 # Scene, level, what its verdict says.
 STATES = {
     "empty": (empty, "empty", "Nothing here yet"),
-    "safe": (scenes.safe, "safe", "Your data is safe"),
-    "in-flight": (scenes.busy, "busy", "On its way"),
-    "needs-a-person": (scenes.person, "person", "A person is needed"),
-    "server-away": (scenes.busy, "trouble", "It cannot work"),
+    "safe": (scenes.safe, "safe", "Everything is in the catalog"),
+    "in-flight": (scenes.busy, "busy", "Uploading"),
+    "needs-a-person": (scenes.person, "person", "Attention needed"),
+    "server-away": (scenes.busy, "trouble", "Not working"),
 }
 
 
@@ -76,7 +76,7 @@ def test_what_a_person_must_do_stands_there_and_its_command_can_be_copied(tmp_pa
         served(tmp_path, scenes.person) as (url, _),
         looking(browser, url, permissions=rights) as page,
     ):
-        todo = page.get_by_role("region", name="What you must do").get_by_role("listitem")
+        todo = page.get_by_role("region", name="To do").get_by_role("listitem")
         card = todo.filter(has_text="4-R0X").first
         assert "no row of demo:Subject fits Name = 'S-9'" in card.inner_text()
         command = "deriva-watch retry 4-R0X"
@@ -85,7 +85,7 @@ def test_what_a_person_must_do_stands_there_and_its_command_can_be_copied(tmp_pa
 
         card.get_by_text("Copied").wait_for()
         assert page.evaluate("navigator.clipboard.readText()") == command
-        assert "1 file matches nothing" in todo.filter(has_text="4-U7V2").first.inner_text()
+        assert "1 file matches no mapping and was not uploaded" in todo.filter(has_text="4-U7V2").first.inner_text()
 
 
 def test_every_control_is_reached_by_the_tabulator_and_seen(tmp_path, browser):
@@ -114,7 +114,7 @@ def test_what_a_person_has_paused_is_told_with_how_it_goes_on(tmp_path, browser)
         journal.hold(number, hold)
 
     with served(tmp_path, fill) as (url, _), looking(browser, url) as page:
-        todo = page.get_by_role("region", name="What you must do")
+        todo = page.get_by_role("region", name="To do")
         todo.get_by_text("All uploads of this host").wait_for()
         copies = todo.get_by_role("button")
         assert [each.get_attribute("data-copy") for each in copies.all()] == [
@@ -154,7 +154,7 @@ def test_the_story_of_an_execution_answers_whether_it_is_safe_and_why(tmp_path, 
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="Execution 4-R1X").wait_for()
         text = page.locator("#view").inner_text()
-        assert "11 of its 12 files are safe on data.example.org: 1 refused." in text
+        assert "11 of its 12 files are in the catalog on data.example.org: 1 refused." in text
         assert "nobody writes, and nothing changed" in text
         assert violations(page) == []
         page.get_by_label("State").select_option("refused")
@@ -165,24 +165,24 @@ def test_the_story_of_an_execution_answers_whether_it_is_safe_and_why(tmp_path, 
         assert overflow(page) <= 0
         shoot(page, "story-phone")
         page.get_by_role("link", name="All executions").click()
-        page.get_by_role("heading", name="What you must do").wait_for()
+        page.get_by_role("heading", name="To do").wait_for()
 
 
 def test_a_file_is_found_by_a_part_of_its_name_in_whatever_execution_it_is(tmp_path, browser):
     with served(tmp_path, scenes.person) as (url, _), looking(browser, url) as page:
         find = page.get_by_label("Find an execution or a file")
         find.fill("field-0021")  # the overview does not list it
-        page.get_by_text("the Enter key looks through everything").wait_for()
+        page.get_by_text("Press Enter to search everything").wait_for()
         find.press("Enter")
         hit = page.locator(".hits li")
-        assert "safe" in hit.inner_text()
+        assert "in the catalog" in hit.inner_text()
         shoot(page, "find")
         assert violations(page) == []
         hit.get_by_role("link").click()
         page.get_by_role("heading", name="Execution 4-J6K8").wait_for()
         find.fill("field-9999")
         find.press("Enter")
-        page.get_by_text("No execution and no file has that in its name").wait_for()
+        page.get_by_text("No execution or file has that in its name").wait_for()
 
 
 def test_an_execution_that_is_not_known_is_told_with_what_to_do(tmp_path, browser):
@@ -235,7 +235,7 @@ def test_a_daemon_that_ends_is_not_shown_as_it_was(tmp_path, browser):
         page = opened.__enter__()
         level(page, "safe")
     level(page, "lost")
-    assert "was last seen" in page.locator("#sentence").inner_text()
+    assert "The last contact was at" in page.locator("#sentence").inner_text()
     assert page.title() == "? Connection lost · deriva-watch"
     shoot(page, "connection-lost")
     assert violations(page) == []
@@ -269,9 +269,9 @@ def test_of_a_hundred_refusals_and_ten_thousand_files_some_are_shown_at_a_time(t
         page.get_by_text("5 more are not shown here").wait_for()
         assert page.locator(".todo > .card").count() == 100
         page.goto(f"{url}#/execution/4-BIG")
-        page.get_by_text("All its 10,000 files are safe").wait_for()
+        page.get_by_text("All its 10,000 files are in the catalog").wait_for()
         assert page.locator(".table > li").count() == 100
-        page.get_by_role("button", name="Later").click()
+        page.get_by_role("button", name="Next").click()
         page.get_by_text("Page 2 of 100").wait_for()
         page.get_by_label("Name, RID or MD5").fill("field-9876")
         page.get_by_text("Page 2 of 100").wait_for(state="detached")

@@ -1,4 +1,4 @@
-// Bytes sent and backlog over the last day: two drawings over one axis, and the same as a table.
+// Bytes sent and backlog of the last day: two bar charts with one axis, and a table.
 
 import { h, svg } from "./dom.js";
 import { bytes, clock, counted } from "./words.js";
@@ -9,7 +9,7 @@ const FOOT = 22; // the hours
 const HOURS = 6; // between two marks
 const DAY_S = 86_400;
 
-/** The section with the chart, *width* pixels wide; null where there is nothing to tell. */
+/** The section with the chart, *width* pixels wide; null if there is no data. */
 export function day({ step_s: step, points }, width) {
   const sent = points.map((point) => point.sent_bytes);
   const left = points.map((point) => point.backlog_bytes);
@@ -35,7 +35,7 @@ function most(values, per) {
   return top ? `at most ${bytes(top)} ${per}` : "";
 }
 
-/** Where on the axis: it ends with the step that goes on, and steps without a daemon are empty. */
+/** The axis: it ends with the step in progress; steps without a daemon are empty. */
 function along(points, step, wide) {
   const seconds = points.map((point) => Date.parse(point.at) / 1000);
   const begin = seconds.at(-1) + step - DAY_S;
@@ -43,7 +43,7 @@ function along(points, step, wide) {
   return { begin, place, wide, step: (step / DAY_S) * wide, places: seconds.map(place) };
 }
 
-/** One drawing: *values* as bars, those of the backlog touching each other. */
+/** One bar chart; bars of the backlog touch each other. */
 function drawing(kind, title, top, values, axis, y) {
   const base = y + GAP + HIGH;
   const scale = HIGH / Math.max(1, ...values);
@@ -57,7 +57,7 @@ function drawing(kind, title, top, values, axis, y) {
     svg("path", { class: "base", d: `M0 ${base + 0.5}H${axis.wide}` }));
 }
 
-/** Every sixth hour of this clock, a thin line and its name. */
+/** A thin line and a label at every sixth hour of local time. */
 function marks({ begin, place, wide }, high) {
   const hour = new Date(begin * 1000);
   hour.setMinutes(0, 0, 0);
@@ -78,7 +78,7 @@ function table(points) {
     hours.set(hour, [...(hours.get(hour) ?? []), point]);
   }
   const head = ["From", "Sent", "Backlog at the end"];
-  return h("details", null, h("summary", null, "The same as a table"),
+  return h("details", null, h("summary", null, "As a table"),
     h("table", null,
       h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", null, [...hours.values()].map(row))));

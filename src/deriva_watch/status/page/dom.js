@@ -1,10 +1,10 @@
-// Elements made of text alone: no string ever becomes markup, and every one is printable.
+// Elements from text: no string ever becomes markup, and every string is made printable.
 
 import { capital, complete, ended, moment, printable, relative } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element; attributes that are null or false are left out, so are such children. */
+/** An element; attributes and children that are null or false are left out. */
 export function h(name, about, ...children) {
   return filled(document.createElement(name), about, children);
 }
@@ -25,12 +25,12 @@ function filled(element, about, children) {
   return element;
 }
 
-/** A name of a file, folder or execution, which keeps to itself whatever script it is in. */
+/** A name of a file, folder or execution, isolated whatever its direction of writing. */
 export function named(text) {
   return h("bdi", { dir: "auto" }, text);
 }
 
-/** A sentence whose `code` stands out; what is a command of ours has a button that copies it. */
+/** A sentence with `code` marked; our commands have a button that copies them. */
 export function sentence(text) {
   return text.replace(/`\.$/, "`").split("`").map((part, at) => {
     if (at % 2 === 0) return part;
@@ -44,7 +44,7 @@ export function command(text) {
     h("code", null, text), h("button", copy, "Copy"));
 }
 
-/** The three parts of what is said to a person. */
+/** What, why and what to do, as paragraphs. */
 export function said({ what, why, next }) {
   return [
     what && h("p", { class: "what" }, ended(capital(what))),
@@ -59,8 +59,8 @@ export function when(iso, now) {
   return h("time", { datetime: iso, title: complete(at) }, text);
 }
 
-/** Make *old* like *fresh* with as few changes as possible, so that focus, selection, what is
- * open and what was typed stay as they are. */
+/** Make *old* equal to *fresh* with few changes, so that focus, selection, open details and typed
+ * text stay as they are. */
 export function morph(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);

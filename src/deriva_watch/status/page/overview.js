@@ -1,26 +1,28 @@
-// What stands below the verdict: what must I do, what is happening, what is safe.
+// The view below the verdict: what to do, what is happening, what was uploaded.
 
 import { h, named, said, when } from "./dom.js";
 import { bytes, capital, counted, duration, number } from "./words.js";
 
-const EMPTY = "As soon as something lies in a watched folder, it is shown here.";
-const RENAME = "Move or rename what should be sent; the rest may stay.";
-const FEW = 10; // entries of a list before somebody wants all
+const EMPTY = "Executions appear here as soon as a program writes into a watched folder.";
+const RENAME = "Move files that should be uploaded, for example below `assets/<Table>/` " +
+  "or `execution-asset/<type>/`. Add the others to `[files] ignore`.";
+const FEW = 10; // entries of a list that are shown at first
 
-/** The sections of the overview. *wanted* is what somebody looks for, *all* the lists that were
- * asked for whole, *at* the present time as the daemon's clock has it. */
+/** The sections of the overview. *wanted* is the text of the search field, *all* the lists that
+ * are shown completely, *at* the present time by the daemon's clock. */
 export function overview(data, { wanted, all, at }) {
   if (data.verdict.level === "empty") return h("p", { class: "answer" }, EMPTY);
   const look = { wanted: wanted.trim().toLowerCase(), all, at };
   const lists = [
-    list("todo", "What you must do", todo(data), look,
+    list("todo", "To do", todo(data), look,
       (data.refused_more ?? 0) + (data.unmatched_more ?? 0)),
-    list("flight", "On its way", data.in_flight.map(flight), look, data.in_flight_more),
-    list("wait", "Waiting", waiting(data), look, (data.waiting_more ?? 0) + (data.filling_more ?? 0)),
-    list("recent", "Came in lately", data.recent.map(recent), look),
+    list("flight", "Uploading", data.in_flight.map(flight), look, data.in_flight_more),
+    list("waiting", "Waiting for a retry", data.waiting.map(waiting), look, data.waiting_more),
+    list("filling", "Not complete yet", data.filling.map(filling), look, data.filling_more),
+    list("recent", "Uploaded recently", data.recent.map(recent), look),
   ].filter(Boolean);
   const none = look.wanted && !lists.length && h("p", { class: "answer" },
-    "Nothing that is shown here has that in its name; the Enter key looks through everything.");
+    "Nothing shown here has that in its name. Press Enter to search everything.");
   return [!look.wanted && figures(data), lists, none];
 }
 
@@ -30,11 +32,11 @@ function figures(data) {
   const going = files.found + files.hashed + files.stored + files.recorded;
   const oldest = data.oldest_pending_s;
   return h("dl", { class: "figures" },
-    figure("Safe", counted(safe, "file"), bytes(data.bytes.safe)),
-    figure("To be sent", counted(going, "file"), bytes(data.bytes.pending)),
-    figure("Waits longest", oldest ? duration(oldest) : "nothing",
-      oldest ? "since it was complete" : "is waiting"),
-    figure("Needs a person", counted(executions.refused, "execution"),
+    figure("In the catalog", counted(safe, "file"), bytes(data.bytes.safe)),
+    figure("To upload", counted(going, "file"), bytes(data.bytes.pending)),
+    figure("Oldest not uploaded", oldest ? duration(oldest) : "none",
+      oldest ? "since it was complete" : "of the complete ones"),
+    figure("Needs attention", counted(executions.refused, "execution"),
       `${number(files.unmatched)} unmatched ${files.unmatched === 1 ? "file" : "files"}`));
 }
 
@@ -42,7 +44,7 @@ function figure(term, value, more) {
   return h("div", null, h("dt", null, term), h("dd", null, value), h("dd", null, more));
 }
 
-/** One section; its entries are {key, text, make}: *text* is what can be found in them. */
+/** One section; its entries are {about, make}: the search looks into *about*. */
 function list(key, title, entries, look, more = 0) {
   const fits = (entry) => JSON.stringify(entry.about).toLowerCase().includes(look.wanted);
   const found = look.wanted ? entries.filter(fits) : entries;
@@ -62,7 +64,7 @@ function card(kind, key, ...children) {
   return h("li", { class: `card ${kind}`, "data-key": key }, children);
 }
 
-/** The title of an entry, which leads to its story. */
+/** The title of an entry, a link to its details. */
 function title(entry, kind = "Execution") {
   const words = (entry.label ?? `${kind} ${entry.rid}`).split(" ");
   const link = h("a", { href: `#/execution/${encodeURIComponent(entry.rid)}` },
@@ -82,7 +84,7 @@ function todo(data) {
 
 function hindrance(each) {
   const make = (at) => card("trouble", `hindrance ${each.about}`,
-    h("h3", null, "The daemon is held up"), said(each),
+    h("h3", null, "The daemon is blocked"), said(each),
     each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
   return { about: each, make };
 }
@@ -97,10 +99,10 @@ function refused(each) {
 function unmatched(each) {
   const files = counted(each.files, "file");
   const one = each.files === 1;
-  const none = one ? "matches" : "match";
   const make = () => card("person", `unmatched ${each.prefix} ${each.rid}`,
     title(each),
-    said({ what: `${files} ${none} nothing and ${one ? "was" : "were"} not sent`, next: RENAME }),
+    said({ what: `${files} ${one ? "matches" : "match"} no mapping and ${one ? "was" : "were"} not uploaded`,
+      next: RENAME }),
     examples(each, "unmatched"));
   return { about: each, make };
 }
@@ -156,17 +158,17 @@ function bar(done, whole, label) {
   return h("progress", { "aria-label": label, max: Math.max(whole, 1), value: whole ? done : 0 });
 }
 
-function waiting(data) {
-  return [
-    ...data.waiting.map((each) => stays(each, "is tried again", said({ ...each, next: null }))),
-    ...data.filling.map((each) => stays(each, "is looked at again",
-      h("p", null, `Not complete yet${each.why ? `: ${each.why}` : ""}.`))),
-  ];
+function waiting(each) {
+  return later(each, "Next attempt ", said({ ...each, next: null }));
 }
 
-function stays(each, then, why) {
+function filling(each) {
+  return later(each, "Next check ", said({ why: each.why ?? "not checked yet" }));
+}
+
+function later(each, then, why) {
   const make = (at) => card("wait", `wait ${each.prefix} ${each.rid}`, title(each), why,
-    each.next_at && h("p", { class: "quiet" }, `It ${then} `, when(each.next_at, at)));
+    each.next_at && h("p", { class: "quiet" }, then, when(each.next_at, at)));
   return { about: each, make };
 }
 

@@ -1,4 +1,4 @@
-// The page: who is asked, what is shown, and what happens when nobody answers.
+// The page: requests, the current view, and what happens without an answer.
 
 import { day } from "./chart.js";
 import { command, h, morph } from "./dom.js";
@@ -7,37 +7,37 @@ import { found, story } from "./story.js";
 import { capital, clock, ended } from "./words.js";
 
 const WORDS = {
-  asking: "Asking the daemon",
-  safe: "Your data is safe",
-  busy: "On its way",
-  person: "A person is needed",
-  trouble: "It cannot work",
+  asking: "Connecting to the daemon",
+  safe: "Everything is in the catalog",
+  busy: "Uploading",
+  person: "Attention needed",
+  trouble: "Not working",
   empty: "Nothing here yet",
   lost: "Connection lost",
 };
 const SYMBOLS = { safe: "✓", busy: "↑", person: "!", trouble: "✕", empty: "○", lost: "?", asking: "…" };
-const QUIET_MS = 15_000; // the stream speaks of changes alone: ask now and then whether it lives
-const AGAIN_MS = 2_000; // how often a daemon that is away, or has no stream, is asked
-const ANSWER_MS = 5_000; // an answer that takes longer is none
-const STALE_MS = 25_000; // what is older is not shown as the present, whatever else holds
-const NO_ANSWER = { what: "cannot show it", why: "no answer came" };
+const QUIET_MS = 15_000; // the stream sends only changes: ask now and then if it is alive
+const AGAIN_MS = 2_000; // between requests without a stream
+const ANSWER_MS = 5_000; // timeout of a request
+const STALE_MS = 25_000; // older data is never shown as current
+const NO_ANSWER = { what: "cannot show it", why: "the daemon did not answer" };
 const DAY_MS = 60_000;
 
 const ADDRESSES = { execution: "api/execution?rid=", find: "api/find?name=" };
 
 const state = {
   data: null, // the last overview
-  heard: 0, // when it came, as performance.now() has it
+  heard: 0, // when it came, by performance.now()
   heardAt: null, // the same as a Date
-  behind: 0, // milliseconds that this clock is behind the daemon's
-  lost: null, // why nothing is heard, or null
+  behind: 0, // milliseconds that our clock is behind the daemon's
+  lost: null, // why there is no connection, or null
   asked: 0,
   asking: false,
   stream: null,
   wanted: "",
-  all: new Set(), // lists that are shown whole
+  all: new Set(), // lists that are shown completely
   points: null, // the chart's
-  story: null, // the execution that is shown, or what is looked for; null: the overview
+  story: null, // the execution or search result that is shown; null: the overview
 };
 
 const part = (id) => document.getElementById(id);
@@ -103,7 +103,7 @@ async function askDay() {
     state.points = await answer("api/day");
     draw();
   } catch {
-    // the overview tells that the daemon is away; the chart stays as it is
+    // the verdict shows the lost connection; the chart stays as it is
   }
 }
 
@@ -111,7 +111,7 @@ async function askDay() {
 
 function route() {
   const { hash } = location;
-  if (hash && !hash.startsWith("#/")) return; // a place on this page
+  if (hash && !hash.startsWith("#/")) return; // an anchor on this page
   const before = state.story?.address;
   const [, kind, name] = hash.split("/");
   const address = ADDRESSES[kind] && name && ADDRESSES[kind] + encodeURIComponent(decoded(name));
@@ -146,10 +146,10 @@ async function tell(shown) {
   } catch (error) {
     const known = error.status === 404;
     if (known || !shown.found) shown.error = error.said ?? NO_ANSWER;
-    if (!known) shown.stamp = ""; // it is asked for again
+    if (!known) shown.stamp = ""; // so that it is loaded again
   }
   shown.told = performance.now();
-  shown.wait = Math.max(1000, 20 * (shown.told - began)); // a large one is asked for less often
+  shown.wait = Math.max(1000, 20 * (shown.told - began)); // a large one is loaded less often
   shown.asking = false;
   if (state.story !== shown) return;
   const exact = shown.found?.name && shown.found.executions.some((each) => each.rid === shown.name);
@@ -157,7 +157,7 @@ async function tell(shown) {
   else draw();
 }
 
-/** Ask for the story again where the overview has moved since. */
+/** Load the details again if the overview has changed since. */
 function refresh() {
   const shown = state.story;
   if (!shown) return;
@@ -204,12 +204,12 @@ function verdict(level) {
 
 function gone() {
   const seen = state.heardAt
-    ? ` It was last seen ${clock(state.heardAt)}; what stands below is how it was then.` : "";
+    ? ` The last contact was at ${clock(state.heardAt)}; the data below is from then.` : "";
   return `${ended(capital(state.lost))}${seen}`;
 }
 
 function link(level) {
-  const texts = { lost: `Last seen ${state.heardAt ? clock(state.heardAt) : "never"}`, asking: "" };
+  const texts = { lost: `Last contact ${state.heardAt ? clock(state.heardAt) : "never"}`, asking: "" };
   part("link").textContent = texts[level] ?? `Live · ${clock(state.heardAt)}`;
 }
 
@@ -228,7 +228,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
-  } catch { // a page that is not of this machine may not
+  } catch { // not allowed for a page from another machine
     getSelection().selectAllChildren(button.previousElementSibling);
     button.textContent = "Press Ctrl+C";
   }
@@ -247,7 +247,7 @@ document.addEventListener("click", ({ target }) => {
 document.addEventListener("input", ({ target }) => {
   if (target.id === "find") {
     state.wanted = target.value;
-    if (state.story) location.hash = "#/"; // where things are found
+    if (state.story) location.hash = "#/"; // the overview is filtered
   }
   if (target.name) Object.assign(state.story, { [target.name]: target.value, page: 0 });
   draw();
@@ -266,7 +266,7 @@ addEventListener("hashchange", route);
 addEventListener("resize", draw);
 document.addEventListener("visibilitychange", () => document.hidden || tick());
 setInterval(tick, 1000);
-setInterval(() => state.data && draw(), 10_000); // "5 min ago" goes on
+setInterval(() => state.data && draw(), 10_000); // updates "5 min ago"
 setInterval(askDay, DAY_MS);
 route();
 ask();

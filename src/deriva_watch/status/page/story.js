@@ -1,59 +1,67 @@
-// The story of one execution: is it safe, why, what became of every file, what happened when.
+// The details of one execution: its state and why, every file, its history.
 
 import { h, named, said, when } from "./dom.js";
 import { bytes, capital, clock, complete, counted, moment, number } from "./words.js";
 
 const PAGE = 100; // lines that are shown at once
-const STATES = { // of an execution: its colour, and what it is called
+const STATES = { // of an execution: its colour and its label
   filling: ["busy", "Not complete yet"],
   ready: ["busy", "Complete, starts soon"],
-  uploading: ["busy", "On its way"],
+  uploading: ["busy", "Uploading"],
   uploaded: ["safe", "Uploaded"],
-  waiting: ["wait", "Waits, and is tried again"],
-  refused: ["person", "Needs a person"],
-  gone: ["gone", "No longer on the disk"],
+  waiting: ["wait", "Waiting for a retry"],
+  refused: ["person", "Refused"],
+  gone: ["gone", "No longer on disk"],
 };
 const FILES = { // of a file
-  found: ["busy", "to be read"],
-  hashed: ["busy", "to be sent"],
-  stored: ["busy", "bytes are there"],
-  recorded: ["busy", "row is there"],
-  linked: ["safe", "safe"],
-  elsewhere: ["safe", "safe, by another uploader"],
-  removed: ["safe", "safe, removed here"],
-  ignored: ["gone", "ignored, not sent"],
-  unmatched: ["person", "matches nothing, not sent"],
+  found: ["busy", "to hash"],
+  hashed: ["busy", "to upload"],
+  stored: ["busy", "bytes uploaded"],
+  recorded: ["busy", "row written"],
+  linked: ["safe", "in the catalog"],
+  elsewhere: ["safe", "in the catalog by another uploader"],
+  removed: ["safe", "in the catalog, removed locally"],
+  ignored: ["gone", "ignored"],
+  unmatched: ["person", "unmatched"],
   refused: ["person", "refused"],
-  gone: ["gone", "gone before it was sent"],
+  gone: ["gone", "deleted before the upload"],
 };
-const MOVES = { // why an execution came to a state, where the state does not say it
-  claimed: "the upload begins", due: "its time has come", deferred: "put off",
-  changed: "changed, and looked at anew", interrupted: "the daemon stopped",
-  retried: "somebody asked, or the cause has changed", cancelled: "cancelled", paused: "paused",
-  resumed: "let go on", removed: "not on the disk any more", appeared: "back on the disk",
+const MOVES = { // why an execution came to a state, if the state does not say it
+  claimed: "upload started", due: "next attempt is due", deferred: "postponed",
+  changed: "files changed; checked again", interrupted: "upload interrupted",
+  retried: "requested, or the cause has changed", cancelled: "cancelled", paused: "paused",
+  resumed: "resumed", removed: "the directory is gone", appeared: "the directory is back",
 };
 const SAFE = new Set(["linked", "elsewhere", "removed"]);
-const UNSAID = new Set(["digest", "boot"]); // they tell two looks apart, and nobody anything
+const UNSAID = new Set(["digest", "boot"]); // only compared with those of the next check
+const LABELS = { // of a verdict; verdict.py has the same for the terminal
+  looked_at: "checked at", quiet_s: "unchanged for", quiet_needed_s: "required",
+  largest_bytes: "largest file", holders: "open files seen by", open: "open for writing",
+  partial: "partial by name", partial_unchanged_since: "partial files unchanged since",
+  awaited: "registered, not there", row_changed: "Execution row changed",
+  status_set_by_us: "Status set by deriva-watch", insisted: "asked for by a person",
+  same_since: "status and files unchanged since", outlived: "the same before the restart, at",
+};
 
-/** What is shown of *shown*: {name, found, error, wanted, state, page}. */
+/** The view of *shown*: {name, found, error, wanted, state, page}. */
 export function story(shown, at) {
   return begun(shown) ??
     [BACK(), shown.found.executions.map((each, place) => one(each, place, shown, at))];
 }
 
-/** What has *shown.name* in its name. */
+/** The executions and files with *shown.name* in their names. */
 export function found(shown) {
   const begins = begun(shown);
   if (begins) return begins;
   const { executions, files, more } = shown.found;
   const none = !executions.length && !files.length;
   return [BACK(), h("section", null, h("h2", null, "Named ", named(shown.name)),
-    none && h("p", null, "No execution and no file has that in its name. Capital letters count; " +
-      "what is not shown here was never seen in a watched folder."),
+    none && h("p", null, "No execution or file has that in its name. " +
+      "Upper and lower case differ."),
     h("ul", { class: "table hits" },
       executions.map((each) => hit(each, null, STATES[each.state])),
       files.map((each) => hit(each, named(each.path), FILES[each.state]))),
-    more && h("p", { class: "quiet" }, "There are more: give a longer part of the name."))];
+    more && h("p", { class: "quiet" }, "There are more. Use a longer part of the name."))];
 }
 
 function hit(each, path, [tone, word] = ["gone", each.state]) {
@@ -65,10 +73,10 @@ function hit(each, path, [tone, word] = ["gone", each.state]) {
 
 const BACK = () => h("nav", { "aria-label": "Back" }, h("a", { href: "#/" }, "← All executions"));
 
-/** What is shown as long as there is no answer; null: there is one. */
+/** The view while there is no answer; null if there is one. */
 function begun({ name, found: answer, error }) {
   if (error) return [BACK(), h("section", null, h("h2", null, named(name)), said(error))];
-  return answer ? null : [BACK(), h("p", { class: "quiet" }, "Asking for ", named(name), "…")];
+  return answer ? null : [BACK(), h("p", { class: "quiet" }, "Loading ", named(name), "…")];
 }
 
 function one(each, place, shown, at) {
@@ -86,24 +94,24 @@ function one(each, place, shown, at) {
     history(each, at));
 }
 
-/** How many of its files are safe, and what is with the others. */
+/** How many of its files are in the catalog, and the states of the others. */
 function safety({ files: all, server }) {
   const count = (test) => all.filter((file) => test(file.state)).length;
   const unsent = ["ignored", "gone"].map((name) => [count((state) => state === name), name]);
   const whole = all.length - unsent.reduce((sum, [files]) => sum + files, 0);
   const safe = count((state) => SAFE.has(state));
   const host = server.split("/")[0];
-  if (!all.length) return "None of its files was looked at yet.";
+  if (!all.length) return "None of its files has been checked yet.";
   const others = [
     ...["unmatched", "refused"].map((name) => [count((state) => state === name), FILES[name][1]]),
-    [count((state) => FILES[state]?.[0] === "busy"), "on the way"],
+    [count((state) => FILES[state]?.[0] === "busy"), "being uploaded"],
   ].filter(([files]) => files).map(([files, what]) => `${number(files)} ${what}`);
-  const first = !whole ? "None of its files is to be sent." : safe === whole
-    ? `${safe === 1 ? "Its only file is" : `All its ${counted(safe, "file")} are`} safe on ${host}.`
-    : `${number(safe)} of its ${counted(whole, "file")} ${safe === 1 ? "is" : "are"} safe on ${host}: ` +
+  const first = !whole ? "It has no files to upload." : safe === whole
+    ? `${safe === 1 ? "Its only file is" : `All its ${counted(safe, "file")} are`} in the catalog on ${host}.`
+    : `${number(safe)} of its ${counted(whole, "file")} ${safe === 1 ? "is" : "are"} in the catalog on ${host}: ` +
       `${others.join(", ")}.`;
   const more = unsent.filter(([files]) => files).map(([files, name]) =>
-    `${counted(files, "more file")} ${files === 1 ? "is" : "are"} ${FILES[name][1]}.`);
+    `${counted(files, "more file")} ${files === 1 ? "was" : "were"} ${FILES[name][1]}.`);
   return [first, ...more].join(" ");
 }
 
@@ -114,11 +122,11 @@ function sentences(each) {
 function facts(each, at) {
   const made = each.execution_rid && named(each.execution_rid);
   return list([
-    ["Lies in", named(each.prefix)],
-    ["Goes to", named(each.server)],
+    ["Folder", named(each.prefix)],
+    ["Server", named(each.server)],
     ["Execution in the catalog", made],
     ["In this state since", when(each.changed_at, at)],
-    ["Looked at again", each.next_at && when(each.next_at, at)],
+    [each.state === "waiting" ? "Next attempt" : "Next check", each.next_at && when(each.next_at, at)],
     ["Failed attempts in a row", each.attempts && number(each.attempts)],
   ]);
 }
@@ -145,10 +153,10 @@ function evidence(each, at) {
   return h("details", { open: true }, h("summary", null,
     h("h3", null, done ? "Why it counts as complete" : "Why it is not complete yet")),
     list(order.map((name) => [
-      capital(name.replace(/_s$/, "").replaceAll("_", " ")), told(name, each.verdict[name], at)])));
+      capital(LABELS[name] ?? name.replaceAll("_", " ")), told(name, each.verdict[name], at)])));
 }
 
-/** One value of a verdict for people; null: it says nothing. */
+/** A value of a verdict as text; null if it is empty. */
 function told(name, value, at) {
   if (value === null || value === false || value === "") return null;
   if (value === true) return "yes";
@@ -157,6 +165,7 @@ function told(name, value, at) {
     return h("ul", null, Object.entries(value).map(([key, part]) =>
       h("li", null, key, ": ", told(key, part, at))));
   }
+  if (name === "largest_bytes") return bytes(value);
   if (typeof value === "number") {
     return name.endsWith("_s") ? `${Math.round(value * 10) / 10} s` : number(value);
   }
@@ -200,8 +209,8 @@ function chooser({ files: all }) {
 function turner(page, pages) {
   const turn = (to, text) => h("button",
     { type: "button", "data-page": to, disabled: to < 0 || to >= pages }, text);
-  return h("nav", { class: "turner", "aria-label": "Pages of files" }, turn(page - 1, "Earlier"),
-    h("span", null, `Page ${number(page + 1)} of ${number(pages)}`), turn(page + 1, "Later"));
+  return h("nav", { class: "turner", "aria-label": "Pages of files" }, turn(page - 1, "Previous"),
+    h("span", null, `Page ${number(page + 1)} of ${number(pages)}`), turn(page + 1, "Next"));
 }
 
 function file(one, lines) {
@@ -217,9 +226,9 @@ function file(one, lines) {
       ["RID of its row", one.rid], ["Table", one.table], ["Object version", one.url],
       ["MD5", one.md5], ["SHA-256", one.sha256],
       ["Rows in the catalog", one.rows !== null && number(one.rows)],
-      ["The row was there before", one.adopted && "yes"],
+      ["Existing row used", one.adopted && "yes"],
       ["Moved to", one.removal?.to && named(one.removal.to)],
-      ["Its way", lines.map((line) => `${line.after} ${clock(new Date(line.at))}`).join(" → ")],
+      ["Steps", lines.map((line) => `${line.after} ${clock(new Date(line.at))}`).join(" → ")],
     ])));
 }
 

@@ -1,10 +1,10 @@
-// Values as people read them. Nothing here knows the page.
+// Values as text. Nothing here knows the page.
 
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 const SHORT = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** The text with everything escaped that could break a line or turn its direction around: the
- * same characters, in the same way, as in a terminal. */
+/** The text with everything escaped that could break a line or reverse its direction: the same
+ * characters, in the same way, as in a terminal. */
 export function printable(text) {
   return String(text).replace(/[\p{C}\p{Z}]/gu, (c) => (c === " " ? c : SHORT[c] ?? escaped(c)));
 }
@@ -32,7 +32,7 @@ export function bytes(value) {
   return `${value.toFixed(unit && value < 9.95 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
-/** Seconds as the largest unit that says enough: "40 s", "12 min", "3 h", "5 days". */
+/** Seconds in a suitable unit: "40 s", "12 min", "3 h", "5 days". */
 export function duration(seconds) {
   if (seconds < 59.5) return `${Math.round(seconds)} s`;
   if (seconds < 59.5 * 60) return `${Math.round(seconds / 60)} min`;
@@ -51,7 +51,7 @@ export function clock(at) {
   return at.toLocaleTimeString("en-GB");
 }
 
-/** The time of the day, with the date unless that is today's. */
+/** The time of day; with the date if that is not today. */
 export function moment(at, now) {
   const day = { day: "numeric", month: "short" };
   if (at.getFullYear() !== now.getFullYear()) day.year = "numeric";
