@@ -85,7 +85,10 @@ def test_what_a_person_must_do_stands_there_and_its_command_can_be_copied(tmp_pa
 
         card.get_by_text("Copied").wait_for()
         assert page.evaluate("navigator.clipboard.readText()") == command
-        assert "1 file matches no mapping and was not uploaded" in todo.filter(has_text="4-U7V2").first.inner_text()
+        assert (
+            "1 file matches no mapping and was not uploaded"
+            in todo.filter(has_text="4-U7V2").first.inner_text()
+        )
 
 
 def test_every_control_is_reached_by_the_tabulator_and_seen(tmp_path, browser):
