@@ -101,7 +101,7 @@ class Roots:
         if not self._is_due(_LIMITS, _LIMITS_S) and ours < self._counted_at:
             return
         self._counted_at = 2 * max(ours, _FEW)
-        found = inotify_limits.watches()
+        found = inotify_limits.watch_usage()
         if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"
             event = WatchLimitNearlyReached(used=found.used, limit=found.limit, next=then)

@@ -17,7 +17,7 @@ from deriva_watch.commands.check.server import login
 from deriva_watch.core.completeness.observation import HolderMethod
 from deriva_watch.core.errors import RefusedError, ServerAwayError
 from deriva_watch.edges.server.deriva import Session
-from deriva_watch.edges.watching.inotify_limits import Usage
+from deriva_watch.edges.watching.inotify_limits import WatchUsage
 from faketime import another_time
 from running import command, sandbox, write_config
 
@@ -51,7 +51,7 @@ def test_a_root_has_one_line_with_everything_about_it(tell, data):
     line = next(line for line in said.splitlines() if f"root {data}" in line)
     assert line.startswith(f"  ✓ root {data}: ")
     for part in (
-        "native because a try showed that events arrive",
+        "native because a test showed that events arrive",
         "3 if all in it were filling",
         "example.org catalog 7",
         f"into {data}, /raw",
@@ -126,7 +126,7 @@ def test_lines_go_where_the_output_goes_though_a_person_looks_on(data, tmp_path,
 
 
 def test_watches_that_run_out_are_told_with_the_command_that_raises_them(tell, data, monkeypatch):
-    monkeypatch.setattr(host.inotify_limits, "watches", lambda: Usage(80, 100))
+    monkeypatch.setattr(host.inotify_limits, "watch_usage", lambda: WatchUsage(80, 100))
 
     status, said = tell(data)
 

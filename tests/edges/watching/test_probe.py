@@ -14,7 +14,7 @@ from inotify_simple import flags
 from deriva_watch.edges.watching import observer_choice
 from deriva_watch.edges.watching.emitter import InotifyEmitter
 from deriva_watch.edges.watching.observer_choice import Mode, choose
-from deriva_watch.edges.watching.probe import Found, probe
+from deriva_watch.edges.watching.probe import ProbeResult, probe
 
 RENAMED = flags.MOVED_FROM | flags.MOVED_TO
 
@@ -24,10 +24,10 @@ def test_a_local_folder_tells_of_every_change_and_nothing_is_left_in_it(tmp_path
 
     found = probe(tmp_path)
 
-    assert found.lacking is None
-    assert found.barred is None
-    assert found.step_s is not None
-    assert found.step_s < 1
+    assert found.missing_event is None
+    assert found.error is None
+    assert found.time_step_s is not None
+    assert found.time_step_s < 1
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == threads
 
@@ -39,7 +39,7 @@ def test_a_change_whose_event_never_comes_is_named(tmp_path, monkeypatch):
         InotifyEmitter, "_take", lambda self, event: event.mask & RENAMED or take(self, event)
     )
 
-    assert probe(tmp_path).lacking == "a file that was renamed"
+    assert probe(tmp_path).missing_event == "a renamed file"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -52,14 +52,14 @@ def test_a_folder_that_may_not_be_written_says_why(tmp_path):
     else:
         folder = tmp_path
 
-    assert probe(folder).barred
+    assert probe(folder).error
 
 
 KILLED = """
 import sys, time
 from pathlib import Path
 from deriva_watch.edges.watching import probe
-probe._try = lambda *_: (print("at it", flush=True), time.sleep(60))
+probe._missing_event = lambda *_: (print("at it", flush=True), time.sleep(60))
 probe.probe(Path(sys.argv[1]))
 """
 
@@ -85,12 +85,12 @@ def test_what_a_killed_try_left_behind_is_cleared_away_by_the_next(tmp_path):
 @pytest.mark.parametrize(
     "case",
     [
-        ("ext4", "auto", Found(), Mode.NATIVE, "events arrive"),
-        ("ext4", "auto", Found(lacking="a file"), Mode.POLLING, "no event of a file"),
-        ("ext4", "auto", Found(barred="Read-only"), Mode.NATIVE, "ext4 tells of changes"),
-        ("nfs4", "auto", Found(), Mode.POLLING, "others can change nfs4"),
-        ("nfs4", "native", Found(), Mode.NATIVE, "settings"),
-        ("ext4", "polling", Found(), Mode.POLLING, "settings"),
+        ("ext4", "auto", ProbeResult(), Mode.NATIVE, "events arrive"),
+        ("ext4", "auto", ProbeResult(missing_event="a file"), Mode.POLLING, "no event for a file"),
+        ("ext4", "auto", ProbeResult(error="Read-only"), Mode.NATIVE, "ext4 reports changes"),
+        ("nfs4", "auto", ProbeResult(), Mode.POLLING, "other hosts can change nfs4"),
+        ("nfs4", "native", ProbeResult(), Mode.NATIVE, "settings"),
+        ("ext4", "polling", ProbeResult(), Mode.POLLING, "settings"),
     ],
 )
 def test_the_choice_follows_the_settings_the_file_system_and_the_try(tmp_path, monkeypatch, case):

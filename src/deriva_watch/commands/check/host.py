@@ -52,7 +52,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
             return Line.wrong(about, "cannot be watched", f"there is no {path}", then)
         next(path.iterdir(), None)
         watched = choose(path, observer, probe)
-        count, whole = inotify_limits.folders(path, COUNTING_S)
+        count, whole = inotify_limits.count_folders(path, COUNTING_S)
         workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
     except OSError as error:
         why = f"{error.filename or path}: {error.strerror}"
@@ -64,7 +64,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         "observer": watched.mode,
         "observer_why": watched.why,
         "file_system": watched.file_system,
-        "time_step_s": watched.step_s,
+        "time_step_s": watched.time_step_s,
         "watches_needed": 0 if not native else count if folder.recursive else 1,
         "watches_limit": inotify_limits.limit("watches"),
         "folders": count,
@@ -98,7 +98,7 @@ def _told(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def watches(_: Look) -> Iterator[Line]:
     """Look at the limits of inotify."""
-    about, found = "inotify", inotify_limits.watches()
+    about, found = "inotify", inotify_limits.watch_usage()
     facts = {
         "used": found.used,
         "limit": found.limit,

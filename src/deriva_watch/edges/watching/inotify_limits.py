@@ -1,6 +1,6 @@
-"""How many inotify watches this user may have, and has (proc(5), inotify(7))."""
+"""How many inotify watches this user may have and has (proc(5), inotify(7))."""
 # ruff: noqa: PTH115,PTH116,PTH208
-# Thousands of descriptors are read: a Path object for each would double the time.
+# Reads thousands of descriptors; a Path object for each would double the time.
 
 import os
 import time
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Final
 
 _LIMITS: Final = ("/proc/sys/fs/inotify/max_user_{}", "/proc/sys/user/max_inotify_{}")
-_PLENTY: Final = 1048576
-_SCARCE: Final = 0.8
+_RECOMMENDED: Final = 1048576
+_SCARCE: Final = 0.8  # this share of the limit is in use
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """The watches of this user.
+class WatchUsage:
+    """The inotify watches of this user.
 
     Attributes:
-        used: By all processes of the user that we may look into.
-        limit: Of the host, or of our user namespace where that is lower.
+        used: By all processes of the user that we may inspect.
+        limit: Of the host, or of our user namespace if that is lower.
     """
 
     used: int
@@ -27,30 +27,30 @@ class Usage:
 
     @property
     def is_scarce(self) -> bool:
-        """Tell whether there are nearly none left."""
+        """Whether 80 % or more are in use."""
         return self.used >= _SCARCE * self.limit
 
 
-def watches() -> Usage:
-    """Return the watches that this user has and may have; costs a look at every process of its."""
-    return Usage(sum(map(_watches_of, _processes())), limit("watches"))
+def watch_usage() -> WatchUsage:
+    """Return the watches of this user and their limit; inspects every process of the user."""
+    return WatchUsage(sum(map(_watches_of, _processes())), limit("watches"))
 
 
 def limit(what: str) -> int:
-    """Return how many "watches" or "instances" a user may have."""
+    """Return how many inotify "watches" or "instances" a user may have."""
     return min(int(Path(each.format(what)).read_text(encoding="ascii")) for each in _LIMITS)
 
 
 def remedy(what: str) -> str:
-    """Return the command that raises a limit far enough."""
-    wanted = max(_PLENTY if what == "watches" else 1024, 2 * limit(what))
-    return f"sysctl -w fs.inotify.max_user_{what}={wanted}"
+    """Return the command that raises the limit of "watches" or "instances"."""
+    recommended = max(_RECOMMENDED if what == "watches" else 1024, 2 * limit(what))
+    return f"sysctl -w fs.inotify.max_user_{what}={recommended}"
 
 
-def folders(top: Path, within_s: float) -> tuple[int, bool]:
-    """Count *top* and the folders below it, each of which a watch would be for.
+def count_folders(top: Path, within_s: float) -> tuple[int, bool]:
+    """Return the number of folders from *top* down, each of which needs a watch.
 
-    The second value tells whether these are all: the count ends after *within_s*.
+    Counting stops after *within_s*; the second value is whether all were counted.
     """
     found, pending, ends_s = 0, [os.fspath(top)], time.monotonic() + within_s
     while pending and time.monotonic() < ends_s:
@@ -59,7 +59,7 @@ def folders(top: Path, within_s: float) -> tuple[int, bool]:
             with os.scandir(pending.pop()) as names:
                 pending += [each.path for each in names if each.is_dir(follow_symlinks=False)]
         except OSError:
-            continue  # gone again, or not for us
+            continue  # deleted meanwhile, or not readable for us
     return found + len(pending), not pending
 
 
@@ -73,7 +73,7 @@ def _watches_of(process: str) -> int:
             return 0
         descriptors = os.listdir(f"/proc/{process}/fd")
     except OSError:
-        return 0  # it ended, or is not for us
+        return 0  # it ended, or is not readable for us
     return sum(_watches_in(process, descriptor) for descriptor in descriptors)
 
 

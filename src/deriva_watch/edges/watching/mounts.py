@@ -1,23 +1,25 @@
-"""Which file system holds a folder, and what that one can be trusted with (proc(5), mountinfo)."""
+"""Which file system a folder is on, and what that file system guarantees (proc(5), mountinfo)."""
 
 import os
 import re
 from pathlib import Path
 from typing import Final
 
-# Others can change these without an event here.
+# Other hosts can change these without an event here.
 _REMOTE: Final = re.compile(
     "nfs4?|cifs|smb3|smbfs|lustre|9p|afs|ceph|gpfs|beegfs|glusterfs|virtiofs|fuse(blk|[.].*)?"
 )
 _LOCAL: Final = re.compile("ext[234]|xfs|btrfs|zfs|f2fs|bcachefs")
-# A directory's change time moves with every name that comes or goes.
-_DATED: Final = re.compile("ext[234]|xfs|btrfs|zfs|f2fs|bcachefs|tmpfs|overlay|nfs4?|lustre|ceph")
+# They change the time of a directory whenever an entry is added or removed.
+_DATES_DIRECTORIES: Final = re.compile(
+    "ext[234]|xfs|btrfs|zfs|f2fs|bcachefs|tmpfs|overlay|nfs4?|lustre|ceph"
+)
 
 
 def file_system(folder: Path, mounts: str | None = None) -> str:
-    """Return the type of the file system that holds *folder*, "" where that is not known.
+    """Return the type of the file system that *folder* is on, "" if unknown.
 
-    *mounts* are the lines of mountinfo; None: those of this process.
+    *mounts* is the text of a mountinfo file; None: that of this process.
     """
     lines = mounts or os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
     path, best, kind = os.path.realpath(folder), "", ""
@@ -31,15 +33,15 @@ def file_system(folder: Path, mounts: str | None = None) -> str:
 
 
 def is_remote(kind: str) -> bool:
-    """Tell whether a file system can change without an event on this machine."""
+    """Return whether other hosts can change this type of file system without an event here."""
     return bool(_REMOTE.fullmatch(kind))
 
 
 def is_local(kind: str) -> bool:
-    """Tell whether a file system is one that a single machine has."""
+    """Return whether only one host can mount this type of file system."""
     return bool(_LOCAL.fullmatch(kind))
 
 
 def dates_directories(kind: str) -> bool:
-    """Tell whether a directory that looks unchanged has the names it had."""
-    return bool(_DATED.fullmatch(kind))
+    """Return whether a directory with an unchanged time has unchanged entries."""
+    return bool(_DATES_DIRECTORIES.fullmatch(kind))

@@ -1,4 +1,4 @@
-"""By which means a root is watched, and why by these."""
+"""Whether a root is watched by events or polled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,51 +7,51 @@ from pathlib import Path
 from typing import Literal
 
 from deriva_watch.edges.watching.mounts import file_system, is_remote
-from deriva_watch.edges.watching.probe import Found
+from deriva_watch.edges.watching.probe import ProbeResult
 
 Wanted = Literal["auto", "native", "polling"]
-Probe = Callable[[Path], Found]
+Probe = Callable[[Path], ProbeResult]
 
 
 class Mode(StrEnum):
     """How a root is watched."""
 
     NATIVE = "native"  # by events
-    POLLING = "polling"  # by the periodic scan alone
-    MISSING = "missing"  # it is not there
+    POLLING = "polling"  # by periodic scans alone
+    MISSING = "missing"  # it does not exist
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How a root is watched, and why so.
+    """How a root is watched, and why.
 
     Attributes:
-        file_system: Its type, "" where that is not known.
-        step_s: To how many seconds it keeps times; None: that was not tried.
+        file_system: Its type, "" if unknown.
+        time_step_s: The resolution of its file times in seconds; None if untested.
     """
 
     mode: Mode
     why: str = ""
     file_system: str = ""
-    step_s: float | None = None
+    time_step_s: float | None = None
 
 
 def choose(folder: Path, wanted: Wanted, probe: Probe) -> Watched:
-    """Choose; "auto" writes a small file of our own into *folder* where that can tell anything.
+    """Return how to watch *folder*; "auto" tests it by writing a small file, if it is local.
 
-    Raises OSError where mounts cannot be read.
+    Raises OSError if the list of mounts cannot be read.
     """
     kind = file_system(folder)
     if wanted != "auto":
         return Watched(Mode(wanted), "the settings say so", kind)
-    if is_remote(kind):  # our own changes would be told, those of others not
-        why = f"others can change {kind} without an event here"
+    if is_remote(kind):  # a test would only show that our own changes arrive
+        why = f"other hosts can change {kind} without an event here"
         return Watched(Mode.POLLING, why, kind)
     found = probe(folder)
-    if found.barred:
-        why = f"{kind or 'its file system'} tells of changes; a try was not possible: "
-        return Watched(Mode.NATIVE, why + found.barred, kind)
-    if found.lacking:
-        why = f"a try showed no event of {found.lacking}"
-        return Watched(Mode.POLLING, why, kind, found.step_s)
-    return Watched(Mode.NATIVE, "a try showed that events arrive", kind, found.step_s)
+    if found.error:
+        why = f"{kind or 'its file system'} reports changes; the test could not run: "
+        return Watched(Mode.NATIVE, why + found.error, kind)
+    if found.missing_event:
+        why = f"a test showed no event for {found.missing_event}"
+        return Watched(Mode.POLLING, why, kind, found.time_step_s)
+    return Watched(Mode.NATIVE, "a test showed that events arrive", kind, found.time_step_s)

@@ -1,8 +1,8 @@
-"""What a folder can be trusted with, tried in it: whether events arrive, how exact times are.
+"""Tests in a folder whether events arrive and how exact file times are.
 
-The try takes some milliseconds in a directory of its own, which every look at the folder ignores.
-A lock on it tells that somebody is at it: what a killed process left behind is cleared away by the
-next one.
+A test takes some milliseconds in a directory of its own, which every scan of the folder ignores.
+The directory is locked while a test runs, so that the next test can remove what a killed process
+left behind.
 """
 
 import errno
@@ -21,58 +21,58 @@ from deriva_watch.edges.watching.observer import Observer
 from deriva_watch.edges.watching.tree import Tree
 
 _PREFIX: Final = OWN_PREFIX + "probe-"
-_WAIT_S: Final = 1.0  # for an event that should be there at once
+_WAIT_S: Final = 1.0  # for an event, which should come at once
 _NAMES: Final = ("written", "renamed")
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_MOMENT_NS: Final = 1_000_000_001_123_456_789  # no step of any file system's clock
+_TIME_NS: Final = 1_000_000_001_123_456_789  # every file system but the most exact rounds it
 _STEPS_S: Final = (1e-9, 1e-7, 1e-6, 1e-3, 1e-2, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a try found.
+class ProbeResult:
+    """The result of a test.
 
     Attributes:
-        lacking: The change whose event did not arrive; None: they all did.
-        step_s: To how many seconds the file system keeps the time of a change.
-        barred: Why nothing could be tried.
+        missing_event: The change whose event did not arrive; None if all arrived.
+        time_step_s: The resolution of file times in seconds.
+        error: Why the test could not run.
     """
 
-    lacking: str | None = None
-    step_s: float | None = None
-    barred: str | None = None
+    missing_event: str | None = None
+    time_step_s: float | None = None
+    error: str | None = None
 
 
-def probe(folder: Path) -> Found:
-    """Write, rename and append in *folder*, and see which events arrive; leaves nothing there."""
+def probe(folder: Path) -> ProbeResult:
+    """Write, rename and append to a file in *folder*, check the events, and clean up."""
     heard: queue.SimpleQueue[str] = queue.SimpleQueue()
     try:
         with (
-            _place(folder) as (path, descriptor),
+            _test_directory(folder) as (path, descriptor),
             closing(Observer(lambda _, name: heard.put(name))) as observer,
         ):
             observer.watches.add(Tree(folder, str(path)))
-            return Found(_try(descriptor, heard), _step_s(descriptor))
+            return ProbeResult(_missing_event(descriptor, heard), _time_step_s(descriptor))
     except OSError as error:
-        return Found(barred=error.strerror or errno.errorcode.get(error.errno or 0, "error"))
+        return ProbeResult(error=error.strerror or errno.errorcode.get(error.errno or 0, "error"))
 
 
-def _try(descriptor: int, heard: "queue.SimpleQueue[str]") -> str | None:
+def _missing_event(descriptor: int, heard: "queue.SimpleQueue[str]") -> str | None:
     """Return the first change whose event does not arrive."""
     written, renamed = _NAMES
     os.close(os.open(written, _NEW, 0o600, dir_fd=descriptor))
     if not _hears(heard, written):
-        return "a file that was written"
+        return "a new file"
     os.rename(written, renamed, src_dir_fd=descriptor, dst_dir_fd=descriptor)
     if not _hears(heard, renamed):
-        return "a file that was renamed"
+        return "a renamed file"
     while not heard.empty():
         heard.get()
     file = os.open(renamed, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, dir_fd=descriptor)
     os.write(file, b"x")
     os.close(file)
-    return None if _hears(heard, renamed) else "a file that was appended to"
+    return None if _hears(heard, renamed) else "a file that grew"
 
 
 def _hears(heard: "queue.SimpleQueue[str]", name: str) -> bool:
@@ -83,19 +83,19 @@ def _hears(heard: "queue.SimpleQueue[str]", name: str) -> bool:
     return False
 
 
-def _step_s(descriptor: int) -> float:
-    """Return what the file system makes of the nanoseconds of a time."""
+def _time_step_s(descriptor: int) -> float:
+    """Set the time of a file and return how far it was rounded, as the next larger step."""
     name = next(each for each in reversed(_NAMES) if each in os.listdir(descriptor))
-    os.utime(name, ns=(_MOMENT_NS, _MOMENT_NS), dir_fd=descriptor, follow_symlinks=False)
-    kept_ns = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mtime_ns
-    lost_s = abs(_MOMENT_NS - kept_ns) / 1e9
+    os.utime(name, ns=(_TIME_NS, _TIME_NS), dir_fd=descriptor, follow_symlinks=False)
+    rounded_ns = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mtime_ns
+    lost_s = abs(_TIME_NS - rounded_ns) / 1e9
     return next((step_s for step_s in _STEPS_S if lost_s < step_s), _STEPS_S[-1])
 
 
 @contextmanager
-def _place(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Make a directory for the try, and take it away again, with any that nobody uses."""
-    _clear(folder)
+def _test_directory(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Make a locked directory and remove it again; first remove those of killed processes."""
+    _clean_up(folder)
     path = Path(os.path.realpath(folder), _PREFIX + secrets.token_hex(8))
     path.mkdir(0o700)
     descriptor = os.open(path, _DIRECTORY)
@@ -107,8 +107,8 @@ def _place(folder: Path) -> Iterator[tuple[Path, int]]:
         os.close(descriptor)
 
 
-def _clear(folder: Path) -> None:
-    """Take away what a killed process of our user left behind."""
+def _clean_up(folder: Path) -> None:
+    """Remove the directories that killed processes of our user left behind."""
     with os.scandir(folder) as found:
         left = [Path(each.path) for each in found if each.name.startswith(_PREFIX)]
     for path in left:
@@ -123,7 +123,7 @@ def _clear(folder: Path) -> None:
 
 
 def _remove(path: Path, descriptor: int) -> None:
-    """Remove our names alone: what anybody else put there stays, and with it the directory."""
+    """Remove our files and the directory; if it has other files, they stay and so does it."""
     for name in _NAMES:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=descriptor)
