@@ -224,7 +224,7 @@ class Rig:
         """Return the upload of the execution, before anything of it is done."""
         record, model, unit_reader = self.begin(), self.catalog.model(), self.parts.unit_reader
         unit = self.settings.unit_of(record)
-        plan = unit_reader.plan(unit, unit_reader.look(unit), model, self.catalog)
+        plan = self.parts.plan(unit, unit_reader.look(unit), model, self.catalog)
         return self.parts.attempts._begin(record, plan, model)
 
     def upload(self, rid=None):

@@ -32,8 +32,8 @@ def folder(lab, tmp_path, fresh):
 
 def planned(rig, folder):
     """Return the plan of all that lies in the folder."""
-    unit_reader, unit = rig.parts.unit_reader, rig.settings.unit(folder.path, LOOSE)
-    return unit_reader.plan(unit, unit_reader.look(unit), rig.catalog.model(), rig.catalog)
+    unit = rig.settings.unit(folder.path, LOOSE)
+    return rig.parts.plan(unit, rig.parts.unit_reader.look(unit), rig.catalog.model(), rig.catalog)
 
 
 def brought(rig, folder):

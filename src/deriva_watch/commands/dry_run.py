@@ -22,6 +22,7 @@ from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
 
 ONE_LOOK: Final = "by one look and the times of files; the daemon counts from its own looks"
@@ -80,7 +81,7 @@ def _evidence(
     digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
     workspace, row = None, None
     if unit.is_execution:
-        row, listed = catalog.execution(unit.name), unit_reader.workspace(unit)
+        row, listed = catalog.execution(unit.name), workspace_of(unit, unit_reader.settings.server)
         workspace = listed.execution_status(unit.name) if listed else None
     status = row.get("Status") if row else None
     changed = _changed_at(row, seen)
@@ -89,7 +90,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
-        awaited=awaited(unit_reader.said(unit, seen), seen),
+        awaited=awaited(unit_reader.sources(unit, seen), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

@@ -17,7 +17,9 @@ from deriva_watch.edges.journal import open_readonly
 from deriva_watch.engine.rows.row_source import Count, count
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.pipeline.unit_planner import UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -47,12 +49,13 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
     """
     with connect(settings) as connection:
         catalog, unit_reader = connection.catalog, UnitReader.of(settings)
+        planner = UnitPlanner(unit_reader, spec_source(settings))
         model = read_model(catalog)
 
         def spec_of(unit: Unit) -> Spec:
             if unit.drop:
                 return compiled_for(unit.drop, model, catalog, settings.transfer.chunk_bytes).spec
-            return unit_reader.spec(model)
+            return planner.specs.spec(model)
 
         def preview(unit: Unit) -> Preview | None:
             if error := unusable_name(unit):
@@ -62,8 +65,8 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
                 return None
             if record := _known(settings, unit):
                 unit = settings.unit_of(record)
-            unit_reader.check_ours(unit, catalog)
-            spec, plan = spec_of(unit), unit_reader.plan(unit, seen, model, catalog)
+            check_ours(unit, settings.server, catalog)
+            spec, plan = spec_of(unit), planner.plan(unit, seen, model, catalog)
             disk = unit_reader.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}
             known = prospect(unit_reader, catalog, unit, seen, record)
@@ -97,7 +100,7 @@ def specification(
         if drop:
             compiled = compiled_for(drop, model, catalog, settings.transfer.chunk_bytes)
             return compiled.spec.document, None
-    specs = UnitReader.of(settings).specs
+    specs = spec_source(settings)
     try:
         specs.spec(model)
     except UnusableSpecError as error:

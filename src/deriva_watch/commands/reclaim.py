@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from shlex import quote
 from typing import Final
 
@@ -95,8 +94,7 @@ class ReclaimRun:
 
         Raises TroubleError for an execution that the journal does not have.
         """
-        members = partial(self.reader.members_of, self._server)
-        unit_reader = replace(UnitReader.of(self.settings), members=members)
+        unit_reader = UnitReader.of(self.settings, self.reader)
         found = [self._candidate(unit, unit_reader) for unit in self._named()]
         return [each for each in found if each.files or each.why or self.order.rids]
 

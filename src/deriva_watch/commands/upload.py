@@ -27,6 +27,7 @@ from deriva_watch.edges.host.spool import Orders
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.build import Parts, opened, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.batch_former import BatchFormer
@@ -146,7 +147,7 @@ class OneShot:
         }
         try:
             confirmed = self.pipeline.settings.unit_of(record)
-            self.pipeline.unit_reader.check_ours(confirmed, self.pipeline.catalog)
+            check_ours(confirmed, self.pipeline.settings.server, self.pipeline.catalog)
         except RefusedError as error:
             said = _sentence(record.rid, error)
             return self._move(record, ExecutionTrigger.REFUSED, {**facts, **said})
@@ -210,5 +211,5 @@ def uploading(
         one_shot = OneShot(pipeline, Orders(settings.state_directory / "orders"))
         one_shot.obey()  # what a person said while no daemon ran counts
         connection.server.session()
-        pipeline.unit_reader.spec(read_model(pipeline.catalog))
+        pipeline.specs.spec(read_model(pipeline.catalog))
         yield one_shot

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.receipt_schema import records
 from deriva_watch.pipeline.unit_paths import Directory
+from deriva_watch.pipeline.unit_planner import UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -63,8 +64,13 @@ class Verifier:
     catalog: Catalog
     model: CatalogModel
     server_check: ServerCheck
-    unit_reader: UnitReader
+    planner: UnitPlanner
     moved: Callable[[str, int], None]
+
+    @property
+    def unit_reader(self) -> UnitReader:
+        """Reads the units."""
+        return self.planner.unit_reader
 
     # ------------------------------------------------------------------ one of them
 
@@ -173,7 +179,7 @@ class Verifier:
                 self.moved(file.path, 0)
         find = self.find
         rows = RowVerifier(
-            self.unit_reader, find.reader, find.server, self.model, self.server_check, subject, seen
+            self.planner, find.reader, find.server, self.model, self.server_check, subject, seen
         )
         for file in files:
             if file.rows is not None:
@@ -252,12 +258,11 @@ def verifying(
         catalog, reader = connection.catalog, _reader(settings)
         patience = Patience(lambda _event: None, settings.server.host)
         server_check = ServerCheck(catalog, connection.store, patience, pool.map)
-        unit_reader = UnitReader.of(settings)
+        unit_reader = UnitReader.of(settings, reader)
+        planner = UnitPlanner(unit_reader, spec_source(settings))
         name = settings.server.name
-        if reader:
-            unit_reader = replace(unit_reader, members=partial(reader.members_of, name))
         find = Subjects(unit_reader, reader, name)
-        yield Verifier(find, catalog, read_model(catalog), server_check, unit_reader, moved)
+        yield Verifier(find, catalog, read_model(catalog), server_check, planner, moved)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -28,7 +28,7 @@ from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.unit_upload import Upload
-from deriva_watch.pipeline.unit_reader import UnitReader
+from deriva_watch.pipeline.unit_planner import UnitPlanner
 
 _BATCHES: Final = 8
 
@@ -48,7 +48,7 @@ class RowVerifier:
         seen: Its directory as it is now; None: it is not here, or must not be read.
     """
 
-    unit_reader: UnitReader
+    planner: UnitPlanner
     reader: Reader | None
     server: str
     model: CatalogModel
@@ -79,7 +79,7 @@ class RowVerifier:
             batches = self._batches(self.reader, file)
         elif self.subject.receipt:
             root = Path(self.subject.receipt.directory)
-            folder, name = self.unit_reader.settings.state_directory, self.subject.kept_as
+            folder, name = self.planner.unit_reader.settings.state_directory, self.subject.kept_as
             kept = receipts.RowReceipt.of(folder, self.server, name, root)
             batches = kept.read(file.path, lambda _why: None)
         for batch in batches:
@@ -113,11 +113,11 @@ class RowVerifier:
 
     def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
         """Return an upload that is never run."""
-        unit = self.unit_reader.settings.unit_of(record)
-        plan = self.unit_reader.plan(unit, seen, self.model, self.server_check.catalog)
+        unit = self.planner.unit_reader.settings.unit_of(record)
+        plan = self.planner.plan(unit, seen, self.model, self.server_check.catalog)
         return Upload(
             execution=record,
-            disk=self.unit_reader.directory(unit),
+            disk=self.planner.unit_reader.directory(unit),
             model=self.model,
             journal=reader,  # type: ignore[arg-type]  # nothing is written
             emit=lambda _event: None,

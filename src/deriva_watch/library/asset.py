@@ -4,7 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from deriva_watch.core.plan.candidates import Leftover, refused
 from deriva_watch.core.plan.plan import AssetPlan, Plan
 from deriva_watch.core.unit import Unit
 from deriva_watch.core.values import NULL_SENTINEL
-from deriva_watch.edges.disk import scanner
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.library.connection import Model, Target, explained
 from deriva_watch.library.courier import Courier
 from deriva_watch.library.parts import Part
+from deriva_watch.pipeline.unit_planner import spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
+from deriva_watch.settings.model import Settings
 
 
 def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> dict[str, Any]:
@@ -61,54 +62,54 @@ def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> d
 def _upload(
     target: Target, path: Path, table: TableName, said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    base, stop = UnitReader.of(target.settings), threading.Event()
-    part = Part(Unit(path.parent, LOOSE), named=True)
-    unit_reader = _OneFile(base.settings, base.specs, name=path.name, table=table, columns=said)
-    with (
-        explained(str(path)),
-        target.opened(unit_reader, lambda _event: None, stop, lambda *_: None) as (
-            server,
-            one_shot,
-        ),
-    ):
+    part = Part(Unit(Path(os.path.realpath(path.parent)), LOOSE), named=True)
+    planner = _AssetPlanner(spec_source(target.settings), path.name, table, said)
+    opened = target.opened(
+        lambda _event: None,
+        threading.Event(),
+        lambda *_: None,
+        plan=lambda _unit, seen, model, _catalog: planner.plan(seen, model),
+        unit_reader=_reader_of(path.name, target.settings),
+    )
+    with explained(str(path)), opened as (server, one_shot):
         server.session()
-        account = Courier(one_shot, lambda _part: unit_reader.plans.get(path.name)).bring(part)
+        account = Courier(one_shot, lambda _part: planner.latest).bring(part)
     if account.failures:
         raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
     # The catalog knows it: what the journal says can be found out again.
     shutil.rmtree(target.settings.state_directory, ignore_errors=True)
-    row: dict[str, Any] = account.results[str(path)].result
+    row: dict[str, Any] = account.results[str(part.root / path.name)].result
     return row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OneFile(UnitReader):
-    """A folder in which there is one file, of which all is said by the caller."""
+def _reader_of(name: str, settings: Settings) -> UnitReader:
+    """Return a reader for which a unit is the one file of that name, even if it is ignored."""
+    files = settings.files.model_copy(update={"ignore": ()})
+    return UnitReader(settings.model_copy(update={"files": files}), lambda _unit: [name])
 
+
+@dataclass(slots=True)
+class _AssetPlanner:
+    """Plans one file; the caller has said everything about it.
+
+    Attributes:
+        latest: The latest plan, None before the first.
+    """
+
+    specs: SpecSource
     name: str
     table: TableName
     columns: Mapping[str, Any]
-    plans: dict[str, Plan] = field(default_factory=dict)
+    latest: Plan | None = None
 
-    def look(self, unit: Unit) -> Observation | None:
-        """Look at the file."""
-        try:
-            return scanner.glance(unit.root / self.name, self.directory(unit).policy)
-        except FileNotFoundError:
-            return None
-
-    def plan(
-        self,
-        unit: Unit,  # noqa: ARG002
-        seen: Observation,
-        model: CatalogModel,
-        catalog: Catalog,  # noqa: ARG002
-    ) -> Plan:
-        """Answer for the file."""
+    def plan(self, seen: Observation, model: CatalogModel) -> Plan:
+        """Return what becomes of the file."""
         answer = self._answer(seen, model)
-        plan = Plan((), (answer,), {}) if isinstance(answer, Leftover) else Plan((answer,), (), {})
-        self.plans[self.name] = plan
-        return plan
+        if isinstance(answer, Leftover):
+            self.latest = Plan((), (answer,), {})
+        else:
+            self.latest = Plan((answer,), (), {})
+        return self.latest
 
     def _answer(self, seen: Observation, model: CatalogModel) -> AssetPlan | Leftover:
         entry = seen.entries[self.name]
@@ -122,7 +123,7 @@ class _OneFile(UnitReader):
             return refused(entry, str(error), "Correct the value.")
         nulls = f"{NULL_SENTINEL}/" * len(values)
         virtual = f"/{ROOT}/execution/0/asset/{self.table.schema}/{self.table.table}/{nulls}"
-        match = self.spec(model).match(virtual + self.name)
+        match = self.specs.spec(model).match(virtual + self.name)
         if match is None:
             return refused(
                 entry, f"no mapping takes files of {self.table}", "Choose another table."

@@ -18,6 +18,7 @@ from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.pipeline.build import Connection, assemble
+from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings, user_state
 
@@ -109,9 +110,18 @@ class Target:
 
     @contextmanager
     def opened(
-        self, unit_reader: UnitReader, emit: Emit, stop: threading.Event, watch: Watch
+        self,
+        emit: Emit,
+        stop: threading.Event,
+        watch: Watch,
+        *,
+        plan: Planner,
+        unit_reader: UnitReader | None = None,
     ) -> Iterator[tuple[Server, OneShot]]:
-        """Take the journal and put the parts together; nothing is sent yet."""
+        """Take the journal and put the parts together; nothing is sent yet.
+
+        Units are planned by *plan*, and read by *unit_reader*, or as the settings say.
+        """
         said = self.settings.server
         with (
             Server(
@@ -130,6 +140,7 @@ class Target:
                 stop,
                 watch,
                 unit_reader,
+                plan,
             ) as pipeline,
         ):
             pipeline.journal.void_claims()

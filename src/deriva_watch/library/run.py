@@ -1,6 +1,7 @@
 """One call of `upload_directory`: all parts of a directory, as often as it takes."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,21 +25,29 @@ from deriva_watch.library.hearing import LOG, Say
 from deriva_watch.library.parts import Part
 from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.tracking import Begun, Meter, Planned
+from deriva_watch.pipeline.unit_planner import Planner, UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 
 _NAMED: Final = 50  # files that a line of the log lists
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScopedIntake(UnitReader):
-    """Plans only for the files of a part, and remembers what it planned."""
+@dataclass(frozen=True, slots=True)
+class PartPlanner:
+    """Plans only the files of a part, and remembers the plans.
 
-    parts: dict[Unit, Part]
+    Attributes:
+        whole: Plans all files of the unit.
+        parts: The part of each unit that is uploaded.
+        plans: The latest plan of each part.
+    """
+
+    whole: Planner
+    parts: Mapping[Unit, Part]
     plans: dict[Part, Plan] = field(default_factory=dict)
 
     def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
-        """Return what becomes of every file of the part."""
-        whole = UnitReader.plan(self, unit, seen, model, catalog)
+        """Return what becomes of every file of the part; a `Planner`."""
+        whole = self.whole(unit, seen, model, catalog)
         part = self.parts[unit]
         self.plans[part] = whole if part.is_whole else whole.of(part.has)
         return self.plans[part]
@@ -74,15 +83,15 @@ class Run:
         """
         if not self.parts:
             return {}
-        base = UnitReader.of(self.target.settings)
-        parts = {part.unit: part for part in self.parts}
-        unit_reader = ScopedIntake(base.settings, base.specs, parts=parts)
+        settings = self.target.settings
+        whole = UnitPlanner(UnitReader.of(settings), spec_source(settings)).plan
+        planner = PartPlanner(whole, {part.unit: part for part in self.parts})
         meter = Meter(say, self.target.settings.transfer.chunk_bytes)
         with (
             explained(str(self.directory)),
-            self.target.opened(unit_reader, say, self.stop, meter) as (server, one_shot),
+            self.target.opened(say, self.stop, meter, plan=planner.plan) as (server, one_shot),
         ):
-            courier = Courier(one_shot, unit_reader.plans.get)
+            courier = Courier(one_shot, planner.plans.get)
             failures, retries = self._attempts(server, courier, meter, say)
         self._name_the_left()
         if failures:
@@ -143,14 +152,14 @@ class Run:
         """Say which files there are, before the first of them goes."""
         pipeline = one_shot.pipeline
         model = pipeline.catalog.model()
-        pipeline.unit_reader.spec(model)
+        pipeline.specs.spec(model)
         for part in self.parts:
             record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
             known = pipeline.journal.files(record.id) if record else []
             seen = pipeline.unit_reader.look(part.unit)
             try:
                 if seen:
-                    plan = pipeline.unit_reader.plan(part.unit, seen, model, pipeline.catalog)
+                    plan = pipeline.plan(part.unit, seen, model, pipeline.catalog)
                     say(Planned.of(part.root, plan, known))
             except RefusedError:
                 continue  # the upload itself will say why

@@ -33,6 +33,7 @@ from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.prior_rows import not_loaded_before
+from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -52,6 +53,7 @@ class Attempts:
     """Makes attempts at claimed units. One instance serves all units, from many threads.
 
     Attributes:
+        plan: Plans the units.
         failed: Decides what follows where an attempt raises.
         server: The "host/catalog" that executions are kept under.
     """
@@ -61,6 +63,7 @@ class Attempts:
     catalog: Catalog
     uploader: Uploader
     unit_reader: UnitReader
+    plan: Planner
     executions: Executions
     finalizer: Finalizer
     fingerprint: InputFingerprint
@@ -112,7 +115,7 @@ class Attempts:
         if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
         model = self.catalog.model()
-        plan = self.unit_reader.plan(unit, seen, model, self.catalog)
+        plan = self.plan(unit, seen, model, self.catalog)
         upload = self._begin(record, plan, model)
         upload.halt(None)
         drop = unit.drop if record.unit in _WITH_EXECUTION else None

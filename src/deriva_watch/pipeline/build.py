@@ -4,9 +4,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from deriva_watch.core.errors import CredentialError, RefusedError, SettingsError
@@ -20,6 +19,7 @@ from deriva_watch.edges.server.credentials import CredentialSource
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.edges.server.processors import SpecProcessors
+from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.files.files import Files, Watch
@@ -39,6 +39,7 @@ from deriva_watch.pipeline.attempt_end import FailedAttempts
 from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
+from deriva_watch.pipeline.unit_planner import Planner, UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -143,6 +144,8 @@ class Parts:
         server: The "host/catalog" that executions are kept under.
         probe: Sends every service that uploads need a cheap request; raises as every call does.
         server_time: Returns the time by the server's clock, or None where it does not tell.
+        specs: Gives the bulk spec in force.
+        plan: Plans the units.
         server_check: Asks whether the server still holds what was uploaded.
     """
 
@@ -151,6 +154,8 @@ class Parts:
     journal: Journal
     catalog: Catalog
     unit_reader: UnitReader
+    specs: SpecSource
+    plan: Planner
     uploader: Uploader
     attempts: Attempts
     fingerprint: InputFingerprint
@@ -175,6 +180,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     server_time: Callable[[], datetime | None] = lambda: None,
     watch: Watch = lambda _path, _phase, _count: None,
     unit_reader: UnitReader | None = None,
+    plan: Planner | None = None,
 ) -> Parts:
     """Build all parts from the settings and from what touches the outside.
 
@@ -190,12 +196,13 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         probe: As in `Parts`.
         server_time: As in `Parts`.
         watch: Called with every block of bytes that is hashed or sent.
-        unit_reader: Reads the directories; None: as the settings say.
+        unit_reader: Reads the units; None: as the settings say.
+        plan: Plans the units; None: as the settings say.
     """
     name = settings.server.name
-    unit_reader = replace(
-        unit_reader or UnitReader.of(settings), members=partial(journal.members_of, name)
-    )
+    unit_reader = unit_reader or UnitReader.of(settings, journal)
+    specs = spec_source(settings)
+    plan = plan or UnitPlanner(unit_reader, specs).plan
     processors = SpecProcessors(
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
     )
@@ -212,7 +219,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     )
     holds = HoldCache(journal)
     holds.reload()
-    fingerprint = InputFingerprint(settings, catalog, unit_reader.specs)
+    fingerprint = InputFingerprint(settings, catalog, specs)
     retry = settings.retry
     attempts = Attempts(
         settings=settings,
@@ -220,8 +227,9 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         catalog=catalog,
         uploader=uploader,
         unit_reader=unit_reader,
+        plan=plan,
         executions=Executions(catalog, writer, patience),
-        finalizer=Finalizer(catalog, writer, unit_reader, name),
+        finalizer=Finalizer(catalog, writer, settings, specs, name),
         fingerprint=fingerprint,
         holds=holds,
         failed=FailedAttempts(
@@ -236,6 +244,8 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         journal=journal,
         catalog=catalog,
         unit_reader=unit_reader,
+        specs=specs,
+        plan=plan,
         uploader=uploader,
         attempts=attempts,
         fingerprint=fingerprint,
@@ -255,6 +265,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
     stop: threading.Event,
     watch: Watch = lambda _path, _phase, _count: None,
     unit_reader: UnitReader | None = None,
+    plan: Planner | None = None,
 ) -> Iterator[Parts]:
     """Open the journal and build all parts on a connection; arguments as in `build`.
 
@@ -280,6 +291,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
                 server_time=connection.server_time,
                 watch=watch,
                 unit_reader=unit_reader,
+                plan=plan,
             )
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -22,11 +22,13 @@ from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
 from deriva_watch.core.states import SAFE, FileState
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.disk.workspace import Workspace
+from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.receipt_schema import line, software
-from deriva_watch.pipeline.unit_reader import UnitReader
+from deriva_watch.settings.model import Settings
 
 UPLOADED: Final = "Uploaded"
 # What deriva-ml's own upload moves on from; every other status it leaves as it is.
@@ -39,7 +41,8 @@ class Finalizer:
 
     catalog: Catalog
     writer: CatalogWriter
-    unit_reader: UnitReader
+    settings: Settings
+    specs: SpecSource
     server: str
 
     def finish(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
@@ -57,12 +60,12 @@ class Finalizer:
         """
         done = {path: r for path, r in upload.records.items() if r.state in SAFE}
         whole = whole and not plan.partial
-        unit = self.unit_reader.settings.unit_of(upload.execution)
-        workspace = self.unit_reader.workspace(unit) if unit.is_execution else None
+        unit = self.settings.unit_of(upload.execution)
+        workspace = workspace_of(unit, self.settings.server) if unit.is_execution else None
         if workspace is None:
             if whole and unit.is_execution:
                 self._move_status(upload)
-        elif self.unit_reader.settings.deriva_ml.write_back:
+        elif self.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
         digest = self._update_manifest(upload, seen, done)
         self._keep_rows(upload, plan)
@@ -153,8 +156,8 @@ class Finalizer:
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return where the RIDs of rows without a key are kept."""
-        root = self.unit_reader.settings.unit_of(record).root
-        folder = self.unit_reader.settings.state_directory
+        root = self.settings.unit_of(record).root
+        folder = self.settings.state_directory
         return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
 
     def execution_before(self, record: ExecutionRecord) -> str | None:
@@ -164,7 +167,7 @@ class Finalizer:
         """
         if record.unit != "directory" or record.execution_rid:
             return None
-        folder = self.unit_reader.settings.state_directory
+        folder = self.settings.state_directory
         said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
         return str(said["execution"]) if said.get("unit") == record.rid else None
 
@@ -184,9 +187,9 @@ class Finalizer:
 
     def _spec_digest(self, upload: Upload) -> str | None:
         """Return the digest of the bulk spec, or of the settings of the drop folder."""
-        drop = self.unit_reader.settings.unit_of(upload.execution).drop
+        drop = self.settings.unit_of(upload.execution).drop
         try:
-            said = drop or self.unit_reader.specs.document(upload.model)
+            said = drop or self.specs.document(upload.model)
         except UnusableSpecError:
             return None  # its file was taken away since
         text = str(drop) if drop else json.dumps(said, sort_keys=True)
@@ -196,8 +199,7 @@ class Finalizer:
         return ShortageError(
             f"cannot write the receipt of {upload.execution.label}",
             f"{error.strerror}: {error.filename}",
-            f"See to {self.unit_reader.settings.state_directory} (room, rights); "
-            "it is tried again by itself.",
+            f"See to {self.settings.state_directory} (room, rights); it is tried again by itself.",
         )
 
     def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
@@ -226,7 +228,7 @@ class Finalizer:
             ],
             "notices": upload.notices,
         }
-        folder = self.unit_reader.settings.state_directory
+        folder = self.settings.state_directory
         try:
             kept = receipts.write_receipt(folder, self.server, receipts.kept_as(execution), receipt)
         except OSError as error:

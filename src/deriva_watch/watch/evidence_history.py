@@ -25,6 +25,7 @@ from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts
 from deriva_watch.pipeline.build import Parts
+from deriva_watch.pipeline.ownership import workspace_of
 
 _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 
@@ -119,7 +120,7 @@ class EvidenceHistory:
 
     def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
         try:
-            said = self.pipeline.unit_reader.said(unit, seen)
+            said = self.pipeline.unit_reader.sources(unit, seen)
         except RefusedError:
             return ()  # not ours
         if not (missing := awaited(said, seen)):
@@ -131,7 +132,7 @@ class EvidenceHistory:
         if not unit.is_execution:
             return None
         try:
-            found = self.pipeline.unit_reader.workspace(unit)
+            found = workspace_of(unit, self.pipeline.settings.server)
         except RefusedError:
             return None  # not ours: `check_ours` says so once the directory is complete
         return found.execution_status(unit.name) if found else None

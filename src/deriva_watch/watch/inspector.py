@@ -26,6 +26,7 @@ from deriva_watch.core.records import (
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.pipeline.build import Parts
+from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import unusable_name
 from deriva_watch.watch.batch_former import BatchFormer
 from deriva_watch.watch.evidence_history import EvidenceHistory
@@ -212,7 +213,7 @@ class Inspector:
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
-            self.pipeline.unit_reader.check_ours(unit, self.pipeline.catalog)
+            check_ours(unit, self.pipeline.settings.server, self.pipeline.catalog)
         except RefusedError as error:
             return error
         return None

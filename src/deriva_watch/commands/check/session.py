@@ -18,8 +18,9 @@ from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.credentials import CredentialSource, Origin
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
+from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.pipeline.build import connect, credential_source
-from deriva_watch.pipeline.unit_reader import UnitReader
+from deriva_watch.pipeline.unit_planner import spec_source
 from deriva_watch.settings.model import Settings
 
 PATIENCE_S: Final = 20.0  # a person waits: the daemon would for minutes
@@ -53,7 +54,7 @@ class Look:
         unit: The service that runs the daemon with that file, or None.
         source: Where the credential comes from.
         server, catalog, store: What is asked.
-        unit_reader: What reads the bulk spec.
+        specs: Gives the bulk spec.
         lacking: Why there is no credential, or None.
         reached: How far the checks came.
         model: The catalog's model, from `Reached.MODEL` on.
@@ -68,7 +69,7 @@ class Look:
     server: Server
     catalog: Ermrest
     store: Hatrac
-    unit_reader: UnitReader
+    specs: SpecSource
     lacking: CredentialError | None
     reached: Reached = Reached.NOTHING
     model: CatalogModel = field(default_factory=lambda: CatalogModel({}))
@@ -82,9 +83,8 @@ def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
     unit = systemd.serving(config.absolute()) if config else None
     source = _source(settings, unit)
     with connect(settings, source, required=False, timeout_s=PATIENCE_S) as made:
-        unit_reader = UnitReader.of(settings)
-        asked = made.server, made.catalog, made.store
-        yield Look(settings, config, unit, source, *asked, unit_reader, made.missing)
+        asked = made.server, made.catalog, made.store, spec_source(settings)
+        yield Look(settings, config, unit, source, *asked, made.missing)
 
 
 def _source(settings: Settings, unit: Unit | None) -> CredentialSource:

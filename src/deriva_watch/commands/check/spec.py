@@ -20,7 +20,7 @@ _ROLE: Final = TableName(ML_SCHEMA, "Asset_Role")
 
 def bulk_spec(look: Look) -> Iterator[Line]:
     """Hold the bulk spec against the model."""
-    look.spec = look.unit_reader.spec(look.model)
+    look.spec = look.specs.spec(look.model)
     said = look.settings.spec
     count = len(look.spec.mappings)
     facts = {"source": said.source, "file": said.file, "mappings": count}

@@ -100,20 +100,6 @@ def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
         return False  # the look will say what there is
 
 
-def glance(file: Path, policy: ScanPolicy) -> Observation:
-    """Look at one file alone; it has no entry where it is neither a file nor a link to one.
-
-    Raises OSError when it is not there.
-    """
-    look = _Look(os.path.realpath(file.parent), policy.links(), lambda _name: None)
-    looked_at, name = datetime.now(UTC), _Name(os.path.join(look.base, file.name))
-    if file.is_symlink():
-        look.take_link(name, file.name)
-    elif not file.is_dir():
-        look.take_file(name, file.name, None)
-    return Observation(str(file.parent), look.entries, looked_at, {})
-
-
 def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation | None:
     """Look at some files below *root* as `scan` does; None where none of them is there.
 
