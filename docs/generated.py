@@ -77,7 +77,7 @@ def _settings(lines: list[str]) -> Iterator[str]:
     for line in lines:
         if section := _SECTION.match(line):
             model = _LISTS.get(section[2]) or Settings.model_fields[section[2]].annotation
-            yield f"\n({section[2]}-settings)=\n\n## `{section[1]}`\n"
+            yield f"\n## `{section[1]}`\n"
             yield "\n".join(_paragraphs(comment)) + "\n"
         elif (key := _KEY.match(line)) and model:
             if not comment:

@@ -76,7 +76,7 @@ def test_the_wheel_has_every_file_of_the_package_and_no_tests(built):
 
 
 def test_the_source_distribution_has_what_a_developer_needs(built):
-    for name in ("README.md", "LICENSE", "Makefile", "config.example.toml", "tests/running.py"):
+    for name in ("README.md", "LICENSE", "Makefile", "docs/conf.py", "tests/running.py"):
         assert (built.sdist / name).is_file()
 
 
