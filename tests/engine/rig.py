@@ -279,7 +279,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         catalog = Wired("catalog", Stage(Ermrest(server, ready["catalog"])), power)
         store = Wired("store", Stage(Hatrac(server)), power)
         opened = stack.enter_context(Journal.open(settings.journal.url, emit=events.append))
-        journal = Wired("journal", opened, power, "commit", "open_batch", "open_execution")
+        journal = Wired("journal", opened, power, "commit", "move", "open_batch", "open_execution")
         pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
         writer = CatalogWriter(catalog, patience)
         stack.callback(writer.close)

@@ -20,7 +20,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.events import Emit
 from deriva_watch.core.orders.holds import Hold
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, UploadResult
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, UploadResult
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.host.spool import Orders
@@ -111,8 +111,8 @@ class OneShot:
         if record.state is not ExecutionState.READY:
             return UploadResult(record, None)
         journal = self.pipeline.journal
-        journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
-        outcome = self.pipeline.attempts.process(journal.execution(record.id))
+        claimed = journal.move(record, ExecutionTrigger.CLAIMED)
+        outcome = self.pipeline.attempts.process(claimed)
         if outcome.error:
             raise outcome.error
         self.pipeline.attempts.sweep()
@@ -132,14 +132,16 @@ class OneShot:
         )
         seen = self.pipeline.unit_reader.look(unit)
         if seen is None:
-            return self._move(record, ExecutionTrigger.REMOVED)
+            return self.pipeline.journal.move(record, ExecutionTrigger.REMOVED)
         if hold := Hold.of(record.held):
             error = RefusedError(**hold.sentence(record.rid))
             return self._unrecorded(unit, ExecutionState.REFUSED, error)
         if record.state is not ExecutionState.FILLING:
             back = EXECUTION_TRANSITIONS[record.state]
             changed = ExecutionTrigger.CHANGED
-            record = self._move(record, changed if changed in back else ExecutionTrigger.APPEARED)
+            record = self.pipeline.journal.move(
+                record, changed if changed in back else ExecutionTrigger.APPEARED
+            )
         facts: ExecutionFacts = {
             "digest": seen.digest(),
             "verdict": self._verdict(record),
@@ -150,8 +152,8 @@ class OneShot:
             check_ours(confirmed, self.pipeline.settings.server, self.pipeline.catalog)
         except RefusedError as error:
             said = _sentence(record.rid, error)
-            return self._move(record, ExecutionTrigger.REFUSED, {**facts, **said})
-        return self._move(record, ExecutionTrigger.SETTLED, facts)
+            return self.pipeline.journal.move(record, ExecutionTrigger.REFUSED, {**facts, **said})
+        return self.pipeline.journal.move(record, ExecutionTrigger.SETTLED, facts)
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
         """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
@@ -164,15 +166,6 @@ class OneShot:
         """Return where a directory stands that the journal has no such state of."""
         said, now, server = _sentence(unit.name, error), datetime.now(UTC), self.pipeline.server
         return ExecutionRecord(0, str(unit.prefix), unit.name, server, state, now, **said)
-
-    def _move(
-        self,
-        record: ExecutionRecord,
-        trigger: ExecutionTrigger,
-        facts: ExecutionFacts | None = None,
-    ) -> ExecutionRecord:
-        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
-        return self.pipeline.journal.execution(record.id)
 
 
 def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:

@@ -126,12 +126,14 @@ class Inspector:
     def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
         """Move an execution whose directory is there again, or is not what it was."""
         if record.state is ExecutionState.GONE:
-            return self._move(record, ExecutionTrigger.APPEARED)
+            return self.pipeline.journal.move(record, ExecutionTrigger.APPEARED)
         if record.state in _WATCHED and seen.digest() != record.digest:
             hold = Hold.of(record.held)
             if hold and hold.kind is HoldKind.CANCELLED:
                 return self._changed_in_vain(record, seen, hold)
-            return self._move(record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None})
+            return self.pipeline.journal.move(
+                record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None}
+            )
         return record
 
     def _changed_in_vain(
@@ -202,9 +204,9 @@ class Inspector:
         facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
         if error := self._refusal(unit, answer):
             facts = {**facts, **error.sentence(record.rid)}
-            self._move(record, ExecutionTrigger.REFUSED, facts)
+            self.pipeline.journal.move(record, ExecutionTrigger.REFUSED, facts)
         else:
-            self._move(record, ExecutionTrigger.SETTLED, facts)
+            self.pipeline.journal.move(record, ExecutionTrigger.SETTLED, facts)
         self._settled(unit, record)
         return None
 
@@ -217,15 +219,6 @@ class Inspector:
         except RefusedError as error:
             return error
         return None
-
-    def _move(
-        self,
-        record: ExecutionRecord,
-        trigger: ExecutionTrigger,
-        facts: ExecutionFacts | None = None,
-    ) -> ExecutionRecord:
-        self.pipeline.journal.commit([MoveExecution(record.id, trigger, facts or {})])
-        return self.pipeline.journal.execution(record.id)
 
     def _note(self, record: ExecutionRecord, verdict: dict[str, object], at: datetime) -> None:
         """Keep why it is not complete yet, for `show`."""

@@ -19,7 +19,9 @@ from deriva_watch.core.records import (
     ExecutionFacts,
     ExecutionRecord,
     FileFacts,
+    MoveExecution,
 )
+from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.core.stats.day import Sample
 from deriva_watch.edges.journal import problems
 from deriva_watch.edges.journal.database import lock, quarantine, sqlite
@@ -112,6 +114,19 @@ class Journal(Reader):
             TroubleError: The journal cannot be written.
         """
         return self._writer.ask(lambda transaction: transaction.apply(changes), changes)
+
+    def move(
+        self,
+        record: ExecutionRecord,
+        trigger: ExecutionTrigger,
+        facts: ExecutionFacts | None = None,
+    ) -> ExecutionRecord:
+        """Apply *trigger* to an execution, set *facts*, and return it as it is then.
+
+        Raises as `commit`.
+        """
+        self.commit([MoveExecution(record.id, trigger, facts or {})])
+        return self.execution(record.id)
 
     def open_execution(
         self, server: str, prefix: str, rid: str, unit: str | None = None
