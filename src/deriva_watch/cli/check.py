@@ -1,10 +1,10 @@
-"""`deriva-watch check`: everything that can be wrong, a line each."""
+"""`deriva-watch check`: finds what is wrong, one line each."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,14 +19,20 @@ MARKS: Final = {"good": "✓", "note": "!", "wrong": "✗", "away": "✗", "unse
 
 
 @app.command()
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look at everything that can be wrong: this host, the server, the catalog, the journal.
+def check(
+    config: ConfigOption = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the details of every root.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check this host, the server, the catalog and the journal for everything that can be wrong.
 
-    ✓ is good, ✗ is in the way, ! works and should be known, - could not be looked at.
+    ✓ is good, ✗ is wrong, ! works with a limitation, - could not be checked.
 
-    Writes nothing on the server; into each root a hidden file of its own for a moment, to see
-    whether changes are told. Exit status 2 if anything is in the way, 10 if that is only a server
-    that does not answer.
+    Nothing is written to the server. Each root gets a hidden file for a moment, to test whether
+    changes are reported. Exit status 2 if anything is wrong, 10 if only the server does not
+    answer.
 
     For example: deriva-watch check
     """
@@ -39,7 +45,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         for line in awaited(part.lines, part.title):
             found.append((part.title, line))
             if not as_json:
-                tell(line)
+                tell(line, verbose=verbose)
     status = _status(line for _, line in found)
     if as_json:
         lines = [document(title, line) for title, line in found]
@@ -47,10 +53,10 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(status)
 
 
-def tell(line: "Line") -> None:
+def tell(line: "Line", *, verbose: bool = False) -> None:
     """Print a line for people."""
     print(f"  {MARKS[line.verdict]} {printable(f'{line.about}: {line.what}')}", flush=True)
-    for more in filter(None, (line.why, line.next)):
+    for more in filter(None, (line.why, line.next, *(line.details if verbose else ()))):
         print(f"      {printable(more)}", flush=True)
 
 
@@ -68,9 +74,9 @@ def document(title: str, line: "Line") -> dict[str, Any]:
 
 
 def awaited(lines: "Iterator[Line]", title: str) -> "Iterator[Line]":
-    """Yield *lines*; where somebody looks on, show that the next one is being looked for."""
+    """Yield *lines*; on a terminal, show that the next check is running."""
     while True:
-        with _waiting(f"looking at {title}"):
+        with _waiting(f"checking {title}"):
             line = next(lines, None)
         if line is None:
             return

@@ -28,6 +28,7 @@ class _Step:
         titles: The parts of the checks that look at it.
         default: What Return means; None: it must be said.
         is_asked: Whether it is asked for before anything is wrong with it.
+        hint: What a valid answer is, for one that cannot be used.
     """
 
     field: str
@@ -37,10 +38,18 @@ class _Step:
     titles: tuple[str, ...]
     default: str | None = None
     is_asked: bool = True
+    hint: str = ""
 
 
 _STEPS: Final = (
-    _Step("host", "--host", "Server, such as data.example.org", str, ("server",)),
+    _Step(
+        "host",
+        "--host",
+        "Server, such as data.example.org",
+        str,
+        ("server",),
+        hint="Enter only the host name, without http:// — for example data.example.org.",
+    ),
     _Step(
         "credential_file",
         "--credential-file",
@@ -145,7 +154,7 @@ def _settled(
     while error := _objection(step, answers, file, found, quiet=quiet):
         if not person:
             raise error
-        print(f"  That will not do: {error.what}.")
+        print(f"  This answer cannot be used: {error.what}. {error.next}")
         answers = _asked(step, answers, person=person)
     return answers
 
@@ -176,6 +185,6 @@ def _objection(
             if not quiet:
                 tell(line)
     except SettingsError as error:
-        return error
+        return SettingsError(error.what, error.why, step.hint or error.next)
     found += [document(step.titles[-1], line) for line in lines]
     return init.objection(lines)

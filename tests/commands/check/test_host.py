@@ -41,23 +41,27 @@ def test_settings_that_everyone_can_change_are_wrong(found, data, tmp_path, read
     assert lines["settings"]["next"] == f"chmod o-w {config}"
 
 
-def test_a_root_has_one_line_with_everything_about_it(tell, data):
+def test_a_root_has_one_line_and_everything_about_it_on_request(tell, data):
     (data / "catalogs/example.org__7/working").mkdir(parents=True)
     (data / "catalogs/example.org__7/working/main.db").touch()
 
-    status, said = tell(data, files={"allowed_link_roots": ["/raw"]})
+    shown = tell(data, files={"allowed_link_roots": ["/raw"]})[1]
+    status, said = tell(data, "--verbose", files={"allowed_link_roots": ["/raw"]})
 
     assert status == 0, said
     line = next(line for line in said.splitlines() if f"root {data}" in line)
     assert line.startswith(f"  ✓ root {data}: ")
+    assert line.endswith("inotify works (tested)")
+    assert line in shown
+    assert "observer native" not in shown
     for part in (
-        "native because a test showed that events arrive",
-        "3 if all in it were filling",
+        "observer native: a test showed that events arrive",
+        "3 if all executions in it were filling",
         "example.org catalog 7",
         f"into {data}, /raw",
     ):
-        assert part in line
-    assert re.search("times to [0-9.e-]+ s", line)
+        assert part in said
+    assert re.search("file times are kept to [0-9.e-]+ s", said)
     assert {path.name for path in (data / "deriva-ml/execution").iterdir()} == {"1-A"}
 
 

@@ -82,7 +82,7 @@ def test_a_journal_where_no_folder_can_be_is_told(found, data, tmp_path):
     status, lines = found(data, journal={"url": f"sqlite:///{tmp_path}/file/journal.db"})
 
     assert status == 2
-    assert lines["disk"]["why"] == f"{tmp_path}/file is no folder"
+    assert lines["disk"]["why"] == f"{tmp_path}/file is not a folder"
     assert lines["status page"]["good"]
 
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_looked_at_hides_nothing(found, data, monkeypatch):
     status, lines = found(data)
 
     assert status == 2
-    assert lines["disk"]["what"] == "cannot be looked at"
+    assert lines["disk"]["what"] == "cannot be checked"
     assert lines["status page"]["good"]
 
 

@@ -1,17 +1,18 @@
-"""`deriva-watch check`: everything that can be wrong, a line each, in the order of mending.
+"""`deriva-watch check`: finds what is wrong, one line each, in the order in which to fix it.
 
-Nothing is written on the server, and nothing is left behind on this host.
+Nothing is written to the server, and nothing is left behind on this host.
 
-reading     where the settings come from
-line        what one check found
-look        what the checks share, and how far they came
-server      whether it answers, its versions, its clock, who we are there
-credential  where it comes from, how it is renewed
-catalog     what it has, what we may do there and in the object store
-spec        whether the bulk spec, the drop folders and the terms fit it
-host        every root, the limits of inotify, by what writers are seen
-state       the journal and its disk
-service     the service of systemd, the status page
+settings_file  where the settings come from
+finding        the line about what one check found
+session        what the checks share, and how far they came
+server         whether the server answers, its versions, its clock, our login
+clock_skew     how far the two clocks are apart
+credential     where the credential comes from, how it is renewed
+catalog        what the catalog has, our rights there and in the object store
+spec           whether the bulk spec, the drop folders and the terms fit the catalog
+host           every root, the limits of inotify, how open files are found
+state          the journal and its disk
+service        the systemd service, the status page
 """
 
 import getpass
@@ -44,9 +45,9 @@ class _Check:
     """One check.
 
     Attributes:
-        about: What it looks at, where it cannot.
-        run: Looks; a TroubleError is a line too.
-        needs: How far the checks before it must have come.
+        about: The subject, for the line of a check that cannot run.
+        run: Runs it; a TroubleError becomes a line too.
+        needs: How far the earlier checks must have come.
     """
 
     about: str
@@ -60,7 +61,7 @@ class Part:
 
     Attributes:
         title: The subject.
-        lines: What they find; each is looked for when it is asked for.
+        lines: The results; each check runs when its line is read.
     """
 
     title: str
@@ -99,7 +100,7 @@ PARTS: Final = {
 
 
 def check_all(config: Path | None) -> Iterator[Part]:
-    """Yield what is found of the settings in *config*, and of all that they are about."""
+    """Check the settings in *config*, then everything that they name."""
     loaded, lines = settings_file.read(config)
     yield Part("settings", iter(lines))
     if loaded:
@@ -109,9 +110,9 @@ def check_all(config: Path | None) -> Iterator[Part]:
 def check_parts(
     settings: Settings, config: Path | None, titles: Collection[str] = PARTS
 ) -> Iterator[Part]:
-    """Yield what is found; what one check finds never hides another.
+    """Run the checks of the parts *titles*; a failing check never hides another.
 
-    *titles* are the parts that are wanted, *config* where the settings stand or will.
+    *config* is the file that the settings are in, or will be in.
     """
     with looking(settings, config) as look:
         for title, checks in PARTS.items():
@@ -123,15 +124,15 @@ def check_parts(
 def _lines(check: _Check, look: Look) -> Iterator[Line]:
     if look.reached < check.needs:
         why = Reached(look.reached + 1).missing
-        then = "Mend that first, then check again."
-        yield Line(check.about, "not looked at", why, then, verdict=Verdict.UNSEEN)
+        then = "Fix that first, then check again."
+        yield Line(check.about, "not checked", why, then, verdict=Verdict.UNSEEN)
         return
     try:
         yield from check.run(look)
     except TroubleError as error:
         if isinstance(error, ServerAwayError):
-            look.reached = Reached.NOTHING  # nothing more is asked: each would wait as long
+            look.reached = Reached.NOTHING  # no more requests: each would wait as long
         yield Line.of(check.about, error)
     except OSError as error:
         why, user = f"{error.filename}: {error.strerror}", getpass.getuser()
-        yield Line.wrong(check.about, "cannot be looked at", why, f"Let {user} read it.")
+        yield Line.wrong(check.about, "cannot be checked", why, f"Let {user} read it.")

@@ -1,4 +1,4 @@
-"""Whether the catalog can be read, and what we may do there and in the object store."""
+"""Checks whether the catalog can be read, and our rights there and in the object store."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +12,7 @@ from deriva_watch.pipeline.build import read_model
 
 MOST_NAMESPACES: Final = 50  # each costs a request
 _MISSING: Final = 404
-_ASK: Final = "Ask the administrator of the catalog for the right."
+_ASK: Final = "Ask the catalog administrator for this right."
 
 
 def reads(look: Look) -> Iterator[Line]:
@@ -26,12 +26,12 @@ def reads(look: Look) -> Iterator[Line]:
     if assets:
         yield Line(about, what, facts=facts)
         return
-    why = "no table has the columns URL, Filename, Length and MD5, so that no file can go there"
-    yield Line.wrong(about, what, why, "See whether [server] catalog is what you meant.", facts)
+    why = "no table has the columns URL, Filename, Length and MD5, so no file can be uploaded"
+    yield Line.wrong(about, what, why, "Check [server] catalog.", facts)
 
 
 def asset_rights(look: Look) -> Iterator[Line]:
-    """Tell which tables files may go to."""
+    """Check which asset tables we may add files to."""
     rights, about = look.catalog.rights(), "rights on files"
     lacking = {
         str(table.full_name): lacks
@@ -53,21 +53,21 @@ def asset_rights(look: Look) -> Iterator[Line]:
         yield Line.wrong(about, "we may not add to any asset table", why, _ASK, facts)
     else:
         what = f"we may add to {count - len(lacking)} of {count} asset tables"
-        yield Line.note(about, what, why, f"If files are to go there: {_ASK}", facts)
+        yield Line.note(about, what, why, f"To upload files there: {_ASK}", facts)
 
 
 def lease_right(look: Look) -> Iterator[Line]:
-    """Tell whether rows may get RIDs that are known beforehand."""
+    """Check whether we may lease RIDs for rows in advance."""
     about = "rights on RIDs"
     if look.catalog.rights().lacks("insert", LEASE) or LEASE not in look.model.tables:
-        why = "without a leased RID rows could be doubled after a lost answer, so none is sent"
+        why = "without a leased RID a lost answer could make a row twice, so none is sent"
         yield Line.wrong(about, f"we may not insert into {LEASE}", why, _ASK)
     else:
         yield Line(about, "we may lease RIDs")
 
 
 def execution_rights(look: Look) -> Iterator[Line]:
-    """Tell what we may do to executions."""
+    """Check our rights on executions."""
     table = look.model.ml_table("Execution")
     if table is None:
         return
@@ -77,38 +77,43 @@ def execution_rights(look: Look) -> Iterator[Line]:
     needed = ["select", *(["insert"] if makes else [])]
     if lacks := [access for access in needed if rights.lacks(access, name)]:
         what = f"we may not {' or '.join(lacks)} {name}"
-        why = "files belong to executions, which we must find, or make for drop folders"
+        why = "files belong to executions, which we must find, or create for drop folders"
         yield Line.wrong(about, what, why, _ASK)
     elif rights.lacks("update", name):
-        why = "their Status stays what it is when they are uploaded"
-        yield Line.note(about, f"we may not update {name}", why, f"If it is to move: {_ASK}")
+        why = "their Status is not updated after an upload"
+        yield Line.note(
+            about,
+            f"we may not update {name}",
+            why,
+            f"To have it updated, ask the catalog administrator for 'update' on {name}.",
+        )
     else:
-        yield Line(about, "we may find them and move their Status")
+        yield Line(about, "we may find them and update their Status")
 
 
 def namespaces(look: Look) -> Iterator[Line]:
-    """Tell whether the folders of the object store are there that files go to.
+    """Check that the namespaces of the object store exist that files are uploaded to.
 
-    Whether we may create in them only a try would tell: their ACLs are for owners, and anybody
-    who is logged in may list them.
+    Only a try could show whether we may create in them: their ACLs can be read by owners alone,
+    and every logged-in user may list them.
     """
     about, names = "namespaces", _namespaces(look)
     found = {name: look.store.status(name) for name in names[:MOST_NAMESPACES]}
     facts = {"status": found, "not_looked_at": names[MOST_NAMESPACES:]}
     missing = [name for name, status in found.items() if status == _MISSING]
     if missing:
-        why = f"the first file makes {', '.join(missing)}; only then the server says if we may"
-        then = "If it may not: ask the administrator of the object store to make it."
-        yield Line.note(about, f"{len(missing)} of {len(found)} are not there", why, then, facts)
+        why = f"the first file creates {', '.join(missing)}; only then the server says if we may"
+        then = "If it may not: ask the administrator of the object store to create them."
+        yield Line.note(about, f"{len(missing)} of {len(found)} do not exist yet", why, then, facts)
     else:
-        yield Line(about, f"all {len(found)} are there", facts=facts)
+        yield Line(about, f"all {len(found)} exist", facts=facts)
 
 
 def _named(look: Look) -> set[str]:
-    """Return the asset tables that the operator named: by a spec of his own, or a drop folder."""
+    """Return the asset tables that the settings name, in a bulk spec file or a drop folder."""
     named = set()
     for drop in look.settings.drops.values():
-        with suppress(RefusedError):  # which is told where the folder is looked at
+        with suppress(RefusedError):  # the check of the drop folders reports it
             named.add(str(look.model.name_to_table(drop.table).full_name))
     if look.spec and look.settings.spec.source != "model":
         named |= {":".join(each.target) for each in look.spec.mappings if each.target}
@@ -116,7 +121,7 @@ def _named(look: Look) -> set[str]:
 
 
 def _namespaces(look: Look) -> list[str]:
-    """Return the part of every object's name that is the same for all files of a mapping."""
+    """Return the namespaces of the mappings: the constant beginnings of their object names."""
     specs = [*([look.spec] if look.spec else []), *(each.spec for each in look.drops)]
     names = [each.object_name for spec in specs for each in spec.mappings if each.object_name]
     return sorted({name.partition("{")[0].rpartition("/")[0] for name in names})

@@ -1,13 +1,13 @@
-"""How far two clocks are apart, by one question and its answer."""
+"""Measures how far two clocks are apart, from one request and its answer."""
 
 from datetime import datetime, timedelta
 
 
 def apart_s(theirs: datetime, sent_at: datetime, received_at: datetime) -> float:
-    """Return how far another clock is ahead of ours at least, in seconds; negative: behind.
+    """Return the least number of seconds that another clock is ahead of ours; negative: behind.
 
     Args:
-        theirs: What it said, cut to a whole second; it said so between the two moments.
+        theirs: The time it said between the two moments, truncated to a second.
         sent_at: When it was asked, by our clock.
         received_at: When its answer came.
     """

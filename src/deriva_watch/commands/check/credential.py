@@ -1,4 +1,4 @@
-"""Where the credential comes from, who may read it, and how it is renewed."""
+"""Checks where the credential comes from, who may read it, and how it is renewed."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -17,7 +17,7 @@ _BY_ITSELF: Final = "a Globus login that deriva renews by itself"
 
 
 def source(look: Look) -> Iterator[Line]:
-    """Look at the file of the credential."""
+    """Check the credential file."""
     if look.lacking:
         yield Line.of("credential", look.lacking)
         return

@@ -1,4 +1,4 @@
-"""What one check found, as a line for people and facts for programs."""
+"""The result of one check, as a line for people and facts for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,29 +7,30 @@ from typing import Final, Self
 
 from deriva_watch.core.errors import TransientError, TroubleError
 
-_PASSING: Final = "See to the network and [server] host; a daemon tries it again by itself."
+_PASSING: Final = "Check the network and [server] host; a daemon tries again by itself."
 
 
 class Verdict(StrEnum):
-    """How it stands with what was looked at."""
+    """The result of one check."""
 
     GOOD = "good"
-    NOTE = "note"  # it works, and somebody should know
+    NOTE = "note"  # it works, with a limitation
     WRONG = "wrong"  # somebody must act
-    AWAY = "away"  # it is in the way, and may pass by itself: the server does not answer
-    UNSEEN = "unseen"  # not looked at, because of something that is wrong before it
+    AWAY = "away"  # the server does not answer, which may pass by itself
+    UNSEEN = "unseen"  # not checked, because something before it is wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        about: What was looked at.
-        what: What it is like; where something is in the way: what that is.
-        why, next: Empty where there is nothing to say against it.
+        about: What was checked.
+        what: What was found.
+        why, next: What is wrong with it, and what to do; empty where nothing is wrong.
+        details: More about it, for those who ask.
         facts: The same for programs.
-        verdict: How it stands.
+        verdict: The result in one word.
     """
 
     about: str
@@ -38,24 +39,25 @@ class Line:
     next: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     verdict: Verdict = Verdict.GOOD
+    details: tuple[str, ...] = ()
 
     @classmethod
     def wrong(
         cls, about: str, what: str, why: str, then: str, facts: Mapping[str, object] = {}
     ) -> Self:
-        """Return a line about what is in the way."""
+        """Return a line about something that is wrong."""
         return cls(about, what, why, then, facts, Verdict.WRONG)
 
     @classmethod
     def note(
         cls, about: str, what: str, why: str, then: str, facts: Mapping[str, object] = {}
     ) -> Self:
-        """Return a line about what works, and that somebody should know of."""
+        """Return a line about something that works with a limitation."""
         return cls(about, what, why, then, facts, Verdict.NOTE)
 
     @classmethod
     def of(cls, about: str, error: TroubleError) -> Self:
-        """Return the line that *error* is."""
+        """Return the line for *error*."""
         if isinstance(error, TransientError) and error.next == TransientError.next:
             return cls(about, error.what, error.why, _PASSING, verdict=Verdict.AWAY)
         return cls.wrong(about, error.what, error.why, error.next_for(None))

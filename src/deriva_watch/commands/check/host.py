@@ -1,4 +1,4 @@
-"""What this host is like for watching: its roots, its limits, how writers are seen."""
+"""Checks this host for watching: the roots, the limits, how open files are found."""
 
 import getpass
 import shlex
@@ -18,11 +18,11 @@ from deriva_watch.edges.watching.probe import probe
 from deriva_watch.edges.watching.watcher import Folder
 from deriva_watch.settings.model import Settings
 
-COUNTING_S: Final = 2.0  # folders are not counted for longer
+COUNTING_S: Final = 2.0  # the longest time for counting folders
 
 
 def roots(look: Look) -> Iterator[Line]:
-    """Look at every prefix and every drop folder."""
+    """Check every prefix and every drop folder."""
     settings = look.settings
     if not settings.watch and not settings.drop:
         why = "the settings have no [[watch]] and no [[drop]]"
@@ -32,7 +32,7 @@ def roots(look: Look) -> Iterator[Line]:
     for watch in settings.watch:
         found = [watch.prefix]
         if listing.is_pattern(watch.prefix) and not (found := listing.matching(watch.prefix)):
-            then = "It is watched as soon as one does; or correct the pattern."
+            then = "It is watched as soon as a folder matches; or correct the pattern."
             yield Line.wrong(
                 f"root {watch.prefix}", "cannot be watched", "no folder matches it", then
             )
@@ -72,32 +72,32 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         "workspaces": workspaces,
         "links_into": [str(prefix), *map(str, settings.files.allowed_link_roots)],
     }
-    what = "; ".join(_told(facts))
+    how = "inotify works (tested)" if native and watched.time_step_s is not None else watched.why
+    what = f"{watched.file_system or 'unknown file system'}; {how}"
+    if not native:
+        what = f"{watched.file_system or 'unknown file system'}; only scanned: {how}"
     if native and folder.recursive and count > inotify_limits.limit("watches"):
-        why = "there are not enough watches for all folders in it; the rest is only scanned"
+        why = "there are not enough watches for all its folders; the rest is only scanned"
         return Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
-    return Line(about, what, facts=facts)
+    return Line(about, what, facts=facts, details=tuple(_details(facts)))
 
 
-def _told(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"{facts['file_system'] or 'unknown file system'}, "
-        f"{facts['observer']} because {facts['observer_why']}"
-    )
+def _details(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"observer {facts['observer']}: {facts['observer_why']}"
     if facts["time_step_s"] is not None:
-        yield f"times to {facts['time_step_s']:g} s"
+        yield f"file times are kept to {facts['time_step_s']:g} s"
     if facts["watches_needed"]:
         more = "" if facts["all_folders_counted"] else "more than "
         yield (
             f"needs {facts['watches_needed']:,} of {facts['watches_limit']:,} watches, "
-            f"{more}{facts['folders']:,} if all in it were filling"
+            f"{more}{facts['folders']:,} if all executions in it were filling"
         )
     yield f"workspaces of deriva-ml: {', '.join(facts['workspaces']) or 'none'}"
     yield f"links are followed into {', '.join(facts['links_into'])}"
 
 
 def watches(_: Look) -> Iterator[Line]:
-    """Look at the limits of inotify."""
+    """Check the limits of inotify."""
     about, found = "inotify", inotify_limits.watch_usage()
     facts = {
         "used": found.used,
@@ -108,23 +108,25 @@ def watches(_: Look) -> Iterator[Line]:
     if not found.is_scarce:
         yield Line(about, what, facts=facts)
     else:
-        why = "what cannot be watched is only scanned, which is slower"
+        why = "folders that cannot be watched are only scanned, which is slower"
         yield Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
 
 
 def writers(_: Look) -> Iterator[Line]:
-    """Say by what it is seen that somebody still writes."""
+    """Check how files that are open for writing can be found."""
     found = open_files.method()
     said = {
-        HolderMethod.PROC: "seen in the descriptors of all processes of this host",
-        HolderMethod.LEASE: "asked of the kernel file by file, as not all processes can be read",
-        HolderMethod.UNKNOWN: "asked of the kernel file by file, which answers for files of "
-        f"{getpass.getuser()} alone; for others the quiet period decides",
+        HolderMethod.PROC: "found in the descriptors of all processes of this host",
+        HolderMethod.LEASE: "asked of the kernel for each file: not all processes can be read",
+        HolderMethod.UNKNOWN: "asked of the kernel for each file, which answers only for files of "
+        f"{getpass.getuser()}; for others the quiet period decides",
     }
     facts = {"method": found}
     if found is not HolderMethod.UNKNOWN:
         yield Line("open writers", said[found], facts=facts)
         return
-    why = "a directory of another account waits longer before it counts as complete"
-    then = "Run it as the account that writes the data, or give it CAP_LEASE as our unit does."
+    why = "a directory of another account takes longer to count as complete"
+    then = (
+        "Run deriva-watch as the account that writes the data, or with CAP_LEASE as our unit does."
+    )
     yield Line.note("open writers", said[found], why, then, facts)

@@ -1,4 +1,4 @@
-"""Whether the server answers, which versions it has, what its clock says, who we are there."""
+"""Checks whether the server answers, its versions, its clock, and our login."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,12 +13,12 @@ from deriva_watch.edges.server.answers import how_to_log_in
 from deriva_watch.pipeline.session import SOON_S
 
 LARGEST_SKEW_S: Final = 60.0
-_EARLY: Final = timedelta(days=3)  # that a session ends is told so long before
-_NEEDED: Final = ("quantified_value_lists", "rid_lease")  # features of ERMrest that we build on
+_EARLY: Final = timedelta(days=3)  # the end of a session is announced this long before
+_NEEDED: Final = ("quantified_value_lists", "rid_lease")  # features of ERMrest that we need
 
 
 def answers(look: Look) -> Iterator[Line]:
-    """Ask ERMrest and Hatrac for nothing but a sign of life."""
+    """Check that ERMrest and Hatrac answer."""
     host = look.server.host
     try:
         said = look.server.greet("/ermrest/").document
@@ -26,14 +26,14 @@ def answers(look: Look) -> Iterator[Line]:
         what, then = f"{host} is no Deriva server", "Correct [server] host, or its protocol."
         yield Line.wrong("server", what, error.why, then)
         return
-    with suppress(CredentialError):  # that it does not know us is an answer
+    with suppress(CredentialError):  # a server that does not know us answers too
         look.store.ping()
     look.reached = Reached.SERVER
     features = said.get("features", {})
     facts = {"host": host, "ermrest": said.get("version"), "features": features}
     what = f"{host} answers; ERMrest {said.get('version', 'of an unknown version')}, Hatrac"
     if lacking := [name for name in _NEEDED if features.get(name) is not True]:
-        why = f"its ERMrest does not say that it has {', '.join(lacking)}"
+        why = f"its ERMrest does not report the features {', '.join(lacking)}"
         yield Line.note("server", what, why, "Ask its administrator for an update.", facts)
     else:
         yield Line("server", what, facts=facts)
@@ -43,31 +43,31 @@ def clock(look: Look) -> Iterator[Line]:
     """Compare the clocks of the server and of this host."""
     said = look.server.greet("/ermrest/")
     if said.date is None:
-        yield Line("clock", f"{look.server.host} does not say what time it is")
+        yield Line("clock", f"{look.server.host} does not tell its time")
         return
     skew_s = apart_s(said.date, said.sent_at, said.received_at)
     facts = {"skew_s": skew_s}
     if abs(skew_s) <= LARGEST_SKEW_S:
-        yield Line("clock", f"as the server's, to {max(1.0, abs(skew_s)):g} s", facts=facts)
+        yield Line("clock", f"within {max(1.0, abs(skew_s)):g} s of the server's", facts=facts)
         return
     side = "behind" if skew_s > 0 else "ahead of"
     yield Line.wrong(
         "clock",
         f"this host is {timedelta(seconds=round(abs(skew_s)))} {side} {look.server.host}",
-        "sessions, certificates, newer_than and the times in receipts are about one time",
+        "sessions, certificates, newer_than and the times in receipts need equal clocks",
         "As root: timedatectl set-ntp true; if that is on, tell the server's administrator.",
         facts,
     )
 
 
 def login(look: Look) -> Iterator[Line]:
-    """Ask who we are, and for how long."""
+    """Check who we are for the server, and until when."""
     found = look.server.session()
     look.reached = Reached.SESSION
     who = f"{found.display_name} at {look.server.host}"
     facts: dict[str, object] = {"id": found.client_id, "remaining_s": found.remaining_s}
     if found.remaining_s is None:
-        yield Line("login", f"{who}; the server does not say until when", facts=facts)
+        yield Line("login", f"{who}; the server does not tell when the session ends", facts=facts)
         return
     left = timedelta(seconds=found.remaining_s)
     ends = datetime.now(UTC) + left

@@ -1,4 +1,4 @@
-"""The service that runs the daemon, and the page that it serves."""
+"""Checks the service that runs the daemon, and its status page."""
 
 import getpass
 import os
@@ -11,11 +11,11 @@ from deriva_watch.edges.host import healthz
 from deriva_watch.edges.journal import holder
 
 _GIVEN: Final = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
-_IN_USE: Final = "Let [status] listen name another place, or end what is there."
+_IN_USE: Final = "Change [status] listen, or end the other program."
 
 
 def systemd(look: Look) -> Iterator[Line]:
-    """Look at the service, and at what systemd gave this process."""
+    """Check the service, and what systemd gave this process."""
     given = {name: os.environ[name] for name in _GIVEN if name in os.environ}
     if "INVOCATION_ID" in os.environ and given:
         told = ", ".join(f"{name}={value}" for name, value in given.items())
@@ -37,18 +37,18 @@ def systemd(look: Look) -> Iterator[Line]:
         then = f"systemctl enable --now {unit.name}"
         yield Line.note(about, what, "it is not started", then, facts)
     elif (us := getpass.getuser()) != unit.user:
-        why = f"this was looked at as {us}, who may read other files"
+        why = f"this check ran as {us}, who may read other files"
         line = f"runuser -u {unit.user} -- deriva-watch check --config {look.config}"
-        yield Line.note(about, what, why, f"To see what {unit.user} may: {line}", facts)
+        yield Line.note(about, what, why, f"To check as {unit.user}: {line}", facts)
     else:
         yield Line(about, what, facts=facts)
 
 
 def page(look: Look) -> Iterator[Line]:
-    """Look whether the status page is served, or could be; and what the daemon says of itself."""
+    """Check whether the status page is served, or could be, and the daemon's health."""
     at = look.settings.status.listen
     if not at:
-        yield Line("status page", "not wanted: [status] listen is empty")
+        yield Line("status page", "switched off: [status] listen is empty")
         return
     about, pid = "status page", holder(look.settings.journal.url)
     facts: dict[str, object] = {"listen": at, "daemon": pid}
@@ -61,8 +61,8 @@ def page(look: Look) -> Iterator[Line]:
     if said is None and pid is None:
         yield Line(about, f"{at} is free; the daemon serves it once it runs", facts=facts)
     elif said is None:
-        why = f"process {pid} works with the journal, and nobody listens there"
-        then = "See what its log says of [status] listen; restart it if that was changed."
+        why = f"process {pid} has the journal open, but nobody listens there"
+        then = "See its log about [status] listen; restart it if that was changed."
         yield Line.wrong(about, f"is not served at {at}", why, then, facts)
     elif pid is None:
         why = "a daemon with other settings serves its own there"

@@ -1,4 +1,4 @@
-"""What the checks share: the settings, the connection, and how far they came."""
+"""Shared by the checks: the settings, the connection, and how far they came."""
 
 import os
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ from deriva_watch.pipeline.build import connect, credential_source
 from deriva_watch.pipeline.unit_planner import spec_source
 from deriva_watch.settings.model import Settings
 
-PATIENCE_S: Final = 20.0  # a person waits: the daemon would for minutes
+PATIENCE_S: Final = 20.0  # a person is waiting; the daemon waits for minutes
 
 
 class Reached(IntEnum):
-    """How far the checks came; each step needs those before it."""
+    """How far the checks came; each step needs the earlier ones."""
 
     NOTHING = 0
     SERVER = 1  # it answers
@@ -36,7 +36,7 @@ class Reached(IntEnum):
 
     @property
     def missing(self) -> str:
-        """Why what needs this step cannot be looked at."""
+        """Why checks that need this step cannot run."""
         return {
             Reached.SERVER: "no Deriva server answers",
             Reached.SESSION: "we are not logged in",
@@ -49,8 +49,8 @@ class Look:
     """One run of all checks.
 
     Attributes:
-        settings: The settings, of which all are about.
-        config: The file that they stand in, or None.
+        settings: The settings to check.
+        config: The file that they are in, or None.
         unit: The service that runs the daemon with that file, or None.
         source: Where the credential comes from.
         server, catalog, store: What is asked.
@@ -79,7 +79,7 @@ class Look:
 
 @contextmanager
 def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
-    """Make the connection; nothing is asked yet."""
+    """Connect to the server; nothing is sent yet."""
     unit = systemd.serving(config.absolute()) if config else None
     source = _source(settings, unit)
     with connect(settings, source, required=False, timeout_s=PATIENCE_S) as made:
@@ -88,7 +88,7 @@ def looking(settings: Settings, config: Path | None) -> Iterator[Look]:
 
 
 def _source(settings: Settings, unit: Unit | None) -> CredentialSource:
-    """Return where the daemon gets its credential: as a service, what systemd copies for it."""
+    """Return where the daemon gets its credential: a service has a copy from systemd."""
     host, file = settings.server.host, settings.server.credential_file
     copied = unit.credential if unit and not file else None
     if copied and "CREDENTIALS_DIRECTORY" not in os.environ:

@@ -34,5 +34,5 @@ def _found(config: Path | None) -> Line:
 def _refused(error: SettingsError) -> Iterator[Line]:
     for problem in error.what.splitlines():
         yield Line.wrong("settings", problem, error.why, error.next)
-    why, then = "the settings cannot be used", "Mend them first, then check again."
-    yield Line("all else", "not looked at", why, then, verdict=Verdict.UNSEEN)
+    why, then = "the settings cannot be used", "Fix them first, then check again."
+    yield Line("all else", "not checked", why, then, verdict=Verdict.UNSEEN)

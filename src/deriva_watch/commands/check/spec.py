@@ -1,4 +1,4 @@
-"""Whether the bulk spec and the drop folders fit the catalog, and the terms are there they need."""
+"""Checks that bulk spec and drop folders fit the catalog, and that the terms they need exist."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -19,7 +19,7 @@ _ROLE: Final = TableName(ML_SCHEMA, "Asset_Role")
 
 
 def bulk_spec(look: Look) -> Iterator[Line]:
-    """Hold the bulk spec against the model."""
+    """Check the bulk spec against the model."""
     look.spec = look.specs.spec(look.model)
     said = look.settings.spec
     count = len(look.spec.mappings)
@@ -45,26 +45,26 @@ def drop_folders(look: Look) -> Iterator[Line]:
 
 
 def roles(look: Look) -> Iterator[Line]:
-    """Look for the role in which files are linked to their execution."""
+    """Check for the role with which files are linked to their execution."""
     if _ROLE not in look.model.tables:
         return
-    why = "files are linked to their execution in that role: each link will be refused"
+    why = "files are linked to their execution with that role: each link will be refused"
     yield _term(look, Line.wrong, "roles", _ROLE, OUTPUT_ROLE, why)
 
 
 def statuses(look: Look) -> Iterator[Line]:
-    """Look for the Status that an uploaded execution gets."""
+    """Check for the Status that an uploaded execution gets."""
     execution = look.model.ml_table("Execution")
     keys = execution.foreign_keys if execution else ()
     words = next((key.target for key in keys if key.columns == ("Status",)), None)
     if words is None:
         return
-    why = "the Status of executions stays what it is when they are uploaded"
+    why = "the Status of executions is not updated after an upload"
     yield _term(look, Line.note, "statuses", words, UPLOADED, why)
 
 
 def asset_types(look: Look) -> Iterator[Line]:
-    """Look whether there are types of assets."""
+    """Check that there are asset types."""
     vocabulary = look.model.ml_table("Asset_Type")
     if vocabulary is None:
         return
@@ -74,22 +74,22 @@ def asset_types(look: Look) -> Iterator[Line]:
     if known:
         yield Line(about, f"{vocabulary.full_name} has {len(known)} terms", facts=facts)
     else:
-        why = "files that say what type they are will be refused"
+        why = "files with an asset type will be refused"
         yield Line.note(
             about,
             f"{vocabulary.full_name} has no terms",
             why,
-            "Let a curator of the catalog add some.",
+            "Ask a curator of the catalog to add some.",
             facts,
         )
 
 
-def _term(  # noqa: PLR0913, PLR0917  # what is needed, and what its lack means
+def _term(  # noqa: PLR0913, PLR0917  # what is needed, and what it means without
     look: Look, lack: Callable[..., Line], about: str, table: TableName, term: str, why: str
 ) -> Line:
     known = look.catalog.terms(table)
     facts = {"terms": sorted(known)}
     if term in known:
         return Line(about, f"{table} has {term}", facts=facts)
-    then = f"Let a curator of the catalog add the term {term}."
+    then = f"Ask a curator of the catalog to add the term {term}."
     return lack(about, f"{table} has no {term}", why, then, facts)
