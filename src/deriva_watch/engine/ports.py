@@ -103,7 +103,11 @@ class ObjectStore(Protocol):
         ...
 
     def make_namespace(self, name: str) -> None:
-        """Create the namespace with its parents, unless it is there."""
+        """Create the namespace with its parents, unless it exists."""
+        ...
+
+    def forget_namespace(self, name: str) -> None:
+        """Ask for the namespace again before its next use: the server says it is gone."""
         ...
 
     def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:

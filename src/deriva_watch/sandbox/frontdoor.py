@@ -225,6 +225,7 @@ class _Exchange:
             "identity": client.id if client else None,
             "fault": self.fault,
             "received_bytes": self._received_bytes,
+            "entries": self._scope["state"].get("entries", 0),
             "ms": round((time.monotonic_ns() - self._scope["state"]["arrived_ns"]) / 1e6, 3),
         }
         self._log.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

@@ -7,6 +7,7 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -219,7 +220,54 @@ def test_a_namespace_is_made_with_its_parents_once(ready, server, space):
     put(store, f"{space}/b/c/last", b"x")  # whatever came before it is in the log
 
     asked = [(r["method"], r["status"]) for r in requests_seen(ready)[before:]]
-    assert asked == [("HEAD", 404), ("PUT", 201), ("HEAD", 200), ("PUT", 201)]
+    assert asked == [("GET", 404), ("PUT", 201), ("GET", 200), ("PUT", 201)]
+
+
+def test_looking_for_a_namespace_costs_the_same_however_full_it_is(ready, server, space):
+    for number in range(30):
+        put(Hatrac(server), f"{space}/{number}", b"x")
+    before = len(requests_seen(ready))
+
+    Hatrac(server).make_namespace(space)
+    Hatrac(server).ping()
+    put(Hatrac(server), f"{space}/last", b"x")
+
+    assert [request["entries"] for request in requests_seen(ready)[before:]] == [0, 0, 0]
+
+
+def test_one_caller_at_a_time_asks_for_a_namespace(ready, server, space):
+    store, before = Hatrac(server), len(requests_seen(ready))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(store.make_namespace, [f"{space}/shared"] * 8))
+    put(store, f"{space}/shared/last", b"x")
+
+    assert [r["method"] for r in requests_seen(ready)[before:]] == ["GET", "PUT", "PUT"]
+
+
+def test_a_namespace_that_was_forgotten_is_asked_for_again(ready, store, space):
+    before = len(requests_seen(ready))
+    store.forget_namespace(space)
+    store.make_namespace(space)
+    put(store, f"{space}/last", b"x")
+
+    assert [r["method"] for r in requests_seen(ready)[before:]] == ["GET", "PUT"]
+
+
+def test_a_file_of_the_type_of_a_namespace_becomes_an_object(store, space):
+    given = replace(head(f"{space}/a.bin", b"x"), content_type="application/x-hatrac-namespace")
+
+    assert store.put(given, io.BytesIO(b"x"))
+
+    assert store.head(f"{space}/a.bin").size_bytes == 1
+
+
+def test_an_object_is_not_overwritten_by_a_namespace_of_its_name(store, space):
+    """On the real server the type alone would put an empty version over it."""
+    put(store, f"{space}/a.bin", b"x")
+
+    store.make_namespace(f"{space}/a.bin")
+
+    assert store.head(f"{space}/a.bin").size_bytes == 1
 
 
 def test_a_namespace_made_by_many_at_once_is_there_for_all(ready, space):

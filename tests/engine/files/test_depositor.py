@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import pytest
 
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.states import FileState
 from engine.files.changing import CHANGES, remove
 from engine.rig import BUSY, Crash, Power, earlier, first, image, instead, stored, unheard
 
@@ -415,3 +417,19 @@ def test_the_stop_event_ends_a_long_send(lab):
     with lab.rigged() as rig:
         assert rig.upload().state == "uploaded"
         assert [number for _, number in chunks(rig)] == list(range(3, 10))
+
+
+# ---------------------------------------------------------------- namespaces
+
+
+def test_a_namespace_that_is_gone_is_looked_for_once_more(lab):
+    gone = RefusedError("cannot store it", "the namespace is gone", "", status=404)
+    lab.write({image("a.bin"): lab.rid.encode()})
+
+    with lab.rigged() as rig:
+        rig.store.then["put"] = [instead(gone)]
+        rig.upload()
+
+    assert lab.files()[image("a.bin")].state is FileState.LINKED
+    assert rig.power.names.count("store.make_namespace") == 2
+    assert rig.power.names.count("store.put") == 2

@@ -98,7 +98,7 @@ def namespaces(look: Look) -> Iterator[Line]:
     and every logged-in user may list them.
     """
     about, names = "namespaces", _namespaces(look)
-    found = {name: look.store.status(name) for name in names[:MOST_NAMESPACES]}
+    found = {name: look.store.namespace_status(name) for name in names[:MOST_NAMESPACES]}
     facts = {"status": found, "not_looked_at": names[MOST_NAMESPACES:]}
     missing = [name for name, status in found.items() if status == _MISSING]
     if missing:

@@ -21,6 +21,7 @@ from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
+_NOT_FOUND = 404
 _CONTESTS = 5  # how often a name may move under us before we come back later
 _LOCKS = 256  # names share locks by hash: a lock a name would never be given back
 
@@ -91,13 +92,24 @@ class Depositor:
         )
         start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
         if mapping.options.create_parents:
-            self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
+            self._make(namespace)
         with self._names[hash(head.name) % _LOCKS]:
-            facts: FileFacts = {"url": self._version(asset, record, head, source), "job": None}
+            try:
+                url = self._version(asset, record, head, source)
+            except RefusedError as error:
+                if error.status != _NOT_FOUND or not mapping.options.create_parents:
+                    raise
+                self.store.forget_namespace(namespace)  # deleted since it was looked for
+                self._make(namespace)
+                url = self._version(asset, record, head, source)
+            facts: FileFacts = {"url": url, "job": None}
             source.verify()
             move = MoveFile(record.id, FileTrigger.STORED, facts, elapsed_since(start_s))
             self.journal.commit([move])
         return facts
+
+    def _make(self, namespace: str) -> None:
+        self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
 
     def _version(
         self, asset: AssetPlan, record: FileRecord, head: ObjectHead, source: Source

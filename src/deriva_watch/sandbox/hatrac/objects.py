@@ -79,6 +79,7 @@ def _find_or_create(store: Store, call: Call) -> Name:
         creation = call.creation(is_object=call.content_type != NAMESPACE_TYPE)
         return store.directory.create(call.address.name, creation)
     if not name.is_object:
+        call.touch(len(store.directory.children(name.name)))  # measured: as slow as a listing
         name.enforce_own(call.client, "owner")  # measured: 403 even for the owner of what is above
         call.check_preconditions(PRESENT)
         raise RefusedError(409, f"Namespace {name} already exists.")
@@ -102,6 +103,7 @@ def get(store: Store, call: Call) -> Response:
             raise RefusedError(500, f"{name} is a namespace and has no versions.")
         if call.client is None:
             raise RefusedError(401, f"Authentication required for access to {name}")
+        # Measured: HEAD costs as much as GET, time for every child.
         return listing(call, [PREFIX + each for each in store.directory.children(name.name)])
     content = store.directory.version(name.name, call.address.version)
     call.check_preconditions(content.id)
