@@ -42,11 +42,11 @@ ODD_FILES = {
     f"{ASSETS}/outside": "outside the prefix and [files] allowed_link_roots",
     f"{ASSETS}/again": "it is part of this execution under another name already",
     f"{ASSETS}/{LATIN}": "its name is not UTF-8, and a catalog stores text",
-    f"{ASSETS}/odd-type.txt": "'Nonsense' is no asset type of this catalog",
+    f"{ASSETS}/odd-type.txt": "'Nonsense' is not an asset type of this catalog",
     TYPES: "line 2 is no valid JSON",
     "asset/demo/Nowhere/file.png": "the catalog has no such table",
-    "asset/demo/Subject/file.png": "demo:Subject is no asset table",
-    "asset/demo/Image/file.png": "wants the metadata directories",
+    "asset/demo/Subject/file.png": "demo:Subject is not an asset table",
+    "asset/demo/Image/file.png": "needs the metadata directories",
     "asset/demo/Image/2026-01-01/2026-01-01 10:00:00/__NULL__/__NULL__/no-subject.png": (
         "column Subject must have a value"
     ),
@@ -70,9 +70,9 @@ ODD_ENTRIES = {
     "assets/Image/stranger.png": "Key (Subject)=(9-9999) is not present",
     "assets/Image/missing.png": "the manifest names it, but there is no such file",
     "assets/Image/no-entry.png": "the manifest's entry 'Image/no-entry.png' cannot be used",
-    "assets/Image/odd-type.png": "'Nonsense' is no asset type of this catalog",
+    "assets/Image/odd-type.png": "'Nonsense' is not an asset type of this catalog",
     "assets/Image/unknown.png": "column Subject must have a value",
-    "assets/Subject/row.png": "demo:Subject is no asset table",
+    "assets/Subject/row.png": "demo:Subject is not an asset table",
     "assets/Nowhere/file.png": "the catalog has no such table",
 }
 

@@ -55,8 +55,8 @@ def test_plan_tells_of_every_file_in_a_drop_folder_what_becomes_of_it(folder):
     assert [asset["values"]["Subject"] for asset in plan["assets"]] == [folder.rid] * 2
     because = {left["path"]: left["because"] for left in plan["left"]}
     assert because == {"Bob/2026-01-02/a.png": "refused", "notes.txt": "unmatched"}
-    assert "no row of demo:Subject fits Name = 'Bob'" in plan["left"][0]["why"]
-    assert "only 'notes.txt' of its path fits the pattern" in plan["left"][1]["why"]
+    assert "there is no row of demo:Subject with Name = 'Bob'" in plan["left"][0]["why"]
+    assert "of the drop folder: after 'notes.txt', " in plan["left"][1]["why"]
     assert f"the drop folder {folder.path}" in text.stdout
     assert "a row of demo:Image" in text.stdout
     assert "comes nearest" not in text.stdout  # the reason says it

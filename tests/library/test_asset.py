@@ -125,7 +125,7 @@ def test_a_value_that_cannot_be_is_refused(model, images, file, values, why):
 
 
 def test_only_asset_tables_take_files(model, file):
-    with pytest.raises(DerivaMLException, match="Subject is no asset table"):
+    with pytest.raises(DerivaMLException, match="Subject is not an asset table"):
         upload_asset(model, file, model.name_to_table("Subject"))
 
 

@@ -69,7 +69,7 @@ def test_it_says_the_same_of_every_table_as_the_daemons_model(model):
 
 
 def test_metadata_is_asked_of_asset_tables_only(model):
-    with pytest.raises(DerivaMLException, match="Subject is no asset table"):
+    with pytest.raises(DerivaMLException, match="Subject is not an asset table"):
         model.asset_metadata("Subject")
 
 

@@ -81,7 +81,7 @@ def test_several_rows_and_what_cannot_be_a_value_refuse_a_file(lab, folder):
     with lab.rigged(drop=[folder.said]) as rig:
         several, wrong = planned(rig, folder).leftovers
 
-    assert f"rows of demo:Observation fit Observation_Date = {day!r}: " in several.why
+    assert f"rows of demo:Observation with Observation_Date = {day!r}: " in several.why
     assert "'yesterday' is not a valid date" in wrong.why
 
 
@@ -108,7 +108,10 @@ def test_what_lies_in_a_folder_goes_up_by_content_and_is_adopted_by_the_next_jou
             files = {file.path: file for file in rig.journal.files(record.id)}
         assert record.state == "uploaded", record.why
         assert files["notes.txt"].state == "unmatched"
-        assert "of its path fits the pattern of the drop folder" in files["notes.txt"].why
+        assert (
+            "its path does not match the pattern of the drop folder: after "
+            in files["notes.txt"].why
+        )
 
     (row,) = [r for r in lab.api.rows("demo:Image") if r["Subject"] == folder.rid]
     assert (row["Filename"], row["Acquisition_Date"]) == ("2026-01-02_a.png", "2026-01-02")
@@ -124,7 +127,7 @@ def test_a_folder_that_cannot_be_used_says_so_and_waits(lab, folder):
             planned(rig, folder)
         record = brought(rig, folder)
 
-    assert "asset_types: 'No such type' is no asset type" in raised.value.why
+    assert "asset_types: 'No such type' is not an asset type" in raised.value.why
     assert (record.state, record.attempts) == ("waiting", 0)
     assert record.why == raised.value.why
 

@@ -89,7 +89,7 @@ def test_what_fills_says_why_it_is_not_complete_yet(lab):
 
 def test_what_no_mapping_takes_and_what_is_refused_have_at_most_three_examples(lab):
     number, files = lab.claimed(**dict.fromkeys("abcdefgh", 1))
-    why = {"what": "cannot tell where it goes", "why": "no mapping takes it"}
+    why = {"what": "cannot tell where it goes", "why": "no mapping matches it"}
     lab.journal.commit([MoveFile(files[name], FileTrigger.UNMATCHED, why) for name in "abcd"])
     lab.journal.commit([MoveFile(files[name], FileTrigger.REFUSED, SENTENCE) for name in "efgh"])
     lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
@@ -99,7 +99,7 @@ def test_what_no_mapping_takes_and_what_is_refused_have_at_most_three_examples(l
     [unmatched], [refused] = found["unmatched"], found["refused"]
     assert (unmatched["files"], refused["files"]) == (4, 4)
     assert unmatched["examples"] == [
-        {"path": name, "why": "no mapping takes it"} for name in ("a", "b", "c")
+        {"path": name, "why": "no mapping matches it"} for name in ("a", "b", "c")
     ]
     assert refused["examples"] == [{"path": name, **SENTENCE} for name in ("e", "f", "g")]
 

@@ -115,7 +115,7 @@ def test_what_may_not_be_read_is_named_and_goes_in_once_it_may(tmp_path, server,
     file, folder = files[f"{ASSETS}/closed.txt"], files["execution-asset"]
     assert file["why"] == "the user of the daemon may not read it (mode 0000)"
     assert (folder["what"], folder["why"]) == (
-        "cannot look into execution-asset",
+        "cannot list execution-asset",
         "Permission denied",
     )
     assert refused[0]["what"] == f"2 of 3 files of execution {some} are refused"
@@ -275,7 +275,7 @@ def test_a_full_disk_under_the_journal_is_said_and_work_goes_on_when_there_is_ro
 
     assert waits["what"] == f"cannot write the journal {tmp_path}/settings/state/journal.db"
     assert waits["why"] in said["why"]
-    assert "room" in waits["next"]
+    assert "space" in waits["next"]
     assert linked(api, rid) == ["good.txt"]
 
 

@@ -137,7 +137,7 @@ def test_a_name_that_fits_no_pattern_is_told_with_how_far_it_fits(lab):
     file = lab.unit(lab.batches[0])["files"][f"{DAY}/IM-7.dcm.txt"]
 
     assert file["state"] == "unmatched"
-    assert f"only '{DAY}/IM-7.dcm' of its path fits" in file["why"]
+    assert f"of the drop folder: after '{DAY}/IM-7.dcm', " in file["why"]
 
 
 def test_a_file_that_is_still_being_written_goes_with_the_next_batch(lab):

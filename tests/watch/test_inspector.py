@@ -96,7 +96,7 @@ def test_a_run_that_says_running_ended_with_its_machine(lab, same_machine):
 
         assert after.look() == ("ready" if same_machine else "filling")
         if same_machine:
-            assert "this machine was started anew" in after.record().verdict["why"]
+            assert "this machine was restarted" in after.record().verdict["why"]
 
 
 @pytest.mark.parametrize(("clock_was_set", "state"), [(False, "ready"), (True, "filling")])
@@ -217,7 +217,7 @@ def test_a_copy_that_brought_the_manifest_first_is_waited_for(lab):
         watching.look()
         time.sleep(QUIET_S)
         assert watching.look() == "filling"
-        assert "late.bin was registered but is not there" in watching.record().verdict["why"]
+        assert "late.bin was registered but does not exist" in watching.record().verdict["why"]
 
         lab.write({"assets/Execution_Asset/late.bin": "late"})
 

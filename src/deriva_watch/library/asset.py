@@ -45,7 +45,7 @@ def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> d
     path = Path(os.path.abspath(file))  # noqa: PTH100  # resolving would change its name
     found = model.name_to_table(table)
     if not model.is_asset(found):
-        raise DerivaMLException(f"table {found.name} is no asset table")
+        raise DerivaMLException(f"table {found.name} is not an asset table")
     if not path.is_file():
         raise DerivaMLException(f"cannot upload {path}: there is no such file")
     name = TableName(found.schema.name, found.name)

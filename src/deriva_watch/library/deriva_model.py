@@ -74,11 +74,11 @@ class DerivaModel:
         """Return the columns of an asset table that say something about the content of a file.
 
         Raises:
-            DerivaMLException: It is no asset table.
+            DerivaMLException: It is not an asset table.
         """
         table = self.name_to_table(table)
         if not self.is_asset(table):
-            raise DerivaMLException(f"table {table.name} is no asset table")
+            raise DerivaMLException(f"table {table.name} is not an asset table")
         return self._columns(table) - ASSET_COLUMNS - SYSTEM_COLUMNS
 
     def find_association(self, table1: Any, table2: Any) -> tuple[Any, Any, Any]:

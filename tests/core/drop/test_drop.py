@@ -164,7 +164,7 @@ def test_a_directory_that_is_a_unit_is_part_of_the_path():
     [
         ({"table": "Thin"}, "table: there is no table to call 'Thin'"),
         ({"table": "Thin"}, "did you mean 'Thing'?"),
-        ({"table": "Subject"}, "table: demo:Subject is no asset table; the asset tables are:"),
+        ({"table": "Subject"}, "table: demo:Subject is not an asset table; the asset tables are:"),
         ({"columns": {"Lable": "x"}}, "columns.Lable: lab:Thing has no metadata column 'Lable'"),
         ({"columns": {"Lable": "x"}}, "did you mean 'Label'?"),
         ({"columns": {"MD5": "x"}}, "columns.MD5: the upload fills it itself"),
@@ -177,7 +177,7 @@ def test_a_directory_that_is_a_unit_is_part_of_the_path():
             {"columns": {"Label": "{who}", "Day": "tomorrow"}},
             "columns.Day: 'tomorrow' is not a valid date",
         ),
-        ({"asset_types": ("Scan", "Scna")}, "asset_types: 'Scna' is no asset type"),
+        ({"asset_types": ("Scan", "Scna")}, "asset_types: 'Scna' is not an asset type"),
         (
             {"lookup": {"Day": Lookup("Subjekt", "RID", "{who}")}},
             "lookup.Day: there is no table to call 'Subjekt'",
@@ -302,13 +302,13 @@ def test_markers_are_no_data_and_hidden_and_ignored_files_are_as_everywhere():
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("ann/x/a.dcm", r"only 'ann/' of its path fits the pattern of the drop folder, it then "),
-        ("ann/x/a.dcm", r"it then wants (?P<Session>\d+)/[^/]+[.]dcm"),
-        ("ann/7/a.png", r"only 'ann/7/a.' of its path fits the pattern"),
-        ("a b/7/a.dcm", r"only 'a' of its path fits the pattern"),
-        (".x", r"nothing of its path fits the pattern"),
-        ("ann/7/a.dcm.bak", r"only 'ann/7/a.dcm' of its path fits the pattern"),
-        ("ann/7/a.dcm.bak", "it then wants nothing more"),
+        ("ann/x/a.dcm", r"its path does not match the pattern of the drop folder: after 'ann/', "),
+        ("ann/x/a.dcm", r"(?P<Session>\d+)/[^/]+[.]dcm is expected"),
+        ("ann/7/a.png", r"of the drop folder: after 'ann/7/a.', "),
+        ("a b/7/a.dcm", r"of the drop folder: after 'a', "),
+        (".x", r"of the drop folder: at its start, "),
+        ("ann/7/a.dcm.bak", r"of the drop folder: after 'ann/7/a.dcm', "),
+        ("ann/7/a.dcm.bak", "nothing more is expected"),
     ],
 )
 def test_a_file_that_does_not_fit_is_told_how_far_it_fits(path: str, why: str):
@@ -321,7 +321,10 @@ def test_a_file_that_does_not_fit_is_told_how_far_it_fits(path: str, why: str):
 def test_the_nearest_miss_looks_into_groups():
     drop = a_drop(pattern=r"(?:scan|image)_(?P<Label>\d+-\d+)[.]dcm", columns={})
 
-    assert "only 'scan_12-' of its path fits" in only_leftover(planned(drop, "scan_12-x.dcm")).why
+    assert (
+        "of the drop folder: after 'scan_12-', "
+        in only_leftover(planned(drop, "scan_12-x.dcm")).why
+    )
 
 
 # ------------------------------------------------------------------- look-ups
@@ -365,8 +368,8 @@ def test_the_one_row_that_was_found_is_referred_to():
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (Answer(), "no row of demo:Subject fits RID = 'ann'"),
-        (Answer(("1-A", "1-B")), "2 rows of demo:Subject fit RID = 'ann': 1-A, 1-B"),
+        (Answer(), "there is no row of demo:Subject with RID = 'ann'"),
+        (Answer(("1-A", "1-B")), "there are 2 rows of demo:Subject with RID = 'ann': 1-A, 1-B"),
         (Answer(problem="the server says no"), "the server says no"),
     ],
 )

@@ -229,7 +229,7 @@ def test_the_columns_that_a_builder_tells_are_read_as_written():
 
 
 def test_too_few_values_for_the_columns_that_need_one_are_refused():
-    with pytest.raises(RefusedError, match="it is not clear"):
+    with pytest.raises(RefusedError, match="is ambiguous"):
         Directories(
             MODEL.name_to_table(IMAGE), tuple(sorted(SCAN)), ("None", "None", "4ZZ", "4YY")
         ).read(KNOWN)

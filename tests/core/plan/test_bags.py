@@ -55,7 +55,7 @@ def test_the_whole_directory_or_one_elsewhere_is_refused(group: str):
 
     (left,) = planned("runs/one/a", rules=outside).leftovers
 
-    assert "the whole directory, or lie outside" in left.why
+    assert "the whole directory, or be outside" in left.why
 
 
 def test_a_bag_is_not_made_without_a_file_that_cannot_be_read():
@@ -63,4 +63,4 @@ def test_a_bag_is_not_made_without_a_file_that_cannot_be_read():
 
     assert made.assets == ()
     whys = {left.path: left.why for left in made.leftovers}
-    assert whys["runs/one/a"] == "its bag would not be whole: runs/one/pipe: it is a named pipe"
+    assert whys["runs/one/a"] == "its bag would be incomplete: runs/one/pipe: it is a named pipe"

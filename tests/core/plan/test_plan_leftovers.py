@@ -57,10 +57,10 @@ from deriva_watch.core.states import FileTrigger
         (
             "asset/demo/BoundingBox/what/a.json",
             Sources(),
-            "wants the metadata directories none, the path has 1",
+            "needs the metadata directories none, the path has 1",
         ),
-        ("asset/demo/Subject/a.csv", Sources(), "demo:Subject is no asset table"),
-        ("assets/Subject/a.csv", Sources(), "demo:Subject is no asset table"),
+        ("asset/demo/Subject/a.csv", Sources(), "demo:Subject is not an asset table"),
+        ("assets/Subject/a.csv", Sources(), "demo:Subject is not an asset table"),
         ("asset/demo/Nowhere/a.csv", Sources(), "no table to call 'demo:Nowhere'"),
         ("assets/Nowhere/a.csv", Sources(), "no table to call 'Nowhere'"),
         ("assets/File/a.csv", Sources(), "several schemas have one: deriva-ml:File, WWW:File"),
@@ -72,9 +72,9 @@ from deriva_watch.core.states import FileTrigger
         (
             "assets/Image/a.png",
             manifest(metadata=DESCRIBED, types=("Image", "Picture", "Foto")),
-            "'Picture', 'Foto' is no asset type of this catalog",
+            "'Picture', 'Foto' is not an asset type of this catalog",
         ),
-        ("execution-asset/Nonsense/a.pt", Sources(), "'Nonsense' is no asset type"),
+        ("execution-asset/Nonsense/a.pt", Sources(), "'Nonsense' is not an asset type"),
         (
             f"{TREE}/4-XY/a.png",
             manifest(metadata=DESCRIBED, rid="4-ZZ"),
@@ -214,7 +214,7 @@ def test_what_no_mapping_takes_is_unmatched_and_says_so(path: str):
     left = only_leftover(planned(path))
 
     assert (left.path, left.trigger, left.entry) == (path, FileTrigger.UNMATCHED, entry(path))
-    assert left.why == "no mapping of the bulk spec takes it"
+    assert left.why == "no mapping of the bulk spec matches it"
     assert ROOT in left.next
 
 

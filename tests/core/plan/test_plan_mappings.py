@@ -77,7 +77,7 @@ def test_a_value_that_the_spec_has_no_place_for_is_not_dropped_in_silence():
 
     left = only_leftover(planned("assets/Thing/a.bin", said=said, rules=rules))
 
-    assert left.why == "the bulk spec has no place for 'Size' of lab:Thing"
+    assert left.why == "the bulk spec does not fill 'Size' of lab:Thing"
 
 
 @pytest.mark.parametrize("pattern", ["/nothing/like/that/", "/asset/lab/Thing/"])
@@ -88,10 +88,10 @@ def test_a_flat_file_without_a_mapping_for_its_table_is_refused(pattern: str):
 
     left = only_leftover(planned("assets/Thing/a.bin", rules=rules))
 
-    assert left.why == "no mapping of the bulk spec takes files of lab:Thing"
+    assert left.why == "no mapping of the bulk spec matches files of lab:Thing"
 
 
 def test_a_tree_without_a_mapping_for_its_table_is_refused_for_that_reason():
     left = only_leftover(planned("asset/lab/Thing/red/5/a.bin", rules=by_mapping(file_pattern="!")))
 
-    assert "no mapping of the bulk spec takes files of lab:Thing" in left.why
+    assert "no mapping of the bulk spec matches files of lab:Thing" in left.why

@@ -18,7 +18,7 @@ from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState, file_after
 
 GOOD = entry("assets/BoundingBox/a.json")  # becomes an asset
-STRAY = entry("notes.txt")  # no mapping takes it
+STRAY = entry("notes.txt")  # no mapping matches it
 PIPE = replace(GOOD, kind=Kind.UNUSABLE, problem="it is a named pipe")
 IGNORED = replace(GOOD, kind=Kind.IGNORED)
 STATEMENT = planned(GOOD).assets[0].statement()

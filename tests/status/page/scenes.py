@@ -13,7 +13,8 @@ TABLE = "deriva-ml:Execution_Asset"
 MIB = 2**20
 REFUSAL = {
     "what": "cannot upload assets/Image/{name}",
-    "why": "it is not known which row its Subject is: no row of demo:Subject fits Name = 'S-9'",
+    "why": "the row for its Subject is not known: "
+    "there is no row of demo:Subject with Name = 'S-9'",
     "next": "Add the row, or correct the path, then `deriva-watch retry {rid}`.",
 }
 
@@ -126,7 +127,7 @@ def person(journal, clock):
         clock.until(minutes=40 - n)
         refused(journal, f"4-R{n}X", images(12))
     number, files = begin(journal, "4-U7V2", [*images(3), ("notes/read me.docx", 12_000)])
-    why = "only 'notes' of its path fits a mapping, it then wants a table"
+    why = "after 'notes', a table is expected"
     journal.commit([*linked(files[:3]), MoveFile(files[3], File.UNMATCHED, {"why": why})])
     journal.commit([MoveExecution(number, Execution.FINISHED)])
 

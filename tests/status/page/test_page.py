@@ -78,7 +78,7 @@ def test_what_a_person_must_do_stands_there_and_its_command_can_be_copied(tmp_pa
     ):
         todo = page.get_by_role("region", name="To do").get_by_role("listitem")
         card = todo.filter(has_text="4-R0X").first
-        assert "no row of demo:Subject fits Name = 'S-9'" in card.inner_text()
+        assert "there is no row of demo:Subject with Name = 'S-9'" in card.inner_text()
         command = "deriva-watch retry 4-R0X"
         card.get_by_role("button", name=command).focus()
         page.keyboard.press("Enter")

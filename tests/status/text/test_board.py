@@ -133,7 +133,7 @@ def test_what_waits_and_what_fills_say_until_when():
 
 
 def test_what_needs_a_person_says_what_why_and_what_next():
-    example = {"path": "odd.txt", "why": "no mapping takes it"}
+    example = {"path": "odd.txt", "why": "no mapping matches it"}
     refused = {**WHO, "changed_at": AT, "files": 0, "examples": [], **SENTENCE}
     unmatched = {"rid": "a unit", "prefix": "/data", "files": 4, "examples": [example] * 3}
     text = piped(refused=[refused], unmatched=[unmatched])
@@ -141,7 +141,7 @@ def test_what_needs_a_person_says_what_why_and_what_next():
     assert "refused\n  1-AA\n    cannot store it\n    403\n    Ask.\n" in text
     assert (
         "unmatched\n  a unit: 4 files, deriva-watch show 'a unit'\n"
-        "    odd.txt: no mapping takes it\n"
+        "    odd.txt: no mapping matches it\n"
     ) in text
 
 

@@ -161,13 +161,13 @@ def test_a_verdict_has_its_reason_first_and_times_that_can_be_read():
         "marker": None,
         "status": {"catalog": {"is": "Running", "since": "2026-03-01T12:00:01+00:00"}},
         "insisted": False,
-        "missing": ["a.bin is open for writing", "unchanged for 3 s of 30 s"],
-        "why": "unchanged for 3 s of 30 s",
+        "missing": ["a.bin is open for writing", "unchanged for 3 s (30 s required)"],
+        "why": "unchanged for 3 s (30 s required)",
     }
 
     assert list(readable(verdict).items()) == [
-        ("why", "unchanged for 3 s of 30 s"),
-        ("missing", "a.bin is open for writing; unchanged for 3 s of 30 s"),
+        ("why", "unchanged for 3 s (30 s required)"),
+        ("missing", "a.bin is open for writing; unchanged for 3 s (30 s required)"),
         ("files", "2"),
         ("unchanged since", "2026-03-01 12:00:00 UTC"),
         ("unchanged for", "2.5 s"),

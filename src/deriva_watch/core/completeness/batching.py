@@ -1,8 +1,8 @@
-"""Which files of a drop folder form a batch.
+"""Form batches from the files of a drop folder.
 
-Every file settles by itself: it is quiet for as long as a directory with this one file would have
-to be, and nobody has it open for writing. One that never settles holds up no other. A batch is
-closed some time after its first file settled, and takes all that have settled by then.
+Every file settles separately: it must be unchanged for as long as a directory with this one file
+would have to be, and nobody may have it open for writing. A file that never settles delays no
+other. A batch is closed some time after its first file settled, with all that have settled by then.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -24,10 +24,10 @@ class Arrival:
     """A file that is in no batch yet.
 
     Attributes:
-        stamp: What looks found it to be.
-        since: Since when they did.
-        wait: How long that must last; longer where it cannot be seen who has files open.
-        settled_at: Since when it counts as complete, None: it does not.
+        stamp: Its stamp, as of `Entry.stamp`.
+        since: Since when it has had that stamp.
+        wait: How long it must be unchanged; longer where open files cannot be seen.
+        settled_at: Since when it counts as complete; None if it does not.
     """
 
     stamp: tuple[int, int, int, int]
@@ -40,11 +40,11 @@ Arrivals = Mapping[str, Arrival]
 
 
 class Batching(NamedTuple):
-    """What follows from a look.
+    """The decision after a scan of the folder.
 
     Attributes:
-        closed: The files that form a batch now; none: there is no batch to close.
-        look_again_at: When something may have settled or is to be closed; None: nothing waits.
+        closed: The files that form a batch now, if any.
+        look_again_at: When a file may have settled or a batch is to be closed; None: no file waits.
     """
 
     closed: list[str]
@@ -54,9 +54,9 @@ class Batching(NamedTuple):
 def arrivals(
     before: Arrivals, seen: Observation, taken: Collection[str], policy: CompletionPolicy
 ) -> dict[str, Arrival]:
-    """Return the files of a drop folder that no batch has taken, as the looks know them by now.
+    """Return the files of a drop folder that are in no batch, updated by what was *seen*.
 
-    Markers are no data; nor is what is ignored.
+    Markers and ignored files are not data and left out.
     """
     found, partial = {}, set(partial_paths(seen, policy.partial))
     for path, entry in seen.entries.items():
@@ -72,14 +72,14 @@ def arrivals(
 
 
 def quiet(found: Arrivals, looked_at: datetime) -> list[str]:
-    """Return those that have been quiet for long enough, unless somebody has them open."""
+    """Return the files that have been unchanged for long enough, open or not."""
     return [path for path, each in found.items() if looked_at - each.since >= each.wait]
 
 
 def settle(found: Arrivals, asked: Holders, looked_at: datetime) -> dict[str, Arrival]:
-    """Return the files with those settled that are quiet and that nobody has open.
+    """Return the files; those that are quiet and that nobody has open are settled.
 
-    *asked* tells of all that are quiet.
+    *asked* covers all quiet files.
     """
     return dict(_settled(found, asked, looked_at))
 
@@ -95,10 +95,10 @@ def _settled(found: Arrivals, asked: Holders, looked_at: datetime) -> Iterator[t
 
 
 def batch(found: Arrivals, batch_s: float, looked_at: datetime, recheck_s: float) -> Batching:
-    """Say which files form a batch now, and when to look again."""
+    """Return which files form a batch now, and when to look again."""
     settled = {path: each.settled_at for path, each in found.items() if each.settled_at}
     soon = looked_at + timedelta(seconds=recheck_s)
-    # One that is quiet, and not settled, somebody has open.
+    # A file that is quiet but not settled is open.
     due = [max(each.since + each.wait, looked_at) for each in found.values() if not each.settled_at]
     times = [soon if at == looked_at else at for at in due]
     if settled:
@@ -110,15 +110,15 @@ def batch(found: Arrivals, batch_s: float, looked_at: datetime, recheck_s: float
 
 
 def part(seen: Observation, paths: Iterable[str]) -> Observation:
-    """Return what a look at a drop folder saw of some files: as a look at them alone has it."""
+    """Return the observation of some of the files of a drop folder, as if there were no others."""
     entries = {path: seen.entries[path] for path in paths if path in seen.entries}
     return Observation(seen.root, entries, seen.looked_at, {})
 
 
 def is_another(seen: Observation, paths: Collection[str], digest: str | None) -> bool:
-    """Tell whether the files of a batch are not what they were, as far as this look can tell.
+    """Return True if the files of a batch have changed.
 
-    Of what lies in a folder that cannot be listed it cannot.
+    False if some are in a folder that cannot be listed: then it is not known.
     """
     hidden = tuple("" if folder == "." else f"{folder}/" for folder in seen.unreadable)
     if hidden and any(path.startswith(hidden) for path in paths):
@@ -127,7 +127,7 @@ def is_another(seen: Observation, paths: Collection[str], digest: str | None) ->
 
 
 def batch_name(at: datetime, taken: Collection[str]) -> str:
-    """Return what a batch that is formed *at* a time is called: no other is called so."""
+    """Return a name, not in *taken*, for a batch that is formed *at* a time."""
     name = f"batch-{at:%Y%m%dT%H%M%SZ}"
     number = 1
     while (numbered := name if number == 1 else f"{name}-{number}") in taken:

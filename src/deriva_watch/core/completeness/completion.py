@@ -1,21 +1,21 @@
 """Is an execution directory complete?
 
-The scanner looks, the caller brings the clock and remembers since when it has seen what it sees;
-this file only weighs. The answer carries its evidence and, if it is no, the time to ask again:
-so there is no timer anywhere. An answer holds until then, unless the evidence changes before.
+The scanner observes; the caller knows the time and since when the observations have been the same;
+this file only decides. The answer contains its evidence and, if it is no, the time to ask again, so
+there is no timer anywhere. An answer is valid until then, unless the evidence changes earlier.
 
-1. Nobody has a file below open for writing, and
-2. nothing has changed for a while (the *quiet* period): both must hold, always.
+1. Nobody has a file in it open for writing, and
+2. nothing has changed for a while (the *quiet* period): both are always required.
 3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
-   forbids, unless the machine was started anew since.
-4. A file that is partial by its name holds until it was unchanged for the longest quiet period: a
-   download that died holds nothing for ever. So does a file that manifest or workspace name and
-   that is not there.
+   forbids the upload, unless the machine was restarted since.
+4. A file that is partial by its name must be unchanged for the longest quiet period, so that a
+   download that died does not block the directory for ever. So must the directory if manifest or
+   workspace name a file that does not exist.
 5. Another uploader, deriva-ml itself, goes first.
 
 The quiet period is `quiet_s` and as much again for each GiB of the largest file, at most
-`quiet_max_s`: a copy of a large file stalls longer than one of a small file. The writer's word
-makes it `quiet_after_signal_s`. Where it cannot be seen who has files open it counts four times.
+`quiet_max_s`: a copy of a large file stalls longer than one of a small file. If the writer says
+done, it is `quiet_after_signal_s`. Where open files cannot be seen it is four times as long.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -33,7 +33,7 @@ from deriva_watch.core.completeness.evidence import (
 )
 from deriva_watch.core.completeness.observation import HolderMethod
 
-_EXACT_S: Final = 10  # shorter times are told with tenths
+_EXACT_S: Final = 10  # shorter times are shown with tenths
 _ABOUT_TO_UPLOAD: Final = frozenset({"Stopped", "Completed"})  # deriva-ml uploads after these
 
 
@@ -47,9 +47,9 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """It is not complete, or not surely. A time in the past means: look again at once.
+    """It is not complete, or not certainly. A time in the past means: look again at once.
 
-    *why* is what holds it longest; the evidence names all that does, `missing`.
+    *why* is the reason that holds longest; `missing` in the evidence has all reasons.
     """
 
     why: str
@@ -59,7 +59,7 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """It is never uploaded unless a person says so."""
+    """It is not uploaded until a person orders it."""
 
     what: str
     why: str
@@ -69,13 +69,13 @@ class Refuse:
 
 class _Hold(NamedTuple):
     why: str
-    until: datetime  # it cannot be complete before
+    until: datetime  # the earliest time at which it can be complete
 
 
 def judge(
     evidence: Evidence, policy: CompletionPolicy, now: datetime
 ) -> Complete | Incomplete | Refuse:
-    """Say whether the directory is complete at *now*, and if not, why not."""
+    """Return whether the directory is complete at *now*, with the reason."""
     facts = conclude(evidence, policy)
     record = {**facts.recorded(), **recorded(evidence)}
     if not evidence.insisted and (who := _who_says(evidence, "Aborted")):
@@ -83,7 +83,7 @@ def judge(
         return Refuse(
             f"execution {rid} is not uploaded",
             f"{who} says that it was aborted",
-            f"Run `deriva-watch retry {rid}` to upload it all the same.",
+            f"Run `deriva-watch retry {rid}` to upload it anyway.",
             record,
         )
     holds = list(_holds(evidence, facts, policy, now))
@@ -97,29 +97,28 @@ def judge(
 def _holds(
     evidence: Evidence, facts: Facts, policy: CompletionPolicy, now: datetime
 ) -> Iterator[_Hold]:
-    """Yield everything that speaks against completeness."""
+    """Yield every reason why it is not complete."""
     recheck_at = now + timedelta(seconds=policy.recheck_s)
-    if not (facts.files or evidence.seen.unreadable):  # what cannot be listed, the plan names
+    if not (facts.files or evidence.seen.unreadable):  # the plan refuses what cannot be listed
         yield _Hold("it has no files yet", recheck_at)
     if evidence.holders.open:
         yield _Hold(f"{_some(evidence.holders.open)} is open for writing", recheck_at)
     if facts.quiet < facts.quiet_needed:
-        why = f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}"
-        yield _Hold(why + _blind(evidence), evidence.content.since + facts.quiet_needed)
+        yield _Hold(_unchanged(evidence, facts), evidence.content.since + facts.quiet_needed)
     if evidence.partial:
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
         needed = timedelta(seconds=policy.quiet_max_s)
         if partial_quiet < needed:
-            why = f"{_partial(evidence)} by name: unchanged for {_s(partial_quiet)} of {_s(needed)}"
-            yield _Hold(why, evidence.partial.since + needed)
+            why = f"unchanged for {_s(partial_quiet)} ({_s(needed)} required)"
+            yield _Hold(f"{_partial(evidence)} by name: {why}", evidence.partial.since + needed)
     if evidence.awaited and facts.quiet < (needed := timedelta(seconds=policy.quiet_max_s)):
-        why = f"{_some(evidence.awaited)} was registered but is not there"
-        why += f": unchanged for {_s(facts.quiet)} of {_s(needed)}"
+        why = f"{_some(evidence.awaited)} was registered but does not exist"
+        why += f": unchanged for {_s(facts.quiet)} ({_s(needed)} required)"
         yield _Hold(why, evidence.content.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
         if evidence.same_since:
-            latest = min(latest, evidence.same_since)  # so long a wait must outlast a restart
+            latest = min(latest, evidence.same_since)  # this long wait continues over restarts
         dead_at = latest + timedelta(seconds=policy.max_running_s)
         if now < dead_at and not evidence.outlived:
             yield _Hold("its status is Running", min(dead_at, recheck_at))
@@ -133,35 +132,35 @@ def _others_first(
     if facts.status and facts.status.value in _ABOUT_TO_UPLOAD:
         grace_ends = facts.status.since + timedelta(seconds=policy.grace_s)
         if now < grace_ends:
-            why = f"its status is {facts.status.value}: the program may begin its own upload"
+            why = f"its status is {facts.status.value}; its program may upload the files itself"
             yield _Hold(why, grace_ends)
     for status in (evidence.workspace, evidence.catalog):
         if status and status.value == "Pending_Upload" != evidence.ours:
             dead_at = status.since + timedelta(seconds=policy.foreign_upload_cap_s)
             if now < dead_at:
                 recheck_at = now + timedelta(seconds=policy.recheck_s)
-                why = "its status is Pending_Upload: another program uploads it"
+                why = "its status is Pending_Upload: another program is uploading it"
                 yield _Hold(why, min(dead_at, recheck_at))
 
 
 def _verdict(evidence: Evidence, facts: Facts) -> str:
-    """Name the rules that held."""
+    """Return the rules that are fulfilled, as a sentence."""
     held = [
         f"nobody has a file open for writing ({evidence.holders.method})",
-        f"unchanged for {_s(facts.quiet)} of {_s(facts.quiet_needed)}{_blind(evidence)}",
+        _unchanged(evidence, facts),
     ]
     if evidence.partial:
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
         held.append(f"{_partial(evidence)} by name, but unchanged for {_s(partial_quiet)}")
     if evidence.awaited:
-        held.append(f"{_some(evidence.awaited)} was registered but did not come")
+        held.append(f"{_some(evidence.awaited)} was registered but never written")
     if facts.marker:
-        held.append(f"{facts.marker} is there")
+        held.append(f"{facts.marker} exists")
     if facts.status:
         held.append(f"its status is {facts.status.value} since {_time(facts.status.since)}")
         if evidence.outlived and facts.status.value == "Running":
-            why = "whatever ran has ended, for this machine was started anew"
-            held.append(f"{why} after the look of {_time(evidence.outlived)} found the same")
+            why = "the program has ended: this machine was restarted, and nothing has changed since"
+            held.append(f"{why} {_time(evidence.outlived)}")
     return "; ".join(held)
 
 
@@ -170,7 +169,7 @@ def _partial(evidence: Evidence) -> str:
 
 
 def _some(paths: Collection[str]) -> str:
-    """Name one of *paths*, and tell how many more there are."""
+    """Return one of *paths* and the number of the others."""
     others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return shown(min(paths)) + others
 
@@ -181,9 +180,10 @@ def _who_says(evidence: Evidence, word: str) -> str | None:
     return "the catalog" if evidence.catalog and evidence.catalog.value == word else None
 
 
-def _blind(evidence: Evidence) -> str:
+def _unchanged(evidence: Evidence, facts: Facts) -> str:
     blind = evidence.holders.method is HolderMethod.UNKNOWN
-    return " (four times as long: it cannot be seen who has files open)" if blind else ""
+    because = ": four times as long, because open files cannot be seen here" if blind else ""
+    return f"unchanged for {_s(facts.quiet)} ({_s(facts.quiet_needed)} required{because})"
 
 
 def _s(duration: timedelta) -> str:

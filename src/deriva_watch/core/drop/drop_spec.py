@@ -153,7 +153,7 @@ def _table(drop: Drop, model: CatalogModel) -> Table:
         raise _unusable(drop, why) from None
     if not model.is_asset(table):
         names = ", ".join(map(str, assets)) or "none"
-        why = f"table: {table.full_name} is no asset table; the asset tables are: {names}"
+        why = f"table: {table.full_name} is not an asset table; the asset tables are: {names}"
         raise _unusable(drop, why)
     return table
 
@@ -221,7 +221,7 @@ def _terms(drop: Drop, known: frozenset[str] | None) -> Iterator[str]:
     if known is not None:
         for name in drop.asset_types:
             if name not in known:
-                yield f"asset_types: {name!r} is no asset type{near(name, known)}"
+                yield f"asset_types: {name!r} is not an asset type{near(name, known)}"
 
 
 def _links(drop: Drop, table: Table, model: CatalogModel) -> Iterator[str]:

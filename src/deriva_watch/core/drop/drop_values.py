@@ -1,4 +1,4 @@
-"""What a drop folder says of a file in it: the values of its columns, looked-up ones among them."""
+"""The metadata of a file in a drop folder: from its path and from look-ups in the catalog."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from deriva_watch.core.values import is_text
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the catalog has for one value that was looked up.
+    """The result of one look-up in the catalog.
 
     Attributes:
-        found: What the referring column would get, of each row that was found.
-        problem: Why it could not be looked for.
+        found: The value for the referring column, from each row that matches.
+        problem: Why the look-up failed.
     """
 
     found: tuple[str, ...] = ()
@@ -30,10 +30,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A drop folder with all that was looked up for the files in it.
+    """A drop folder with the results of all look-ups for the files in it.
 
     Attributes:
-        answers: By column, and by what was asked for it.
+        answers: By column and look-up.
     """
 
     compiled: CompiledDrop
@@ -41,7 +41,7 @@ class Dropped:
 
 
 def questions(seen: Observation, compiled: CompiledDrop) -> dict[str, set[str]]:
-    """Return what must be looked up before files can be planned, by column: each thing once."""
+    """Return the look-ups that planning needs, by column; each once."""
     asked: dict[str, set[str]] = defaultdict(set)
     for path, entry in seen.entries.items() if compiled.searches else ():
         if entry.kind is not Kind.CONTENT or not is_text(path):
@@ -55,7 +55,7 @@ def questions(seen: Observation, compiled: CompiledDrop) -> dict[str, set[str]]:
 
 
 def statement(path: str, match: Match, dropped: Dropped) -> Statement:
-    """Return what the folder says of a file that its pattern took.
+    """Return the metadata of a file that the folder's pattern matches.
 
     A group that took no part makes NULL of every column that it is needed for.
 
@@ -81,7 +81,7 @@ def _filled(said: Any, groups: Mapping[str, str]) -> Any:
 
 
 def _asked(search: Search, match: Match) -> str | None:
-    """Return what is looked up for a file, the value or the query; None where there is none."""
+    """Return the value or query to look up for a file; None if a group of it is missing."""
     if any(name not in match.groups for name in fields(search.template)):
         return None
     if search.table is None:
@@ -97,15 +97,16 @@ def _referred(column: str, search: Search, match: Match, dropped: Dropped) -> st
     if len(answer.found) == 1:
         return answer.found[0]
     return_to = "then run `deriva-watch retry RID`."
-    what = f"it is not known which row its {column} is"
+    what = f"the row for its {column} is not known"
     if answer.problem:
-        raise RefusedError(what, answer.problem, f"Mend that, or the name; {return_to}")
-    sought = f"{search.by.name} = {text!r}" if search.by else f"query {text!r}"
+        raise RefusedError(what, answer.problem, f"Correct that, or the name, {return_to}")
+    which = f"with {search.by.name} = {text!r}" if search.by else f"for the query {text!r}"
     where = str(search.table) if search.table else "the catalog"
     if not answer.found:
-        why, then = f"no row of {where} fits {sought}", f"Add that row, or rename it, {return_to}"
+        why = f"there is no row of {where} {which}"
+        then = f"Add that row, or rename the file, {return_to}"
     else:
         names = ", ".join(answer.found)
-        why = f"{len(answer.found)} rows of {where} fit {sought}: {names}"
-        then = f"Make it one row, or let the look-up tell them apart, {return_to}"
+        why = f"there are {len(answer.found)} rows of {where} {which}: {names}"
+        then = f"Make it one row, or make the look-up unique, {return_to}"
     raise RefusedError(what, why, then)

@@ -1,7 +1,7 @@
-"""What several sources say of one asset, made one statement or a refusal.
+"""Merge what several sources say of one asset into one statement, or refuse it.
 
-Workspace database before manifest before path; two that contradict each other are refused, since
-nobody but a person knows which one is right.
+The workspace database has priority over the manifest, and that over the path. Two sources that
+contradict each other are refused, since only a person knows which one is right.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ class Contradiction(ValueError):  # noqa: N818  # it names what the sources do, 
 
 
 def merge(table: Table, statements: Sequence[Statement]) -> Statement:
-    """Return the one statement that *statements*, the strongest first, agree on.
+    """Return the statement that all *statements* agree on; the first ones have priority.
 
     Raises:
         Contradiction: They do not; the message names the sources and both values.
@@ -48,7 +48,7 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
 
 
 def _agreed(what: str, said: Iterable[tuple[str | None, str]]) -> str | None:
-    """Return the text that all who say any agree on."""
+    """Return the text that all sources with a text agree on."""
     agreed, first = None, ""
     for text, source in said:
         if agreed and text and text != agreed:
@@ -66,7 +66,7 @@ def checked_values(
     """Return the value of every metadata column of *table*, ready for a row.
 
     Raises:
-        ValueError: A column does not exist, a value does not fit, or one that must be is missing.
+        ValueError: A column does not exist, or a value is invalid or missing.
     """
     columns = model.asset_metadata(table)
     if unknown := sorted(metadata.keys() - columns):

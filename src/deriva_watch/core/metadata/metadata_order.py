@@ -1,8 +1,8 @@
-"""Which column each directory between a table and a file speaks of.
+"""Find the column of each directory between a table and a file.
 
 The released deriva-ml writes them in an order that differs from process to process, and `None` for
-a value that is missing. So the order is found out for each file by itself: every order that makes a
-row of the right types counts, and only where all of them make one and the same row it is taken.
+a missing value. So the order is inferred for each file separately: every order that makes a row of
+the right types counts, and it is used only if all of them make the same row.
 
 Source: trees of deriva-ml 1.17.10 and 1.24.0; their `asset_file_path` iterates over a set.
 """
@@ -21,14 +21,14 @@ from deriva_watch.core.values import check, same, value_from
 
 MISSING: Final = "None"  # what the released deriva-ml writes for a missing value
 MOST: Final = 6  # columns: with more, the orders are too many to go through
-SHOWN: Final = 3  # rows that a sentence names
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d.*", re.DOTALL)  # a date alone is none
+SHOWN: Final = 3  # rows shown in a sentence
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d.*", re.DOTALL)  # not a date without a time
 
 Values = dict[str, str | None]
 
 
 class Reference(NamedTuple):
-    """A column that the values of another column must be found in."""
+    """The column that a foreign key refers to: it must contain the value."""
 
     table: TableName
     column: str
@@ -38,7 +38,7 @@ Known = Mapping[Reference, frozenset[str]]
 
 
 class Reading(NamedTuple):
-    """Values by column; and the columns as the path has them, where these are not in order."""
+    """Values by column; and the columns in the order of the path, if that is not theirs."""
 
     values: Values
     inferred: tuple[str, ...] | None = None
@@ -60,7 +60,7 @@ class Directories:
         table: The asset table.
         columns: Its metadata columns, sorted.
         segments: The directories, as they are written; as many as there are columns.
-        in_order: They are known to be in the order of the columns.
+        in_order: The directories are known to be in the order of the columns.
     """
 
     table: Table
@@ -69,17 +69,17 @@ class Directories:
     in_order: bool = False
 
     def read(self, known: Known) -> Reading:
-        """Return what they say; *known* are those values that are there, of what was asked for.
+        """Return the values; *known* are the existing ones of those that `questions` asked for.
 
-        Raises RefusedError where they say several rows, or none that can be in the catalog.
+        Raises RefusedError if several rows are possible, or none.
         """
         if self._too_many:
             columns = f"{self.table.full_name} has {len(self.columns)} metadata columns"
-            raise self._unclear(f"{columns}, too many to find out their order")
+            raise self._unclear(f"{columns}, too many to infer their order")
         found = self._rows(self._options)
         if len(found) > 1:
             found = self._rows(self._narrowed(known))
-        if not found and not self._documented:  # what is wrong is then said of that order
+        if not found and not self._documented:  # the later error is about the documented order
             return Reading(dict(zip(self.columns, map(value_from, self.segments), strict=True)))
         if not found:
             raise self._unclear(f"in no order do they name rows that exist: {self._missing(known)}")
@@ -90,7 +90,7 @@ class Directories:
         return self._told(found[0])
 
     def questions(self) -> dict[Reference, set[str]]:
-        """Return the values that `read` must know of, whether they are there."""
+        """Return the values of which `read` must know whether they exist."""
         asked: dict[Reference, set[str]] = defaultdict(set)
         if not self._too_many and len(self._rows(self._options)) > 1:
             for column, choices in zip(self.columns, _possible(self._options), strict=True):
@@ -104,7 +104,7 @@ class Directories:
 
     @cached_property
     def _options(self) -> list[list[_Choice]]:
-        """What each column may be read from by its type; strictly so where the order is open."""
+        """The directories that each column may have by its type; strict if the order is unknown."""
         strict = [self._choices(number, strict=not self.in_order) for number in self._numbers]
         if self.in_order or self._rows(strict):
             return strict
@@ -112,7 +112,7 @@ class Directories:
 
     @property
     def _documented(self) -> bool:
-        """Whether they fit in the order of the columns, by their types."""
+        """Whether the documented order is possible by the types of the columns."""
         return all(
             any(choice.place == number for choice in choices)
             for number, choices in enumerate(self._options)
@@ -124,7 +124,7 @@ class Directories:
 
     def _choices(self, number: int, *, strict: bool) -> list[_Choice]:
         column = self.table.column[self.columns[number]]
-        # Its own place comes first: where the documented order fits, it is the one that is found.
+        # Its own place comes first, so that the documented order is found if it is possible.
         places = [number, *(p for p in self._numbers if p != number and not self.in_order)]
         return [
             _Choice(place, value)
@@ -137,7 +137,7 @@ class Directories:
         return bool(_references(self.table, column))
 
     def _narrowed(self, known: Known) -> list[list[_Choice]]:
-        """Return the options without values that refer to nothing."""
+        """Return the options without values that refer to no existing row."""
         return [
             [choice for choice in choices if self._is_there(column, choice.value, known)]
             for column, choices in zip(self.columns, self._options, strict=True)
@@ -151,7 +151,7 @@ class Directories:
         )
 
     def _rows(self, options: Sequence[Sequence[_Choice]]) -> list[_Row]:
-        """Return rows that differ, at most one more than are shown."""
+        """Return different rows, at most one more than are shown."""
         found: list[_Row] = []
         for row in _orders(options, self.segments) if all(options) else ():
             if not any(self._same(row, other) for other in found):
@@ -176,7 +176,7 @@ class Directories:
         return ", ".join(f"{c} = {choice.value}" for c, choice in pairs)
 
     def _missing(self, known: Known) -> str:
-        """Say what the catalog does not have."""
+        """Return which values the catalog does not have, as a sentence."""
         asked = self.questions()
         absent = {
             r: sorted(asked[r] - known[r]) for r in asked if asked[r] - known.get(r, asked[r])
@@ -186,15 +186,15 @@ class Directories:
     def _unclear(self, why: str) -> RefusedError:
         said, order = "/".join(self.segments), "/".join(self.columns)
         return RefusedError(
-            f"it is not clear which metadata {said} is",
+            f"the metadata in {said} is ambiguous",
             why,
-            f"Use `asset_file_path`; or, where all directories are in the order {order}, "
+            f"Use `asset_file_path`; or, if all directories are in the order {order}, "
             'set [files] metadata_order = "sorted", then run `deriva-watch retry RID`.',
         )
 
 
 def read_columns(text: str) -> tuple[str, ...]:
-    """Return the columns that a file of their names tells; ValueError where it tells none."""
+    """Return the columns that a `.columns.json` names; raise ValueError if it is invalid."""
     document = json.loads(text)
     columns = document.get("columns") if isinstance(document, dict) else None
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
@@ -216,7 +216,7 @@ def _references(table: Table, column: str) -> list[Reference]:
 
 
 def _meanings(segment: str, *, referring: bool) -> list[str | None]:
-    """Return what a directory can mean. Where it names a row, there may be one called `None`."""
+    """Return the values that a directory can mean. A referenced row may have the name `None`."""
     if segment != MISSING:
         return [value_from(segment)]
     return [None, MISSING] if referring else [None]
@@ -238,7 +238,7 @@ def _fits(column: Column, value: str | None, *, strict: bool) -> bool:
 def _orders(
     options: Sequence[Sequence[_Choice]], segments: Sequence[str], row: _Row = ()
 ) -> Iterator[_Row]:
-    """Yield every way to read each column from a place of its own."""
+    """Yield every assignment of the columns to different places."""
     if len(row) == len(options):
         yield row
         return
@@ -251,7 +251,7 @@ def _orders(
 
 
 def _possible(options: Sequence[Sequence[_Choice]]) -> list[list[_Choice]]:
-    """Return the options without the places that another column alone must have."""
+    """Return the options without the places that are the only option of another column."""
     left = [list(choices) for choices in options]
     for _ in left:
         for number, choices in enumerate(left):

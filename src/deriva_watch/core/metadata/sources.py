@@ -1,6 +1,6 @@
-"""What writers say about their files beside the path: manifest and asset-type files.
+"""Metadata that is not in the path: manifests and asset-type files.
 
-Pure readers of text; whoever reads the disk passes what it found.
+These functions parse text; the caller reads the disk.
 """
 
 import json
@@ -21,8 +21,8 @@ class Statement:
 
     Attributes:
         source: Its name for a person: "the manifest", "the path", "deriva-ml's workspace".
-        schema, table: The asset table; schema None where the source gives only the table.
-        metadata: Values by column; a column that is absent is no statement.
+        schema, table: The asset table; schema None if the source gives only the table.
+        metadata: Values by column; the source says nothing about other columns.
         types: Asset types, or None for no statement.
         description: Text, or None for no statement.
         rid: The RID that its row must have, or None.
@@ -41,13 +41,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRecord:
-    """A value of a feature that deriva-ml keeps in its workspace.
+    """A value of a feature in deriva-ml's workspace database.
 
     Attributes:
         stage: Its number there.
         feature: Name of the feature.
-        values: By column; columns that the server fills among them.
-        recorded: It is in the catalog, deriva-ml says.
+        values: By column, including columns that the server fills.
+        recorded: deriva-ml says that it is in the catalog.
     """
 
     stage: int
@@ -58,14 +58,14 @@ class FeatureRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A parsed asset-manifest.json: statements by "<Table>/<file>", and what is wrong with it."""
+    """A parsed asset-manifest.json: statements by "<Table>/<file>", and its errors."""
 
     entries: Mapping[str, Statement]
     problems: Mapping[str, str]  # by key; "" is the whole file
 
 
 def read_manifest(text: str) -> Manifest:
-    """Read a manifest; every fault is a sentence, none stops the entries that are right."""
+    """Parse a manifest; invalid entries become sentences, valid ones are used."""
     try:
         document = json.loads(text)
     except _NO_JSON as error:
@@ -112,7 +112,7 @@ def _entry(key: str, entry: Any) -> Statement:
 
 
 def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Read `{file: [types]}` lines; the last line of a name wins.
+    """Parse lines of `{file: [types]}`; the last line of a name wins.
 
     Returns:
         Types by file name, and a sentence for each line that cannot be read.
@@ -140,7 +140,7 @@ def _are_names(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What was said beside the paths.
+    """All metadata that is not in the paths.
 
     Attributes:
         manifest: The execution's manifest, or None.
@@ -148,8 +148,8 @@ class Sources:
         types: Asset types by table and file name, from asset-type/.
         notices: Sentences about sources that could not be read in full, by path.
         features: Feature records of deriva-ml's workspace by the table that it names.
-        columns: By table, the order of the metadata columns in paths, where `asset_file_path` left
-            word of it.
+        columns: By table, the order of the metadata columns in paths, from the `.columns.json` of
+            `asset_file_path`.
     """
 
     manifest: Manifest | None = None

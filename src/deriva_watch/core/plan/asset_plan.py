@@ -1,4 +1,4 @@
-"""What a plan says of one asset."""
+"""The plan for one asset."""
 
 import hashlib
 import json
@@ -13,20 +13,20 @@ from deriva_watch.core.spec.spec import Match
 
 @dataclass(frozen=True, slots=True)
 class AssetPlan:
-    """One asset to bring in.
+    """One asset to upload.
 
     Attributes:
         entry: The file to send.
-        also: Other paths of the same asset: links that lead to the same file.
-        match: The mapping that takes it.
+        also: Other paths of the same asset: links to the same file.
+        match: The mapping that matches it.
         values: Every metadata column of its table.
         types: Its asset types.
         description: For the INSERT, or None.
-        given_rid: The RID its row shall have, or None: the server gives one.
+        given_rid: The RID its row must have; None: the server chooses one.
         key: Its name in manifest and workspace, "<Table>/<file>".
         recorded: Another uploader says that the row `given_rid` is in the catalog.
-        order: The metadata columns in the order of the path, where that had to be inferred.
-        members: What is put into the bag, where a directory becomes one asset.
+        order: The metadata columns in the order of the path, if that had to be inferred.
+        members: The content of the bag, if a directory becomes one asset.
     """
 
     entry: Entry
@@ -53,7 +53,7 @@ class AssetPlan:
 
     @property
     def to_the_letter(self) -> bool:
-        """Whether its mapping says more than which content, name and metadata it has."""
+        """Whether its mapping says more about the row than content, name and metadata."""
         return not self.match.mapping.by_content
 
     @property
@@ -62,6 +62,6 @@ class AssetPlan:
         return self.match.table
 
     def statement(self) -> str:
-        """Return a digest of all that is said of the file: a change makes it another asset."""
+        """Return a digest of the file's metadata: if it changes, the file is uploaded again."""
         said = [self.table, self.file_name, self.values, self.types, self.description]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

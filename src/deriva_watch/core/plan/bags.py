@@ -1,4 +1,4 @@
-"""Directories that become one asset: which one a file belongs to, and what goes into its bag."""
+"""Directories that become one asset, a bag: which one a file belongs to, and its content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from deriva_watch.core.spec.spec import Match
 
 
 def bag_of(match: Match, root: str, path: str) -> str | None:
-    """Return the directory below *root* that becomes a bag with the file *path* in it.
+    """Return the directory below *root* that becomes the bag of the file *path*.
 
-    A group called archive_path names it, else it is the one that the file lies in. None: it would
-    be the whole of *root*, or lie outside.
+    The group archive_path names it; else it is the directory of the file. None: it would be all of
+    *root*, or outside of it.
     """
     parent = f"{root}/{path}".rpartition("/")[0]
     given = normpath(match.groups.get("archive_path", parent))
@@ -22,7 +22,7 @@ def bag_of(match: Match, root: str, path: str) -> str | None:
 
 
 def spoilt(folder: str, seen: Observation) -> str | None:
-    """Return what below *folder* cannot be put into a bag, which would be without it, or None."""
+    """Return why a bag of *folder* would be incomplete, or None."""
     problems = (
         f"{path}: {entry.problem}"
         for path, entry in seen.entries.items()
@@ -37,13 +37,13 @@ def spoilt(folder: str, seen: Observation) -> str | None:
 
 
 def bagged(asset: AssetPlan, folder: str, paths: Sequence[str], seen: Observation) -> AssetPlan:
-    """Return *asset*, of one file, as that of the whole directory *folder*.
+    """Return the asset of the whole directory *folder*.
 
     Args:
-        asset: What the first file of the directory became.
+        asset: The asset of the first file of the directory.
         folder: The directory, below the execution directory.
-        paths: The files for which the mapping wants it.
-        seen: All that is there; every file below goes into the bag, except those that are ignored.
+        paths: The files that match the mapping.
+        seen: All files; those below *folder* go into the bag unless they are ignored.
     """
     below = sorted(path for path in seen.entries if path.startswith(f"{folder}/"))
     members = tuple(entry for path in below if (entry := seen.entries[path]).kind is Kind.CONTENT)
@@ -51,7 +51,7 @@ def bagged(asset: AssetPlan, folder: str, paths: Sequence[str], seen: Observatio
 
 
 def _stamped(folder: str, members: Sequence[Entry]) -> Entry:
-    """Return an entry for a directory, whose stamp moves whenever that of one of *members* does."""
+    """Return an entry for a directory; its stamp changes whenever that of a member does."""
     state = hashlib.sha256()
     for entry in members:
         state.update(f"{entry.path}\0{entry.stamp}\n".encode(errors="surrogateescape"))

@@ -1,4 +1,4 @@
-"""What one file by itself is: a candidate for an asset table, or left over with the reason."""
+"""Classify one file: a candidate for an asset table, or left over with the reason."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,7 @@ from deriva_watch.core.spec.spec import Match
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import NULL_SENTINEL
 
-MEND_SPEC: Final = "Mend the specification; `deriva-watch spec` prints the one in force."
+FIX_SPEC: Final = "Correct the bulk spec; `deriva-watch spec` prints the one in use."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that some mapping takes, before it is known what others say of it."""
+    """A file that a mapping matches, before other sources of its metadata are considered."""
 
     entry: Entry
     table: Table
@@ -52,8 +52,8 @@ class Candidate:
     match: Match
     path_says: Statement | None
     key: str  # "<Table>/<file>", its name in manifest and workspace
-    order: tuple[str, ...] | None = None  # of the metadata in its path, where that was inferred
-    unclear: RefusedError | None = None  # its path may mean one thing or another
+    order: tuple[str, ...] | None = None  # of the metadata in its path, if that was inferred
+    unclear: RefusedError | None = None  # its path is ambiguous
 
     @property
     def file_name(self) -> str:
@@ -64,7 +64,7 @@ class Candidate:
 def candidate(
     entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
 ) -> Candidate | Leftover:
-    """Say what a file is by its path: *where* it lies, *root* the execution directory."""
+    """Classify a file by its path; *where* is the parsed path, *root* the execution directory."""
     if left := unusable(entry):
         return left
     if rules.drop:
@@ -80,13 +80,13 @@ def candidate(
         return refused(entry, f"{error.what}: {error.why}", error.next)
     return Leftover(
         entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
-        "no mapping of the bulk spec takes it",
-        f"`deriva-watch plan {root}` shows what each mapping wants.",
+        "no mapping of the bulk spec matches it",
+        f"`deriva-watch plan {root}` shows what each mapping expects.",
     )  # fmt: skip
 
 
 def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
-    """Answer for a file in a drop folder."""
+    """Classify a file in a drop folder."""
     compiled, path = dropped.compiled, f"{root}/{entry.path}"
     match = compiled.spec.match(path)
     if match is None:
@@ -107,13 +107,13 @@ def _how_far(compiled: CompiledDrop, path: str, root: str) -> str:
     (miss,) = misses(compiled.spec, path, root)
     upto = miss.matched.removeprefix(f"{compiled.drop.path}/")
     wants = unfitted(miss.wants)
-    beginning = f"only {upto!r} of its path fits" if upto else "nothing of its path fits"
-    then = f"it then wants {wants}" if wants else "it then wants nothing more"
-    return f"{beginning} the pattern of the drop folder, {then}"
+    after = f"after {upto!r}" if upto else "at its start"
+    expected = f"{wants} is expected" if wants else "nothing more is expected"
+    return f"its path does not match the pattern of the drop folder: {after}, {expected}"
 
 
 def unusable(entry: Entry) -> Leftover | None:
-    """Answer for a file that is none for any mapping, or return None."""
+    """Return why no mapping can have the file, or None if one can."""
     if entry.kind is Kind.IGNORED:
         return Leftover(
             entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
@@ -121,7 +121,7 @@ def unusable(entry: Entry) -> Leftover | None:
             "Nothing to do; change [files] ignore if it is data.",
         )  # fmt: skip
     if entry.problem is not None:
-        return refused(entry, entry.problem, "Replace it by a regular file, or remove it.")
+        return refused(entry, entry.problem, "Replace it with a regular file, or remove it.")
     try:
         entry.path.encode()
     except UnicodeEncodeError:
@@ -132,9 +132,9 @@ def unusable(entry: Entry) -> Leftover | None:
 def _by_path(  # noqa: PLR0913, PLR0917  # what a path is read with
     entry: Entry, where: Place | None, table: Table, match: Match, said: Sources, rules: Rules
 ) -> Candidate:
-    """Return what a path that fits a mapping says.
+    """Return the candidate of a path that a mapping matches.
 
-    Where it may mean several things, somebody else may still say which.
+    If the path is ambiguous, another source may still give the metadata.
     """
     shape, key = (
         where.shape if where else Shape.ASSET_TREE,
@@ -154,7 +154,7 @@ def _by_path(  # noqa: PLR0913, PLR0917  # what a path is read with
 def _by_layout(
     entry: Entry, where: Place, root: str, said: Sources, rules: Rules
 ) -> Candidate | Leftover:
-    """Answer for a file whose path says less than the bulk spec wants to read from it."""
+    """Classify a file whose path has a known shape but matches no mapping."""
     part, says = where.part, None
     key = f"{part.get('table')}/{part.get('file')}"
     if where.shape is Shape.TYPED:
@@ -175,7 +175,7 @@ def _by_layout(
         return _wrong_tree(entry, where, rules.model)
     if not rules.model.is_asset(table):
         return _no_asset_table(entry, table.full_name)
-    # The mapping is found by the path that the file would have in the asset tree.
+    # Find the mapping by the path that the file would have in the asset tree.
     nulls = f"{NULL_SENTINEL}/" * len(rules.model.asset_metadata(table))
     virtual = f"{root}/asset/{table.schema.name}/{table.name}/{nulls}{part['file']}"
     match = rules.spec.match(virtual, root)
@@ -190,12 +190,12 @@ def _fitting(candidate: Candidate) -> Candidate | Leftover:
     if odd := sorted(mapping.column_map.keys() - table.column.keys()):  # ERMrest would ignore them
         names = ", ".join(map(repr, odd))
         why = f"mapping {mapping.number} of the bulk spec fills {names} of {table.full_name}, which"
-        return refused(entry, f"{why} has no such column", MEND_SPEC)
+        return refused(entry, f"{why} has no such column", FIX_SPEC)
     return candidate
 
 
 def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
-    """Say why a path below asset/ fits no mapping."""
+    """Return why a path below asset/ matches no mapping."""
     table = model.name_to_table(TableName(where.part["schema"], where.part["table"]))
     if not model.is_asset(table):
         return _no_asset_table(entry, table.full_name)
@@ -203,20 +203,21 @@ def _wrong_tree(entry: Entry, where: Place, model: CatalogModel) -> Leftover:
     if len(given) == len(columns):
         return _no_mapping(entry, table)
     wanted = "/".join(f"<{column}>" for column in columns) or "none"
-    why = f"{table.full_name} wants the metadata directories {wanted}, the path has {len(given)}"
+    why = f"{table.full_name} needs the metadata directories {wanted}, the path has {len(given)}"
     return refused(entry, why, "Move it to the path that `asset_file_path` builds.")
 
 
 def _no_mapping(entry: Entry, table: Table) -> Leftover:
-    why = f"no mapping of the bulk spec takes files of {table.full_name}"
+    why = f"no mapping of the bulk spec matches files of {table.full_name}"
     return refused(entry, why, "Add a mapping for the table, or move the file.")
 
 
 def _no_asset_table(entry: Entry, name: TableName) -> Leftover:
-    return refused(entry, f"{name} is no asset table", "Move it to the folder of an asset table.")
+    then = "Move it to the folder of an asset table."
+    return refused(entry, f"{name} is not an asset table", then)
 
 
 def refused(entry: Entry, why: str, then: str, also: tuple[str, ...] = ()) -> Leftover:
-    """Return the refusal of a file: *why*, and what *then*."""
+    """Return the refusal of a file: *why*, and what to do *then*."""
     what = f"cannot upload {entry.path}"
     return Leftover(entry.path, entry, FileTrigger.REFUSED, what, why, then, also)

@@ -1,4 +1,4 @@
-"""Why a mapping took a file or did not, and what would become of it, for a person."""
+"""Why a mapping matches a file or does not, and what an upload would make of it, for a person."""
 
 import re
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_keys import fields
 from deriva_watch.core.spec.templates import environment, object_name, row
 
-_DEEPEST: Final = 5  # groups within groups, of which a beginning is looked for
-_OPEN: Final = "open0{}0open"  # stands for a name whose value is not known yet; always plain
+_DEEPEST: Final = 5  # nested groups that may be open where a prefix of a pattern ends
+_OPEN: Final = "open0{}0open"  # placeholder of a value that is not known yet; needs no encoding
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A mapping that does not take a path.
+    """A mapping that does not match a path.
 
     Attributes:
         mapping: Its number.
-        target: The table that it would go to, as the mapping says it.
-        key: The pattern that is not found in the path.
-        matched: How much of the path its beginning does fit: up to here all is well.
-        wants: The rest of the pattern, which finds nothing after that.
-        fits: How much of all its patterns is fulfilled, in characters of theirs.
+        target: The table of the mapping.
+        key: The pattern that does not match.
+        matched: The start of the path that a prefix of the pattern does match.
+        wants: The rest of the pattern.
+        fits: How many characters of all its patterns match, to compare misses.
     """
 
     mapping: int
@@ -40,7 +40,7 @@ class Miss:
 
 
 def misses(spec: Spec, path: str, root: str) -> list[Miss]:
-    """Return for every mapping why it does not take *path*, the nearest first."""
+    """Return for every mapping why it does not match *path*, the nearest first."""
     seen = path.removeprefix(f"{root}/") if spec.general.relative_paths else path
     found = [miss for mapping in spec.mappings if (miss := _miss(mapping, seen))]
     return sorted(found, key=lambda miss: (-miss.fits, miss.mapping))
@@ -62,9 +62,9 @@ def _miss(mapping: AssetMapping, path: str) -> Miss | None:
 
 
 def _nearest(pattern: re.Pattern[str], path: str) -> tuple[int, int] | None:
-    """Return how much of *path* the longest beginning of a pattern fits that fits, and its length.
+    """Return where the match of the longest matching prefix of a pattern ends, and its length.
 
-    Of beginnings that fit as much the one is told that cuts through the fewest groups.
+    Of prefixes whose matches end at the same place, take the one with the fewest open groups.
     """
     nearest: tuple[int, int, int] | None = None
     for head in _heads(pattern):
@@ -80,7 +80,7 @@ def _nearest(pattern: re.Pattern[str], path: str) -> tuple[int, int] | None:
 
 
 class _Head(NamedTuple):
-    """A beginning of a pattern, with the groups closed that are open where it ends."""
+    """A prefix of a pattern; groups that are open at its end are closed."""
 
     pattern: re.Pattern[str]
     length: int
@@ -89,7 +89,7 @@ class _Head(NamedTuple):
 
 @cache
 def _heads(pattern: re.Pattern[str]) -> tuple[_Head, ...]:
-    """Return the beginnings of a pattern that are patterns themselves, the longest first."""
+    """Return the prefixes of a pattern that are valid patterns, the longest first."""
     lengths = range(len(pattern.pattern) - 1, 0, -1)
     return tuple(head for length in lengths if (head := _head(pattern, length)))
 
@@ -111,10 +111,10 @@ def _target(mapping: AssetMapping) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What will become of a file; what is not known before its upload stands in braces.
+    """The object and row that an upload will make; values not known before are in braces.
 
     Attributes:
-        object_name: The name of its object, or None: a template cannot be filled.
+        object_name: The name of its object; None if a template cannot be filled.
         row: The row that its column map makes.
     """
 
@@ -123,7 +123,7 @@ class Outlook:
 
 
 def outlook(asset: AssetPlan, root: str) -> Outlook:
-    """Return what is known of the object and the row of a planned file before it is read."""
+    """Return what is known of the object and row of a planned file before the file is read."""
     match = asset.match
     folder = f"{root}/{asset.path}".rpartition("/")[0]
     known = environment(match, asset.file_name, asset.values, folder)
@@ -134,7 +134,7 @@ def outlook(asset: AssetPlan, root: str) -> Outlook:
         for of_directory in ("file_name", "file_size", "file_ext", "base_name", "base_path"):
             known.pop(of_directory)
     named = {field for template in _templates(match) for field in fields(template)}
-    # What only a row gives that is there already says nothing without it.
+    # Names that only an existing row provides have no value without one.
     row_only = match.mapping.column_map.keys() - RESERVED
     later = {n for n in named if n not in known and n not in row_only}
     known |= {name: _OPEN.format(name) for name in later}

@@ -13,8 +13,8 @@ FEATURE_NAME = TableName(ML_SCHEMA, "Feature_Name")
 def feature_table(model: CatalogModel, schema: str, target: str, feature: str) -> Table:
     """Return the table of a feature of the rows of *target*.
 
-    It refers to *target*, to Execution and to Feature_Name, and its feature is the default of the
-    column that names it; where no default tells, the name that deriva-ml gives such tables does.
+    It refers to *target*, Execution and Feature_Name, and the default of its reference to
+    Feature_Name is the feature. If no table has that default, deriva-ml's name for it decides.
 
     Raises:
         RefusedError: There is no such table, or more than one.
@@ -45,7 +45,7 @@ def _default_name(table: Table) -> Any:
 
 
 def filled(table: Table, execution: str, feature: str) -> dict[str, Any]:
-    """Return what a row of a feature says where its writer left it out."""
+    """Return the values of a feature's row that its writer may leave out."""
     keys = ((EXECUTION, execution), (FEATURE_NAME, feature))
     return {key.columns[0]: value for target, value in keys if (key := table.key_to(target))}
 

@@ -1,4 +1,4 @@
-"""What the directories of an asset's path say, by the bulk spec and by what lies beside them."""
+"""The metadata in the directories of an asset's path."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from deriva_watch.core.values import value_from
 def read_path(
     where: Place | None, table: Table, match: Match, said: Sources, rules: Rules
 ) -> Reading:
-    """Return the metadata that a path says; RefusedError where that is not clear."""
+    """Return the metadata in a path; raise RefusedError if it is ambiguous."""
     groups = match.mapping.groups
     given = {c: match.groups[group] for c, group in groups.items() if group in match.groups}
-    if not match.mapping.decodes:  # a path of other people is taken to the letter
+    if not match.mapping.decodes:  # other people's paths are not percent-encoded
         return Reading({**given})
     letter = Reading({column: value_from(segment) for column, segment in given.items()})
     if where is None or where.shape is not Shape.ASSET_TREE or not given:
@@ -31,7 +31,7 @@ def read_path(
     segments = metadata_segments(where.part["rest"])
     read = [match.groups.get(groups[column]) for column in in_path]
     if in_path != sorted(in_path) or segments not in (read, [*read, match.groups.get("RID")]):
-        return letter  # the spec says itself where its columns stand
+        return letter  # the spec itself says where its columns are
     declared = said.columns.get(table.full_name)
     if declared is None:
         sure = rules.metadata_in_order or "RID" in match.groups
@@ -42,13 +42,13 @@ def read_path(
             "the columns of its directories are not known",
             f"asset/{table.schema.name}/{table.name}/{COLUMNS} names {'/'.join(declared)}, "
             f"but the metadata columns are {'/'.join(in_path)}",
-            "Make its path anew with `asset_file_path`.",
+            "Build its path again with `asset_file_path`.",
         )
     return Reading(dict(zip(declared, map(value_from, segments), strict=False)))
 
 
 def questions(seen: Observation, said: Sources, rules: Rules) -> dict[Reference, set[str]]:
-    """Return the values that must be looked for in the catalog before paths can be read."""
+    """Return the values to look up in the catalog before paths can be read."""
     asked: dict[Reference, set[str]] = defaultdict(set)
     for path in seen.entries if rules.execution else ():
         where = place(path, rules.markers)
@@ -69,7 +69,7 @@ def questions(seen: Observation, said: Sources, rules: Rules) -> dict[Reference,
 
 
 def inferred(assets: Iterable[AssetPlan]) -> dict[str, str]:
-    """Return what to tell of files whose directories do not stand in the documented order."""
+    """Return the notices about files whose directories are not in the documented order."""
     count: dict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
     for asset in assets:
         if asset.order:

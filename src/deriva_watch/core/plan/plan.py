@@ -1,7 +1,7 @@
-"""From what was seen and said to what shall be done: every file has exactly one answer.
+"""From an observation and its metadata to a plan: every file has exactly one answer.
 
 Assets become uploads; everything else is left over with the reason: ignored, unmatched, refused.
-Control files (manifest, type files, markers) speak about files and are none themselves.
+Control files (manifest, type files, markers) describe other files and are not uploaded.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from deriva_watch.core.metadata.sources import Sources, Statement
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.plan.asset_plan import AssetPlan
 from deriva_watch.core.plan.bags import bag_of, bagged, spoilt
-from deriva_watch.core.plan.candidates import MEND_SPEC, Candidate, Leftover, candidate, refused
+from deriva_watch.core.plan.candidates import FIX_SPEC, Candidate, Leftover, candidate, refused
 from deriva_watch.core.plan.path_metadata import inferred
 from deriva_watch.core.plan.row_candidates import recorded_features, rows_of
 from deriva_watch.core.plan.rules import Rules
@@ -34,9 +34,9 @@ class Plan:
     """An answer for every file of an execution directory.
 
     Attributes:
-        assets, leftovers: What becomes of the files.
-        notices: Sentences by what they are about.
-        partial: Only some of the files are in it; the directory is not whole once they are in.
+        assets, leftovers: The files to upload and the others.
+        notices: Sentences by their subjects.
+        partial: It has only some of the files; uploading them does not complete the directory.
     """
 
     assets: tuple[AssetPlan, ...]
@@ -46,7 +46,7 @@ class Plan:
     partial: bool = False
 
     def of(self, wanted: Callable[[str], bool]) -> "Plan":
-        """Return the plan for the files whose path is *wanted*, or one of their paths."""
+        """Return the plan for the files of which a path is *wanted*."""
         return replace(
             self,
             assets=tuple(a for a in self.assets if any(map(wanted, (a.path, *a.also)))),
@@ -68,7 +68,7 @@ class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what
 
 
 def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
-    """Answer for every file that *seen* has, and for every one that *said* names."""
+    """Return the plan for all files in *seen*, and all that the sources *said* name."""
     groups: dict[tuple[TableName, str, tuple[int, int]], list[Candidate]] = defaultdict(list)
     bags: dict[str | None, list[Candidate]] = defaultdict(list)
     assets: list[AssetPlan] = []
@@ -111,7 +111,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
 
 
 def _where(path: str, rules: Rules) -> Place | None:
-    """Return where a file lies; a drop folder has no layout but its markers."""
+    """Parse the path of a file; a drop folder has no layout but its markers."""
     if rules.execution:
         return place(path, rules.markers)
     return Place(Shape.MARKER, {}) if rules.drop and path in rules.markers else None
@@ -127,35 +127,35 @@ def _is_control(where: Place | None, rules: Rules) -> bool:
 def _bag(
     folder: str | None, members: list[Candidate], seen: Observation, said: Sources, rules: Rules
 ) -> Iterator[AssetPlan | Leftover]:
-    """Make one asset of a directory, or say of each file in it why that cannot be."""
+    """Make one asset of a directory, or refuse each file in it with the reason."""
     made = _asset(members[:1], said, rules, lone=False)
     spoil = spoilt(folder, seen) if folder else None
     if folder and isinstance(made, AssetPlan) and not spoil:
         yield bagged(made, folder, [each.entry.path for each in members], seen)
         return
-    why, then = "the bag would be the whole directory, or lie outside of it", MEND_SPEC
+    why, then = "the bag would be the whole directory, or be outside of it", FIX_SPEC
     if isinstance(made, Leftover):
         why, then = made.why, made.next
     elif spoil:
-        why, then = f"its bag would not be whole: {spoil}", "Replace or remove that, then retry."
+        why, then = f"its bag would be incomplete: {spoil}", "Replace or remove that, then retry."
     yield from (refused(each.entry, why, then) for each in members)
 
 
 def _unread(entry: Entry, said: Sources) -> Iterator[Leftover]:
-    """Name a control file of which something could not be read: what it says is missing."""
+    """Refuse a control file that could not be read in full: what it says is missing."""
     if why := said.notices.get(entry.path):
         yield Leftover(
             entry.path, entry, FileTrigger.REFUSED, f"cannot read all of {entry.path}", why,
-            "Mend it: write it anew, as a whole.",
+            "Write the whole file again.",
         )  # fmt: skip
 
 
 def _unlisted(seen: Observation) -> Iterator[Leftover]:
-    """Name the directories whose files nobody knows."""
+    """Refuse the directories that cannot be listed."""
     for path, why in seen.unreadable.items():
         yield Leftover(
-            path, None, FileTrigger.REFUSED, f"cannot look into {path}", why,
-            "Let the user of the daemon list it, or remove it.",
+            path, None, FileTrigger.REFUSED, f"cannot list {path}", why,
+            "Give the daemon's user the permission to list it, or remove it.",
         )  # fmt: skip
 
 
@@ -186,14 +186,14 @@ def _asset(
 
 
 def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone: bool) -> Statement:
-    """Return what all who speak of one asset say together, the strongest first."""
+    """Return what all sources say of one asset; the first ones have priority."""
     flat = [candidate.key for candidate in group if candidate.shape is Shape.FLAT]
     entries = said.manifest.entries if said.manifest else {}
     statements: list[Statement] = []
     for key in flat or ([first.key] if lone else []):
         statements += [says for says in (said.workspace.get(key), entries.get(key)) if says]
     if flat and not statements and (broken := _broken_manifest(said, flat[0])):
-        raise _Refusal(broken, "Mend the manifest: write it anew, as a whole.")
+        raise _Refusal(broken, "Write the whole manifest again.")
     unclear = next((c.unclear for c in group if c.unclear), None)
     if unclear and not statements:
         raise _Refusal(f"{unclear.what}: {unclear.why}", unclear.next)
@@ -208,7 +208,7 @@ def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone:
 
 
 def _values(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
-    """Return the value of every metadata column, as the row will have it."""
+    """Return the value of every metadata column for the row."""
     try:
         values = _checked(first, one, model)
     except ValueError as error:
@@ -216,14 +216,14 @@ def _values(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, 
     columns = first.match.mapping.column_map
     if lost := [c for c, value in values.items() if value is not None and c not in columns]:
         names = ", ".join(map(repr, lost))
-        raise _Refusal(f"the bulk spec has no place for {names} of {first.match.table}", MEND_SPEC)
+        raise _Refusal(f"the bulk spec does not fill {names} of {first.match.table}", FIX_SPEC)
     return values
 
 
 def _checked(first: Candidate, one: Statement, model: CatalogModel) -> dict[str, Any]:
-    """Return the values, ready for a row; ValueError where one cannot stand in it.
+    """Return the values, ready for a row; raise ValueError if one is invalid.
 
-    A mapping that is followed to the letter says itself which columns the row has.
+    A mapping that does more than the generated ones says itself which columns the row has.
     """
     if first.match.mapping.by_content:
         return checked_values(model, first.table, one.metadata)
@@ -238,7 +238,7 @@ def _checked(first: Candidate, one: Statement, model: CatalogModel) -> dict[str,
 def _types(one: Statement, known: frozenset[str] | None) -> tuple[str, ...]:
     types = tuple(dict.fromkeys(one.types or ()))
     if known is not None and (odd := [name for name in types if name not in known]):
-        why = f"{', '.join(map(repr, odd))} is no asset type of this catalog"
+        why = f"{', '.join(map(repr, odd))} is not an asset type of this catalog"
         raise _Refusal(why, "Correct the type, or add the term to Asset_Type.")
     return types
 
@@ -256,7 +256,7 @@ def _broken_manifest(said: Sources, key: str) -> str | None:
 
 
 def _missing(said: Sources, named: set[str]) -> Iterator[Leftover]:
-    """Name the files that were registered but are not there."""
+    """Refuse the files that were registered but do not exist."""
     entries = dict(said.manifest.entries) if said.manifest else {}
     for key, statement in (entries | dict(said.workspace)).items():
         if key not in named and not statement.recorded:
@@ -264,5 +264,5 @@ def _missing(said: Sources, named: set[str]) -> Iterator[Leftover]:
             yield Leftover(
                 path, None, FileTrigger.REFUSED, f"cannot upload {path}",
                 f"{statement.source} names it, but there is no such file",
-                "Write the file, or take its entry out.",
+                "Write the file, or remove its entry.",
             )  # fmt: skip

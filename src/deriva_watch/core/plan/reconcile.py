@@ -1,4 +1,4 @@
-"""What the journal has to learn when a plan meets what it knows: changes, and nothing done yet."""
+"""The changes of the journal that follow from a new plan; they are not applied here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,14 +20,14 @@ _LOSABLE: Final = _LEFT | UNDONE
 
 
 def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
-    """Return *plan* without what is only missing because it was removed here by us."""
+    """Return *plan* without files that are missing because we removed them here."""
     names = removed_names(known.values())
     left = (each for each in plan.leftovers if each.entry or each.path not in names)
     return replace(plan, leftovers=tuple(left))
 
 
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:
-    """Return the files of *plan* that the journal sees for the first time."""
+    """Return the files of *plan* that the journal does not know."""
     wanted: list[tuple[str, Entry | None, str | None]] = [
         *((each.path, each.entry, str(each.table)) for each in plan.work),
         *((left.path, left.entry, None) for left in plan.leftovers),
@@ -40,11 +40,11 @@ def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) ->
 
 
 def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFile]:
-    """Return the moves that bring every known file to where *plan* begins with it.
+    """Return the moves that bring every known file to the state in which *plan* starts with it.
 
-    A file whose content and statement are what they were keeps its place; one that changed goes
-    back to `found`; one that is left over goes where it belongs, once; one that is no more is gone,
-    unless the catalog has it already.
+    A file with unchanged content and metadata keeps its state; a changed one goes back to `found`;
+    one that is left over is ignored, unmatched or refused, once; one that does not exist any more
+    is gone, unless the catalog has it.
     """
     made: list[MoveFile] = []
     planned = set()
@@ -62,7 +62,7 @@ def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFil
 
 
 def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord, rid: str) -> Iterator[MoveFile]:
-    if hold := Hold.of(record.held):  # whatever becomes of the file
+    if hold := Hold.of(record.held):  # even if the file changed
         yield from _for_cancelled(record, hold, rid)
         return
     if record.state is FileState.FOUND:

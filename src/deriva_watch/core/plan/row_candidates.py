@@ -1,4 +1,4 @@
-"""Which files, and which records of deriva-ml's workspace, are rows of which table."""
+"""The files, and the records of deriva-ml's workspace database, that are rows of tables."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from deriva_watch.core.spec.spec import Match
 def rows_of(
     entry: Entry, where: Place | None, root: str, rules: Rules
 ) -> RowsPlan | Leftover | None:
-    """Answer for a file of rows, or return None: it is none.
+    """Classify a table file; None: it is not one.
 
     The arguments are those of `candidates.candidate`.
     """
@@ -39,7 +39,7 @@ def _table_rows(entry: Entry, match: Match, rules: Rules) -> RowsPlan | Leftover
     suffix = entry.path.rpartition(".")[2].lower()
     if suffix not in {Format.CSV, Format.JSON, Format.JSONL}:
         why = f"rows are read from files that end in .csv, .json or .jsonl, not in .{suffix}"
-        return refused(entry, why, "Write it in one of these formats, and name it so.")
+        return refused(entry, why, "Write it in one of these formats.")
     left_out = frozenset(match.mapping.default_columns) or SYSTEM_COLUMNS
     table = rules.model.name_to_table(match.table)
     return RowsPlan(entry, table, Format(suffix), left_out)
@@ -52,13 +52,13 @@ def _feature_rows(entry: Entry, where: Place, rules: Rules) -> RowsPlan:
 
 
 def recorded_features(said: Sources, rules: Rules) -> Iterator[RowsPlan | Leftover]:
-    """Answer for the feature records of deriva-ml's workspace, table by table."""
+    """Yield the plans of the feature records of deriva-ml's workspace, table by table."""
     for name, records in said.features.items():
         entry = Entry(records_path(name), 0, 0, 0, 0)
         table = _named(rules.model, name)
         if table is None:
             why = f"the catalog has no table {name}"
-            yield refused(entry, why, "Make the table of the feature, or take its records out.")
+            yield refused(entry, why, "Create the table of the feature, or remove its records.")
             continue
         yield _of_feature(entry, table, records[0].feature, Format.RECORDS, rules, records)
 

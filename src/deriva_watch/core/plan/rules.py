@@ -1,4 +1,4 @@
-"""What a plan is made by, beside the files: what was said of them, and what the catalog wants."""
+"""The inputs of a plan beside the files: settings, bulk spec and catalog."""
 
 from dataclasses import dataclass, field
 
@@ -10,16 +10,16 @@ from deriva_watch.core.spec.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a plan is made by.
+    """The inputs of a plan beside the files.
 
     Attributes:
         model, spec: Of the catalog.
-        execution: The execution whose directory it is; None: only the bulk spec counts.
-        asset_types: The terms that may be asset types, None where there is no such vocabulary.
-        markers: Names of files by which a writer says that it is done.
+        execution: RID of the execution whose directory it is; None: only the bulk spec counts.
+        asset_types: The terms that may be asset types; None if there is no such vocabulary.
+        markers: Names of files by which a writer says that the directory is complete.
         metadata_in_order: Every path has its metadata in the order of the columns.
-        drop: The drop folder that the files lie in; None: they are an execution's.
-        known: Those values that the catalog has, of what paths may refer to.
+        drop: The drop folder of the files; None: they belong to an execution.
+        known: The values that exist in the catalog, of those that paths may refer to.
     """
 
     model: CatalogModel
