@@ -94,7 +94,7 @@ def test_two_at_once_write_one_file(config):
     [
         ("--host", "https://data.example.org/", 2, "must be a bare name"),
         ("--host", "127.0.0.1:1", 10, "does not answer"),
-        ("--catalog", "77", 2, "has no such thing"),
+        ("--catalog", "77", 2, "found nothing at this address"),
         ("--credential-file", "/nowhere.json", 2, "there is no /nowhere.json"),
         ("--prefix", "/nowhere", 2, "mkdir -p /nowhere/deriva-ml/execution"),
         ("--prefix", "/no\udcffwhere", 2, "cannot hold"),
@@ -154,7 +154,11 @@ def test_at_a_terminal_it_asks_until_the_answer_is_right(ready, data, config):
     assert done.returncode == 0, done.stdout + done.stderr
     assert load(config).watch[0].prefix == data
     assert load(config).server.catalog == "1"
-    for told in ("127.0.0.1:1 does not answer", "has no such thing", "cannot be watched"):
+    for told in (
+        "127.0.0.1:1 does not answer",
+        "found nothing at this address",
+        "cannot be watched",
+    ):
         assert told in done.stdout
 
 

@@ -116,7 +116,7 @@ def test_what_the_table_does_not_have_is_refused_with_both_sets(model, images, f
     [
         ({}, "column Subject must have a value"),
         ({"Subject": "1-S001", "Acquisition_Date": "yesterday"}, "'yesterday' is not a valid date"),
-        ({"Subject": "1-NONE"}, "conflicts with what is there"),
+        ({"Subject": "1-NONE"}, "reports a conflict with existing data"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(model, images, file, values, why):

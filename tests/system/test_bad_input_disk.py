@@ -230,8 +230,8 @@ def test_an_order_that_cannot_be_left_or_taken_is_said(tmp_path, server, api):
         running.wait_for_state(rid, "refused", after=number)
 
     assert not_left.returncode == 2
-    assert json.loads(not_left.stdout)["error"]["what"] == f"cannot leave an order in {orders}"
-    assert said["what"] == f"cannot take the orders in {orders}"
+    assert json.loads(not_left.stdout)["error"]["what"] == f"cannot write an order to {orders}"
+    assert said["what"] == f"cannot process the orders in {orders}"
     assert said["why"] == f"Permission denied: {orders}"
 
 

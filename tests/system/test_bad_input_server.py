@@ -226,7 +226,7 @@ def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
         credential.write_text("{ broken")
         broken = running.wait_for(lambda event: "is not JSON" in event.get("why", ""))
         credential.write_text(json.dumps({server["host"]: {"bearer-token": wrong}}))
-        unknown = running.wait_for(lambda event: "knows no session" in event.get("why", ""))
+        unknown = running.wait_for(lambda event: "has no session" in event.get("why", ""))
         assert not is_in(api, rid)
         shutil.copyfile(server["owner_credential_file"], credential)
         running.wait_for_state(rid, "uploaded")
@@ -238,7 +238,7 @@ def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
     assert missing["why"] == waits["why"] == f"there is no {credential}"
     assert waits["next"].endswith(f"into {credential}.")
     assert broken["why"] == f"{credential} is not JSON"
-    assert unknown["why"] == f"{server['host']} knows no session for our credential"
+    assert unknown["why"] == f"{server['host']} has no session for our credential"
     assert names == [*["credential.needed"] * 3, "server.recovered"]
     assert wrong not in log
     assert is_in(api, rid)
@@ -265,8 +265,8 @@ def test_a_credential_that_is_renewed_while_the_server_is_away_is_used_when_it_i
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("[]", "{file} is not a table of hosts"),
-        ('{"HOST": {"bearer-token": "not-the-right-one"}}', "HOST knows no session for our"),
+        ("[]", "{file} is not a JSON object with an entry for each host"),
+        ('{"HOST": {"bearer-token": "not-the-right-one"}}', "HOST has no session for our"),
     ],
 )
 def test_an_upload_without_a_good_credential_is_an_error_of_the_settings(

@@ -113,7 +113,7 @@ def test_a_session_that_ends_in_the_middle_of_a_file_keeps_what_was_sent(tmp_pat
         running.wait_for_state(rid, "uploaded", timeout_s=60)
 
         assert struck(ready, 401)
-        assert "does not know us" in needed["why"]
+        assert "does not accept our credential" in needed["why"]
         assert waits[0]["about"] == "the server"
         assert waits[0]["next"].startswith("Run deriva-globus-auth-utils login")
         chunks = [

@@ -24,7 +24,7 @@ from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
 from deriva_watch.edges.host.machine import boot
-from deriva_watch.edges.host.spool import Lying, Orders
+from deriva_watch.edges.host.spool import Orders, PendingOrder
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_paths import watched
@@ -159,14 +159,14 @@ class Scheduler:
     def carry_out_orders(self) -> None:
         """Carry out orders; each waits in its folder until all of it is done."""
         with suppress(SettingsError):  # the main loop reports that orders cannot be read
-            for lying in self.orders.lying(self.cleaner.emit, Reclaim):
-                if self.cleaner.must_wait(urgent=True) or not self._is_carried_out(lying):
+            for pending in self.orders.pending(self.cleaner.emit, Reclaim):
+                if self.cleaner.must_wait(urgent=True) or not self._is_carried_out(pending):
                     return
-                lying.remove()
-                del self._done[lying.path]
+                pending.remove()
+                del self._done[pending.path]
 
-    def _is_carried_out(self, lying: Lying[Reclaim]) -> bool:
-        order, done = lying.order, self._done.setdefault(lying.path, set())
+    def _is_carried_out(self, pending: PendingOrder[Reclaim]) -> bool:
+        order, done = pending.order, self._done.setdefault(pending.path, set())
         if not self.retention.carry_out(order, done):
             return False
         rids = sorted(self.cleaner.journal.execution(each).rid for each in done)

@@ -74,7 +74,7 @@ def test_a_catalog_that_we_may_not_enter_is_told(found, data, tmp_path):
         status, lines = found(data, at=closed, who="writer")
 
     assert status == 2
-    assert "does not let sandbox-writer" in lines["catalog"]["why"]
+    assert "does not allow sandbox-writer" in lines["catalog"]["why"]
     assert lines["bulk spec"]["verdict"] == "unseen"
     assert lines["bulk spec"]["why"] == "the catalog cannot be read"
 

@@ -66,7 +66,7 @@ def execution(journal, rid, roads=()):
 def left(config):
     """Return the orders that were left."""
     orders = Orders(config.parent / "state/orders")
-    return [lying.order for lying in orders.lying(print, Retry, Cancel, Pause, Resume)]
+    return [pending.order for pending in orders.pending(print, Retry, Cancel, Pause, Resume)]
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
     names = [event.name for event in events]
     assert names == ["task.crashed", "order.refused", "order.applied"]
     assert not orders.are_there()
-    assert "the log tells why" in orders.trouble().why
+    assert "it could not be carried out; see the log" in orders.trouble().why

@@ -22,9 +22,9 @@ def orders(tmp_path):
 def taken(orders, *kinds):
     """Return the orders that lie there, and the events; what is taken is removed."""
     events, found = [], []
-    for lying in orders.lying(events.append, *(kinds or (Order,))):
-        found.append(lying.order)
-        lying.remove()
+    for pending in orders.pending(events.append, *(kinds or (Order,))):
+        found.append(pending.order)
+        pending.remove()
     return found, events
 
 
@@ -75,7 +75,7 @@ def test_an_order_stays_until_its_taker_says_that_it_is_carried_out(orders):
     orders.leave(RETRY)
 
     for _ in range(2):
-        assert [lying.order for lying in orders.lying(print, Retry)] == [RETRY]
+        assert [pending.order for pending in orders.pending(print, Retry)] == [RETRY]
 
 
 def test_nobody_takes_an_order_of_a_kind_that_is_another_s(orders):
@@ -101,7 +101,7 @@ def test_only_the_daemon_s_user_can_read_or_leave_orders(orders):
     [
         (b"", "Expecting value"),
         (b"\xff", "codec can't decode"),
-        (b"[" * 100_000, "brackets"),
+        (b"[" * 100_000, "nested too deeply"),
         (b'{"kind": "fly", "by": "alice"}', "this release knows no order 'fly'"),
     ],
 )

@@ -88,7 +88,7 @@ def test_looking_for_a_credential_creates_no_file(home):
     [
         ("{", "is not JSON"),
         ("", "is not JSON"),
-        ("[]", "is not a table of hosts"),
+        ("[]", "is not a JSON object with an entry for each host"),
         ({}, "has no entry for it"),
         ({HOST: None}, "has no entry for it"),
         ({HOST: {}}, "has no bearer-token or cookie to send"),

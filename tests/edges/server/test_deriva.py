@@ -185,7 +185,7 @@ def test_the_environment_is_asked_where_it_is_wanted(monkeypatch):
 def test_no_session_means_no_login():
     with (
         talking([answer(404, "No existing login session found.")]) as (_, server),
-        pytest.raises(CredentialError, match="knows no session"),
+        pytest.raises(CredentialError, match="has no session"),
     ):
         server.session()
 
@@ -194,7 +194,7 @@ def test_a_refusal_names_the_identity():
     named = answer(200, json.dumps({"client": {"id": "x", "display_name": "dana@example.org"}}))
     with talking([named, answer(403)]) as (_, server):
         server.session()
-        with pytest.raises(RefusedError, match=r"does not let dana@example\.org do it"):
+        with pytest.raises(RefusedError, match=r"does not allow dana@example\.org to do it"):
             Hatrac(server).head("/hatrac/a")
 
 
@@ -347,7 +347,7 @@ def test_another_page_than_the_servers_is_no_answer():
 def test_a_body_that_somebody_else_accepted_is_not_stored():
     with (
         talking([answer(200, "Maintenance")]) as (_, server),
-        pytest.raises(TransientError, match="this is no object store"),
+        pytest.raises(TransientError, match="the server is not an object store"),
     ):
         Hatrac(server).put(small(1), io.BytesIO(b"x"))
 

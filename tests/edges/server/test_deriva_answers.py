@@ -46,7 +46,9 @@ def test_401_asks_for_another_credential():
     error = said(401, "Access requires authentication. Detail: enumerate access on catalog/2")
 
     assert isinstance(error, CredentialError)
-    assert error.why == f"{HOST} does not know us (401: enumerate access on catalog/2)"
+    assert (
+        error.why == f"{HOST} does not accept our credential (401: enumerate access on catalog/2)"
+    )
     assert "deriva-globus-auth-utils login --host data.example.org" in error.next
 
 
@@ -55,7 +57,8 @@ def test_a_missing_right_is_said_with_name_thing_and_remedy():
 
     assert error.what == "cannot store x"
     assert error.why == (
-        "data.example.org does not let dana@example.org do it (403: insert access on :demo:Subject)"
+        "data.example.org does not allow dana@example.org to do it "
+        "(403: insert access on :demo:Subject)"
     )
     assert error.next.startswith("Ask the administrator")
 

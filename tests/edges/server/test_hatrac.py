@@ -205,7 +205,7 @@ def test_a_name_whose_put_failed_has_no_content_and_can_be_used(store, space):
 
 
 def test_a_namespace_is_no_object(store, space):
-    with pytest.raises(TransientError, match="no object but a namespace"):
+    with pytest.raises(TransientError, match="the name is a namespace"):
         store.head(space)
 
 

@@ -67,7 +67,7 @@ def test_a_pattern_that_does_not_fit_refuses_the_file(lab):
     record, _ = lab.bring(pre("FileRenameProcessor", pattern="/nowhere", replacement="x"))
 
     assert record.state == "refused"
-    assert "the pattern '/nowhere' does not fit" in lab.whys()[0]
+    assert "the pattern '/nowhere' does not match" in lab.whys()[0]
 
 
 def test_names_are_read_from_a_file_where_the_operator_allows_it(lab):

@@ -28,21 +28,21 @@ def apply_orders(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
 
     Raises SettingsError where one cannot be read or removed.
     """
-    for lying in orders.lying(pipeline.emit, *_KINDS):
+    for pending in orders.pending(pipeline.emit, *_KINDS):
         try:
-            moved = _carry_out(lying.order, pipeline.journal)
+            moved = _carry_out(pending.order, pipeline.journal)
         except (TroubleError, OSError):
             raise
         except Exception:  # noqa: BLE001  # an order that meets a bug must not fail every start
-            report_crash(pipeline.emit, f"the order {lying.path}")
-            orders.set_aside(lying.path, "it cannot be applied: a bug", pipeline.emit)
+            report_crash(pipeline.emit, f"the order {pending.path}")
+            orders.set_aside(pending.path, "it cannot be applied: a bug", pipeline.emit)
             continue
         pipeline.holds.reload()
         if moved is None:
             continue
-        _tell(lying.order, moved, pipeline)
+        _tell(pending.order, moved, pipeline)
         yield from moved
-        lying.remove()
+        pending.remove()
     yield from _resume(pipeline)
 
 

@@ -1,4 +1,4 @@
-"""The daemon asked from outside, at its status page, how it is."""
+"""Asks the status page of a daemon whether it is healthy."""
 
 import http.client
 import json
@@ -12,9 +12,9 @@ _UNIX: Final = "unix:"
 
 
 def ask(at: str) -> Mapping[str, Any] | None:
-    """Return what /healthz says *at* "ADDRESS:PORT" or "unix:/PATH"; None: nobody listens there.
+    """Return the /healthz document *at* "ADDRESS:PORT" or "unix:/PATH"; None if nobody listens.
 
-    Raises ValueError where something else than a daemon answers.
+    Raises ValueError if something other than a daemon answers.
     """
     connection = http.client.HTTPConnection("localhost", timeout=_ANSWER_S)
     try:
@@ -28,7 +28,7 @@ def ask(at: str) -> Mapping[str, Any] | None:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ValueError(type(error).__name__) from error
     if not isinstance(said, dict) or "healthy" not in said:
-        raise ValueError("its answer is none of a daemon")
+        raise ValueError("the answer is not from a deriva-watch daemon")
     return said
 
 

@@ -1,7 +1,7 @@
-"""The log: one line an event, written at once, without secrets.
+"""The log: one line for each event, written immediately and without secrets.
 
-Events of our own and records of the libraries (`library.message`) take the same way to the same
-stream. A log that cannot be written never stops the work: the journal, not the log, is the memory.
+Our events and the log records of libraries (`library.message`) go to the same stream. A log that
+cannot be written never stops the work, because the journal, not the log, is the memory.
 """
 
 import json
@@ -28,13 +28,13 @@ LIBRARY_EVENT: Final = "library.message"  # fields: library, message, traceback
 
 _HIDDEN: Final = "***"
 _TELLING: Final = ("bearer-token", "bearer_token", "cookie", "authorization")
-_TOLD: Final = re.compile(  # what stands behind such a word in a sentence, a repr or a header
+_TOLD: Final = re.compile(  # a value after such a word in a sentence, a repr or a header
     rf"""((?:{"|".join(_TELLING)})["'\\]*\s*[:=]\s*["'\\]*(?:bearer\s+)?)"""
     r"""[^\s"',;}]+(?:;\s*[^\s"',;}]+)*""",
     re.IGNORECASE,
 )
 _JSON_INT_BITS: Final = 64
-_SHORTEST_SECRET: Final = 6  # a shorter one would tear holes into words
+_SHORTEST_SECRET: Final = 6  # masking a shorter one would damage other words
 
 
 def configure(
@@ -43,16 +43,16 @@ def configure(
     secrets: Secrets = tuple,
     stream: BinaryIO | None = None,
 ) -> Emit:
-    """Send the log to *stream* and return what writes an event.
+    """Send the log to *stream* and return the function that writes an event.
 
-    The libraries' records come from `warning` up, whatever *level* says below that: DEBUG of
-    deriva prints whole metadata rows and stays off. Do not emit from a signal handler.
+    Records of libraries are written from `warning` up even if *level* is lower, because deriva's
+    DEBUG records contain whole metadata rows. Do not emit from a signal handler.
 
     Args:
         level: The lowest level that is written: debug, info, warning or error.
         format: "json" for machines, "console" for a terminal.
-        secrets: Asked at every event, because credentials change while the daemon runs.
-        stream: Where to, or None for standard error.
+        secrets: Called for every event, because credentials change while the daemon runs.
+        stream: None means standard error.
     """
     logger = structlog.wrap_logger(
         _Lines(stream or _stderr()),
@@ -72,24 +72,23 @@ def configure(
 
 
 def _stderr() -> BinaryIO | None:
-    """Return standard error without a buffer: a line that cannot be written is not kept.
+    """Return standard error, unbuffered, so that a line that cannot be written is not kept.
 
-    Where it was closed before the start, descriptor 2 may by now be any file, so nothing is
-    written at all.
+    If it was closed before the start, descriptor 2 can be any file by now, and nothing is written.
     """
     if sys.stderr is None:
         return None
     try:
         return open(sys.stderr.fileno(), "wb", buffering=0, closefd=False)
-    except OSError:  # no descriptor: a test or a notebook took its place
+    except OSError:  # without a descriptor: a test or a notebook has replaced it
         return sys.stderr.buffer
 
 
 class _Lines:
-    """Writes one line a call, from any thread.
+    """Writes one line for each call, from any thread.
 
-    structlog's BytesLogger would raise when the stream breaks, and its lock would stop a thread
-    for ever if a warning came up, through garbage collection, while that thread writes.
+    structlog's BytesLogger would raise if the stream breaks. Its lock could also block a thread
+    forever, if garbage collection causes a warning while that thread writes.
     """
 
     def __init__(self, stream: BinaryIO | None) -> None:
@@ -106,7 +105,7 @@ class _Lines:
 
 
 class _Render:
-    """Makes the bytes of a line, without the secrets."""
+    """Renders an event as a line, without the secrets."""
 
     def __init__(self, form: str, secrets: Secrets) -> None:
         self._console = form == "console"
@@ -117,8 +116,8 @@ class _Render:
         if self._console:
             return _console_line(_plain(event, forms))
         ordered = {key: event.pop(key) for key in ("event", "level", "time")} | dict(event)
-        # Nearly every event is harmless, which one look at its whole line shows.
-        with suppress(TypeError):  # a value that JSON cannot say
+        # Nearly every event has no secret; checking the whole line first is fast.
+        with suppress(TypeError):  # a value that JSON cannot represent
             line = orjson.dumps(ordered)
             text = line.decode().lower()
             if not _is_telling(text) and not any(form.lower() in text for form in forms):
@@ -127,7 +126,7 @@ class _Render:
 
 
 def _plain(value: Any, secret_forms: tuple[str, ...]) -> Any:
-    """Return *value* as JSON can say it, without the secrets."""
+    """Return *value* in types that JSON can represent, without the secrets."""
     match value:
         case None | bool() | float():
             return value
@@ -161,7 +160,7 @@ def _is_telling(lower: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _forms_of(secrets: frozenset[str]) -> tuple[str, ...]:
-    """Return the secrets as they are and as they stand in URLs and in JSON, longest first."""
+    """Return the secrets as they are, and as encoded in URLs and in JSON, longest first."""
     worth = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
     quoted = {
         form(secret) for secret in worth for form in (quote, quote_plus, partial(quote, safe=""))
@@ -194,12 +193,12 @@ def _shown(value: Any) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return *text* unable to steer a terminal: a file name may hold any byte."""
+    """Return *text* without control characters: a file name may contain any byte."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 class _LibraryRecords(logging.Handler):
-    """Writes what libraries say through `logging` as events."""
+    """Writes the `logging` records of libraries as events."""
 
     def __init__(self, logger: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What this machine says of itself: which it is, when it was started, and who may write to it."""
+"""Facts about this machine: its identity, its last boot, its clock, and whether it is shared."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ _PROC: Final = Path("/proc")
 
 
 def start(proc: Path = _PROC, etc: Path = Path("/etc")) -> str | None:
-    """Return what names this machine and its latest start, "machine/start"; None: it says not."""
+    """Return the ids of this machine and its last boot, "machine/boot"; None if unknown."""
     try:
         machine = (etc / "machine-id").read_text().strip()
         boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
@@ -21,11 +21,11 @@ def start(proc: Path = _PROC, etc: Path = Path("/etc")) -> str | None:
 
 
 def is_shared(proc: Path = _PROC) -> bool:
-    """Tell whether other machines may write to its own file systems, as far as can be seen."""
+    """Return whether other machines can write to its file systems, as far as we can tell."""
     try:
         if str((proc / "self/ns/pid").readlink()) != _HOST_PID_NAMESPACE:
-            return True  # a container sees its own processes
-        (proc / "1/comm").read_text()  # hidepid hides it with those of other users
+            return True  # a container sees only its own processes
+        (proc / "1/comm").read_text()  # hidepid hides process 1 like those of other users
         folders = [folder for folder in proc.iterdir() if folder.name.isdigit()]
     except OSError:
         return True
@@ -39,31 +39,31 @@ def _name(process: Path) -> str:
         return ""  # it ended
 
 
-STEP_S: Final = 2.0  # less than that no quiet period is measured by
+STEP_S: Final = 2.0  # no quiet period is measured more precisely
 
 
 def boot() -> tuple[str, float]:
-    """Return which start of this host this is, and how many seconds ago it was.
+    """Return the id of the last boot and how many seconds ago it was.
 
-    CLOCK_BOOTTIME goes on while the host sleeps; nobody can set it.
+    CLOCK_BOOTTIME also counts while the host is suspended, and nobody can set it.
     """
     name = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return name, time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Clock:
-    """Notices when the clock is set: what was measured by it until then means nothing.
+    """Notices when the clock is set, which makes times measured before unusable.
 
-    CLOCK_MONOTONIC follows the slow corrections of NTP, and no step of the clock; a machine that
-    slept looks like one whose clock was set forward.
+    CLOCK_MONOTONIC follows the slow corrections of NTP but not a step of the clock. A machine that
+    was suspended looks like one whose clock was set forward.
     """
 
     def __init__(self) -> None:
-        """Take the clock to be right now."""
+        """Take the clock as right at this moment."""
         self._ahead_s = _ahead_s()
 
     def step_s(self) -> float:
-        """Return by how many seconds it was set since it was asked last; 0: it was not."""
+        """Return by how many seconds the clock was set since the last call; 0 if it was not."""
         step_s = _ahead_s() - self._ahead_s
         if abs(step_s) < STEP_S:
             return 0.0

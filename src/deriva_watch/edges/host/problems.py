@@ -1,8 +1,7 @@
-"""What holds the daemon up at this moment, for other processes to read.
+"""What is in the way of the daemon at present, for other processes to read.
 
-The journal is about executions. That the server is away or that a folder is not there is about
-the daemon: it stands in one small file beside the journal, and means nothing once the daemon has
-ended.
+The journal is about units. That the server is away or that a folder is missing concerns the
+daemon. It is kept in a small file beside the journal, which is void once the daemon has ended.
 """
 
 import json
@@ -16,24 +15,24 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 
 _NAME: Final = "hindrances.json"
-_ROOM_BYTES: Final = 4096  # that the file has at least
+_ROOM_BYTES: Final = 4096  # the least size of the file
 
 
 class Hindrances:
-    """What the daemon of a state directory waits for. Any thread may call.
+    """The problems of the daemon of a state directory. Any thread may call.
 
-    That the file cannot be written stops nothing: the same stands in the log.
+    If the file cannot be written, work continues: the log has the same information.
     """
 
     def __init__(self, state_directory: Path) -> None:
-        """Begin with none, whatever an earlier daemon left."""
+        """Start with none; forget those of an earlier daemon."""
         self._path = state_directory / _NAME
         self._known: dict[str, dict[str, object]] = {}
         self._lock = threading.Lock()
         self._write()
 
     def put(self, about: str, error: TroubleError | None) -> bool:
-        """Keep what is in the way of *about*, None: nothing any more; True: that is news."""
+        """Set the problem of *about*, or clear it with None; return whether it is different now."""
         with self._lock:
             before = self._known.get(about)
             if error is None:
@@ -46,7 +45,7 @@ class Hindrances:
             return True
 
     def clear(self) -> None:
-        """Say that nothing is in the way; for the end of the daemon too."""
+        """Clear all problems, also when the daemon ends."""
         self._known.clear()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
@@ -64,11 +63,11 @@ class Hindrances:
                 self._write_in_place()
 
     def _write_in_place(self) -> None:
-        """Use the room that the file has: a full disk is a hindrance, and must be told."""
+        """Overwrite the file within its size: a full disk is a problem that has to be shown."""
         with self._path.open("r+b") as file:
             room_bytes, told = os.fstat(file.fileno()).st_size, list(self._known.values())
             while len(text := self._text(told)) > room_bytes:
-                told.pop(0)  # the latest are the news
+                told.pop(0)  # keep the latest
             file.write(text.ljust(room_bytes))
 
     def _text(self, told: list[dict[str, object]]) -> bytes:
@@ -78,7 +77,7 @@ class Hindrances:
 
 
 def read(state_directory: Path, pid: int | None) -> list[dict[str, Any]]:
-    """Return what holds the daemon *pid* up: about, what, why, next and since, each."""
+    """Return the problems of the daemon *pid*, each with about, what, why, next and since."""
     try:
         found = json.loads((state_directory / _NAME).read_bytes())
     except (OSError, ValueError):

@@ -1,8 +1,9 @@
-"""Where orders lie until they are carried out: small files in the state directory.
+"""Pending orders: small files in the state directory.
 
-    a command ─ leave ─▶ <state>/orders/<time>-<number>.json ─ lying ─▶ who carries that kind out
+    a command ─ leave ─▶ <state>/orders/<time>-<number>.json ─ pending ─▶ the part that does it
 
-A file goes once its order is carried out, so that none is lost; one that is no order is set aside.
+A file is removed after its order was carried out, so that no order is lost. A file that is not an
+order is set aside.
 """
 
 import json
@@ -21,58 +22,56 @@ from deriva_watch.core.events import Emit, OrderRefused
 from deriva_watch.core.orders.orders import Order, parse
 
 _ASIDE: Final = ".set-aside"
-_LONGEST_BYTES: Final = 1 << 24  # of an order: paths of a hundred thousand files
+_LONGEST_BYTES: Final = 1 << 24  # an order with the paths of a hundred thousand files
 
 O_ = TypeVar("O_", bound=Order)
 
 
 @dataclass(frozen=True, slots=True)
-class Lying(Generic[O_]):
-    """An order that waits to be carried out."""
+class PendingOrder(Generic[O_]):
+    """An order that has not been carried out."""
 
     order: O_
     path: Path
 
     def remove(self) -> None:
-        """Forget it: it is carried out. SettingsError where that cannot be."""
-        with _explained("take the orders in", self.path.parent):
+        """Remove it after it was carried out. Raises SettingsError if it cannot be removed."""
+        with _explained("process the orders in", self.path.parent):
             self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The folder that orders lie in."""
+    """The folder with the orders."""
 
     folder: Path
 
     def leave(self, order: Order) -> Path:
-        """Leave an order; a running daemon takes it within a second, else the next one does.
+        """Write an order; a running daemon takes it within a second, else the next one does.
 
-        Returns the file, which is there until it is carried out.
+        Returns the file, which exists until the order is carried out. It belongs to the owner of
+        the state directory, the daemon's user, even if root writes it.
 
-        It belongs to the daemon's user, whom the state directory belongs to, also where root
-        leaves it.
-
-        Raises SettingsError where it cannot be left.
+        Raises SettingsError if it cannot be written.
         """
         path = self.folder / f"{time.time_ns():020}-{uuid4().hex[:8]}.json"  # in order of time
         hidden = path.with_suffix(".new")
-        with _explained("leave an order in", self.folder):
+        with _explained("write an order to", self.folder):
             self._make_folder()
             with hidden.open("x") as file:
                 json.dump(order.document(), file)
                 file.flush()
-                self._give_away(file.fileno())  # by its name it may be another file by now
+                self._give_away(file.fileno())  # the name could be another file by now
                 os.fsync(file.fileno())
             hidden.rename(path)
         return path
 
-    def lying(self, emit: Emit, *kinds: type[O_]) -> Iterator[Lying[O_]]:
-        """Yield the orders of *kinds* as they were given; whoever carried one out removes it.
+    def pending(self, emit: Emit, *kinds: type[O_]) -> Iterator[PendingOrder[O_]]:
+        """Yield the orders of *kinds* in the order given; the caller removes each when it is done.
 
-        Those of other kinds are another's. What is no order is set aside, and told to *emit*.
+        A file that is not an order is set aside and reported to *emit*.
 
-        Raises SettingsError where the folder, or an order, cannot be read.
+        Raises SettingsError if the folder or an order cannot be read.
         """
         for path in self._files(".json"):
             try:
@@ -81,42 +80,42 @@ class Orders:
                 self.set_aside(path, str(error), emit)
                 continue
             if isinstance(order, kinds):
-                yield Lying(order, path)
+                yield PendingOrder(order, path)
 
     def are_there(self) -> bool:
-        """Tell whether any order waits to be carried out; SettingsError where nobody may look."""
+        """Return whether any order is pending; SettingsError if the folder cannot be read."""
         return bool(self._files(".json"))
 
     def set_aside(self, path: Path, why: str, emit: Emit) -> None:
-        """Leave an order out, and tell *emit*; SettingsError where that cannot be."""
+        """Set an order aside and report it to *emit*; SettingsError if that fails."""
         to = path.with_suffix(_ASIDE)
-        with _explained("set orders aside in", self.folder), suppress(FileNotFoundError):
+        with _explained("set aside orders in", self.folder), suppress(FileNotFoundError):
             path.rename(to)
             emit(OrderRefused(path=str(to), why=why, next=_next(to)))
 
     def trouble(self) -> TroubleError | None:
-        """Return what a person should know of the files that were set aside, if there are any.
+        """Return an error about the files that were set aside, or None.
 
-        Raises SettingsError where the folder cannot be read.
+        Raises SettingsError if the folder cannot be read.
         """
         aside = self._files(_ASIDE)
         if not aside:
             return None
         try:
             self._read(aside[0])
-            why = "it could not be carried out; the log tells why"
+            why = "it could not be carried out; see the log"
         except ValueError as error:
             why = str(error)
         what = f"{len(aside)} orders in {self.folder} were set aside"
         return TroubleError(what, f"{aside[0].name}: {why}", _next(aside[0]))
 
     def _read(self, path: Path) -> Order | None:
-        """Return an order; None: somebody else has just removed it. ValueError: it is none."""
-        with _explained("take the orders in", self.folder):
+        """Return an order, or None if it was just removed; ValueError if it is not an order."""
+        with _explained("process the orders in", self.folder):
             try:
                 found = path.lstat()
                 if not stat.S_ISREG(found.st_mode):
-                    raise ValueError("it is no file")
+                    raise ValueError("it is not a regular file")
                 if found.st_uid not in {0, os.geteuid(), self.folder.stat().st_uid}:
                     raise ValueError(f"it belongs to user {found.st_uid}")
                 with path.open("rb") as file:
@@ -126,17 +125,17 @@ class Orders:
         try:
             return parse(json.loads(text))
         except RecursionError:
-            raise ValueError("it is no order, but brackets") from None
+            raise ValueError("it is nested too deeply for an order") from None
 
     def _files(self, suffix: str) -> list[Path]:
-        with _explained("take the orders in", self.folder):
+        with _explained("process the orders in", self.folder):
             self._make_folder()
             names = sorted(os.listdir(self.folder))  # noqa: PTH208  # glob says nothing of rights
         return [self.folder / name for name in names if name.endswith(suffix)]
 
     def _make_folder(self) -> None:
         if not self.folder.is_dir():
-            self.folder.mkdir(mode=0o700, exist_ok=True)  # another thread may be as far
+            self.folder.mkdir(mode=0o700, exist_ok=True)  # another thread may have made it
             folder = os.open(self.folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 self._give_away(folder)
@@ -150,7 +149,7 @@ class Orders:
 
 
 def _next(path: Path) -> str:
-    return f"Give the command again, if it is still wanted, and remove {path}."
+    return f"Run the command again if you still want it, and remove {path}."
 
 
 @contextmanager
@@ -161,5 +160,5 @@ def _explained(verb: str, folder: Path) -> Iterator[None]:
         raise SettingsError(
             f"cannot {verb} {folder}",
             f"{error.strerror}: {error.filename}",
-            "Let the user that runs deriva-watch have it, or give the command as that user.",
+            "Give it to the user that runs deriva-watch, or run the command as that user.",
         ) from error

@@ -1,4 +1,4 @@
-"""What systemd is told about the service: sd_notify(3), without its library."""
+"""Messages to and questions about systemd: sd_notify(3) without its library, and units."""
 
 import os
 import socket
@@ -15,30 +15,30 @@ _TIMEOUT_S: Final = 1.0
 
 
 def notify(*states: str) -> None:
-    """Tell systemd, if it started us: "READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=…".
+    """Send "READY=1", "STOPPING=1", "WATCHDOG=1" or "STATUS=…" to systemd, if it started us.
 
-    A message that cannot be sent is dropped: the work matters more than the word about it.
+    A message that cannot be sent is dropped.
     """
     if address := os.environ.get("NOTIFY_SOCKET"):
         message = "\n".join(state.replace("\n", " ") for state in states)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             # "@" stands for the zero byte of an abstract address
-            sender.settimeout(_TIMEOUT_S)  # a manager that does not listen holds nobody up
+            sender.settimeout(_TIMEOUT_S)  # do not wait for a manager that does not listen
             sender.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
             sender.sendall(message.encode(errors="backslashreplace"))
 
 
 def notify_reload() -> None:
-    """Tell systemd that the settings are being read anew; "READY=1" ends it."""
+    """Tell systemd that the settings are being reloaded; "READY=1" ends the reload."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog_s() -> float | None:
-    """Return how often, in seconds, "WATCHDOG=1" is due; None where nobody waits for it."""
+    """Return the interval of "WATCHDOG=1" in seconds; None if systemd does not wait for it."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     interval_us = int(os.environ.get("WATCHDOG_USEC") or 0)
-    return interval_us / 2e6 or None  # sd_watchdog_enabled(3): half of the time it is given
+    return interval_us / 2e6 or None  # sd_watchdog_enabled(3) recommends half of the timeout
 
 
 FOLDERS: Final = tuple(
@@ -54,9 +54,9 @@ class Unit:
     """A service.
 
     Attributes:
-        name: As systemctl takes it.
-        file: Where it is written down.
-        user: Whom it runs as.
+        name: Its name for systemctl.
+        file: The unit file.
+        user: The user it runs as.
         credential: The file that systemd copies for it, or None.
     """
 
@@ -66,7 +66,7 @@ class Unit:
     credential: Path | None
 
     def state(self) -> str | None:
-        """Return "active", "inactive", "failed" …; None where systemd does not run this host."""
+        """Return "active", "inactive", "failed" …; None if this host does not run systemd."""
         if not _RUNS.is_dir():
             return None
         line = ["systemctl", "is-active", self.name]
@@ -80,7 +80,7 @@ class Unit:
 
 
 def serving(config: Path) -> Unit | None:
-    """Return the service that runs the daemon with the settings *config*, or None."""
+    """Return the service that runs the daemon with the settings file *config*, or None."""
     for file in (
         file for folder in FOLDERS for file in sorted(folder.glob("deriva-watch*.service"))
     ):
@@ -100,7 +100,7 @@ def _last(said: Mapping[str, list[str]], key: str) -> str:
 
 
 def _read(file: Path) -> Mapping[str, list[str]]:
-    """Return the values of each key, with those of drop-ins; an empty one forgets what was."""
+    """Return the values of each key of a unit file and its drop-ins; an empty value resets it."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in _lines(file):
         key, is_set, value = line.partition("=")
@@ -116,7 +116,7 @@ def _lines(file: Path) -> Iterator[str]:
         part for folder in FOLDERS for part in sorted((folder / f"{file.name}.d").glob("*.conf"))
     ]
     for each in (file, *changes):
-        with suppress(OSError):  # not for us, or gone
+        with suppress(OSError):  # not readable for us, or deleted
             text = each.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
             lines = text.splitlines()
             yield from (line for line in lines if not line.lstrip().startswith(("#", ";")))

@@ -1,6 +1,6 @@
-"""What it means when a Deriva server does not do what it was asked, said for a person.
+"""Turns error answers of a Deriva server, and broken connections, into our errors.
 
-The one place where statuses and broken connections become errors of `core.errors`.
+The only place where statuses and broken connections become errors of `core.errors`.
 """
 
 import re
@@ -20,30 +20,30 @@ from deriva_watch.core.errors import (
 
 _DETAIL_CHARS: Final = 300
 _PASSING: Final = {408, 425, 429}  # and every 5xx
-# PostgreSQL quotes whole rows in these: what a person entered stays out of logs.
+# PostgreSQL quotes whole rows after these words; what a person entered must not get into a log.
 _ROWS: Final = re.compile(r"(DETAIL:\s*)?Failing row contains|CONTEXT:")
 _TITLE: Final = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _RETRY: Final = "then run `deriva-watch retry RID`."
 _MEANING: Final = {
-    400: "cannot make sense of the request",
-    403: "does not let {who} do it",
-    404: "has no such thing",
-    409: "says that it conflicts with what is there",
-    411: "wants to know the length first",
-    412: "says that it was changed meanwhile",
-    413: "takes no body of that size",
-    414: "takes no address of that length",
+    400: "did not understand the request",
+    403: "does not allow {who} to do it",
+    404: "found nothing at this address",
+    409: "reports a conflict with existing data",
+    411: "requires a Content-Length",
+    412: "reports that it has changed in the meantime",
+    413: "does not accept a body of this size",
+    414: "does not accept an address of this length",
 }
 _REMEDY: Final = {
     403: f"Ask the administrator of the catalog for the right, {_RETRY}",
-    404: f"Check that it is there, and server.host and server.catalog, {_RETRY}",
+    404: f"Check that it exists, check server.host and server.catalog, {_RETRY}",
     413: f"Lower transfer.chunk_bytes in the settings, {_RETRY}",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no success."""
+    """An error answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,40 +51,42 @@ class Answer:
 
 
 def trouble(what: str, host: str, who: str, answer: Answer) -> TroubleError:
-    """Return the error that *answer* is; *what* says what *who* could not do."""
+    """Return the error for *answer*; *what* names what *who* could not do ("cannot …")."""
     status, said = answer.status, _detail(answer.text)
     reason = f" ({status}: {said})" if said else f" ({status})"
     if status == 401:  # noqa: PLR2004
-        return CredentialError(what, f"{host} does not know us{reason}", how_to_log_in(host))
+        return CredentialError(
+            what, f"{host} does not accept our credential{reason}", how_to_log_in(host)
+        )
     if status in _PASSING or status >= 500:  # noqa: PLR2004
         wait_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
         return ServerBusyError(what, f"{host} cannot do it now{reason}", retry_after_s=wait_s)
     meaning = _MEANING.get(status, "refuses it").format(who=who)
-    remedy = _REMEDY.get(status, f"Mend the cause, {_RETRY}")
+    remedy = _REMEDY.get(status, f"Fix the cause, {_RETRY}")
     return RefusedError(what, f"{host} {meaning}{reason}", remedy, status)
 
 
 def away(what: str, host: str, error: BaseException) -> ServerAwayError:
-    """Return the error that a connection without an answer is."""
+    """Return the error for a connection that brought no answer."""
     cause = _bottom(error)
     verdict = getattr(cause, "verify_message", None)
     if verdict:
         why = f"the certificate of {host} is not accepted: {verdict}"
-        remedy = "Name the authority that signed it in server.ca_bundle; it is tried again."
+        remedy = "Add the authority that signed it to server.ca_bundle; the daemon retries."
         return ServerAwayError(what, why, remedy)
     return ServerAwayError(what, f"{host} does not answer: {_short(cause)}")
 
 
 def how_to_log_in(host: str) -> str:
-    """Return what to do about a credential that the server does not accept."""
+    """Return the next step for a credential that the server does not accept."""
     return (
         f"Run deriva-globus-auth-utils login --host {host}, or renew the credential file; "
-        "work goes on by itself."
+        "work then continues by itself."
     )
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return how long a Retry-After header asks to wait, in seconds; it may name a moment."""
+    """Return how many seconds a Retry-After header asks for; it may hold seconds or a date."""
     if value is None:
         return None
     if re.fullmatch("[0-9]{1,9}", value):
@@ -94,7 +96,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 
 def moment(value: str | None) -> datetime | None:
-    """Return the moment that a header names, or None."""
+    """Return the date in a header, or None."""
     try:
         found = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
@@ -103,7 +105,7 @@ def moment(value: str | None) -> datetime | None:
 
 
 def _detail(text: str) -> str:
-    """Return the line of an answer that says why: of a page its title, of a row nothing."""
+    """Return the reason in an error answer: the title of an HTML page, never values of a row."""
     if text.lstrip().startswith("<"):
         title = _TITLE.search(text)
         text = re.sub(r"^\s*\d+\s", "", title[1]) if title else ""
@@ -113,7 +115,7 @@ def _detail(text: str) -> str:
 
 
 def _bottom(error: BaseException) -> BaseException:
-    """Return what lies below the wrappings of requests and urllib3."""
+    """Return the error that requests and urllib3 have wrapped."""
     while True:
         inner = [getattr(error, "reason", None), *reversed(error.args), error.__cause__]
         below = next((each for each in inner if isinstance(each, BaseException)), None)

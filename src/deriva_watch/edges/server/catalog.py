@@ -1,4 +1,4 @@
-"""ERMrest: the model of a catalog, rows out of it and into it, leases of RIDs."""
+"""ERMrest: the model of a catalog, reading and writing rows, leasing RIDs."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 LONGEST_PATH_BYTES: Final = 3500
 _EXECUTION: Final = TableName(ML_SCHEMA, "Execution")
 _RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
-_ALL: Final = "limit=none"  # a server may be set to stop at a hundred rows and not to say so
+_ALL: Final = "limit=none"  # a server can be configured to return only 100 rows without saying so
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class _Known:
 
 
 class Ermrest:
-    """One catalog; fits `engine.ports.Catalog`. All threads share one.
+    """One catalog; implements `engine.ports.Catalog`. All threads share one.
 
     Args:
-        server: Where it is.
+        server: The server it is on.
         catalog: Its number or alias.
     """
 
@@ -50,15 +50,15 @@ class Ermrest:
         self._known: _Known | None = None
 
     def model(self) -> CatalogModel:
-        """Return the catalog's model; where it has not changed, the request is a cheap one."""
+        """Return the catalog's model; the request is cheap if the model has not changed."""
         return self._refreshed().model
 
     def rights(self) -> Rights:
-        """Return what we may do there, as of the model that is known."""
+        """Return what we may do in the catalog, according to the model fetched last."""
         return (self._known or self._refreshed()).rights
 
     def version(self) -> str:
-        """Return what is another once the model, or who we are to the catalog, is another."""
+        """Return a token that changes whenever the model or our credential changes."""
         return f"{(self._known or self._refreshed()).digest} {self._server.credential_digest()}"
 
     def execution(self, rid: str) -> Row | None:
@@ -66,11 +66,11 @@ class Ermrest:
         return next(iter(self.rows_where(_EXECUTION, {"RID": rid})), None)
 
     def rid_table(self, rid: str) -> TableName | None:
-        """Return the table that *rid* is a row of, or None."""
+        """Return the table of the row *rid*, or None."""
         if not _RID.fullmatch(rid):
             return None
         try:
-            with self._asking(f"find out what {rid} is"):
+            with self._asking(f"look up {rid}"):
                 found = self._catalog.get(f"/entity_rid/{rid}").json()
         except RefusedError as error:
             if error.status == 404:  # noqa: PLR2004
@@ -95,13 +95,13 @@ class Ermrest:
         return self._rows(table, f"/entity/{_path(table)}/{filters}")
 
     def query(self, path: str) -> list[Row]:
-        """Return what a GET of *path*, below the catalog, answers with."""
+        """Return the answer to a GET of *path*, relative to the catalog."""
         with self._asking(f"read {path}"):
             rows: list[Row] = self._catalog.get(path).json()
         return rows
 
     def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
-        """PUT rows to *path*, below the catalog; return those that were updated."""
+        """PUT rows to *path*, relative to the catalog; return those that were updated."""
         with self._asking(f"update {path}"):
             updated: list[Row] = self._catalog.put(path, json=rows).json()
         return updated
@@ -109,9 +109,9 @@ class Ermrest:
     def replace(
         self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> list[Row]:
-        """Give the rows whose columns are *old* the values *new*; return what was updated.
+        """Set the columns of the rows that have the values *old* to *new*; return the updated rows.
 
-        ERMrest finds NULL by NULL.
+        ERMrest matches NULL with NULL.
         """
         path = f"/attributegroup/{_path(table)}/{_aliased('o', old)};{_aliased('n', new)}"
         values = {f"o{n}": value for n, value in enumerate(old.values())}
@@ -121,7 +121,7 @@ class Ermrest:
         return updated
 
     def identity(self) -> Mapping[str, Any]:
-        """Return whom the server takes us for: id, display_name, full_name, email."""
+        """Return our identity on the server: id, display_name, full_name, email."""
         return self._server.session().client
 
     def insert(
@@ -129,8 +129,8 @@ class Ermrest:
     ) -> list[Row]:
         """POST with onconflict=skip; return the rows that were inserted, in the order sent.
 
-        Columns that no row gives take their defaults: ERMrest makes them NULL unless it is told.
-        With *given_rids* every row keeps its RID, which would be replaced in silence otherwise.
+        Columns that no row has get their defaults; unless told so, ERMrest makes them NULL.
+        With *given_rids* every row keeps its RID; otherwise ERMrest replaces it silently.
 
         Raises:
             RefusedError: Also for a column that the table does not have; ERMrest would ignore it.
@@ -152,8 +152,8 @@ class Ermrest:
     def lease(self, names: Sequence[str]) -> dict[str, str]:
         """Return RIDs that are leased to us, by *names*.
 
-        A name is unique to a client, so the same one gives the same RID again, until a row has it:
-        then the lease of an ordinary writer is gone, and there would be another.
+        A name is unique to a client: the same name gives the same RID until a row has that RID.
+        Then the lease of an ordinary writer is gone, and the name would give a new RID.
         """
         if not names:
             return {}
@@ -173,10 +173,10 @@ class Ermrest:
         return frozenset(row["Name"] for row in rows)
 
     def move_status(self, execution: str, old: str | None, new: str) -> bool:
-        """Compare and set Execution.Status; False: it is not *old*, nothing was changed.
+        """Set Execution.Status to *new* if it is *old*; return whether it was.
 
-        ERMrest finds the row by both columns, and NULL by NULL. After a lost answer the same call
-        is False although it was we who moved it.
+        ERMrest finds the row by both columns, and matches NULL with NULL. If the answer was lost,
+        the repeated call returns False although the first one set it.
         """
         path = f"/attributegroup/{_path(_EXECUTION)}/RID,old:=Status;new:=Status"
         row = {"RID": execution, "old": old, "new": new}
@@ -184,10 +184,10 @@ class Ermrest:
             return bool(self._catalog.put(path, json=[row]).json())
 
     def claimable(self, rids: Iterable[str]) -> frozenset[str]:
-        """Return those of *rids* that we may give to rows: leased by us, or any if we own.
+        """Return those of *rids* that we may use for rows: leased by us, or all if we own it.
 
-        Measured: the owner of a catalog needs no lease; from everybody else one row without a
-        lease of their own is a 403 for the whole request.
+        Measured: the owner of a catalog needs no lease; for everybody else a single row without
+        a lease of their own makes the whole request fail with 403.
         """
         if self.rights().owner:
             return frozenset(rids)
@@ -211,7 +211,7 @@ class Ermrest:
         return self._known
 
     def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:
-        """Return the columns of *table*; all *given* are among them, as of now."""
+        """Return the columns of *table*; RefusedError if one of *given* is not among them."""
         definition = (self._known or self._refreshed()).model.tables.get(table)
         if definition is None or not definition.column.keys() >= set(given):
             definition = self.model().name_to_table(table)
@@ -219,7 +219,7 @@ class Ermrest:
             raise RefusedError(
                 f"cannot insert into {table}",
                 f"it has no column {', '.join(unknown)}",
-                "Mend the bulk specification, or add the column to the catalog.",
+                "Correct the bulk specification, or add the column to the catalog.",
             )
         return definition.columns
 
@@ -233,9 +233,9 @@ class Ermrest:
 
 
 def pages(texts: Iterable[str], room_bytes: int) -> Iterator[str]:
-    """Yield lists of *texts*, quoted and with commas between, of at most *room_bytes*.
+    """Yield lists of *texts* that take at most *room_bytes* when quoted and joined by commas.
 
-    A text that is longer stands alone.
+    A longer text gets a list of its own.
     """
     page = ""
     for text in texts:
@@ -253,7 +253,7 @@ def _path(table: TableName) -> str:
 
 
 def _aliased(letter: str, columns: Iterable[str]) -> str:
-    """Return columns under names that an old and a new value of one column can both have."""
+    """Return aliases for *columns*, so that one row can hold an old and a new value of each."""
     return ",".join(f"{letter}{n}:={quote(column, safe='')}" for n, column in enumerate(columns))
 
 

@@ -1,8 +1,8 @@
 """Where the credential for the server comes from, and whether it has changed.
 
-A named file, or the one that systemd hands over, is parsed here: deriva's own reader would create
-files, and costs 0.3 s to import. Only deriva can renew a Globus login, so where its store of such
-logins exists beside the default file, deriva is asked; that may take a request to Globus.
+A file named in the settings or passed by systemd is parsed here: deriva's own reader would create
+files and takes 0.3 s to import. Only deriva can renew a Globus login. Therefore, if its store of
+Globus logins is beside the default file, deriva is asked; that may take a request to Globus.
 """
 
 import json
@@ -19,24 +19,24 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Origin(StrEnum):
-    """Who puts the credential where it is read."""
+    """Who writes the credential file."""
 
-    NAMED = "named"  # whoever writes the file that the settings name
-    SYSTEMD = "systemd"  # it copies a file when it starts the service
-    DERIVA = "deriva"  # its login writes its own file
-    GLOBUS = "globus"  # the same, by Globus, and deriva's store is asked
+    NAMED = "named"  # the operator; the settings name the file
+    SYSTEMD = "systemd"  # systemd copies a file when it starts the service
+    DERIVA = "deriva"  # deriva's login writes its default file
+    GLOBUS = "globus"  # the same with Globus; deriva's store is asked
 
 
 class CredentialSource:
     """The credential of one host, in deriva's format: `{"host": {"bearer-token": "…"}}`.
 
     Args:
-        host: As it stands in the settings, with its port if it has one.
-        file: The file, or None: `$CREDENTIALS_DIRECTORY/credential.json` where systemd provides
-            it, else deriva's own `~/.deriva/credential.json`.
-        renewal_s: After so long a Globus login counts as changed, in seconds: its token ends
-            without any file changing, and reading it is what renews it.
-        origin: Who puts *file* there.
+        host: As in the settings, with its port if it has one.
+        file: None means `$CREDENTIALS_DIRECTORY/credential.json` if systemd provides it, else
+            deriva's own `~/.deriva/credential.json`.
+        renewal_s: After this many seconds a Globus login counts as changed: its token expires
+            without any file changing, and reading it renews it.
+        origin: Who writes *file*.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class CredentialSource:
         """Return `{"bearer-token": …}` or `{"cookie": …}`.
 
         Raises:
-            CredentialError: There is none that can be used; the content is never shown.
+            CredentialError: There is no usable credential. The message never shows the content.
         """
-        self._stamps = self._look()  # before reading: a change meanwhile is not missed
+        self._stamps = self._look()  # before reading, so that no change is missed
         entry = self._ask_deriva() if self.origin is Origin.GLOBUS else self._parse()
         if not isinstance(entry, dict):
             raise self._error(f"{self.file} has no entry for it")
@@ -76,19 +76,19 @@ class CredentialSource:
         raise self._error(f"its entry in {self.file} has no bearer-token or cookie to send")
 
     def changed(self) -> bool:
-        """Tell whether `read` may find something else than last time; costs two stats."""
+        """Return whether `read` may find a different credential; costs two stats."""
         asked_s = None if self._asked_at_s is None else time.monotonic() - self._asked_at_s
         return self._look() != self._stamps or (asked_s is not None and asked_s > self._renewal_s)
 
     @property
     def origin(self) -> Origin:
-        """Who puts it there, as of now."""
+        """Who writes the credential at present."""
         if self._globus is None:
             return self._origin
         return Origin.GLOBUS if self._globus.is_file() else Origin.DERIVA
 
     def renews_itself(self) -> bool:
-        """Tell whether deriva can renew it for ever: its Globus login has a refresh token."""
+        """Return whether deriva can renew it indefinitely: the Globus login has a refresh token."""
         if self.origin is not Origin.GLOBUS or self._globus is None:
             return False
         try:
@@ -99,16 +99,18 @@ class CredentialSource:
         return any(isinstance(each, dict) and each.get("refresh_token") for each in tokens)
 
     def secrets(self) -> frozenset[str]:
-        """Return every value that was ever read: what must not be shown."""
+        """Return every secret that was ever read; none of them may be logged."""
         return self._secrets
 
     def exposed(self) -> str | None:
-        """Return a warning where every user of this machine can read the file."""
+        """Return a warning if every user of this machine can read the file."""
         try:
             open_to_all = self.file.stat().st_mode & stat.S_IROTH
         except OSError:
             return None
-        warning = f"{self.file} can be read by everyone here; run chmod 600 {self.file}"
+        warning = (
+            f"{self.file} can be read by every user of this machine; run chmod 600 {self.file}"
+        )
         return warning if open_to_all else None
 
     def _look(self) -> tuple[_Stamp, _Stamp]:
@@ -122,12 +124,12 @@ class CredentialSource:
         except OSError as error:
             raise self._error(
                 f"{self.file} cannot be read ({error.strerror})",
-                f"Let this user read it, and nobody else: chown and chmod 600 {self.file}.",
+                f"Let only the user of the daemon read it: chown it and chmod 600 {self.file}.",
             ) from None
         except ValueError:  # its text may quote the file
             raise self._error(f"{self.file} is not JSON") from None
         if not isinstance(entries, dict):
-            raise self._error(f"{self.file} is not a table of hosts")
+            raise self._error(f"{self.file} is not a JSON object with an entry for each host")
         return entries.get(self._host, entries.get(self._host.lower()))
 
     def _ask_deriva(self) -> Any:
@@ -148,7 +150,7 @@ class CredentialSource:
 
 
 def _from_systemd() -> Path | None:
-    """Return what `LoadCredential=credential.json:…` of the unit provides."""
+    """Return the file that `LoadCredential=credential.json:…` of the unit provides."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     file = Path(directory or "/nonexistent", "credential.json")
     try:
@@ -156,7 +158,7 @@ def _from_systemd() -> Path | None:
     except FileNotFoundError:
         return None
     except OSError:
-        pass  # who reads it says what is wrong
+        pass  # reading it reports what is wrong
     return file
 
 
@@ -169,7 +171,7 @@ def _stamp(file: Path | None) -> _Stamp:
 
 
 def _can_be_sent(value: object, kind: str) -> TypeGuard[str]:
-    """Tell whether deriva and requests would send *value*; their own errors would show it."""
+    """Return whether deriva and requests can send *value*; their own errors would show it."""
     return (
         isinstance(value, str)
         and value.isascii()

@@ -1,13 +1,14 @@
-"""Deriva's bindings on a session of our own: the one place that speaks HTTP to a server.
+"""Deriva's bindings on a session of our own: the only place that speaks HTTP to a server.
 
-The bindings' own sessions are kept out, for what they do in silence (all measured): they send a
-failed request again for minutes, and sleep for hours where the server asks for it; bound the
-sending of a body by the timeout of a connection, 6 s; hold a bearer token in a dictionary that
-threads share; send no cookie to a host with a port; and check no certificate of `localhost`.
+We replace the bindings' own sessions because of what those do silently (all measured): they repeat
+a failed request for minutes, and sleep for hours if the server asks for it; they limit the time
+for sending a body by the connect timeout, 6 s; they keep a bearer token in a dictionary that
+threads share; they send no cookie to a host with a port; and they do not check the certificate of
+`localhost`.
 
-A dead host and a slow link must not be confused. How long one block of a body may take to leave
-is generous (`timeout_s`); the kernel, which sees acknowledgements, tells us that nobody is there
-(measured: after 36 s where nobody takes the connection, 121 s where nobody takes the body).
+A dead host and a slow link must not be confused. The time for sending one block of a body is
+generous (`timeout_s`); a dead host is noticed by the kernel, which sees acknowledgements (measured:
+after 36 s if nobody accepts the connection, after 121 s if nobody accepts the body).
 """
 
 import hashlib
@@ -39,14 +40,14 @@ from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, momen
 from deriva_watch.liveness import beat, waiting
 
 TIMEOUT_S: Final = (600.0, 600.0)
-BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB cost half the speed of parallel bodies
-_SPARE: Final = 2  # connections beside those that carry bodies: for the writer and for a probe
-_SILENCE_S: Final = 120  # nothing acknowledged or taken for so long: the host is gone
+BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB halve the speed of parallel bodies
+_SPARE: Final = 2  # besides the connections for bodies: one for the writer, one for a probe
+_SILENCE_S: Final = 120  # the host is gone if it acknowledges nothing for this long
 _SOCKET: Final = [
     *HTTPConnection.default_socket_options,  # TCP_NODELAY: 4,405 against 23 requests/s
-    (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 4),  # after so many tries: half a minute
+    (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 4),  # after this many tries, which take half a minute
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_S * 1000),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # asks while we wait for an answer
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # keepalive while we wait for an answer
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
 ]
@@ -54,22 +55,22 @@ _SOCKET: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who the server takes us for; `remaining_s` is None where it does not say for how long."""
+    """Our identity on the server; `remaining_s` is None if it does not say how long it is valid."""
 
     client_id: str
     display_name: str
     remaining_s: float | None
-    client: Mapping[str, Any] = field(default_factory=dict)  # all that it says of us
+    client: Mapping[str, Any] = field(default_factory=dict)  # everything the server says about us
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a service says of itself, and by the way of the time.
+    """How a service describes itself, and its clock.
 
     Attributes:
-        document: What it says; empty where that is no table.
-        date: What its clock said, cut to a second; None: it does not tell.
-        sent_at, received_at: When it was asked and when it had answered, by our clock.
+        document: The description; empty if it is not a JSON object.
+        date: Its time, truncated to a second; None if it sends none.
+        sent_at, received_at: When the request was sent and answered, by our clock.
     """
 
     document: Mapping[str, Any]
@@ -79,19 +80,19 @@ class Greeting:
 
 
 class Server:
-    """A Deriva server and the identity that we have there. All threads share one.
+    """A Deriva server and our credential for it. All threads share one.
 
-    Nothing in the session changes after it was made: it keeps no cookies, and the credential is
-    put on each request. So threads need no lock; urllib3's pool of connections has its own.
+    The session never changes: it keeps no cookies, and the credential is added to each request.
+    So threads need no lock; urllib3's connection pool has its own.
 
     Args:
-        host: With its port, if it has one.
+        host: With its port if it has one.
         credential: `{"bearer-token": …}` or `{"cookie": …}`.
         protocol: "https"; "http" only to this machine itself.
-        ca_bundle: The authorities to trust instead of the usual ones.
-        connections: How many bodies may be under way at once.
-        timeout_s: How long a block of a body may take to leave, and an answer to come.
-        trust_env: Whether the proxies that the environment names are used.
+        ca_bundle: The certificate authorities to trust instead of the usual ones.
+        connections: How many bodies may be sent at the same time.
+        timeout_s: The limit for sending a block of a body, and for waiting for an answer.
+        trust_env: Whether to use the proxies of the environment.
     """
 
     def __init__(  # noqa: PLR0913 (each is a setting)
@@ -108,14 +109,14 @@ class Server:
         if protocol != "https" and not _is_loopback(host):
             raise SettingsError(
                 f"cannot speak {protocol} to {host}",
-                "whoever stands between could read the credential",
+                "anybody on the network path could read the credential",
                 'Set server.protocol to "https".',
             )
         self.host = host
         self._protocol = protocol
         self._session = requests.Session()
         self._session.trust_env = trust_env
-        self._session.max_redirects = 0  # a POST that is redirected comes back as a GET
+        self._session.max_redirects = 0  # a redirected POST would become a GET
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.auth = self._sign
         adapter = _Adapter(connections + _SPARE, timeout_s, ca_bundle)
@@ -130,11 +131,11 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Close the idle connections. Closing twice is fine."""
+        """Close the idle connections; a second call does nothing."""
         self._session.close()
 
     def set_credential(self, credential: Mapping[str, str]) -> None:
-        """Use another credential from the next request on, in every thread."""
+        """Use *credential* from the next request on, in every thread."""
         token = credential.get("bearer-token")
         self._header = (
             ("Authorization", f"Bearer {token}") if token else ("Cookie", credential["cookie"])
@@ -144,14 +145,14 @@ class Server:
         self._name = "us"
 
     def credential_digest(self) -> str:
-        """Return a digest that tells one credential from another, and nothing of either."""
+        """Return a digest that differs between credentials and reveals nothing about them."""
         return hashlib.sha256(f"{self.host}\n{self._header}".encode()).hexdigest()
 
     def bind(self, binding: type, *args: Any, **options: Any) -> Any:
-        """Return one of deriva's bindings of this server, on our session."""
+        """Make one of deriva's bindings use our session, and return it."""
         ours = {
             "_get_new_session": lambda bound, _=None: setattr(bound, "_session", self._session),
-            "_close_session": lambda _: None,  # it is not theirs
+            "_close_session": lambda _: None,  # the session is ours to close
         }
         bound = type(binding.__name__, (binding,), ours)
         made = bound(self._protocol, self.host, *args, **options)
@@ -162,13 +163,13 @@ class Server:
         """Ask the server who we are.
 
         Raises:
-            CredentialError: It knows nobody with our credential.
+            CredentialError: The server has no session for our credential.
         """
         what = f"cannot log in to {self.host}"
         with self.asking(what):
             answer = self._session.get(f"{self._protocol}://{self.host}/authn/session")
             if answer.status_code == requests.codes.not_found:
-                why = f"{self.host} knows no session for our credential"
+                why = f"{self.host} has no session for our credential"
                 raise CredentialError(what, why, how_to_log_in(self.host))
             answer.raise_for_status()
             found = answer.json()
@@ -177,7 +178,7 @@ class Server:
         return Session(client["id"], self._name, found.get("seconds_remaining"), client)
 
     def greet(self, path: str) -> Greeting:
-        """GET a *path* that a service describes itself at; it needs no session."""
+        """GET the *path* where a service describes itself; needs no credential."""
         sent_at = datetime.now(UTC)
         with self.asking(f"cannot reach {self.host}"):
             answer = self._session.get(f"{self._protocol}://{self.host}{path}")
@@ -189,9 +190,9 @@ class Server:
 
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:
-        """Say in errors of `core.errors` why *what* ("cannot …") could not be done.
+        """Turn errors of the libraries into ours; *what* names what is being done ("cannot …").
 
-        The libraries' own errors are left behind: they quote addresses and whole answers.
+        The libraries' errors are not chained: they quote addresses and whole answers.
         """
         from deriva.core import ConcurrentUpdate
 
@@ -202,7 +203,7 @@ class Server:
         except requests.HTTPError as error:
             raise self._trouble(what, error.response) from None
         except requests.TooManyRedirects:
-            raise ServerBusyError(what, f"{self.host} sends us to another address") from None
+            raise ServerBusyError(what, f"{self.host} redirects us to another address") from None
         except requests.JSONDecodeError:
             raise ServerBusyError(what, f"the answer of {self.host} is not JSON") from None
         except (
@@ -212,12 +213,12 @@ class Server:
         ) as error:
             raise away(what, self.host, error) from None
         except requests.RequestException as error:
-            remedy = "It would be the same again: this is a bug of ours or a setting."
+            remedy = "Retrying will not help: this is a bug of deriva-watch or a wrong setting."
             raise RefusedError(what, f"it cannot be sent: {error}", remedy) from None
 
     def _trouble(self, what: str, response: requests.Response) -> TroubleError:
         text = response.content.decode("utf-8", "replace")
-        for secret in self._secrets:  # some proxies show the request in their pages of errors
+        for secret in self._secrets:  # some proxies show the request in their error pages
             text = text.replace(secret, "***")
         answer = Answer(response.status_code, response.headers, text)
         return trouble(what, self.host, self._name, answer)
@@ -229,7 +230,7 @@ class Server:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections with our timeouts; what it is told about certificates cannot be undone."""
+    """Connections with our timeouts and our check of certificates, which no caller can change."""
 
     def __init__(
         self, connections: int, timeout_s: tuple[float, float], ca_bundle: Path | None
@@ -239,7 +240,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(max_retries=_ONCE_MORE, pool_maxsize=connections, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pool, with larger blocks and sockets that notice a dead host."""
+        """Make the pool with larger blocks and with sockets that notice a dead host."""
         super().init_poolmanager(*args, **options, blocksize=BLOCK_BYTES, socket_options=_SOCKET)
 
     def send(
@@ -252,7 +253,7 @@ class _Adapter(HTTPAdapter):
         return answer
 
     def close(self) -> None:
-        """Close the idle connections; urllib3 alone leaves them to whoever drops the last pool."""
+        """Close the idle connections; urllib3 would close them only with the last pool."""
         pools = self.poolmanager.pools
         for key in pools.keys():  # noqa: SIM118  # it is no mapping that can be iterated
             pools[key].close()
@@ -260,7 +261,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _living(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
-    """Return *stream*, the body of an answer, each block of which is a sign of life."""
+    """Yield the blocks of *stream*, the body of an answer; each one is a sign of life."""
 
     def blocks(*args: Any, **options: Any) -> Iterator[bytes]:
         for block in stream(*args, **options):
@@ -271,12 +272,12 @@ def _living(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[by
 
 
 class _OnceMore(Retry):
-    """Sends once more, at once, what a connection took that the server was closing.
+    """Repeats a request once, immediately, if the server closed the connection while it was sent.
 
-    Servers close a kept connection after so many requests or seconds, and it may happen just as
-    we send. GET, HEAD, PUT and DELETE bear it. A POST is left to the caller: rows with leased
-    RIDs that arrived the first time make the second a refusal (measured), and a second upload
-    job would stay for ever. Every other error is the caller's as well.
+    Servers close idle connections after some requests or seconds, possibly just as we send. GET,
+    HEAD, PUT and DELETE can be repeated. A POST and every other error are left to the caller: if
+    the rows of the first POST arrived, a second one with the same leased RIDs is refused
+    (measured), and a second upload job would stay forever.
     """
 
     def increment(
@@ -288,7 +289,7 @@ class _OnceMore(Retry):
         *args: Any,
         **options: Any,
     ) -> Self:
-        """Return what is left to try; raise *error* where nothing is."""
+        """Return the remaining retries; raise *error* if there are none."""
         closed = isinstance(error, ProtocolError) and isinstance(error.args[-1], ConnectionError)
         if isinstance(error, ReadTimeoutError | ProtocolError) and not closed:
             raise error

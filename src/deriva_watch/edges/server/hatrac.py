@@ -1,4 +1,4 @@
-"""Hatrac: objects and their versions, whole or in chunks."""
+"""Hatrac: stores objects and their versions, whole or in chunks."""
 
 import mimetypes
 import os
@@ -24,10 +24,10 @@ _NAMESPACE: Final = {"Content-Type": _NAMESPACE_TYPE, "If-None-Match": "*"}
 
 
 class Part:
-    """So many bytes of a file, from where it stands, as the body of one request.
+    """The next bytes of a file as the body of one request.
 
-    A file that grew sends no byte more, which the server would take for the next request; one
-    that shrank ends the request instead of letting the server wait for the rest.
+    If the file has grown, no more bytes are sent: the server would take them for the next request.
+    If it has shrunk, reading fails, so that the server does not wait for the rest.
     """
 
     def __init__(self, body: BinaryIO, size_bytes: int, bandwidth: Bandwidth) -> None:
@@ -38,21 +38,21 @@ class Part:
         return self._size_bytes
 
     def tell(self) -> int:
-        """Return how much was read."""
+        """Return how many bytes were read."""
         return self._done
 
     def seek(self, offset: int) -> None:
-        """Go back, so that the request can be sent again."""
+        """Go back, so that the request can be repeated."""
         self._body.seek(self._start + offset)
         self._done = offset
 
     def read(self, size: int) -> bytes:
-        """Read at most *size* bytes of what is left."""
+        """Return at most *size* of the remaining bytes."""
         left = self._size_bytes - self._done
         try:
             data = self._body.read(self._bandwidth.piece_bytes(min(size, left)))
-        except OSError as error:  # the network's errors are the same class
-            raise FileChangedError(f"it cannot be read any more: {error.strerror}") from error
+        except OSError as error:  # OSError would look like an error of the network
+            raise FileChangedError(f"it can no longer be read: {error.strerror}") from error
         if left and not data:
             raise FileChangedError(f"it ended {left} bytes early")
         self._done += len(data)
@@ -61,7 +61,7 @@ class Part:
 
 
 class Hatrac:
-    """The object store of a server; fits `engine.ports.ObjectStore`. All threads share one."""
+    """The object store of a server; implements `engine.ports.ObjectStore`. Threads share one."""
 
     def __init__(self, server: Server, bandwidth: Bandwidth | None = None) -> None:
         from deriva.core import HatracStore
@@ -78,7 +78,7 @@ class Hatrac:
             with self._asking(f"look at {name}"):
                 headers = self._store.head(name).headers
         except RefusedError as error:
-            # 409: the name is taken, by a PUT that failed or a job that is not finished.
+            # 409: the name is reserved by a failed PUT or an unfinished job.
             if error.status in {_MISSING, _CONFLICT}:
                 return None
             raise
@@ -86,12 +86,14 @@ class Hatrac:
         return ObjectVersion(
             url=_path(headers, "Content-Location", name),
             etag=headers["ETag"],
-            size_bytes=int(headers.get("Content-Length", 0)),  # Apache leaves a zero out (measured)
+            size_bytes=int(
+                headers.get("Content-Length", 0)
+            ),  # Apache omits the header if it is zero (measured)
             md5=b64decode(md5).hex() if md5 else None,
         )
 
     def ping(self) -> None:
-        """Ask for nothing; raises as every call does where the store does not answer."""
+        """Send a cheap request; raises like every call if the store does not answer."""
         self.namespace_status("/hatrac/")
 
     def make_namespace(self, name: str) -> None:
@@ -119,7 +121,7 @@ class Hatrac:
         self._namespaces.discard(name)
 
     def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:
-        """Store a version and return its URL; None: the name has other content by now (412).
+        """Store a version and return its URL; None if the name has other content by now (412).
 
         Raises:
             FileChangedError: *body* ends before `head.size_bytes`.
@@ -148,7 +150,7 @@ class Hatrac:
     def open_job(self, head: ObjectHead, chunk_bytes: int) -> str:
         """Create an upload job and return its URL.
 
-        It has the MD5, without which a job with a hole would be finished (measured).
+        The job has the MD5; without it, Hatrac finishes a job that lacks a chunk (measured).
         """
         disposition = head.content_disposition
         job = {
@@ -159,12 +161,12 @@ class Hatrac:
             "content-type": _content_type(head),
             **({"content-disposition": disposition} if disposition else {}),
         }
-        with self._asking(f"begin to store {head.name}"):
+        with self._asking(f"start to upload {head.name}"):
             made = self._store.post(f"{head.name};upload", json=job).headers
         return _path(made, "Location", head.name)
 
     def job(self, job: str) -> UploadJob | None:
-        """Return what an open job is; None: it is finished or cancelled."""
+        """Return an open job; None if it was finished or cancelled."""
         try:
             with self._asking(f"look at {job}"):
                 said = self._store.get(job).json()
@@ -181,7 +183,7 @@ class Hatrac:
         )
 
     def jobs(self, name: str) -> list[str]:
-        """Return the open jobs of an object; none where they may not be seen."""
+        """Return the open jobs of an object; an empty list if we may not see them."""
         try:
             with self._asking(f"list the upload jobs of {name}"):
                 found: list[str] = self._store.get(f"{name};upload").json()
@@ -192,7 +194,7 @@ class Hatrac:
         return found
 
     def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
-        """Send chunk *number*, the next *size_bytes* of *body*; again overwrites it.
+        """Send the next *size_bytes* of *body* as chunk *number*; sending it again overwrites it.
 
         Raises:
             FileChangedError: *body* ends before that.
@@ -201,7 +203,7 @@ class Hatrac:
             self._store.put(f"{job}/{number}", self._part(body, size_bytes), headers=_BYTES)
 
     def finish_job(self, job: str) -> str | None:
-        """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
+        """Finish a job and return the version's URL; None if there is no such job."""
         try:
             with self._asking(f"finish {job}"):
                 stored = self._store.post(job).headers
@@ -212,7 +214,7 @@ class Hatrac:
         return _path(stored, "Location", job)
 
     def cancel_job(self, job: str) -> None:
-        """Cancel an unfinished job; one that is gone, or another identity's, stays as it is."""
+        """Cancel an unfinished job; do nothing if it is gone or belongs to another identity."""
         try:
             with self._asking(f"cancel {job}"):
                 self._store.delete(job)
@@ -258,13 +260,13 @@ def _content_type(head: ObjectHead) -> str:
     named = tuple((kind, tuple(extensions)) for kind, extensions in head.mime_types.items())
     name = head.file_name or unquote(head.name.rpartition("/")[2])
     kind, encoding = _types(named).guess_type(f"/{name}", strict=False)
-    # As deriva's own guess: a compressed file is of both types.
+    # Like deriva's own guess: a compressed file has both types.
     return "+".join(part for part in (kind, encoding) if part) or "application/octet-stream"
 
 
 @cache
 def _types(named: tuple[tuple[str, tuple[str, ...]], ...]) -> MimeTypes:
-    """Return what knows the types of files: of this system, and those that a bulk spec names."""
+    """Return the MIME types of this system and those of the bulk spec."""
     mimetypes.init()
     types = MimeTypes(filter(os.path.isfile, mimetypes.knownfiles))
     for kind, extensions in named:
@@ -274,9 +276,11 @@ def _types(named: tuple[tuple[str, tuple[str, ...]], ...]) -> MimeTypes:
 
 
 def _path(headers: Mapping[str, str], field: str, name: str) -> str:
-    """Return the path in a header that Hatrac gives with every object."""
+    """Return the path in a header that Hatrac sends with every object."""
     if field not in headers:
-        what, why = f"cannot rely on what was said of {name}", f"the answer has no {field}"
-        raise ServerBusyError(what, f"{why}: this is no object store, or no object but a namespace")
+        what, why = f"cannot use the answer about {name}", f"it has no {field}"
+        raise ServerBusyError(
+            what, f"{why}: the server is not an object store, or the name is a namespace"
+        )
     location = headers[field]
     return urlsplit(location).path if "://" in location else location

@@ -1,7 +1,7 @@
-"""Processors that a bulk spec names: those of deriva-py's uploader, and classes of the operator's.
+"""The processors of a bulk spec: those of deriva-py's uploader and classes of the operator.
 
-A spec may come from a catalog that others write to. So nothing is imported because of it before
-the operator's list was asked; and nothing here changes the tree that data lie in.
+A spec may come from a catalog that others can change. So nothing is imported for it unless the
+operator's list allows it, and no processor changes the tree that holds the data.
 """
 
 import importlib
@@ -23,8 +23,8 @@ from deriva_watch.core.names import CONTENT_PATH, of_path
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.spec.mapping import Match, Processor
 
-# In a process of its own: bagit changes the working directory of its process, and bdbag writes
-# its settings into HOME.
+# Run in a separate process: bagit changes the working directory, and bdbag writes its settings
+# into HOME.
 _MAKE_BAG: Final = """
 import json, sys
 from bdbag import bdbag_api
@@ -35,7 +35,7 @@ print(json.dumps(bdbag_api.archive_bag(folder, kind, idempotent=True)))
 
 
 class _Disk(Protocol):
-    """The directory that a bag is made of a part of."""
+    """The directory that a bag is made from."""
 
     @property
     def root(self) -> Path: ...
@@ -45,11 +45,11 @@ class _Disk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpecProcessors:
-    """Runs processors; fits `engine.ports.Processors`.
+    """Runs processors; implements `engine.ports.Processors`.
 
     Attributes:
         allowed: `[spec] allowed_processors`.
-        folder: Where bags are made; ours alone.
+        folder: A private folder where bags are made.
     """
 
     allowed: frozenset[str]
@@ -58,7 +58,7 @@ class SpecProcessors:
     def run(
         self, processor: Processor, path: Path, match: Match, names: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return *names* as the processor leaves them; RefusedError where it fails."""
+        """Return *names* as changed by the processor; RefusedError if it fails."""
         known = dict(names)
         try:
             if processor.built_in == "FileRenameProcessor":
@@ -70,12 +70,12 @@ class SpecProcessors:
                 return self._run_class(processor, path, match, known)
         except RefusedError:
             raise
-        except Exception as error:  # whatever code of others raises
+        except Exception as error:  # code of others can raise anything
             raise _failed(processor, f"{type(error).__name__}: {error}") from error
-        return known  # the others only write to the log of deriva-py, or were done before
+        return known  # the others only write to deriva-py's log, or have been run before
 
     def _check(self, processor: Processor) -> str:
-        """Return what stands in the operator's list, or refuse."""
+        """Return the processor's class in the operator's list; raise if it is not listed."""
         name = processor.type or processor.name
         if self.allowed.isdisjoint({name, processor.built_in}):
             raise _failed(processor, f"{name} is not listed in [spec] allowed_processors")
@@ -86,7 +86,7 @@ class SpecProcessors:
     ) -> dict[str, Any]:
         module, _, name = self._check(processor).rpartition(".")
         kind = getattr(importlib.import_module(module), name)
-        output: dict[str, Any] = {}  # a new one for each file: deriva-py keeps the first one's
+        output: dict[str, Any] = {}  # deriva-py would keep that of the first file
         one = kind(
             processor_params=dict(processor.params),
             file_path=str(path),
@@ -102,9 +102,9 @@ class SpecProcessors:
     # ------------------------------------------------------------------ bags
 
     def bag(self, processor: Processor, disk: _Disk, asset: AssetPlan) -> Path:
-        """Return a bag made of a directory; the same files make the same bytes.
+        """Return a bag of a directory; the same files give the same bytes.
 
-        It is made of copies: bdbag would move the files themselves.
+        It is made from copies: bdbag would move the files themselves.
         """
         place = self.folder / sha256(f"{disk.root}\0{asset.path}".encode()).hexdigest()[:24]
         shutil.rmtree(place, ignore_errors=True)
@@ -130,39 +130,39 @@ class SpecProcessors:
             check=False,
         )
         if ran.returncode:
-            why = (ran.stderr.strip() or "it ended without a word").rpartition("\n")[2]
+            why = (ran.stderr.strip() or "it ended without a message").rpartition("\n")[2]
             raise _failed(processor, f"the bag cannot be made: {why}")
         return Path(json.loads(ran.stdout.strip().rpartition("\n")[2]))
 
     def discard(self, names: Mapping[str, Any]) -> None:
-        """Remove what `bag` made for a file; a file that an operator's class made is theirs."""
+        """Remove what `bag` made for a file; not what a class of the operator made."""
         made = names.get(CONTENT_PATH)
         if made and Path(made).parent.parent == self.folder:
             shutil.rmtree(Path(made).parent, ignore_errors=True)
 
 
 def _renamed(params: Mapping[str, Any], path: Path, names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names of a file under another name; the file itself keeps its own."""
+    """Return *names* with a new file name; the file itself is not renamed."""
     known: dict[str, Any] = {}
     if pattern := params.get("pattern"):
         found = re.match(pattern, str(path))
         if found is None:
-            raise ValueError(f"the pattern {pattern!r} does not fit {path}")
+            raise ValueError(f"the pattern {pattern!r} does not match {path}")
         known |= found.groupdict()
     other = Path(os.path.realpath(params["replacement"].format_map(known | dict(names))))
     return of_path(str(other.parent), other.name, {})
 
 
 def _loaded(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names that a JSON file gives."""
+    """Return the values of the JSON file named in *params*."""
     if not params.get("input_file"):
         return {}
     said = json.loads(Path(params["input_file"]).read_text())
     if not isinstance(said, dict):
-        raise TypeError(f"{params['input_file']} has no JSON object")
+        raise TypeError(f"{params['input_file']} does not contain a JSON object")
     return said
 
 
 def _failed(processor: Processor, why: str) -> RefusedError:
-    then = "Mend it, or the specification that names it, then `deriva-watch retry RID`."
+    then = "Fix it, or the specification that names it, then run `deriva-watch retry RID`."
     return RefusedError(f"the processor {processor.name} failed", why, then)

@@ -17,7 +17,7 @@ ANNOTATION: Final = "tag:isrd.isi.edu,2017:bulk-upload"
 
 @dataclass(slots=True)
 class SpecSource:
-    """Gives the bulk spec in force, checked; it is looked up again at every use.
+    """Provides the current bulk spec, checked; it is read again at every use.
 
     Attributes:
         source, file, allowed_processors: As `[spec]` of the settings.
@@ -32,7 +32,7 @@ class SpecSource:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def document(self, model: CatalogModel) -> Any:
-        """Return the spec as it is written; UnusableSpecError where there is none."""
+        """Return the spec as JSON; UnusableSpecError if there is none."""
         if self.source == "catalog":
             return _annotation(model)
         if self.source == "file" and self.file:
@@ -40,11 +40,11 @@ class SpecSource:
         return bulk_upload_configuration(model, self.chunk_bytes)
 
     def spec(self, model: CatalogModel) -> Spec:
-        """Return the spec; UnusableSpecError names everything for which it cannot be used."""
+        """Return the spec; UnusableSpecError names all its mistakes."""
         document = self.document(model)
         with self._lock:
             known = self._known
-            # A model is made anew when the catalog changed, and only then.
+            # The model is a new object only if the catalog has changed.
             if known and known[0] is model and known[1] == document:
                 return known[2]
             spec = checked_spec(document, model, self.allowed_processors)
@@ -67,7 +67,7 @@ def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
     except OSError as error:
-        then = "Put it there, readable for the user of deriva-watch; or change [spec] file."
+        then = "Create it, readable for the user of deriva-watch, or change [spec] file."
         raise UnusableSpecError(what, error.strerror or str(error), then) from None
     except (ValueError, RecursionError) as error:
-        raise UnusableSpecError(what, f"it is no JSON: {error}", "Correct the file.") from None
+        raise UnusableSpecError(what, f"it is not JSON: {error}", "Correct the file.") from None
