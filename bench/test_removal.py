@@ -32,18 +32,14 @@ def _remove(lab: Lab, count: int, size_bytes: int) -> None:
     with lab.rigged(chunk_bytes=25_000_000) as rig:
         sent_s = _seconds(rig.upload)
         [unit] = rig.journal.executions(rid=lab.rid)
-        check = rig.parts.server_check
-
-        def look(record):
-            return rig.parts.unit_reader.look(rig.settings.unit_of(record))
-
-        remover = Remover(rig.journal, rig.catalog, check, look, rig.events.append, rig.stop)
+        check, reader = rig.parts.server_check, rig.parts.unit_reader
+        remover = Remover(rig.journal, rig.catalog, check, reader, rig.events.append, rig.stop)
         removable = [Removable(file, file.path) for file in rig.journal.files(unit.id)]
         policy = reclaim_policy(unit)
         before, cpu_s = len(rig.power.names), time.process_time()
 
         def remove() -> None:
-            seen = look(unit)
+            seen = reader.look(rig.settings.unit_of(unit))
             for start in range(0, count, TOGETHER):
                 seen = remover.remove(unit, policy, removable[start : start + TOGETHER], seen).seen
 

@@ -41,7 +41,7 @@ def remover(rig):
         rig.parts.journal,
         rig.catalog,
         rig.parts.server_check,
-        lambda record: rig.parts.unit_reader.look(rig.settings.unit_of(record)),
+        rig.parts.unit_reader,
         rig.events.append,
         rig.stop,
     )

@@ -5,7 +5,7 @@ the two leaves a file that is put back, or one that is gone and was proved befor
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +40,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.server_check import ServerCheck
+from deriva_watch.pipeline.unit_reader import UnitReader
 
 TOGETHER: Final = 32  # files that are aside at a time: each holds three descriptors
 
@@ -66,7 +67,7 @@ class Remover:
     journal: Journal
     catalog: Catalog
     server_check: ServerCheck
-    look: Callable[[ExecutionRecord], Observation | None]
+    unit_reader: UnitReader
     emit: Emit
     stop: threading.Event
 
@@ -215,7 +216,7 @@ class Remover:
         """Return the change after which the unit counts as unchanged, if only *gone* is missing."""
         if not gone or unit.state is not ExecutionState.UPLOADED:
             return []
-        seen = self.look(unit)
+        seen = self.unit_reader.look(self.unit_reader.settings.unit_of(unit))
         if seen is None or with_removed(seen, gone).digest() != unit.digest:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]

@@ -14,7 +14,6 @@ from typing import Any, Final
 from deriva_watch.cleanup.eligibility import Eligibility
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import TOGETHER, Remover
-from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import (
     CredentialError,
     JournalDamagedError,
@@ -96,29 +95,15 @@ class UnitCleaner:
     @classmethod
     def of(
         cls,
-        pipeline: Parts,
+        parts: Parts,
         breaker: CircuitBreaker,
         stop: threading.Event,
         again: Callable[[Unit], None],
     ) -> "UnitCleaner":
-        """Build it from the parts of a pipeline."""
-        journal, unit_reader, emit = pipeline.journal, pipeline.unit_reader, pipeline.emit
-
-        def look(record: ExecutionRecord) -> Observation | None:
-            return unit_reader.look(unit_reader.settings.unit_of(record))
-
-        remover = Remover(journal, pipeline.catalog, pipeline.server_check, look, emit, stop)
-        return cls(
-            journal,
-            pipeline.server,
-            unit_reader,
-            remover,
-            breaker,
-            pipeline.holds,
-            emit,
-            stop,
-            again,
-        )
+        """Build it from the parts of one catalog's pipeline."""
+        journal, reader, emit = parts.journal, parts.unit_reader, parts.emit
+        remover = Remover(journal, parts.catalog, parts.server_check, reader, emit, stop)
+        return cls(journal, parts.server, reader, remover, breaker, parts.holds, emit, stop, again)
 
     # ------------------------------------------------------------------ when
 
