@@ -199,7 +199,7 @@ def test_plan_tells_whether_a_directory_is_complete_and_what_is_missing(tmp_path
     assert f"not complete:\n  {ASSETS}/a.txt is open for writing\n  unchanged for " in text
     assert " s (1000 s required)\n" in text
     assert f"  {ASSETS}/b.txt.part is partial by name: unchanged for " in text
-    assert "by one look and the times of files" in text
+    assert "an estimate from file times; the daemon measures itself" in text
     assert not told["is_complete"]
     assert told["missing"][0] == "unchanged for 0 s (0.2 s required)"
     assert told["missing"][1].startswith("a file has a time to come")

@@ -59,7 +59,7 @@ def test_plan_tells_of_every_file_in_a_drop_folder_what_becomes_of_it(folder):
     assert "of the drop folder: after 'notes.txt', " in plan["left"][1]["why"]
     assert f"the drop folder {folder.path}" in text.stdout
     assert "a row of demo:Image" in text.stdout
-    assert "comes nearest" not in text.stdout  # the reason says it
+    assert "is closest" not in text.stdout  # the reason says it
 
 
 def test_plan_takes_each_directory_that_is_a_unit_or_one_alone(folder):

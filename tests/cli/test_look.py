@@ -49,9 +49,9 @@ def test_a_story_is_told_of_an_execution_or_of_one_file(config):
     ("words", "said"),
     [
         (["show", "1-AC"], "Did you mean 1-AB or 1-AA?"),
-        (["show", "nothing like it"], "`deriva-watch status` tells what it has."),
+        (["show", "nothing like it"], "`deriva-watch status` lists those that it has."),
         (["show", "1-AB", "b"], "`deriva-watch show 1-AB --files` lists all."),
-        (["show", "1-AB", "--receipt"], "`deriva-watch show 1-AB` tells how far it is."),
+        (["show", "1-AB", "--receipt"], "`deriva-watch show 1-AB` shows how far it is."),
         (["history", "--since", "soon"], 'Write "90m"'),
     ],
 )

@@ -106,4 +106,4 @@ def test_a_plan_tells_what_becomes_of_a_file_or_how_far_each_mapping_fits(lab):
     assert miss["key"] == "file_pattern"
     assert miss["matched"].endswith("/scans/1-S001/notes.t")
     assert miss["wants"] == "if$"
-    assert "comes nearest" in " ".join(text.split())
+    assert "is closest" in " ".join(text.split())

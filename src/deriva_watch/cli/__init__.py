@@ -1,4 +1,4 @@
-"""The command line: one file a command; the only place where errors become prose and exit codes."""
+"""The command line: one file per command; only here errors become text and exit codes."""
 
 from deriva_watch.cli import (
     cancel,

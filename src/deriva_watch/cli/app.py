@@ -1,4 +1,4 @@
-"""The application, its shared options, and how an error reaches a person."""
+"""The application, the options that commands share, and the text and exit status of errors."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from deriva_watch.core.prose import printable
 
 
 class Exit(IntEnum):
-    """What the exit status says; stable."""
+    """The exit statuses; they never change their meaning."""
 
     DONE = 0
     BUG = 1
@@ -63,11 +63,12 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Watches deriva-ml execution directories and brings complete ones into a Deriva catalog."
-    "\n\nBegin with **deriva-watch demo**: it shows everything on a server of its own.",
-    epilog="Exit status: 0 done, 1 our bug, 2 usage or settings, 3 something was refused, "
-    "4 nothing matched, 10 server unreachable, 11 another instance holds the journal, "
-    "12 the journal is damaged, 130 or 143 ended by a signal.",
+    help="Watches deriva-ml execution directories and uploads complete ones into a Deriva catalog."
+    "\n\nStart with **deriva-watch demo**, which shows everything on a server of its own.",
+    epilog="Exit status: 0 done, 1 bug in deriva-watch, 2 usage or settings, "
+    "3 something was refused, 4 nothing matched, 10 server unreachable, "
+    "11 another instance holds the journal, 12 the journal is damaged, "
+    "130 or 143 ended by a signal.",
 )
 
 
@@ -90,19 +91,19 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="The settings. Without it: $DERIVA_WATCH_CONFIG, ./deriva-watch.toml, "
+        help="The settings file. Default: the first of $DERIVA_WATCH_CONFIG, ./deriva-watch.toml, "
         "~/.config/deriva-watch/config.toml, /etc/deriva-watch/config.toml.",
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document for programs instead of text.")
+    bool, typer.Option("--json", help="Print JSON for programs instead of text.")
 ]
 
 
 def print_json(document: Any, indent: int | None = 1) -> None:
-    r"""Print for programs; bytes of a name that are not UTF-8 stand as `show` has them: \udcff.
+    r"""Print JSON; bytes of a name that are not UTF-8 are escaped as in `show`: \udcff.
 
-    Half a surrogate pair, which Python has for such a byte, is no JSON for most other programs.
+    Python represents such a byte by half a surrogate pair, which most programs refuse in JSON.
     """
     text = json.dumps(document, ensure_ascii=False, indent=indent, default=str)
     text = _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
@@ -111,7 +112,7 @@ def print_json(document: Any, indent: int | None = 1) -> None:
 
 
 def main() -> None:
-    """Run the command line; what it makes is for its user alone, unless it says otherwise there."""
+    """Run the command line; files that it creates are private by default."""
     before = os.umask(0o077)
     try:
         _run()
@@ -120,7 +121,7 @@ def main() -> None:
 
 
 def _run() -> NoReturn:
-    """Every error of ours ends here."""
+    """Run the command; print its error and exit with the status of that."""
     try:
         ended = app(prog_name="deriva-watch", standalone_mode=False)
     except TroubleError as error:
@@ -132,16 +133,16 @@ def _run() -> NoReturn:
         raise SystemExit(Exit.USAGE) from None
     except typer.Abort:  # Ctrl-C, or the end of the input where something was asked
         raise SystemExit(Exit.SIGNAL + SIGINT) from None
-    except Exception as error:  # noqa: BLE001  # the last place that can say something
+    except Exception as error:  # noqa: BLE001  # the last place to report it
         traceback.print_exc()
-        then = "Please report it with the lines above."
+        then = "Please report it, with the lines above."
         _tell(TroubleError("this is a bug of deriva-watch", type(error).__name__, then))
         raise SystemExit(Exit.BUG) from None
     raise SystemExit(ended or Exit.DONE)
 
 
 def exit_status(error: TroubleError) -> Exit:
-    """Return what the exit status says of an error."""
+    """Return the exit status for an error."""
     return next(status for kind, status in _EXITS if isinstance(error, kind))
 
 
@@ -149,7 +150,7 @@ def _tell(error: TroubleError) -> None:
     if "--json" in sys.argv:
         print_json({"error": error.sentence()})
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
-    # What stands in it may come from names of files, and goes to a terminal.
+    # It may contain names of files, and goes to a terminal.
     sys.stderr.write("\n".join(map(printable, text.split("\n"))))
     sys.stderr.flush()
 
@@ -157,6 +158,6 @@ def _tell(error: TroubleError) -> None:
 def _tell_usage(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "deriva-watch"
     what = f"cannot read the command line of {command}"
-    then = f"`{command} --help` tells what it takes."
+    then = f"`{command} --help` shows its options."
     if "--json" in sys.argv:
         print_json({"error": SettingsError(what, error.format_message(), then).sentence()})

@@ -1,4 +1,4 @@
-"""`deriva-watch events`: the names and fields of everything that is logged."""
+"""`deriva-watch events`: the names and fields of all log events."""
 
 from dataclasses import fields
 
@@ -8,9 +8,9 @@ from deriva_watch.core.events import ALL_EVENTS
 
 @app.command()
 def events(as_json: JsonOption = False) -> None:
-    """List every event of the log with its fields.
+    """List all log events with their fields.
 
-    A name never changes its meaning; fields are only ever added.
+    The meaning of a name never changes; fields are only ever added.
 
     Exit status 0.
 

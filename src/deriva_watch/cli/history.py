@@ -1,4 +1,4 @@
-"""`deriva-watch history`: what was brought in when."""
+"""`deriva-watch history`: what was uploaded when."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,20 +11,22 @@ from deriva_watch.cli.app import ConfigOption, JsonOption, app, print_json
 @app.command()
 def history(
     rid: Annotated[
-        str | None, typer.Argument(metavar="RID", help="One execution, or unit, alone.")
+        str | None, typer.Argument(metavar="RID", help="Only this execution or unit.")
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="WHEN", help='"24h", "7d", "2026-11-01", "2026-11-01T08:00"; UTC.'
+            "--since",
+            metavar="WHEN",
+            help='Only since then: "24h", "7d", "2026-11-01" or "2026-11-01T08:00" (UTC).',
         ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what was brought in when, what was refused, and what went away: a line each.
+    """Show which executions were uploaded, refused or gone, and when, with totals for each day.
 
-    The newest is last; below stand the sums of each day. Times are UTC.
+    The newest is last. Times are UTC.
 
     Exit status 2 if there is no journal, or no such execution in it.
 

@@ -1,4 +1,4 @@
-"""`deriva-watch init`: the first settings, asked for and checked answer by answer."""
+"""`deriva-watch init`: asks for the first settings, and checks each answer."""
 
 import sys
 from collections.abc import Callable
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One thing that is asked for.
+    """A question.
 
     Attributes:
-        field: Where the answer goes.
-        option: What says it without asking.
-        question: What a person is asked.
-        read: What an answer means.
-        titles: The parts of the checks that look at it.
-        default: What Return means; None: it must be said.
-        is_asked: Whether it is asked for before anything is wrong with it.
-        hint: What a valid answer is, for one that cannot be used.
+        field: The field of the answers.
+        option: The option that gives the answer.
+        question: The prompt.
+        read: Converts the text of an answer.
+        titles: The parts of `check` that check it.
+        default: The answer if the user only presses Return; None: an answer is required.
+        is_asked: Whether it is asked at all, or only if a check fails.
+        hint: What a valid answer is; shown for one that cannot be used.
     """
 
     field: str
@@ -77,17 +77,18 @@ def init(
     ] = "",
     catalog: Annotated[
         str,
-        typer.Option(metavar="ID", help="Number or alias of the catalog; 1 if nothing is said."),
+        typer.Option(metavar="ID", help="Number or alias of the catalog. Default: 1."),
     ] = "",
     prefix: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="It holds deriva-ml/. May be given more than once."),
+        typer.Option(metavar="FOLDER", help="A folder that holds deriva-ml/; may be repeated."),
     ] = None,
     credential_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Without it: deriva's own login.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The credential. Default: deriva's own login."),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="Without it: http for this machine itself, else https.")
+        str, typer.Option(help="Default: http for this machine itself, https otherwise.")
     ] = "",
     ca_bundle: Annotated[
         Path | None,
@@ -99,23 +100,23 @@ def init(
             "--config",
             "-c",
             metavar="FILE",
-            help="What to write. Without it: /etc/deriva-watch/config.toml for root, "
-            "~/.config/deriva-watch/config.toml for others.",
+            help="The file to write. Default: /etc/deriva-watch/config.toml for root, "
+            "~/.config/deriva-watch/config.toml for other users.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     no_input: Annotated[
-        bool, typer.Option("--no-input", "--yes", "-y", help="Ask nothing.")
+        bool, typer.Option("--no-input", "--yes", "-y", help="Do not ask.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the first settings; ask for what no option says.
+    """Write the first settings file; ask for everything that no option gives.
 
-    Each answer is checked at once: whether the server is there, whether we are logged in, what the
-    catalog lets us do, how each folder would be watched. Nothing is written before all is well,
-    and never over a file that is there.
+    Each answer is checked at once: the server, the login, the rights in the catalog, and how each
+    folder would be watched. The file is written only after all checks have passed, and never
+    overwrites another one without --force.
 
-    Without a terminal nothing is asked, and what is wrong ends it: exit status 2, or 10 where the
+    Without a terminal it does not ask, and ends at the first problem: exit status 2, or 10 if the
     server does not answer.
 
     For example: deriva-watch init --host data.example.org --prefix /data
@@ -148,7 +149,7 @@ def _settled(
     person: bool,
     quiet: bool,
 ) -> "Answers":
-    """Return the answers with one to *step* that nothing can be said against."""
+    """Return the answers with one to *step* that passes the checks."""
     if step.is_asked and not getattr(answers, step.field):
         answers = _asked(step, answers, person=person)
     while error := _objection(step, answers, file, found, quiet=quiet):
@@ -166,8 +167,8 @@ def _asked(step: _Step, answers: "Answers", *, person: bool) -> "Answers":
     if said is None:
         raise SettingsError(
             f"{step.option} is missing",
-            "there is no terminal to ask at, or --no-input forbids it",
-            f"Say it: deriva-watch init {step.option} …",
+            "there is no terminal for questions, or --no-input is given",
+            f"Give it: deriva-watch init {step.option} …",
         )
     return replace(answers, **{step.field: step.read(said)})
 
@@ -175,7 +176,7 @@ def _asked(step: _Step, answers: "Answers", *, person: bool) -> "Answers":
 def _objection(
     step: _Step, answers: "Answers", file: Path, found: list[dict[str, Any]], *, quiet: bool
 ) -> TroubleError | None:
-    """Look at an answer; return what is in the way."""
+    """Check an answer; return the first problem."""
     from deriva_watch.commands import init
 
     lines = []

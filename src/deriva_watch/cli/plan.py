@@ -1,4 +1,4 @@
-"""`deriva-watch plan PATH…`: what would go where, and why not."""
+"""`deriva-watch plan PATH…`: what would be uploaded where, and what would not."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.plan.candidates import Leftover
 from deriva_watch.core.plan.explain import Miss, misses, outlook
 from deriva_watch.core.plan.plan import AssetPlan
-from deriva_watch.core.prose import printable
+from deriva_watch.core.prose import counted, printable
 from deriva_watch.core.states import FileTrigger
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ def plan(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what would become of every file, and whether their directory is complete.
+    """Show where every file would go, or why it would not be uploaded, and what is complete.
 
-    Of each file its table and row, or the reason why not.
-
-    Asks the server for its model; writes nothing. Exit status 3 if a directory belongs to another
-    catalog, 4 if no file matches.
+    Reads the catalog's model from the server; writes nothing. Exit status 3 if a directory
+    belongs to another catalog, 4 if no file matches.
 
     For example: deriva-watch plan /data
     """
@@ -110,7 +108,7 @@ def _leftover(left: Leftover, found: "Preview") -> dict[str, Any]:
 
 
 def _misses(left: Leftover, found: "Preview") -> list[Miss]:
-    """Return why no mapping took a file, where that is why it is left over."""
+    """Return how far each mapping matched, for a file that none matched."""
     unmatched = left.trigger is FileTrigger.UNMATCHED
     return misses(found.spec, f"{found.root}/{left.path}", found.root) if unmatched else []
 
@@ -132,7 +130,11 @@ def _print(found: "Preview") -> None:
         told = found.rows[each.path]
         cells = each.path, f"{told.rows} {'row' if told.rows == 1 else 'rows'} of {each.table}"
         style = "red" if told.problem else None
-        why = f"{told.bad} cannot be: {told.problem}" if told.bad else told.problem or ""
+        why = (
+            f"{counted(told.bad, 'row')} cannot be written: {told.problem}"
+            if told.bad
+            else told.problem or ""
+        )
         table.add_row(*(Text(printable(cell)) for cell in (*cells, why)), style=style)
     for left in found.plan.leftovers:
         cells = left.path, str(left.trigger)
@@ -145,7 +147,7 @@ def _print(found: "Preview") -> None:
 
 
 def _verdict(told: "Prospect") -> list[str]:
-    """Return whether a directory is complete, as lines of text."""
+    """Return lines that say whether a directory is complete."""
     from deriva_watch.commands.dry_run import ONE_LOOK
 
     if told.is_complete:
@@ -154,12 +156,12 @@ def _verdict(told: "Prospect") -> list[str]:
         lines = ["not complete:", *(f"  {why}" for why in told.missing)]
     else:
         lines = [f"refused: {told.why}"]
-    known = f"; the journal has it as {told.state}" if told.state else ""
-    return [*map(printable, lines), f"  ({ONE_LOOK}{known})"]
+    known = f" In the journal it is {told.state}." if told.state else ""
+    return [*map(printable, lines), f"  ({ONE_LOOK}.{known})"]
 
 
 def _said(asset: AssetPlan, found: "Preview") -> str:
-    """Return what of a file is not the same for all: its object, its metadata, its types."""
+    """Return the values, asset types and object name of a file."""
     coming = outlook(asset, found.root)
     row = coming.row if asset.to_the_letter else asset.values
     values = ", ".join(f"{name} = {value}" for name, value in row.items() if value is not None)
@@ -169,13 +171,13 @@ def _said(asset: AssetPlan, found: "Preview") -> str:
 
 
 def _nearest(left: Leftover, found: "Preview") -> str:
-    """Return why a file is left over; of the mappings that missed it, the one that came nearest.
+    """Return why a file is not uploaded, with the mapping that nearly matched.
 
-    In a drop folder there is one, and the reason tells how far that one fits.
+    A drop folder has only one mapping, and the reason already says how far that one matches.
     """
     nearest = next(iter(_misses(left, found)), None)
     if found.is_dropped or nearest is None or not nearest.matched:
         return left.why
     upto = nearest.matched.removeprefix(found.root) or nearest.matched
-    more = f"mapping {nearest.mapping} ({nearest.target}) comes nearest: its {nearest.key} fits up"
-    return f"{left.why}; {more} to {upto} and then wants {nearest.wants}"
+    more = f"mapping {nearest.mapping} ({nearest.target}) is closest: its {nearest.key} matches"
+    return f"{left.why}; {more} up to {upto} and then expects {nearest.wants}"

@@ -26,10 +26,9 @@ def retry(
 ) -> None:
     """Try an execution again, after the cause of its refusal has been fixed.
 
-    It also takes up again what was cancelled: the execution by its RID, a file by its RID and PATH;
-    the neighbours that were refused are tried with it. --all leaves alone what a person holds back.
-    A running daemon takes the order within a second; without one it waits for the next start of a
-    daemon, or the next `upload`.
+    It also ends a cancellation: of an execution by its RID, of a file by RID and PATH; refused
+    files of the same execution are tried with it. --all leaves out what is paused or cancelled. A
+    running daemon does it within a second; otherwise the next `run` or `upload` does.
 
     Exit status 2 if there is no such execution.
 

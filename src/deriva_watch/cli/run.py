@@ -21,17 +21,17 @@ def run(
     config: ConfigOption = None,
     as_json: JsonOption = False,
     log_format: Annotated[
-        str | None, typer.Option("--log-format", help="json or console; default: the settings'.")
+        str | None, typer.Option("--log-format", help="json or console; overrides [log] format.")
     ] = None,
 ) -> None:
-    """Watch, and upload what is complete, until stopped.
+    """Run the daemon: watch folders and upload complete executions, until it is stopped.
 
-    Logs one JSON line on standard error for every change of state. Stops on SIGTERM or Ctrl-C
-    within ten seconds; what was under way goes on at the next start. SIGHUP has the settings read
-    anew; what cannot be used is told, and changes nothing.
+    It logs every change of state as a JSON line on standard error. SIGTERM or Ctrl-C stops it
+    within ten seconds; the next start continues interrupted uploads. SIGHUP reloads the settings;
+    if they are wrong, that is logged and the old ones stay in force.
 
     Exit status 143 or 130 after a signal, 2 if the settings are wrong, 11 if another daemon has the
-    journal, 12 if it is damaged: then it is set aside, and the next start begins a new one.
+    journal, 12 if the journal is damaged: then the next start sets it aside and begins a new one.
 
     For example: deriva-watch run --config /etc/deriva-watch/config.toml
     """
@@ -43,7 +43,7 @@ def run(
         print_json({"ended_by": Signals(signal).name, "exit_status": Exit.SIGNAL + signal})
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads that wait for the network would hold the interpreter back; the journal is closed.
+    # Threads that wait for the network would delay the exit; the journal is closed.
     os._exit(Exit.SIGNAL + signal)
 
 
@@ -55,7 +55,7 @@ def _load(config: Path | None, log_format: str | None) -> "Settings":
         raise SettingsError(
             "there is nothing to watch",
             "the settings have no [[watch]] and no [[drop]]",
-            "Add one that names the folder which holds deriva-ml/: "
-            '[[watch]] and below it prefix = "/data"; or a drop folder.',
+            "Add the folder that holds deriva-ml/: "
+            '[[watch]] and below it prefix = "/data"; or add a drop folder.',
         )
     return loaded

@@ -12,31 +12,36 @@ from deriva_watch.core.errors import SettingsError
 
 @app.command()
 def sandbox(
-    data: Annotated[Path, typer.Option(help="Folder that holds everything; made if missing.")],
+    data: Annotated[Path, typer.Option(help="Folder for all data; created if it is missing.")],
     listen: Annotated[
-        str, typer.Option(help="Loopback address:port; port 0: any.")
+        str, typer.Option(help="Loopback ADDRESS:PORT; port 0 takes a free one.")
     ] = "127.0.0.1:0",
     schema: Annotated[
-        Path | None, typer.Option(help="A /schema document for a new folder.")
+        Path | None,
+        typer.Option(help="JSON file with the /schema document of a new folder's catalog."),
     ] = None,
-    rows: Annotated[Path | None, typer.Option(help="First rows of a new folder, JSON.")] = None,
-    latency_ms: Annotated[float, typer.Option(help="Wait before each answer.")] = 0,
+    rows: Annotated[
+        Path | None, typer.Option(help="JSON file with the first rows of a new folder's catalog.")
+    ] = None,
+    latency_ms: Annotated[float, typer.Option(help="Milliseconds to wait before each answer.")] = 0,
     faults: Annotated[
         Path | None,
-        typer.Option(help="Rules of what fails, JSON or TOML: status, reset, stall, slow, expire…"),
+        typer.Option(
+            help="JSON or TOML file with faults to inject: status, reset, stall, slow, expire…"
+        ),
     ] = None,
-    catalog: Annotated[str, typer.Option(help="Number of a new folder's catalog.")] = "1",
+    catalog: Annotated[str, typer.Option(help="Id of a new folder's catalog.")] = "1",
     session_s: Annotated[
-        float, typer.Option(help="Seconds until a session ends that nobody extends.")
+        float, typer.Option(help="Seconds until a session expires that is not extended.")
     ] = 30 * 86400,
     _as_json: Annotated[
-        bool, typer.Option("--json", help="What it prints is JSON, with and without this.")
+        bool, typer.Option("--json", help="No effect: the output is always JSON.")
     ] = False,
 ) -> None:
-    """Serve ERMrest, Hatrac and logins on loopback, on SQLite and a folder, until stopped.
+    """Run a small Deriva server (ERMrest, Hatrac, login) on this machine, for tests and trials.
 
-    Prints one JSON line when it is ready: url, host, catalog, owner_credential_file,
-    writer_credential_file, data. What was acknowledged is kept, also across a kill.
+    When it is ready it prints one JSON line: url, host, catalog, owner_credential_file,
+    writer_credential_file, data. Acknowledged data survives a kill. It runs until it is stopped.
 
     Exit status 2 if it cannot start.
 
@@ -58,5 +63,7 @@ def sandbox(
         )
     except (ValueError, OSError) as error:
         raise SettingsError(
-            "the sandbox cannot start", str(error), "`deriva-watch sandbox --help` tells what fits."
+            "the sandbox cannot start",
+            str(error),
+            "`deriva-watch sandbox --help` shows the options.",
         ) from error

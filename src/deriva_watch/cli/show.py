@@ -1,4 +1,4 @@
-"""`deriva-watch show RID`: everything the journal knows of one execution."""
+"""`deriva-watch show RID`: everything that the journal knows about one execution."""
 
 from typing import Annotated
 
@@ -13,21 +13,20 @@ def show(
         str, typer.Argument(metavar="RID", help="RID of the execution, or name of the unit.")
     ],
     path: Annotated[
-        str | None, typer.Argument(metavar="PATH", help="One file of it, and its own history.")
+        str | None, typer.Argument(metavar="PATH", help="Only this file, with its history.")
     ] = None,
-    files: Annotated[
-        bool, typer.Option("--files", help="List every file, however many there are.")
-    ] = False,
+    files: Annotated[bool, typer.Option("--files", help="List all files.")] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="That, all of the history, and that of every file.")
+        bool,
+        typer.Option("--all", help="List all files, the whole history, and that of every file."),
     ] = False,
     receipt: Annotated[
-        bool, typer.Option("--receipt", help="Print the receipt of its upload, as JSON.")
+        bool, typer.Option("--receipt", help="Print the receipt of its upload as JSON.")
     ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one execution: where it stands, why it counts as complete, its files, its story.
+    """Show one execution: its state, why it is complete or not, its files and its history.
 
     Exit status 2 if the journal has no such execution.
 

@@ -1,4 +1,4 @@
-"""`deriva-watch spec`: the bulk specification in force."""
+"""`deriva-watch spec`: the bulk specification that is used."""
 
 import sys
 from pathlib import Path
@@ -14,15 +14,17 @@ from deriva_watch.core.prose import printable
 def spec(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="A drop folder: what it is compiled to."),
+        typer.Argument(
+            metavar="[FOLDER]", help="A drop folder: the specification made from its settings."
+        ),
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: ARG001 - it is
 ) -> None:
-    """Print the bulk-upload specification that files are matched with, as JSON.
+    """Print the bulk-upload specification as JSON; its mappings decide where files go.
 
-    It comes from where `[spec] source` says: the catalog's model, the catalog's annotation, a file.
-    Exit status 3 if it cannot be used; it is printed all the same.
+    `[spec] source` decides where it comes from: the catalog's model, the catalog's annotation or
+    a file. Exit status 3 if it cannot be used; it is printed anyway.
 
     For example: deriva-watch spec
     """

@@ -1,4 +1,4 @@
-"""`deriva-watch status`: is the data safe, what happens, and what must somebody do."""
+"""`deriva-watch status`: is everything in the catalog, and what needs attention."""
 
 import signal
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Repeat every second, until Ctrl-C.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Show all of each list, however long.")
+        bool, typer.Option("--all", help="Show all entries of every list.")
     ] = False,
 ) -> None:
-    """Show whether all is safe, what is on its way, and what needs a person.
+    """Show whether everything is in the catalog, what is being uploaded, what needs attention.
 
-    The first line is the verdict; below it stands the command that helps, if one does. It reads
-    the journal only: the daemon need not run. With --watch --json one JSON document a line.
+    The first line sums it up; the command that helps is below it. Only the journal is read, so the
+    daemon need not run. --watch --json prints one JSON document per line.
 
-    Exit status 0 whatever it tells, 2 if there is no journal.
+    Exit status 0 whatever the state is, 2 if there is no journal.
 
     For example: deriva-watch status --watch
     """

@@ -1,4 +1,4 @@
-"""`deriva-watch upload PATH…`: bring directories in now."""
+"""`deriva-watch upload PATH…`: upload directories now."""
 
 import sys
 import threading
@@ -29,8 +29,8 @@ def upload(
 ) -> None:
     """Upload execution directories now, without waiting for them to become quiet.
 
-    What is in the catalog already is not sent again. Exit status 0 if everything is in, 3 if
-    something was refused, 4 if no file matched, 10 if the server cannot be reached.
+    Files that are already in the catalog are not sent again. Exit status 0 if everything is in the
+    catalog, 3 if something was refused, 4 if no file matched, 10 if the server cannot be reached.
 
     For example: deriva-watch upload /data/deriva-ml/execution/4-AB2C
     """
@@ -64,7 +64,7 @@ def _told(record: ExecutionRecord) -> dict[str, Any]:
 
 def _exit(brought: list[UploadResult]) -> Exit:
     states = {each.record.state for each in brought}
-    if states <= {"uploaded"}:  # all units of a drop folder may be in already
+    if states <= {"uploaded"}:  # also if there was nothing new in a drop folder
         return Exit.DONE
     if all(each.nothing_matched for each in brought):
         return Exit.NOTHING_MATCHED
@@ -110,7 +110,7 @@ class _Screen:
         self._progress.stop()
 
     def emit(self, event: Event) -> None:
-        """Follow the states of files; tell what a person should know."""
+        """Print refused and unmatched files, and warnings."""
         if isinstance(event, FileChanged):
             if event.size_bytes:
                 self._sizes[event.path] = event.size_bytes
@@ -121,7 +121,7 @@ class _Screen:
             self._say("[yellow]note[/] ", f"{values.get('about', '')} {values.get('why', '')}")
 
     def moved(self, path: str, phase: str, count: int) -> None:
-        """Move the bar of a file."""
+        """Advance the progress bar of a file."""
         key = (path, phase)
         with self._lock:
             if key not in self._tasks:
@@ -135,7 +135,7 @@ class _Screen:
             self._progress.update(self._tasks[key], visible=False)
 
     def done(self, record: ExecutionRecord) -> None:
-        """Tell where an execution stands now."""
+        """Print the state of an execution."""
         name = record.prefix if record.rid == LOOSE else record.rid
         self._out.print(f"{printable(name)}  {record.state}", markup=False)
         if record.why:

@@ -25,7 +25,7 @@ from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
 
-ONE_LOOK: Final = "by one look and the times of files; the daemon counts from its own looks"
+ONE_LOOK: Final = "an estimate from file times; the daemon measures itself"
 
 _CLOCKS_AGREE: Final = timedelta(seconds=2)
 

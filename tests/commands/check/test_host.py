@@ -126,7 +126,7 @@ def test_lines_go_where_the_output_goes_though_a_person_looks_on(data, tmp_path,
     assert done.returncode == 0
     assert "  ✓ server: " in done.stdout
     assert "  ✓ status page: " in done.stdout
-    assert "looking at" not in done.stdout
+    assert "checking" not in done.stdout
 
 
 def test_watches_that_run_out_are_told_with_the_command_that_raises_them(tell, data, monkeypatch):
