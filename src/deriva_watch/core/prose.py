@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Sentence(TypedDict):
-    """What could not be done, why, and what to do next: as events, journal and JSON have it."""
+    """What is wrong, why, and what to do next, as in events, journal and JSON."""
 
     what: str
     why: str
@@ -15,12 +15,12 @@ class Sentence(TypedDict):
 
 
 def printable(text: str) -> str:
-    """Return *text* so that no name in it can break the line or command the terminal."""
+    """Return *text* escaped, so that no name in it can break the line or control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(asked: str, known: Iterable[str]) -> str:
-    """Return which names come near to one that nobody has: "a or b"; "" where none does."""
+    """Return the known names that are similar to *asked*: "a or b"; "" if there are none."""
     names = {name.casefold(): name for name in known}
     near = [names[name] for name in get_close_matches(asked.casefold(), names)]
     return " or ".join(quote(printable(each)) for each in near)

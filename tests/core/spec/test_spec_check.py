@@ -108,7 +108,7 @@ def test_a_key_too_many_hides_nothing_else_that_is_wrong():
             {"metadata_query_templates": ["/entity/demo:Subjekt/RID={Subject}"]},
             "metadata_query_templates[0]: there is no table demo:Subjekt",
         ),
-        ({"metadata_query_templates": ["/foo/demo:Subject"]}, "it must begin with /entity/"),
+        ({"metadata_query_templates": ["/foo/demo:Subject"]}, "it must start with /entity/"),
         # what is missing
         ({"hatrac_templates": {}}, "asset_mappings[0].hatrac_templates: has no hatrac_uri"),
         ({"record_query_template": ""}, "asset_mappings[0]: has no record_query_template"),

@@ -147,5 +147,5 @@ def test_a_content_disposition_has_plain_characters_only(template: str | None, h
 def test_an_object_that_cannot_be_named_is_refused_with_the_template():
     match = mapped({}, hatrac_uri="/hatrac/{nobody}")
 
-    with pytest.raises(RefusedError, match=r"/hatrac/\{nobody\} names 'nobody'"):
+    with pytest.raises(RefusedError, match=r"/hatrac/\{nobody\} uses 'nobody'"):
         object_name(match, known(match, "b.txt"))

@@ -12,17 +12,17 @@ from deriva_watch.core.names import RESERVED
 DropUnit = Literal["batch", "directory", "none"]
 After = Literal["keep", "move", "delete"]
 
-FILLED: Final = "filled_"  # begins the groups that a compiled pattern has for columns it tells not
+FILLED: Final = "filled_"  # prefix of groups in a compiled pattern for columns without a group
 MOVED: Final = "uploaded"  # folder in a drop folder that files are moved to by after = "move"
 TAKEN: Final = RESERVED | {"RID"}  # names with a meaning of their own in a bulk spec
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """How the value of a column is found: as the RID of the one row that a query finds.
+    """How the value of a column is looked up: as the RID of the only row that a query finds.
 
     Attributes:
-        table, column: Where the value is looked for; None where *query* says it.
+        table, column: Where to find the value; None if *query* is given.
         value: A template of the pattern's groups, or None with *query*.
         query: A template of a path below the catalog, or None.
     """
@@ -34,13 +34,13 @@ class Lookup:
 
     @property
     def template(self) -> str:
-        """What of it groups are filled into."""
+        """The template that is filled with the groups."""
         return self.query or self.value or ""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedWorkflow:
-    """The Workflow that exactly one row describes by name and version."""
+    """A Workflow by name and version; exactly one row must have them."""
 
     name: str
     version: str
@@ -52,16 +52,16 @@ class Drop:
 
     Attributes:
         path: The folder, absolute.
-        table: The asset table, with its schema where the name alone is not unique.
-        pattern: Regular expression that the whole of a path below the folder must fit.
+        table: The asset table, with its schema if the name alone is not unique.
+        pattern: Regular expression that must match the whole path below the folder.
         columns: Constants, or templates of the pattern's groups, by column.
         lookup: By column.
         unit: What becomes one Execution: all files that settle within *batch_s*, a first-level
             directory, or nothing ("none": batches without an Execution).
-        workflow: The RID of the Execution's Workflow, or how it is called; None: no Workflow.
+        workflow: The Execution's Workflow, by RID or name; None: no Workflow.
         description: Of the Execution.
-        markers, quiet_s: As of `[completion]`, which gives them where the folder does not.
-        after: What becomes of a file once it is verified, *after_delay_s* later.
+        markers, quiet_s: Of the folder, else those of `[completion]`.
+        after: What to do with a file, *after_delay_s* after its upload.
     """
 
     path: Path
@@ -90,10 +90,10 @@ class Drop:
         )
 
     def is_unit(self, name: str) -> bool:
-        """Tell whether a first-level directory may be a unit: it is none of our own."""
+        """Return True if a first-level directory may be a unit, and is not one of our own."""
         ours = name.startswith(OWN_PREFIX) or (name == MOVED and self.after == "move")
         return self.unit == "directory" and not ours
 
     def is_moved(self, path: str) -> bool:
-        """Tell whether a file at *path* below the folder was moved there after its upload."""
+        """Return True if a file at *path* below the folder was moved there after its upload."""
         return self.after == "move" and path.startswith(f"{MOVED}/")

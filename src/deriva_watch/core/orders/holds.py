@@ -1,9 +1,9 @@
-"""What holds an execution or a file back because a person says so.
+"""Holds: a person has paused or cancelled an execution, or cancelled a file.
 
-A *hold* stands beside the state of an execution and outlives it. Whenever the state of a held
-execution changes, the hold's own trigger follows, where `states` has a road for it: what is paused
-goes on filling and settling, and then waits; what is cancelled is refused. A worker that has the
-execution puts it down first.
+A *hold* is stored beside the state of an execution and outlives it. Whenever the state of a held
+execution changes, the hold's own trigger follows if `states` allows it: a paused execution still
+fills and settles, and then waits; a cancelled one is refused. A worker that has the execution stops
+first.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from shlex import quote
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Self
 
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.prose import Sentence
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 
 
 class HoldKind(StrEnum):
-    """How a person holds something back."""
+    """The two kinds of hold."""
 
     CANCELLED = "cancelled"  # until `retry`
     PAUSED = "paused"  # until `resume`, or a time
@@ -30,20 +31,12 @@ _TRIGGERS: Final = {
 }
 
 
-class Sentence(TypedDict):
-    """What, why and what next."""
-
-    what: str
-    why: str
-    next: str
-
-
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Who holds back what, and why.
+    """The hold of one person.
 
     Attributes:
-        kind: How.
+        kind: Paused or cancelled.
         by: The user.
         since: When the order was given, UTC.
         reason: In the user's words.
@@ -67,7 +60,7 @@ class Hold:
         return cls(HoldKind(held["kind"]), held["by"], reason=held["reason"], **times)
 
     def document(self) -> dict[str, Any]:
-        """Return it as a record keeps it."""
+        """Return it as JSON for a record."""
         return {
             "kind": self.kind.value,
             "by": self.by,
@@ -77,20 +70,20 @@ class Hold:
         }
 
     def trigger(self, state: ExecutionState) -> ExecutionTrigger | None:
-        """Return what follows for an execution that has come to *state*."""
+        """Return the trigger to apply to an execution that has entered *state*, or None."""
         trigger = _TRIGGERS[self.kind]
         return trigger if trigger in EXECUTION_TRANSITIONS[state] else None
 
     @property
     def why(self) -> str:
-        """Why, and until when."""
+        """The reason, and the end if it has one."""
         why = self.reason or "no reason was given"
         return f"{why} (until {self.until:%Y-%m-%d %H:%M} UTC)" if self.until else why
 
     def sentence(self, *names: str) -> Sentence:
-        """Return what to say of what it holds.
+        """Return the sentence for what is held.
 
-        *names* are what the command that ends it takes: nothing, a RID, or a RID and a path.
+        *names* are the arguments of the command that ends it: none, a RID, or a RID and a path.
         """
         verb, then = ("retry", "takes it up again")
         if self.kind is HoldKind.PAUSED:
@@ -101,10 +94,10 @@ class Hold:
         )
 
     def refusal(self, rid: str, path: str) -> RefusedError:
-        """Return why a file that is cancelled is not brought in."""
+        """Return the refusal of a cancelled file."""
         return RefusedError(**self.sentence(rid, path))
 
 
 def is_cancelled(held: Mapping[str, Any] | None) -> bool:
-    """Tell whether what a record has is that a person said no."""
+    """Return True if a record's hold is a cancellation."""
     return held is not None and held["kind"] == HoldKind.CANCELLED

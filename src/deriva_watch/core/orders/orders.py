@@ -1,7 +1,7 @@
-"""What a person may order: values that a command leaves behind and the daemon carries out.
+"""The orders that a command writes and the daemon applies.
 
-Each kind of order is a class with its KIND. An order is carried out more than once where the daemon
-is killed in between, so that carrying it out again must change nothing.
+Each kind of order is a class with its KIND. If the daemon is killed meanwhile it applies an order
+more than once, so applying it again must change nothing.
 """
 
 from collections.abc import Mapping
@@ -27,18 +27,18 @@ class Order:
     reason: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON can carry it; `parse` reads it."""
+        """Return it as JSON, which `parse` reads."""
         return {"kind": self.KIND, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry(Order):
-    """Try an execution again, or all that were refused or wait; ends that it was cancelled.
+    """Try an execution again, or all that were refused or wait; ends a cancellation.
 
     Attributes:
         rid: The execution, None for all.
         paths: Files of it that were refused or cancelled; none: the execution itself.
-        this_catalog: It belongs to this catalog, whatever the signs say.
+        this_catalog: It belongs to this catalog despite other evidence.
     """
 
     KIND: ClassVar[str] = "retry"
@@ -50,7 +50,7 @@ class Retry(Order):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(Order):
-    """Stop working on an execution, or on files of it, until it is to be tried again.
+    """Stop working on an execution, or on files of it, until a retry.
 
     Attributes:
         rid: The execution.
@@ -65,17 +65,17 @@ class Cancel(Order):
     at: str
 
     def __post_init__(self) -> None:
-        """ValueError where the time is none."""
+        """Raise ValueError if the time is invalid."""
         instant(self.at)
 
     def hold(self) -> Hold:
-        """Return what then holds it back."""
+        """Return the hold that it sets."""
         return Hold(HoldKind.CANCELLED, self.by, instant(self.at), self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause(Order):
-    """Put an execution, or everything, down for a while.
+    """Pause an execution, or all work.
 
     Attributes:
         rid: The execution, None for everything.
@@ -90,18 +90,18 @@ class Pause(Order):
     until: str | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where a time is none."""
+        """Raise ValueError if a time is invalid."""
         self.hold()
 
     def hold(self) -> Hold:
-        """Return what then holds it back."""
+        """Return the hold that it sets."""
         until = instant(self.until) if self.until else None
         return Hold(HoldKind.PAUSED, self.by, instant(self.at), self.reason, until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume(Order):
-    """Let an execution that is paused, or everything, go on.
+    """End the pause of an execution, or of all work.
 
     Attributes:
         rid: The execution, None for the pause of everything.
@@ -114,11 +114,11 @@ class Resume(Order):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reclaim(Order):
-    """Delete the files of uploaded executions that are verified once more.
+    """Delete the files of uploaded executions, each after another verification.
 
     Attributes:
         rids: The executions; none: all.
-        older_than_s: Only of those that were uploaded so long ago.
+        older_than_s: Only those that were uploaded at least this long ago.
     """
 
     KIND: ClassVar[str] = "reclaim"
@@ -127,7 +127,7 @@ class Reclaim(Order):
     older_than_s: float
 
     def __post_init__(self) -> None:
-        """ValueError where it is no length of time."""
+        """Raise ValueError if the duration is too long."""
         try:
             timedelta(seconds=self.older_than_s)
         except OverflowError:
@@ -140,9 +140,9 @@ KINDS: Final[Mapping[str, type[Order]]] = {
 
 
 def parse(document: Any) -> Order:
-    """Return the order that *document* is; ValueError, with a sentence, where it is none.
+    """Return the order in *document*; raise ValueError with a sentence if it is invalid.
 
-    What has a field that is not known is no order: it may mean less than its writer wants.
+    An unknown field makes it invalid: without the field it could mean something else.
     """
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004  # one error for all that is wrong
@@ -172,8 +172,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def instant(text: str) -> datetime:
-    """Return a time that is ISO 8601 with a zone; ValueError where it is none."""
+    """Parse a time, ISO 8601 with a zone; raise ValueError if it is invalid."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} says no time zone")
+        raise ValueError(f"{text!r} has no time zone")
     return at

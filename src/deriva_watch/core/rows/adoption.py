@@ -1,7 +1,7 @@
-"""Is a row that is already in the catalog the row of this file?
+"""Decide whether an existing row of the catalog is the row of a file.
 
-The rule: same MD5, Filename and Length make a candidate; the metadata that the file gives decides.
-NULL is no statement, on either side. Description, types and links never decide.
+A row with the same MD5, Filename and Length is a candidate; the metadata of the file decides. NULL
+says nothing, on either side. Description, types and links never decide.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -18,11 +18,11 @@ _MOST: Final = 10  # columns: with the longest values a path of a few thousand b
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A row that says what the file says.
+    """A row that agrees with the file.
 
     Attributes:
-        row: The row to take; it is never written to.
-        rids: Of all rows that would have done, the oldest first; more than one is worth a notice.
+        row: The row to adopt; it is never written to.
+        rids: Of all rows that agree, the oldest first; more than one deserves a notice.
     """
 
     row: Mapping[str, Any]
@@ -36,7 +36,7 @@ def adopt(
     given_rid: str | None = None,
     held: Callable[[str], bool] = lambda _rid: False,
 ) -> Adoption | None:
-    """Choose the row that *values* describe, or None where another asset must be made.
+    """Choose the row that *values* describe; None if a new row must be created.
 
     Args:
         table: The asset table.
@@ -64,8 +64,8 @@ def adopt(
 def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[int, int] | None:
     """Count the given values that the row has and, below zero, those that it adds.
 
-    None where it has another one. The larger, the better; a row that says neither more nor less
-    has all that are given and adds none.
+    None if it has a different one. Larger is better; a row with exactly the given values has all of
+    them and adds none.
     """
     shared = added = 0
     for column, value in values.items():
@@ -82,7 +82,7 @@ def _fit(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> tup
 
 
 def edits(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the *values* given that *row*, which was made of earlier ones, lacks."""
+    """Return the given *values* that *row*, made from earlier values, does not have."""
     return {
         column: value
         for column, value in values.items()
@@ -91,9 +91,9 @@ def edits(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> di
 
 
 def contradictions(table: Table, values: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    """Return the given columns of which *row* does not have the value; NULL says nothing.
+    """Return the given columns whose value in *row* differs; NULL in the file says nothing.
 
-    Unlike `differences` a value that *row* lacks counts: nobody would ever put it there.
+    Unlike in `differences`, NULL in *row* counts as different: nobody would ever fill it.
     """
     return [
         column
@@ -108,15 +108,15 @@ def rid_order(rid: str) -> tuple[int, str]:
 
 
 def said_by(key: Iterable[str], table: Table, values: Mapping[str, Any]) -> Hashable:
-    """Return what the columns *key* of a row say, however they are written."""
+    """Return the values of the columns *key* of a row in a normal form."""
     return tuple((name, meaning(table.column[name], values.get(name))) for name in key)
 
 
 def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return a unique key that the row itself gives, or None: it needs a leased RID.
+    """Return a unique key whose values the row gives; None: the row needs a leased RID.
 
-    All its columns are given, none is NULL (UNIQUE with NULL never conflicts), none is filled by
-    the system.
+    All its columns are given, none is NULL (UNIQUE with NULL never conflicts), and the system fills
+    none of them.
     """
     for key in table.keys:
         if all(row.get(name) is not None and name not in SYSTEM_COLUMNS for name in key):
@@ -125,10 +125,10 @@ def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def known_by(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those values of a row without a key that a query can look for.
+    """Return the values by which a query can find a row without a key.
 
-    NULLs too: a row that says more is another one. What is long, or no plain value, is left out,
-    so that the path of the request stays short; the answer has to be compared.
+    NULLs too: a row with more values is a different one. Long and structured values are left out to
+    keep the request's path short, so the answer has to be compared.
     """
     plain = {
         name: value

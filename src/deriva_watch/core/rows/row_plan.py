@@ -1,4 +1,4 @@
-"""What a file of rows is: its table, and how a row as it is written becomes one of the catalog."""
+"""The plan for a table file: its table, and how a written row becomes a row of the catalog."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ _DOCUMENTS: Final = {"json", "jsonb"}
 
 @dataclass(frozen=True)
 class RowsPlan:
-    """One file of rows to bring in.
+    """One table file to upload.
 
     Attributes:
         entry: The file; for records of the workspace one that does not exist.
         definition: Its table.
         format: How the rows are written.
         left_out: Columns that the server fills, whatever the rows say.
-        fill: Values by column for rows that do not give them.
+        fill: Values by column for rows without them.
         assets: The asset table that a column refers to: its values may name local files.
-        records: The rows, where there is no file.
+        records: The rows, if there is no file.
         stages: Their numbers in deriva-ml's workspace.
     """
 
@@ -48,7 +48,7 @@ class RowsPlan:
 
     @property
     def also(self) -> tuple[str, ...]:
-        """Other paths of the same rows: a link to a file of rows is another file."""
+        """Other paths of the same rows: none, as a link to a table file is a file of its own."""
         return ()
 
     @property
@@ -58,17 +58,17 @@ class RowsPlan:
 
     @property
     def table(self) -> TableName:
-        """Where the rows go."""
+        """The table of the rows."""
         return self.definition.full_name
 
     def statement(self) -> str:
-        """Return a digest of all that is said of the rows beside the file itself."""
+        """Return a digest of everything that affects the rows except the file."""
         records = [(dict(row.cells), row.recorded) for row in self.records]
         said = [self.table, self.format, sorted(self.left_out), self.fill, records]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def check_columns(self, given: Iterable[str]) -> None:
-        """Refuse a file with columns that the table does not have: ERMrest would ignore them."""
+        """Raise RefusedError for columns that the table lacks: ERMrest would ignore them."""
         columns = self.definition.column
         if unknown := sorted(set(given) - columns.keys() - self.left_out):
             what = f"cannot upload {self.path}"
@@ -77,7 +77,7 @@ class RowsPlan:
             raise RefusedError(what, why, f"Correct the names; it has {known}.")
 
     def ignored(self, given: Iterable[str]) -> list[str]:
-        """Return those of the *given* columns that are left to the server."""
+        """Return those of the *given* columns that the server fills."""
         return sorted(set(given) & self.left_out)
 
     def values(self, row: RawRow) -> dict[str, Any]:
@@ -115,18 +115,18 @@ class RowsPlan:
 
     @cached_property
     def _required(self) -> frozenset[str]:
-        """The columns that a row must give."""
+        """The columns that every row must have a value for."""
         needed = {c.name for c in self.definition.columns if not (c.nullable or c.has_default)}
         return frozenset(needed - self.left_out - self.fill.keys())
 
     def digest(self, row: RawRow) -> bytes:
-        """Return what tells *row* from another that is written in its place."""
+        """Return a digest of the row's content."""
         said = [self.table, sorted(row.cells.items())]
         return hashlib.sha256(json.dumps(said).encode()).digest()[:DIGEST_BYTES]
 
 
 def _array(name: str, value: Any, *, parse: bool) -> list[Any]:
-    """Return a list; CSV has it as JSON text, as ERMrest wants it."""
+    """Return a list; in CSV it is written as JSON text, as for ERMrest."""
     try:
         found = json.loads(value) if parse else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a row that is there already is brought up to date, as deriva-py's uploader does it."""
+"""How an existing row is updated, as deriva-py's uploader does it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ _NOT_COMPARED = {"json", "jsonb"}  # PostgreSQL cannot look for such a value
 
 
 def differences(table: Table, mapping: AssetMapping, old: _Row, new: _Row) -> list[str]:
-    """Return the columns in which *new*, what the column map makes, is not what the row has.
+    """Return the columns in which *new*, made by the column map, differs from the row.
 
-    A column of which the file says nothing is none of them, unless it may be made empty.
+    A column for which the file has no value is left out, unless it may be set to NULL.
     """
     return [
         column
@@ -26,7 +26,7 @@ def differences(table: Table, mapping: AssetMapping, old: _Row, new: _Row) -> li
 
 
 def unsafe(table: Table, mapping: AssetMapping, old: _Row) -> bool:
-    """Tell whether the columns of the map may find other rows than this one as well."""
+    """Return True if the columns of the map may also find other rows."""
     given = {column for column in mapping.column_map if old.get(column) is not None}
     return not any(key <= given for key in table.keys)
 
@@ -34,7 +34,7 @@ def unsafe(table: Table, mapping: AssetMapping, old: _Row) -> bool:
 def replaced(
     table: Table, mapping: AssetMapping, old: _Row, new: _Row, changed: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return by which columns, with their old values, the row is found, and what it gets."""
+    """Return the columns with old values that find the row, and the new values."""
     found_by = {
         column: old.get(column)
         for column in mapping.column_map

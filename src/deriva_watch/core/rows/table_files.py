@@ -1,4 +1,4 @@
-"""Rows out of table files: CSV as PostgreSQL reads it, JSON lines, a JSON list.
+"""Read the rows of table files: CSV as PostgreSQL reads it, JSON lines, a JSON list.
 
 An unquoted empty field is NULL and a quoted one the empty text, which Python's own reader cannot
 tell apart. Nothing is held but the record at hand, except for JSON lists, which have no lines.
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 RECORD_BYTES: Final = 16 * 1024 * 1024  # of one record: an unclosed quote would take the whole file
-LIST_BYTES: Final = 64 * 1024 * 1024  # of a JSON list, which is read as a whole
+LIST_BYTES: Final = 64 * 1024 * 1024  # of a JSON list, which is read whole
 _BOM: Final = b"\xef\xbb\xbf"
 _FIELD: Final = re.compile(r'(?:"((?:[^"]+|"")*)"|([^",]*))(,|\Z)')
 
@@ -42,7 +42,7 @@ class RawRow:
 
 
 class TableFileError(ValueError):
-    """From some place on a file cannot be read as rows."""
+    """A file cannot be read as rows from some place on."""
 
     def __init__(self, place: str, why: str) -> None:
         super().__init__(f"{place}: {why}")
@@ -50,17 +50,17 @@ class TableFileError(ValueError):
 
 
 def csv_header(lines: Iterable[bytes]) -> list[str]:
-    """Return the columns of a CSV file; none where it is empty."""
+    """Return the columns of a CSV file; none if it is empty."""
     return _header(_records(lines))
 
 
 def csv_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
-    """Return the rows of a CSV file with a header (RFC 4180), as its lines bring them.
+    """Yield the rows of a CSV file with a header (RFC 4180).
 
-    An empty line holds no data and is no row, unless the table has one column: there it is NULL.
+    An empty line is not a row, unless the table has one column: there it is NULL.
 
     Raises:
-        TableFileError: A record has another number of fields than the header, or cannot be read.
+        TableFileError: A record has more or fewer fields than the header, or cannot be read.
     """
     records = _records(lines)
     header = _header(records)
@@ -129,7 +129,7 @@ def _fields(number: int, text: str) -> list[str | None]:
 
 
 def jsonl_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
-    """Return the rows of a file with a JSON object a line; empty lines are none."""
+    """Yield the rows of a file with a JSON object per line; empty lines are skipped."""
     for number, line in enumerate(lines, 1):
         text = _decoded(number, line)
         if text.strip():
@@ -137,7 +137,7 @@ def jsonl_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
 
 
 def json_rows(content: bytes) -> Iterator[RawRow]:
-    """Return the rows of a file that is one JSON list of objects."""
+    """Yield the rows of a file that is one JSON list of objects."""
     try:
         rows = json.loads(content.removeprefix(_BOM) or b"[]")
     except (ValueError, RecursionError) as error:

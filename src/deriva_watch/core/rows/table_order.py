@@ -7,9 +7,9 @@ from deriva_watch.core.model import CatalogModel, TableName
 
 
 def levels(model: CatalogModel, tables: Iterable[TableName]) -> list[list[TableName]]:
-    """Return *tables* in groups: each refers to tables of earlier groups alone.
+    """Return *tables* in groups that refer only to tables of earlier groups.
 
-    In a cycle the names decide.
+    Cycles are broken in the order of the names.
     """
     wanted = sorted(set(tables))
     sorter = TopologicalSorter({table: _referred(model, table, wanted) for table in wanted})

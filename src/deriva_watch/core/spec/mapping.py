@@ -1,4 +1,4 @@
-"""One mapping of a bulk spec, ready to use, and what it makes of a path.
+"""One mapping of a bulk spec, ready to use, and its match of a path.
 
 The meaning of every key is that of deriva-py's uploader, version 1.7.12.
 """
@@ -31,7 +31,7 @@ _UPLOADERS_OWN: Final = {
         ("metadata_update_processor.MetadataUpdateProcessor", "MetadataProcessor"),
     )
 }
-# How the rows that our own road finds are looked for; the same query in other words counts.
+# The queries that `by_content` answers itself, in all spellings.
 _OUR_QUERIES: Final = frozenset(
     f"/entity/{{target_table}}/{filters}"
     for name in ("{file_name}", "{file_name_urlencoded}")
@@ -47,10 +47,10 @@ _OUR_COLUMNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """A processor that runs before or after a file is brought in.
+    """A processor that runs before or after the upload of a file.
 
     Attributes:
-        name: What the spec calls it.
+        name: Its name in the spec.
         type: Path of its class, or None for one of the uploader's own.
         params: As the spec gives them.
     """
@@ -61,7 +61,7 @@ class Processor:
 
     @property
     def built_in(self) -> str | None:
-        """The name of the built-in processor that it is, or None: a class of somebody else's."""
+        """Its name if it is built in; None for any other class."""
         if self.type is None:
             return self.name
         return NULL_SENTINEL_PROCESSOR if self.type in _SENTINELS else _UPLOADERS_OWN.get(self.type)
@@ -82,10 +82,10 @@ class ObjectOptions:
 
 @dataclass(frozen=True, slots=True)
 class General:
-    """What a spec says for all of its mappings.
+    """The keys of a spec that concern all of its mappings.
 
     Attributes:
-        strict_update: A row may only be replaced where a unique key finds it.
+        strict_update: A row may only be replaced if a unique key finds it.
         relative_paths: Patterns see the path below the directory that is uploaded.
         by_extension: Further names, by the file's extension.
         mime_types: Extensions with their dot, by content type.
@@ -106,7 +106,7 @@ class AssetMapping:
     Attributes:
         number: Its place in the list, from 0.
         asset_type: "file" or "table".
-        target: Templates for schema and table; None: groups of these names tell.
+        target: Templates for schema and table; None: groups of these names give them.
         object_name, disposition: The two `hatrac_templates`.
         empty_on_update: Columns that an update may leave NULL.
         archive: The whole directory becomes one asset, a bag.
@@ -145,7 +145,7 @@ class AssetMapping:
 
     @cached_property
     def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        """The patterns that a path must fit, by key, in the order in which they are tried."""
+        """The patterns that a path must match, by key, in the order in which they are tried."""
         each = {
             "dir_pattern": self.dir_pattern,
             "ext_pattern": self.ext_pattern,
@@ -165,12 +165,12 @@ class AssetMapping:
 
     @cached_property
     def decodes(self) -> bool:
-        """Whether the sentinel and percent-encoding of path segments have their meaning."""
+        """Whether path segments are percent-encoded and can be the NULL sentinel."""
         return any(p.built_in == NULL_SENTINEL_PROCESSOR for p in self.pre_processors)
 
     @property
     def processors(self) -> tuple[Processor, ...]:
-        """The processors that have to be run; the sentinel's work is done with the path."""
+        """The processors that have to be run; the NULL sentinel is handled with the path."""
         return tuple(
             p
             for p in self.pre_processors + self.post_processors
@@ -179,7 +179,7 @@ class AssetMapping:
 
     @cached_property
     def outside(self) -> bool:
-        """Whether its templates use what neither the path nor the content of a file gives."""
+        """Whether its templates use values that come neither from path nor content of a file."""
         said = f"{self.object_name} {self.disposition}"
         return not self.by_content or any(
             name in said for name in ("{_upload_", "{_identity_", "{base_path")
@@ -189,8 +189,8 @@ class AssetMapping:
     def by_content(self) -> bool:
         """Whether rows of this mapping are found by content, name and metadata alone.
 
-        Such files go in batches, and a row that says the same is adopted. All else that a mapping
-        can say is followed to the letter, file by file.
+        Such files are uploaded in batches, and a row that says the same is adopted. Any other
+        mapping is followed exactly as deriva-py would, file by file.
         """
         rest = {c: t for c, t in self.column_map.items() if c not in _OUR_COLUMNS and c != "RID"}
         return (
@@ -209,14 +209,14 @@ class AssetMapping:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A path that a mapping took, with the named groups that say something."""
+    """A path that a mapping matches, with the named groups that have a value."""
 
     mapping: AssetMapping
     groups: Mapping[str, str]
 
     @property
     def table(self) -> TableName:
-        """The table that the file goes to; RefusedError where the path does not say."""
+        """The table of the file; raises RefusedError if the path does not give it."""
         schema = table = ""
         if self.mapping.target:
             said = self.mapping.names | dict(self.groups)
@@ -226,9 +226,9 @@ class Match:
             schema, table = lower.get("schema", schema), lower.get("table", table)
         if not (schema and table):
             raise RefusedError(
-                f"mapping {self.mapping.number} of the bulk spec cannot say where it goes",
+                f"mapping {self.mapping.number} of the bulk spec gives no table",
                 "neither its target_table nor a group of its patterns names schema and table",
-                "Move the file, or mend the specification.",
+                "Move the file, or correct the bulk spec.",
             )
         return TableName(schema, table)
 
@@ -249,6 +249,6 @@ def metadata_groups(column_map: Mapping[str, str], groups: Container[str]) -> di
 
 
 def unusable(what: str, why: str) -> UnusableSpecError:
-    """Return the refusal of a specification that cannot be used."""
-    then = "Mend the specification; `deriva-watch spec` prints the one in force."
+    """Return the refusal of a bulk spec that cannot be used."""
+    then = "Correct the bulk spec; `deriva-watch spec` prints the one in use."
     return UnusableSpecError(f"{what} cannot be used", why, then)

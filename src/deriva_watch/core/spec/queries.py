@@ -1,4 +1,4 @@
-"""What a query of ERMrest will answer with, as far as its template tells."""
+"""The columns in the answer of an ERMrest query, as far as its template shows them."""
 
 import re
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from deriva_watch.core.model import CatalogModel, TableName
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the rows of an answer have.
+    """The answer to expect.
 
     Attributes:
-        names: Their columns; None: nobody can tell.
+        names: The columns of its rows; None: unknown.
         problem: Why there can be no answer.
     """
 
@@ -21,16 +21,16 @@ class Answer:
 
 
 def answer(template: str, target: str | None, model: CatalogModel) -> Answer:
-    """Return what the query that *template* makes answers with.
+    """Return the answer to expect for the query that *template* makes.
 
     Args:
         template: A path such as "/entity/S:T/column={name}".
-        target: The table that `{target_table}` stands for, "schema:table"; None: unknown.
+        target: The value of `{target_table}`, "schema:table"; None: unknown.
         model: The catalog.
     """
     kind, *parts = template.partition("?")[0].strip("/").split("/")
     if kind not in {"entity", "attribute", "attributegroup", "aggregate"}:
-        return Answer(problem="it must begin with /entity/, /attribute/, or the like")
+        return Answer(problem="it must start with /entity/, /attribute/, or similar")
     if not parts or not parts[0]:
         return Answer(problem="it names no table")
     first, problem = _table(parts[0], target, model)
@@ -38,7 +38,7 @@ def answer(template: str, target: str | None, model: CatalogModel) -> Answer:
         return Answer(problem=problem)
     if kind == "entity":
         if first is None or any(not _is_filter(part) for part in parts[1:]):
-            return Answer()  # a join: the last table tells, and that is not always plain
+            return Answer()  # a join: the last table decides, which is not always clear
         return Answer(frozenset(model.tables[first].column))
     return Answer(_projected(parts[-1]))
 
@@ -46,7 +46,7 @@ def answer(template: str, target: str | None, model: CatalogModel) -> Answer:
 def _table(
     part: str, target: str | None, model: CatalogModel
 ) -> tuple[TableName | None, str | None]:
-    """Return the table that the first part of a path names, or why it cannot be."""
+    """Return the table that the first part of a path names, or its error."""
     name = part.partition(":=")[2] or part
     if name == "{target_table}":
         found = TableName.parse(target) if target else None
@@ -69,7 +69,7 @@ def _is_filter(part: str) -> bool:
 
 
 def _projected(part: str) -> frozenset[str] | None:
-    """Return the names of the columns that the last part of a path asks for."""
+    """Return the names of the columns that the last part of a path selects."""
     columns = re.split(r"[,;]", part)
     names = [each.partition(":=")[0].rpartition(":")[2] for each in columns]
     plain = all(name and not re.search(r"[*{}()]", name) for name in names)

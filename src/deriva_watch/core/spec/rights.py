@@ -1,4 +1,4 @@
-"""What we may do to the tables of a catalog, as its `/schema` document says it."""
+"""Our rights on the tables of a catalog, as its `/schema` document says."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ LINKED: Final = ("Execution", "Asset_Type")  # tables of deriva-ml that an asset
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Who we are to a catalog.
+    """Our rights on a catalog.
 
     Attributes:
-        owner: We own it.
+        owner: We own the catalog.
         tables: By table and access ("select", "insert", …): True or False; None: it depends on
             the row.
     """
@@ -24,11 +24,11 @@ class Rights:
     tables: Mapping[TableName, Mapping[str, bool | None]] = field(default_factory=dict)
 
     def lacks(self, access: str, table: TableName) -> bool:
-        """Tell whether we may not have *access* to any row of *table*."""
+        """Return True if we have no *access* to any row of *table*."""
         return not self.owner and self.tables.get(table, {}).get(access) is False
 
     def lacking(self, model: CatalogModel, table: Table) -> list[str]:
-        """Return what files of an asset table need and we may not do, "insert schema:table"."""
+        """Return the missing rights that files of an asset table need, "insert schema:table"."""
         return [f"{a} {t}" for a, t in _needed(model, table) if self.lacks(a, t)]
 
 
@@ -43,7 +43,7 @@ def read_rights(document: Mapping[str, Any]) -> Rights:
 
 
 def _needed(model: CatalogModel, table: Table) -> Iterator[tuple[str, TableName]]:
-    """Yield what is done to bring a file in: a row that is looked for or made, and its links."""
+    """Yield the rights that uploading a file needs: on its row and on its links."""
     yield from (("select", table.full_name), ("insert", table.full_name))
     for name in LINKED:
         other = model.ml_table(name)

@@ -1,4 +1,4 @@
-"""A bulk-upload specification, read and applied: which file goes to which table."""
+"""A bulk spec: which file goes to which table."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ __all__ = ["SINGLE", "AssetMapping", "Match", "Spec", "unusable"]
 
 
 class Spec:
-    """A bulk spec. The first mapping whose patterns are all found in a path takes the file."""
+    """A bulk spec. A file belongs to the first mapping whose patterns are all found in its path."""
 
     def __init__(self, document: Any) -> None:
-        """Read *document*; UnusableSpecError names everything in it that cannot be understood."""
+        """Read *document*; raise UnusableSpecError with everything in it that is invalid."""
         self.document = document
         self.general, self.mappings, problems = read(document)
         if problems:
@@ -20,16 +20,16 @@ class Spec:
 
     @classmethod
     def read(cls, document: Any) -> tuple["Spec", list[str]]:
-        """Return what can be understood of *document*, and all that cannot."""
+        """Return the valid part of *document*, and the problems of the rest."""
         spec = cls.__new__(cls)
         spec.document = document
         spec.general, spec.mappings, problems = read(document)
         return spec, problems
 
     def match(self, path: str, root: str = "") -> Match | None:
-        """Return what takes *path*, absolute with "/" between segments, or None.
+        """Return the match of *path*, which is absolute, or None.
 
-        *root* is the directory that is uploaded; a spec may want to see only what lies below.
+        *root* is the directory that is uploaded; the patterns may be for the path below it.
         """
         seen = path.removeprefix(f"{root}/") if self.general.relative_paths and root else path
         found = (match for mapping in self.mappings if (match := _matched(mapping, seen)))
@@ -42,7 +42,7 @@ def _matched(mapping: AssetMapping, path: str) -> Match | None:
         found = pattern.search(path)
         if not found:
             return None
-        # A later pattern's group of the same name counts, also where it took no part.
+        # A later pattern's group of the same name replaces this one, even without a value.
         named = found.groupdict()
         groups = {k: v for k, v in groups.items() if k not in named}
         groups |= {k: v for k, v in named.items() if v is not None}

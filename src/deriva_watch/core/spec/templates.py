@@ -1,4 +1,4 @@
-"""What the templates of a mapping make of a file: its row, its object's name and disposition."""
+"""Fill the templates of a mapping for a file: its row, its object's name and disposition."""
 
 import re
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ def environment(
     """Return the names that templates of *match* may use, before the content is known.
 
     Args:
-        match: The mapping that took the file.
+        match: The mapping that matches the file.
         file_name: Last segment of its path.
-        values: Metadata by column. They take the place of groups, unless the mapping takes paths
-            to the letter: a group is then the text that it found, whatever a column makes of it.
-        folder: The directory that it lies in.
+        values: Metadata by column. They replace the groups if the mapping decodes paths; else a
+            group keeps the text that it matched.
+        folder: The directory of the file.
     """
     known: dict[str, Any] = dict.fromkeys(match.mapping.names) | dict(match.groups)
     for column, group in match.mapping.groups.items():
@@ -35,15 +35,15 @@ def environment(
 
 
 def query(template: str, known: Mapping[str, Any]) -> str:
-    """Return the path of a request that *template* makes; values are quoted where they are not.
+    """Return the path of the request that *template* makes, with all values quoted.
 
-    Raises RefusedError where it names something that is not known of the file.
+    Raises RefusedError if it uses a name that has no value for the file.
     """
     return _filled(template, {name: _in_url(name, value) for name, value in known.items()})
 
 
 def fill(template: str, known: Mapping[str, Any]) -> str | None:
-    """Return *template* filled, or None where it names something unknown."""
+    """Return *template* filled, or None if it uses an unknown name."""
     try:
         return template.format_map(known)
     except KeyError:
@@ -56,10 +56,10 @@ def _in_url(name: str, value: Any) -> str:
 
 
 def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row that the column map makes of the *known* names.
+    """Return the row that the column map makes from the *known* names.
 
-    A column whose template names something unknown or NULL is left out; a template that is a
-    single name keeps the type of its value.
+    A column whose template uses an unknown or NULL name is left out; a template that is a single
+    name keeps the type of its value.
     """
     there = {name: value for name, value in known.items() if value is not None}
     made = {}
@@ -67,7 +67,7 @@ def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
         single = SINGLE.fullmatch(template)
         try:
             made[column] = there[single[1]] if single else template.format_map(there)
-        except (KeyError, ValueError):  # a value that cannot be written as the template wants it
+        except (KeyError, ValueError):  # unknown, or does not fit the template's format
             continue
     return made
 
@@ -75,8 +75,8 @@ def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
 def object_name(match: Match, known: Mapping[str, Any]) -> str:
     """Return the Hatrac name of the file, percent-encoded as it goes on the wire.
 
-    Without a Content-Disposition the last segment is made plain, as `hatrac_options` say. A name
-    that is too long for the server is cut before its end; the row keeps the whole file name.
+    Without a Content-Disposition the last segment is sanitized, as `hatrac_options` say. A name
+    that is too long for the server is truncated; the row keeps the whole file name.
     """
     mapping, template = match.mapping, match.mapping.object_name
     quoted = {name: _in_name(name, value) for name, value in known.items()}
@@ -89,7 +89,7 @@ def object_name(match: Match, known: Mapping[str, Any]) -> str:
 
 
 def _in_name(name: str, value: Any) -> str:
-    """Return a value as a part of an object's name; one with "/" makes namespaces."""
+    """Return a value as a part of an object's name; a "/" in it separates namespaces."""
     text = _text(value)
     if name.endswith(ENCODED):
         return text
@@ -110,13 +110,13 @@ def _filled(template: str, texts: Mapping[str, str]) -> str:
     try:
         return template.format_map(texts)
     except KeyError as error:
-        why = f"the template {template} names {error}, which is not known of it"
-        then = "Mend the specification, or what it reads the name from."
+        why = f"the template {template} uses {error}, which has no value for it"
+        then = "Correct the bulk spec, or the place of that value."
         raise RefusedError("the bulk spec cannot name a file", why, then) from None
 
 
 def _cut(leaf: str) -> str:
-    """Return as much of *leaf* as Hatrac takes, without half a character at the end."""
+    """Return *leaf* truncated to the length that Hatrac accepts, at the end of a character."""
     if len(leaf) <= _NAME_BYTES:
         return leaf
     head = re.sub(r"%[0-9A-F]?\Z", "", leaf[:_NAME_BYTES])
@@ -134,9 +134,9 @@ def _is_whole(quoted: str) -> bool:
 
 
 def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
-    """Return the Content-Disposition: Hatrac takes the name of a file, in plain characters.
+    """Return the Content-Disposition; Hatrac accepts a file name of plain characters.
 
-    A template that is no such header as a whole becomes the name.
+    A template that is not a complete header becomes the file name.
     """
     mapping = match.mapping
     if not mapping.disposition:
