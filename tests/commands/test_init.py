@@ -92,13 +92,13 @@ def test_two_at_once_write_one_file(config):
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("--host", "https://data.example.org/", 2, "must be a bare name"),
+        ("--host", "https://data.example.org/", 2, "must be only the host name"),
         ("--host", "127.0.0.1:1", 10, "does not answer"),
         ("--catalog", "77", 2, "found nothing at this address"),
         ("--credential-file", "/nowhere.json", 2, "there is no /nowhere.json"),
         ("--prefix", "/nowhere", 2, "mkdir -p /nowhere/deriva-ml/execution"),
         ("--prefix", "/no\udcffwhere", 2, "cannot hold"),
-        ("--ca-bundle", "/nowhere.pem", 2, "names no file"),
+        ("--ca-bundle", "/nowhere.pem", 2, "is not a file"),
     ],
 )
 def test_an_answer_that_is_wrong_ends_it_with_the_reason(init, right, config, wrong):

@@ -138,7 +138,7 @@ def test_a_file_from_a_windows_editor_is_read(write):
     ("text", "line", "sentence"),
     [
         ("hots = 1", 3, "unknown key 'server.hots', nothing reads it; did you mean 'host'?"),
-        ("[retry]\nquiet_s = 1", 4, "nothing reads it; it belongs below [drop] or [completion]"),
+        ("[retry]\nquiet_s = 1", 4, "nothing reads it; it belongs in [drop] or [completion]"),
         ("[journal]\nzzz = 1", 4, "nothing reads it; known are url"),
         ("[sever]\n", 3, "unknown key 'sever', nothing reads it; did you mean 'server'?"),
         ('[completion]\nquiet_s = "soon"', 4, "must be a number; for example quiet_s = 30"),
@@ -155,7 +155,7 @@ def test_a_file_from_a_windows_editor_is_read(write):
         ('[transfer]\nchunk_bytes = "1GiB"', 4, "at most 128MiB"),
         ("[transfer]\nchunk_bytes = 0", 4, "above 0"),
         ("[retry]\ninitial_s = 1000", 3, "'retry.max_s' must not be below initial_s"),
-        ('[[watch]]\nprefix = "data"', 4, "must be an absolute path, or begin with ~/"),
+        ('[[watch]]\nprefix = "data"', 4, "must be an absolute path, or start with ~/"),
         ('[[watch]]\nobserver = "native"', 3, "'watch.prefix' is missing"),
         ('[[watch]]\nprefix = "/a"\n[[watch]]\nprefix = "/a"', 3, "names a prefix twice"),
         ("watch.prefix = 1", 3, "unknown key"),  # below [server]
@@ -240,7 +240,10 @@ def test_http_is_refused_for_any_other_machine(write, host):
 def test_a_host_is_a_bare_name(write, host):
     (problem,) = problems(write(f'[server]\nhost = "{host}"\n'))
 
-    assert "'server.host' must be a bare name such as data.example.org" in problem
+    assert (
+        "'server.host' must be only the host name, without http://, such as data.example.org"
+        in problem
+    )
 
 
 @pytest.mark.parametrize("catalog", ["1", "eye-ai"])
@@ -283,7 +286,7 @@ def test_a_ca_bundle_must_be_there(write, tmp_path):
     bundle.unlink()
     (problem,) = problems(tmp_path / "config.toml")
 
-    assert "'server.ca_bundle' names no file" in problem
+    assert "'server.ca_bundle' is not a file" in problem
 
 
 def test_a_bulk_spec_may_come_from_a_file(write):
@@ -299,8 +302,8 @@ def test_a_bulk_spec_may_come_from_a_file(write):
     [
         ('source = "elsewhere"', "'model', 'catalog' or 'file'"),
         ('source = "file"', 'must name the JSON file, because source is "file"'),
-        ('source = "file"\nfile = "/nowhere/x.json"', "names no file"),
-        ('file = "/nowhere/x.json"', 'is only read with source = "file"'),
+        ('source = "file"\nfile = "/nowhere/x.json"', "is not a file"),
+        ('file = "/nowhere/x.json"', 'is only used with source = "file"'),
     ],
 )
 def test_a_bulk_spec_that_cannot_be_found_is_an_error(write, text, why):
@@ -334,7 +337,7 @@ def test_the_status_page_listens_where_it_is_told(write, lines):
         ('listen = "unix:status.sock"', "must be an address of this machine with a port"),
         ('listen = "0.0.0.0:9464"', "'status.allow_remote' must be true to listen on 0.0.0.0"),
         ('listen = "[::]:9464"', "'status.allow_remote' must be true to listen on [::]"),
-        ('hosts = ["http://example.org"]', "must be a bare name such as status.example.org"),
+        ('hosts = ["http://example.org"]', "must be only a host name, such as status.example.org"),
     ],
 )
 def test_the_status_page_is_for_this_machine_unless_more_is_asked_for(write, lines, why):

@@ -1,1 +1,1 @@
-"""One frozen Settings from TOML, environment and flags, checked whole at start."""
+"""The settings: one frozen value from TOML file, environment and flags, checked at start."""

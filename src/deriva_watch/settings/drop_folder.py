@@ -36,31 +36,33 @@ def _pattern(text: str) -> str:
         groups = re.compile(text).groupindex
     except re.error as error:
         place = "" if error.pos is None else f" at character {error.pos + 1}"
-        why = f"is no regular expression: {error.msg}{place}; correct it there"
+        why = f"is not a valid regular expression: {error.msg}{place}; correct it there"
         raise ValueError(why) from None
     except (RecursionError, OverflowError) as error:
         raise ValueError(f"is too large: {error}; make it simpler") from None
     if re.match(r"(\(\?[aimsux]+\))?(\\A|\^)?/", text):
-        raise ValueError("must not begin with /: it is held against the path below the folder")
+        raise ValueError("must not start with /: it is matched with the path below the folder")
     if odd := [name for name in groups if name in TAKEN or name.startswith(FILLED)]:
         raise ValueError(
-            f"calls a group {odd[0]!r}, a name that has a meaning of its own; call it otherwise, "
-            'and give it to a column of that name as columns = { COLUMN = "{group}" }'
+            f"has a group named {odd[0]!r}, which is reserved; rename it, and fill a column of "
+            'that name with columns = { COLUMN = "{group}" }'
         )
     return text
 
 
 def _groups_in(template: str, where: str, groups: Iterable[str]) -> None:
-    """Refuse what is no template, or names a group that the pattern does not have."""
+    """Refuse an invalid template, or one with a group that the pattern does not have."""
     try:
         names = fields(template)
         template.format_map(dict.fromkeys(names, ""))
     except ValueError as error:
-        raise ValueError(f"{where} is no template: {error}; braces are written twice") from None
+        raise ValueError(
+            f"{where} is not a valid template: {error}; double literal braces"
+        ) from None
     if unknown := [name for name in names if name not in groups]:
         known = ", ".join(groups) or "none"
         raise ValueError(
-            f"{where} names {unknown[0]!r}, but no group of the pattern is called so"
+            f"{where} uses {unknown[0]!r}, but the pattern has no such group"
             f"{near(unknown[0], groups) or f'; its groups are: {known}'}"
         )
 
@@ -73,7 +75,7 @@ def _lookup(column: str, said: Any, groups: Iterable[str]) -> Lookup:
         raise ValueError(f"{column} has an unknown key {odd[0]!r}{near(odd[0], _BY_TABLE)}")
     if keys == _BY_QUERY:
         if not said["query"].startswith(("/entity/", "/attribute/")):
-            raise ValueError(f"{column}.query must begin with /entity/ or /attribute/")
+            raise ValueError(f"{column}.query must start with /entity/ or /attribute/")
         _groups_in(said["query"], f"{column}.query", groups)
         return Lookup(query=said["query"])
     if not {"table", "column"} <= keys <= _BY_TABLE:
@@ -93,7 +95,7 @@ def _workflow(said: Any) -> str | NamedWorkflow | None:
 
 
 class DropFolder(Section):
-    """One folder that files are dropped into."""
+    """A drop folder."""
 
     path: AbsolutePath
     table: Annotated[str, Field(min_length=1)]
@@ -124,7 +126,7 @@ class DropFolder(Section):
             if not isinstance(value, _CONSTANT):
                 raise ValueError(  # noqa: TRY004 (pydantic's way)
                     f"{column} must be a text, a number, true or false; "
-                    "write a date or a time in quotes"
+                    "put dates and times in quotes"
                 )
             if isinstance(value, str) and (groups := _groups(info)) is not None:
                 _groups_in(value, column, groups)
@@ -134,7 +136,7 @@ class DropFolder(Section):
     @classmethod
     def _found(cls, lookup: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Lookup]:
         if twice := sorted(lookup.keys() & info.data.get("columns", {}).keys()):
-            raise ValueError(f"{twice[0]} stands below columns too; take one of them out")
+            raise ValueError(f"{twice[0]} is in columns too; remove one of them")
         if (groups := _groups(info)) is None:
             return {}
         return {column: _lookup(column, said, groups) for column, said in lookup.items()}
@@ -143,13 +145,15 @@ class DropFolder(Section):
     def _fits(self) -> "DropFolder":
         if self.unit == "none" and (self.workflow or self.description):
             key = "workflow" if self.workflow else "description"
-            raise ValueError(f'{key} is of an Execution, and unit = "none" makes none; take it out')
+            raise ValueError(
+                f'{key} belongs to an Execution, and unit = "none" creates none; remove it'
+            )
         if self.unit == "directory" and "batch_s" in self.model_fields_set:
-            raise ValueError('batch_s is for batches, and unit = "directory" has none; take it out')
+            raise ValueError('batch_s is for batches, and unit = "directory" has none; remove it')
         return self
 
     def drop(self, markers: tuple[str, ...], quiet_s: float) -> Drop:
-        """Return the folder; *markers* and *quiet_s* are those of all, for where it has no own."""
+        """Return the drop folder; *markers* and *quiet_s* are the defaults."""
         said = {name: getattr(self, name) for name in Drop.__dataclass_fields__}
         for name, common in (("markers", markers), ("quiet_s", quiet_s)):
             said[name] = common if said[name] is None else said[name]
@@ -157,42 +161,42 @@ class DropFolder(Section):
 
 
 def _groups(info: ValidationInfo) -> Iterable[str] | None:
-    """Return the groups of the pattern; None where that could not be read."""
+    """Return the groups of the pattern; None if that is invalid."""
     return re.compile(info.data["pattern"]).groupindex if "pattern" in info.data else None
 
 
 def overlap(folders: Iterable[DropFolder], prefixes: Iterable[Path]) -> str | None:
-    """Return what to say of drop folders that lie in one another, or in what is watched."""
+    """Return an error for drop folders inside each other or inside a watched folder, or None."""
     seen: list[Path] = []
     for path in (folder.path for folder in folders):
         for other in seen:
             if path == other:
-                return f"names {path} twice; take one out"
+                return f"names {path} twice; remove one"
             if path in other.parents or other in path.parents:
-                return f"has {path} and {other}, one within the other: a file would be in both"
+                return f"has {path} and {other}, one inside the other: a file would be in both"
         for prefix in prefixes:
             if _meet(path, prefix / ROOT):
                 return (
-                    f"has {path}, and [[watch]] has {prefix}, whose {ROOT}/ is looked after "
-                    "already; drop files elsewhere"
+                    f"has {path}, but [[watch]] already watches {prefix}/{ROOT}; "
+                    "drop files elsewhere"
                 )
         seen.append(path)
     return None
 
 
 def secret_in(folders: Iterable[DropFolder], credential_file: Path | None) -> str | None:
-    """Return what to say of a drop folder that would upload what proves who somebody is."""
+    """Return an error for a drop folder that would upload credentials, or None."""
     secrets = [Path(home(f"~/{name}")) for name in sorted(SECRET_FOLDERS)]
     secrets += [credential_file] if credential_file else []
     for path in (folder.path for folder in folders):
         for secret in secrets:
             if path in {secret, *secret.parents} or secret in path.parents:
-                return f"has {path}, by which {secret} would be uploaded; drop files elsewhere"
+                return f"has {path}, which would upload {secret}; drop files elsewhere"
     return None
 
 
 def _meet(path: Path, pattern: Path) -> bool:
-    """Tell whether one of them lies within the other; *pattern* may have wildcards."""
+    """Return whether one is inside the other; *pattern* may have wildcards."""
     return any(each.match(str(pattern)) for each in (path, *path.parents)) or any(
         path.match(str(each)) for each in (pattern, *pattern.parents)
     )

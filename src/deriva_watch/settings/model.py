@@ -1,10 +1,9 @@
-"""What the operator decides: one frozen value from file, environment and flags, checked whole.
+"""The settings and their defaults; `config.example.toml` explains every key.
 
-The defaults stand here; `config.example.toml` explains every key. Later places win:
-defaults, the TOML file, the environment (`DERIVA_WATCH_SECTION__KEY`), flags.
+Flags override the environment (`DERIVA_WATCH_SECTION__KEY`), which overrides the TOML file.
 
-pydantic-settings reads and merges them. It passes over unknown variables and cannot say which
-file, line or variable a wrong value came from: `settings_sources` makes up for that.
+pydantic-settings reads and merges them. It ignores unknown variables and does not know which file,
+line or variable a wrong value came from; `sources` does.
 """
 
 import ipaddress
@@ -65,7 +64,9 @@ _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
 def _file(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError("names no file; correct the path, or take it out for the system's bundle")
+        raise ValueError(
+            "is not a file; correct the path, or remove it to use the certificates of the system"
+        )
     return path
 
 
@@ -73,7 +74,7 @@ Host = Annotated[
     str,
     matching(
         r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?",
-        "must be a bare name such as data.example.org or localhost:8080",
+        "must be only the host name, without http://, such as data.example.org or localhost:8080",
     ),
 ]
 CatalogId = Annotated[
@@ -91,7 +92,7 @@ JournalUrl = Annotated[
 
 
 class Server(Section):
-    """The Deriva server. Without `credential_file` systemd's or deriva's own is taken."""
+    """The Deriva server; `credential_file` defaults to systemd's, else deriva's own."""
 
     host: Host
     catalog: CatalogId = "1"
@@ -108,7 +109,7 @@ class Server(Section):
     @classmethod
     def _encrypted(cls, protocol: str, info: ValidationInfo) -> str:
         if protocol == "http" and not is_loopback(info.data.get("host", "localhost")):
-            raise ValueError("must be https; only on this machine itself nobody reads along")
+            raise ValueError("must be https; http is only allowed for this machine itself")
         return protocol
 
 
@@ -146,7 +147,7 @@ class Completion(Section):
 
 
 class Spec(Section):
-    """Where the bulk specification comes from, and which code it may name."""
+    """Where the bulk specification comes from, and which code it may run."""
 
     source: Literal["model", "catalog", "file"] = "model"
     file: AbsolutePath | None = None
@@ -157,11 +158,11 @@ class Spec(Section):
     def _read(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         wanted = info.data.get("source") == "file"
         if file and not wanted:
-            raise ValueError('is only read with source = "file"; set that, or take it out')
+            raise ValueError('is only used with source = "file"; set that, or remove this key')
         if wanted and file is None:
             raise ValueError('must name the JSON file, because source is "file"')
         if file and not file.is_file():
-            raise ValueError("names no file; write the specification there, or correct the path")
+            raise ValueError("is not a file; write the specification there, or correct the path")
         return file
 
 
@@ -197,7 +198,7 @@ class Transfer(Section):
 
 
 class Retry(Section):
-    """How long to wait after a failure that may pass."""
+    """How long to wait after a temporary failure."""
 
     initial_s: SomeSeconds = 5
     max_s: Annotated[SomeSeconds, not_below("initial_s")] = 900
@@ -205,7 +206,7 @@ class Retry(Section):
 
 
 class Reclaim(Section):
-    """When the files of uploaded executions are deleted here without a person's word."""
+    """When the daemon deletes local files of uploaded executions by itself."""
 
     mode: Literal["never", "after_days", "disk_pressure"] = "never"
     after_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
@@ -213,20 +214,20 @@ class Reclaim(Section):
 
 
 def _journal_url() -> str:
-    """Return the journal below systemd's StateDirectory, else below the user's own state."""
+    """Return a journal in systemd's StateDirectory, else in the user's state directory."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     directory = Path(service) if service else user_state()
     return f"sqlite:///{directory / 'journal.db'}"
 
 
 def user_state() -> Path:
-    """Return our folder in the user's own state: `$XDG_STATE_HOME`, else `~/.local/state`."""
+    """Return our folder in `$XDG_STATE_HOME`, or else in `~/.local/state`."""
     state = os.environ.get("XDG_STATE_HOME", "")
     return Path(state if state.startswith("/") else home("~/.local/state")) / "deriva-watch"
 
 
 class Journal(Section):
-    """Where the memory of the daemon lies."""
+    """Where the journal is."""
 
     url: JournalUrl = Field(default_factory=_journal_url)
 
@@ -235,7 +236,7 @@ Listen = Annotated[str, AfterValidator(listenable)]
 HostName = Annotated[
     str,
     AfterValidator(str.lower),
-    matching(r"[\w.-]+|\[[0-9a-f:.]+\]", "must be a bare name such as status.example.org"),
+    matching(r"[\w.-]+|\[[0-9a-f:.]+\]", "must be only a host name, such as status.example.org"),
 ]
 
 
@@ -252,21 +253,21 @@ class Status(Section):
         listen = info.data.get("listen", "")
         if not (allow_remote or not listen or listen.startswith("unix:") or is_loopback(listen)):
             raise ValueError(
-                f"must be true to listen on {listen}: anybody who reaches that address could read "
-                "the page; else listen on 127.0.0.1, behind a proxy that asks who it is"
+                f"must be true to listen on {listen}: anybody who reaches that address can read "
+                "the page; or listen on 127.0.0.1, behind a proxy that authenticates"
             )
         return allow_remote
 
 
 class Log(Section):
-    """What is reported on standard error."""
+    """What is logged on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
 
 
 class Settings(BaseSettings):
-    """Everything the operator decides. `load` makes it."""
+    """All settings; `load` reads them."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -292,7 +293,7 @@ class Settings(BaseSettings):
     status: Status = Status()
     log: Log = Log()
 
-    from_file: ClassVar[dict[str, Any] | None] = None  # None: values are given, nothing is asked
+    from_file: ClassVar[dict[str, Any] | None] = None  # None: only given values count
 
     @classmethod
     def settings_customise_sources(
@@ -303,7 +304,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's signature)
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the given values before the environment before the file."""
+        """Let given values override the environment, and that the file."""
         if cls.from_file is None:
             return (init_settings,)
         return init_settings, env_settings, InitSettingsSource(settings_cls, cls.from_file)
@@ -312,7 +313,7 @@ class Settings(BaseSettings):
     @classmethod
     def _watched_once(cls, watch: tuple[Watch, ...]) -> tuple[Watch, ...]:
         if len({one.prefix for one in watch}) < len(watch):
-            raise ValueError("names a prefix twice; take one out")
+            raise ValueError("names a prefix twice; remove one")
         return watch
 
     @field_validator("drop")
@@ -333,7 +334,7 @@ class Settings(BaseSettings):
             (d.path for d in info.data.get("drop", ()) if d.path in file.parents), None
         ):
             raise ValueError(
-                f"lies in the drop folder {folder}, which would upload it; move it out"
+                f"is in the drop folder {folder}, which would upload it; move it elsewhere"
             )
         return journal
 
@@ -344,7 +345,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def drops(self) -> dict[Path, Drop]:
-        """The drop folders by path, each with all that it takes over from `[completion]`."""
+        """The drop folders by path, with defaults from `[completion]`."""
         completion = self.completion
         return {each.path: each.drop(completion.markers, completion.quiet_s) for each in self.drop}
 
@@ -359,7 +360,7 @@ class Settings(BaseSettings):
 
     @property
     def state_directory(self) -> Path:
-        """The folder of the journal; receipts live there too."""
+        """The folder of the journal and the receipts."""
         return Path(self.journal.url.removeprefix("sqlite:///")).parent
 
 
@@ -369,10 +370,10 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
     Args:
         config: The TOML file. None: the first of `$DERIVA_WATCH_CONFIG`, `deriva-watch.toml` here,
             `~/.config/deriva-watch/config.toml` and `/etc/deriva-watch/config.toml`.
-        flags: What the command line says, nested like the file; None stands for "not given".
+        flags: Values from the command line, nested like the file; None means "not given".
 
     Raises:
-        SettingsError: `what` lists every problem, one a line.
+        SettingsError: `what` lists all problems, one per line.
     """
     file = config or find_config()
     origins = Origins(file, flags)

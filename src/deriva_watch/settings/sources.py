@@ -1,7 +1,7 @@
-"""Where each setting comes from, and the sentences about those that are wrong.
+"""Where each setting comes from, and the messages about wrong ones.
 
-Every complaint leads to the place where it can be mended: `file:line`, the variable's name, or
-"command line". Values are never shown: one of them may be a secret in the wrong place.
+Every message names the place to correct: `file:line`, the name of the variable, or "command line".
+Values are never shown: one may be a secret in the wrong place.
 """
 
 import difflib
@@ -31,7 +31,7 @@ _TABLE: Final = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(#.*)?$")
 _KEY: Final = re.compile(r"\s*([\w\"'.\s-]+?)\s*=")
 _TEXT: Final = "must be text in quotes"
 _SIZE: Final = 'must be a size such as "25MiB"'
-_MUST: Final = {  # where pydantic's own sentence speaks of Python
+_MUST: Final = {  # where pydantic's own message uses terms of Python
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "byte_size": _SIZE,
@@ -51,7 +51,7 @@ Place = tuple[str | int, ...]  # ("server", "host"), ("watch", 0, "prefix")
 
 
 def find_config() -> Path | None:
-    """Return the configuration file that is taken where none is named."""
+    """Return the configuration file that is used by default; None if there is none."""
     if named := os.environ.get(_CONFIG_VARIABLE):
         return Path(named)
     files = (Path(os.path.expanduser(name)) for name in _CONFIG_FILES)  # noqa: PTH111 (never raises)
@@ -59,21 +59,21 @@ def find_config() -> Path | None:
 
 
 def no_config() -> SettingsError:
-    """Return what to say where nothing is configured at all."""
+    """Return the error for a missing configuration."""
     return SettingsError(
         "no configuration found",
         f"there is none of {', '.join(_CONFIG_FILES)}",
-        "Run `deriva-watch init`, which asks for what is needed and writes one; or name a file "
+        "Run `deriva-watch init`, which asks some questions and writes one; or name a file "
         f"with --config FILE or ${_CONFIG_VARIABLE}.",
     )
 
 
 class Origins:
-    """Where the value at each place stands: a file, then the environment, then flags.
+    """Knows where each value comes from: the file, the environment or the flags.
 
     Args:
-        file: A TOML file, or None; SettingsError if it cannot be read or is no TOML.
-        flags: What the command line says, nested; None and {} count as not given.
+        file: A TOML file, or None; SettingsError if it cannot be read or is not TOML.
+        flags: Nested values from the command line; None and {} count as not given.
     """
 
     def __init__(self, file: Path | None, flags: Mapping[str, Any]) -> None:
@@ -97,12 +97,12 @@ class Origins:
                 self._give(place, value)
 
     def name(self, *place: str | int) -> str | None:
-        """Return where the value at *place* stands, or what is in it; None: nowhere."""
+        """Return where the value at *place*, or one inside it, comes from; None: from nowhere."""
         inside = [at for at in self._origins if at and at[: len(place)] == place]
         return self._origins[min(inside, key=len)] if inside else None
 
     def unknown_variables(self, model: type[BaseModel]) -> list[str]:
-        """Return a sentence for each variable that no section takes: they are passed over."""
+        """Return a message for each variable of an unknown section, which pydantic ignores."""
         return [
             f"{name}: unknown key '{place[0]}', nothing reads it; {_meant(place[0], model, model)}"
             for name, place in self._variables.items()
@@ -110,20 +110,20 @@ class Origins:
         ]
 
     def unreadable(self, error: Exception) -> str:
-        """Return the sentence for a variable that should hold JSON and does not."""
+        """Return the message for a variable that should contain JSON but does not."""
         section = str(error).partition('"')[2].partition('"')[0]
         names = [n for n, at in self._variables.items() if at == (section,)] or [f"{PREFIX}…"]
-        return f"{names[0]}: holds no valid JSON, and a table or list must be; correct its value"
+        return f"{names[0]}: is not valid JSON, which a table or list needs; correct its value"
 
     def problems_of(self, error: ValidationError, model: type[BaseModel]) -> list[str]:
-        """Return a sentence for each error: where, what, why, what next."""
+        """Return a message for each error: where, what, why, what next."""
         return [
             f"{self._nearest(found['loc'])}: {_sentence(found, model)}"
             for found in error.errors(include_url=False, include_context=False, include_input=False)
         ]
 
     def _nearest(self, place: Place) -> str:
-        """Return where *place* stands, or else what is around it."""
+        """Return where *place*, or else the table around it, comes from."""
         if not place:
             return self._origins[()]
         return self.name(*place) or self._nearest(place[:-1])
@@ -141,7 +141,7 @@ class Origins:
 
 
 def _leaves(tree: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what a nested table holds; a list is one value, and so is an empty table."""
+    """Yield the values in a nested table; a list or an empty table is one value."""
     if isinstance(tree, Mapping) and (tree or not place):
         for name, below in tree.items():
             yield from _leaves(below, (*place, name))
@@ -153,10 +153,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        why, mend = error.strerror or str(error), "Correct the path, or who may read it"
+        why, then = error.strerror or str(error), "Correct the path or its permissions"
     except UnicodeDecodeError as error:
-        why, mend = f"byte {error.start} is not UTF-8", "Save it as UTF-8"
-    raise SettingsError(f"{file}: cannot be read", why, f"{mend}.")
+        why, then = f"byte {error.start} is not UTF-8", "Save it as UTF-8"
+    raise SettingsError(f"{file}: cannot be read", why, f"{then}.")
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _end(text: str) -> tuple[int, int]:
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Return the line of each table and key; good enough to point at, not to read values."""
+    """Return the line number of each table and key, for messages."""
     found: dict[Place, int] = {}
     counts: Counter[Place] = Counter()
     table: Place = ()
@@ -202,10 +202,10 @@ def _sentence(found: ErrorDetails, model: type[BaseModel]) -> str:
     if found["type"] == "extra_forbidden":
         return f"unknown key '{key}', nothing reads it; {_meant(name, owner, model)}"
     if found["type"] == "missing":
-        return f"'{key}' is missing, it has no default; config.example.toml shows where it stands"
+        return f"'{key}' is missing and has no default; config.example.toml shows where it goes"
     field = owner.model_fields[name]
     said = found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if found["type"] == "value_error":  # written here, and complete
+    if found["type"] == "value_error":  # our own message, which is complete
         return f"'{key}' {said}"
     return f"'{key}' {_MUST.get(found['type'], said)}; {_example(name, field)}"
 
@@ -217,7 +217,7 @@ def _model_at(sections: list[str], model: type[BaseModel]) -> type[BaseModel]:
 
 
 def _inner(field: FieldInfo) -> Any:
-    """Return the model of a section, whether it stands once or, as a list, often."""
+    """Return the model of a section, also of one that is a list."""
     return next(iter(get_args(field.annotation)), field.annotation)
 
 
@@ -230,14 +230,14 @@ def _meant(name: str, owner: type[BaseModel], root: type[BaseModel]) -> str:
         for section, field in root.model_fields.items()
         if name in getattr(_inner(field), "model_fields", {})
     ]:
-        return f"it belongs below {' or '.join(found)}"
-    return f"known are {', '.join(known)}" if known else "take it out"
+        return f"it belongs in {' or '.join(found)}"
+    return f"known are {', '.join(known)}" if known else "remove it"
 
 
 def _example(name: str, field: FieldInfo) -> str:
     if field.is_required() or field.default is None or field.default_factory:
         return "config.example.toml explains it"
     if isinstance(field.default, BaseModel):
-        return f"its keys stand below [{name}]"
+        return f"its keys go below [{name}]"
     size = field.default.human_readable() if isinstance(field.default, ByteSize) else None
     return f"for example {name} = {json.dumps(size or field.default)}"

@@ -1,4 +1,4 @@
-"""The kinds of values that sections of the settings are made of."""
+"""The types of values in the settings."""
 
 import ipaddress
 import os
@@ -21,26 +21,26 @@ _LAST_PORT: Final = 65535
 
 
 def number(value: Any) -> Any:
-    """Refuse a truth value, which Python takes for a number."""
+    """Refuse a boolean, which is a number in Python."""
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")  # noqa: TRY004 (pydantic's way)
     return value
 
 
 def home(value: Any) -> Any:
-    """Return a text with the home directory in place of "~"."""
-    # os.path leaves "~" alone where there is no home; Path.expanduser() would raise.
+    """Return a text with "~" replaced by the home directory."""
+    # os.path keeps "~" if there is no home directory; Path.expanduser() would raise.
     return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
 
 
 def _absolute(path: Path) -> Path:
     if not path.is_absolute():
-        raise ValueError("must be an absolute path, or begin with ~/")
+        raise ValueError("must be an absolute path, or start with ~/")
     return path
 
 
 def matching(pattern: str, must: str) -> AfterValidator:
-    """Return what refuses a text that is not of *pattern*, with the sentence *must*."""
+    """Return a validator that refuses a text that does not match; *must* is the message."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -51,7 +51,7 @@ def matching(pattern: str, must: str) -> AfterValidator:
 
 
 def listenable(text: str) -> str:
-    """Refuse what no server can listen on; "" stands for none."""
+    """Refuse an address that no server can listen on; "" means none."""
     if not text or text.startswith("unix:/"):
         return text
     if (found := _ADDRESS.fullmatch(text)) and int(found["port"]) <= _LAST_PORT:
@@ -65,7 +65,7 @@ def listenable(text: str) -> str:
 
 
 def not_below(other: str) -> AfterValidator:
-    """Return what refuses a number that is less than the one at *other*."""
+    """Return a validator that refuses a number below the one at *other*."""
 
     def check(value: float, info: ValidationInfo) -> float:
         if value < info.data.get(other, 0):
@@ -85,7 +85,7 @@ Observer = Literal["auto", "native", "polling"]
 class Section(BaseModel):
     """One table of the settings."""
 
-    # Values stay out of error texts: one of them may be a secret in the wrong place.
+    # No values in error messages: one may be a secret in the wrong place.
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )
