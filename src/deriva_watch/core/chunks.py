@@ -1,4 +1,4 @@
-"""How a file is cut for an upload job."""
+"""How a file is divided into chunks for an upload job."""
 
 from typing import Final
 
@@ -7,14 +7,14 @@ MAX_BODY_BYTES: Final = 128 * 1024 * 1024
 
 
 def chunk_count(chunk_bytes: int, file_bytes: int) -> int:
-    """Return how many chunks carry a file; an empty file needs none."""
+    """Return the number of chunks of a file; an empty file has none."""
     return -(-file_bytes // chunk_bytes)
 
 
 def chunk_span(number: int, chunk_bytes: int, file_bytes: int) -> tuple[int, int]:
-    """Return offset and length, in bytes, of the part of a file that chunk *number* carries.
+    """Return offset and length, in bytes, of chunk *number* of a file.
 
-    All chunks have one length, except the last, which may be shorter.
+    All chunks have the same length, except the last, which may be shorter.
 
     Args:
         number: Ordinal of the chunk, from 0.

@@ -1,8 +1,8 @@
-"""What we need of a catalog's schema, as values read from its `/schema` document.
+"""The parts of a catalog's schema that we need, as values read from its `/schema` document.
 
-Names of tables and columns come from here, never from our heads: a table is an asset, a
-vocabulary or an association because of what its definition says. The one name that is a
-convention is the schema of deriva-ml itself, which also stands in every path.
+Names of tables and columns are never hard-coded: a table is an asset, a vocabulary or an
+association because of its definition. The only fixed name is the schema of deriva-ml itself, which
+is also in every path.
 """
 
 from collections.abc import Iterator, Mapping
@@ -120,7 +120,7 @@ class CatalogModel:
     annotations: Mapping[str, Any] = field(default_factory=dict)  # of the catalog itself
 
     def name_to_table(self, table: "str | TableName | Table") -> Table:
-        """Return the table of that name; a bare name must be unique. RefusedError otherwise."""
+        """Return the table of that name; a bare name must be unique, else raise RefusedError."""
         if isinstance(table, Table):
             return table
         if isinstance(table, TableName) or ":" in table:
@@ -139,11 +139,11 @@ class CatalogModel:
         )
 
     def is_asset(self, table: "str | TableName | Table") -> bool:
-        """Tell whether rows of *table* describe stored files."""
+        """Return True if rows of *table* describe stored files."""
         return self.name_to_table(table).column.keys() >= FILE_COLUMNS
 
     def is_vocabulary(self, table: "str | TableName | Table") -> bool:
-        """Tell whether rows of *table* are terms."""
+        """Return True if rows of *table* are terms."""
         return self.name_to_table(table).column.keys() >= TERM_COLUMNS
 
     def find_assets(self) -> list[Table]:
@@ -151,7 +151,7 @@ class CatalogModel:
         return [table for table in self.tables.values() if self.is_asset(table)]
 
     def asset_metadata(self, table: "str | TableName | Table") -> set[str]:
-        """Return the names of the columns that say something about the content of a file."""
+        """Return the names of the columns that hold metadata of a file."""
         return self.name_to_table(table).column.keys() - ASSET_COLUMNS - SYSTEM_COLUMNS
 
     def find_association(

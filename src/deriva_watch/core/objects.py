@@ -1,4 +1,4 @@
-"""Stored objects, as the engine and the object store speak of them."""
+"""Values that describe stored objects and upload jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """What HEAD tells of an object: `url` is "/hatrac/name:version", `etag` as it was sent."""
+    """An object as HEAD describes it: `url` is "/hatrac/name:version", `etag` as received."""
 
     url: str
     etag: str
@@ -16,21 +16,21 @@ class ObjectVersion:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """The headers a new object version is stored with; digests are hexadecimal."""
+    """The headers of a new object version; digests are hexadecimal."""
 
-    name: str  # "/hatrac/…", percent-encoded as it goes on the wire
+    name: str  # "/hatrac/…", percent-encoded
     size_bytes: int
     md5: str
-    sha256: str  # "": not said
+    sha256: str  # "": not sent
     content_type: str  # "": guessed from the name of the file, or of the object
     content_disposition: str | None
     file_name: str = ""
-    mime_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # beside the usual
+    mime_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # besides the usual
 
 
 @dataclass(frozen=True, slots=True)
 class UploadJob:
-    """What the server tells of an open upload job; nothing of one that is not ours."""
+    """An open upload job as the server describes it; a job of others has only defaults."""
 
     ours: bool
     md5: str | None = None  # hexadecimal

@@ -1,4 +1,4 @@
-"""Are all files there that were announced? A copy may bring the manifest before them."""
+"""Which registered files do not exist yet? A copy may write the manifest before the files."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from deriva_watch.core.metadata.sources import Sources
 
 
 def awaited(said: Sources, seen: Observation) -> list[str]:
-    """Return the paths of files that manifest or workspace name, that are neither there nor in.
+    """Return the registered files that neither exist nor are in the catalog.
 
-    A file counts as there wherever it lies among the files of its table.
+    A file exists if any path of its table has its name.
     """
     entries = {**(said.manifest.entries if said.manifest else {}), **said.workspace}
     named = {key for key, statement in entries.items() if not statement.recorded}
@@ -21,7 +21,7 @@ def awaited(said: Sources, seen: Observation) -> list[str]:
 
 
 def key_of(part: Mapping[str, str]) -> str:
-    """Return "<Table>/<file>" of a place, as manifest and workspace name files."""
+    """Return "<Table>/<file>" of a parsed path: the key of the file in manifest and workspace."""
     table = part.get("asset_table") or part.get("table")
     if kind := part.get("kind"):
         _, table = TYPED_TABLES[kind]

@@ -1,7 +1,7 @@
 """The debounce queue: which directory to look at next, and when.
 
-The debounce is a timestamp, not a timer: an entry says when a look is worth its cost, and a newer
-word about the same directory only moves it.
+The debounce is a timestamp, not a timer: an entry has the time of the next look, and newer
+information about the same directory only changes that time.
 """
 
 import heapq
@@ -13,20 +13,20 @@ K = TypeVar("K", bound=Hashable)
 
 
 class DebounceQueue(Generic[K]):
-    """Keys ordered by the time to look again; each key stands in it once."""
+    """Keys ordered by the time of their next look; each key is in it once."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Create an empty queue."""
         self._at: dict[K, datetime] = {}
         self._heap: list[tuple[datetime, int, K]] = []
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many keys wait."""
+        """Return the number of keys."""
         return len(self._at)
 
     def put(self, key: K, at: datetime) -> None:
-        """Look at *key* at the time *at*, whatever was said before."""
+        """Look at *key* at the time *at*, earlier or later than planned before."""
         self._at[key] = at
         self._count += 1
         heapq.heappush(self._heap, (at, self._count, key))

@@ -1,4 +1,4 @@
-"""What a look at an execution directory saw: values, made by the scanner, read by everyone."""
+"""Observations of directories: the scanner makes these values."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,27 +8,27 @@ from enum import StrEnum
 from typing import Final
 
 RECEIPT_NAME: Final = "deriva-watch-receipt.json"
-"""The copy of the receipt in an execution directory; never an entry."""
+"""Name of the copy of the receipt in an execution directory; never an entry."""
 
 ROWS_NAME: Final = "deriva-watch-rows.jsonl"
-"""What belongs to it: the RIDs of rows that have no key; never an entry either."""
+"""Name of its companion with the RIDs of rows without a key; never an entry."""
 
 OWN_PREFIX: Final = ".deriva-watch-"
-"""How our own temporary files in an execution directory begin; never entries."""
+"""Prefix of the names of our temporary files in an execution directory; never entries."""
 
 ASIDE_NAME: Final = ".deriva-watch-aside"
-"""Directory beside uploaded files where one lies while it is verified, before it is removed."""
+"""Name of the directory where an uploaded file is kept while it is verified before its removal."""
 
 DirectoryStamp = tuple[int, int, int]
-"""Change time (ns), device and inode of a directory: the time moves with every name in it."""
+"""Change time (ns), device and inode of a directory: every change of a name in it changes them."""
 
 
 SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
-"""Folders of a home directory that hold what proves who somebody is; nothing in them is data."""
+"""Folders of a home directory that hold credentials; nothing in them is data."""
 
 
 class Kind(StrEnum):
-    """What an entry is, once a link has been followed as far as the policy allows."""
+    """The kind of an entry, after following a link as far as the policy allows."""
 
     CONTENT = "content"  # a regular file, or a link that may be followed to one
     IGNORED = "ignored"  # its name matches [files] ignore
@@ -40,15 +40,15 @@ class Entry:
     """One name in an execution directory that is not a directory.
 
     Attributes:
-        path: Below the execution directory, "/" between segments; bytes that are not UTF-8 stand
-            as surrogates (PEP 383).
+        path: Below the execution directory, "/" between segments; bytes that are not UTF-8 are
+            surrogates (PEP 383).
         size_bytes: Of the file that the name leads to.
         mtime_ns: Modification time of that file, nanoseconds since the epoch.
         device: Number of the file system that holds the file.
         inode: Number of the file there: (device, inode) is the same for two links to one file.
-        link: The name is a symbolic link, or lies in a directory that is one.
-        target: Where a link leads: absolute, without further links; None for any other name.
-        problem: Why it cannot be uploaded, as a sentence, where `kind` is UNUSABLE.
+        link: The name is a symbolic link, or is in a directory that is one.
+        target: The target of a link: absolute, without further links; None for any other name.
+        problem: Why it cannot be uploaded, as a sentence, if `kind` is UNUSABLE.
     """
 
     path: str
@@ -63,23 +63,23 @@ class Entry:
 
     @property
     def identity(self) -> tuple[int, int]:
-        """The file behind the name, whatever it is called."""
+        """Identifies the file behind the name; equal for two links to one file."""
         return self.device, self.inode
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
-        """What must not move between two looks for the content to count as the same."""
+        """Changes whenever the content may have changed."""
         return self.size_bytes, self.mtime_ns, self.device, self.inode
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One complete look at an execution directory.
+    """One complete scan of an execution directory.
 
     Attributes:
         root: Absolute path of the execution directory.
-        entries: By path. Directories do not count, nor do receipts of our own.
-        looked_at: When the look began, UTC by this host's clock.
+        entries: By path, without directories and our own receipts.
+        looked_at: When the scan began, UTC by this host's clock.
         unreadable: Directories below that could not be listed, with the reason.
         directories: Every directory that was listed, by its real path.
     """
@@ -91,13 +91,13 @@ class Observation:
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
 
     def changed_at(self) -> datetime:
-        """Return when it last changed, as far as times tell: a copy may give files older ones."""
+        """Return the latest time of a file or directory; a copy may have older times."""
         times = [entry.mtime_ns for entry in self.entries.values()]
         times += [changed_ns for changed_ns, _, _ in self.directories.values()]
         return datetime.fromtimestamp(max(times, default=0) / 1e9, UTC)
 
     def digest(self) -> str:
-        """Return what changes if and only if names or stamps change; ignored files do not count."""
+        """Return a digest of all names and stamps, without ignored files."""
         state = hashlib.sha256()
         for path in sorted(self.entries):
             entry = self.entries[path]
@@ -111,7 +111,7 @@ class Observation:
 
 
 class HolderMethod(StrEnum):
-    """How it was found out who holds files open for writing."""
+    """How open files were found."""
 
     PROC = "proc"  # the descriptors of every process of this host were read
     LEASE = "lease"  # the kernel was asked for a read lease on every file
@@ -120,11 +120,11 @@ class HolderMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """Which files of an execution directory some process of this host has open for writing.
+    """The files of an execution directory that processes of this host have open for writing.
 
     Attributes:
         open: Paths as `Entry.path`. With UNKNOWN there may be more.
-        method: How far the answer can be trusted.
+        method: How they were found.
     """
 
     open: frozenset[str]

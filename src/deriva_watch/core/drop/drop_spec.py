@@ -35,12 +35,12 @@ _FLAGS: Final = re.compile(r"\(\?([aimsux]+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Where the row is searched that a column refers to.
+    """How to find the row that a column refers to.
 
     Attributes:
         template: Of the value, or of a query where *table* is None.
         table, by: The table, and the column that has the value.
-        returns: The column of the row that found it, whose value the referring column gets.
+        returns: The column of the found row whose value the referring column gets.
     """
 
     template: str
@@ -51,13 +51,13 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class CompiledDrop:
-    """A drop folder that can be worked with.
+    """A drop folder that is ready for use.
 
     Attributes:
         drop: As the settings describe it.
         table: Its asset table.
         spec: A bulk spec of one mapping.
-        templates: What columns are filled with, other than by look-ups.
+        templates: By column, except those that are looked up.
         searches: By column.
     """
 
@@ -83,7 +83,7 @@ def compile_drop(
         chunk_bytes: Length of the chunks of large files; None: the uploader's own.
 
     Raises:
-        UnusableSpecError: Everything for which it cannot be used, each with its key.
+        UnusableSpecError: All reasons why it cannot be used, each with its key.
     """
     table = _table(drop, model)
     templates = _templates(drop, table, model)
@@ -106,7 +106,7 @@ def compile_drop(
 
 
 def unfitted(wants: str) -> str:
-    """Return the rest of the operator's own pattern of the rest of a compiled one."""
+    """Return the rest of the operator's pattern, given the rest of the compiled one."""
     return wants.rpartition(_END)[0].rstrip("\n")
 
 
@@ -127,7 +127,7 @@ def _mapping(
 
 
 def _scoped(pattern: str) -> str:
-    """Return *pattern* as a part of another: flags at its beginning are for it alone."""
+    """Return *pattern* as a part of another one: its leading flags apply only to it."""
     flags = _FLAGS.match(pattern)
     if not flags:
         return pattern
@@ -163,7 +163,7 @@ def _fillable(table: Table, model: CatalogModel) -> set[str]:
 
 
 def _templates(drop: Drop, table: Table, model: CatalogModel) -> dict[str, Any]:
-    """Return what fills the columns that are not looked up: what is said, else their group."""
+    """Return the templates of the columns that are not looked up; by default, their group."""
     groups = re.compile(drop.pattern).groupindex.keys() & _fillable(table, model)
     of_groups = {name: f"{{{name}}}" for name in groups - drop.lookup.keys()}
     return of_groups | dict(drop.columns)
@@ -225,7 +225,7 @@ def _terms(drop: Drop, known: frozenset[str] | None) -> Iterator[str]:
 
 
 def _links(drop: Drop, table: Table, model: CatalogModel) -> Iterator[str]:
-    """Name what files of the table cannot be linked to."""
+    """Yield the links that files of the table cannot have."""
     for key, target, wanted, then in (
         ("unit", "Execution", drop.unit != "none", 'set it to "none"'),
         ("asset_types", "Asset_Type", bool(drop.asset_types), "take them out"),
@@ -236,7 +236,7 @@ def _links(drop: Drop, table: Table, model: CatalogModel) -> Iterator[str]:
 
 
 def _search(column: str, said: Lookup, table: Table, model: CatalogModel) -> Search:
-    """Return where the rows are that a look-up is about; ValueError where there are none."""
+    """Return the search for a look-up; raise ValueError if it can find no rows."""
     keys = [key for key in table.foreign_keys if key.columns == (column,)]
     if said.query is not None:
         returns = keys[0].target_columns[0] if keys else "RID"

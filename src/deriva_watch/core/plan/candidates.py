@@ -28,7 +28,7 @@ class Leftover:
     Attributes:
         path: Below the execution directory.
         entry: The file, or None for one that does not exist.
-        trigger: What becomes of it: ignored, unmatched, refused.
+        trigger: Ignored, unmatched or refused.
         what, why, next: The sentence for a person.
         also: Other paths of the same asset, which is left over as a whole.
     """

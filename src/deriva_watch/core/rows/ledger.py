@@ -1,7 +1,7 @@
-"""Which rows of a file are in the catalog already: what the journal has, beside what is written.
+"""Which rows of a file are already in the catalog: compare the journal with the file.
 
-A row without a key is known by its place in the sequence and by what it says. So a row that is in
-must still be there as it was; what was refused may be mended, or taken out; new rows come last.
+A row without a key is identified by its position and content. So a row that is in the catalog must
+be unchanged in the file; a refused row may be corrected or removed; new rows come last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from deriva_watch.core.rows.row_plan import DIGEST_BYTES
 from deriva_watch.core.rows.table_files import RawRow, TableFileError
 
 HOLE: Final = bytes(DIGEST_BYTES)
-"""Stands for a row that is not in the catalog: it was refused."""
+"""The digest of a row that is not in the catalog because it was refused."""
 
 
 class Written(NamedTuple):
@@ -28,11 +28,11 @@ class Batch:
     """Rows that are one request.
 
     Attributes:
-        first: Place of the first in the sequence.
+        first: Number of the first row within the file, from 0.
         digests: Of the rows; HOLE for one that is not in the catalog.
-        rids: The RID that each is given, or None for one that has a key.
+        rids: The RID leased for each row, None for one that has a key.
         sent: False while it may be unknown whether they arrived.
-        todo: The rows that have to be sent, by their place in the batch.
+        todo: The rows to send, by their position in the batch.
     """
 
     first: int
@@ -43,38 +43,38 @@ class Batch:
 
     @classmethod
     def of(cls, record: BatchRecord) -> Self:
-        """Return what the journal has of one."""
+        """Return the batch of a record of the journal."""
         parts = range(0, len(record.digests), DIGEST_BYTES)
         found = [record.digests[at : at + DIGEST_BYTES] for at in parts]
         rids: list[str | None] = [*record.rids] if record.rids else [None] * len(found)
         return cls(record.first, found, rids, record.recorded)
 
     def append(self, written: Written) -> None:
-        """Add a row that is new."""
+        """Add a new row."""
         self.todo[len(self.digests)] = written
         self.digests.append(HOLE)
         self.rids.append(None)
 
     def doubt(self, found: frozenset[str]) -> None:
-        """Take of a batch that is but a hint those RIDs alone that were *found* in the catalog.
+        """Treat a batch from an unreliable source: keep only RIDs that were *found* in the catalog.
 
-        Every row has to be sent then; one whose RID was found is compared.
+        Every row then has to be sent; one whose RID was found is compared.
         """
         self.sent = False
         self.rids = [rid if rid in found else None for rid in self.rids]
 
     def settle(self, found: frozenset[str]) -> None:
-        """Keep as rows of the catalog only those whose RIDs were *found* there."""
+        """Mark all rows whose RIDs were not *found* in the catalog as missing there."""
         for at, rid in enumerate(self.rids):
             if rid not in found:
                 self.digests[at] = HOLE
 
 
 class ChangedRowError(Exception):
-    """A row that is in the catalog is not in the file any more, as it was.
+    """A row that is in the catalog was changed in the file or removed from it.
 
     Attributes:
-        place: What stands there now, for a person; None: the file ends before.
+        place: The line where it was, for a person; None: the file ends before.
     """
 
     def __init__(self, place: str | None) -> None:
@@ -83,16 +83,16 @@ class ChangedRowError(Exception):
 
 
 class Rows:
-    """The rows of a file, with a look at the next one."""
+    """The rows of a file, with the next one known in advance."""
 
     def __init__(self, rows: Iterator[Written]) -> None:
         self._rows = rows
         self.next: Written | None = None
-        self.broken: TableFileError | None = None  # why nothing comes any more
+        self.broken: TableFileError | None = None  # why there are no more rows
         self._look()
 
     def take(self) -> Written:
-        """Return the next row and go on; there must be one."""
+        """Return the next row and advance; there must be one."""
         taken = self.next
         if taken is None:
             raise LookupError("no row is left")
@@ -107,16 +107,16 @@ class Rows:
 
 
 def compare(batch: Batch, rows: Rows, following: bytes | None = None) -> None:
-    """Take from *rows* those that *batch* stands for; what is not in comes into its `todo`.
+    """Take the rows of *batch* from *rows*; those to send are put into its `todo`.
 
     Args:
-        batch: What the journal has.
-        rows: What is written.
-        following: The digest of the row that comes after the batch, where one is in the catalog.
+        batch: The batch as the journal has it.
+        rows: The rows of the file.
+        following: The digest of the row after the batch, if that is in the catalog.
 
     Raises:
-        ChangedRowError: A row that is in is not there as it was.
-        TableFileError: The file cannot be read so far.
+        ChangedRowError: A row that is in the catalog was changed in the file.
+        TableFileError: The file cannot be read that far.
     """
     for at, digest in enumerate(batch.digests):
         if digest == HOLE:

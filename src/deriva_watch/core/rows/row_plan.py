@@ -81,9 +81,9 @@ class RowsPlan:
         return sorted(set(given) & self.left_out)
 
     def values(self, row: RawRow) -> dict[str, Any]:
-        """Return what of *row* can be sent; ValueError says which column cannot, and why.
+        """Return the values of *row* to send; raise ValueError with the column that is invalid.
 
-        What is NULL and need not be said is not: a column that must have a value then takes its
+        NULLs that are not required are left out: a column that must have a value then takes its
         default.
         """
         made: dict[str, Any] = {}

@@ -15,7 +15,7 @@ _TABLE_FILE: Final = (
     r"(?s)^.*/deriva-ml/(?:execution/(?P<execution_rid>[-\w]+)/)?"
     r"table/(?P<schema>[^/]+)/(?P<table>[^/]+)/(?P=table)[.](?:csv|json)\Z"
 )
-# What templates call the file and its content; no column may take such a name away.
+# Names that templates use for the file and its content; no column may have one of them.
 _TAKEN: Final = frozenset(
     {
         *("execution_rid", "file", "ext", "file_name", "file_size", "file_ext", "base_name"),
@@ -99,11 +99,11 @@ def asset_table_upload_spec(
 def asset_mapping(
     table: TableLike, pattern: str, groups: Mapping[str, str], chunk_size: int | None = None
 ) -> dict[str, Any]:
-    """Return the mapping that uploads files to an asset table by their content.
+    """Return the mapping that uploads files to an asset table, found by their content.
 
     Args:
         table: The asset table.
-        pattern: The paths that it takes.
+        pattern: The paths that it matches.
         groups: The group of *pattern* that fills a column, by column.
         chunk_size: Length of the chunks of large files, in bytes; None: the uploader's own.
     """
@@ -132,7 +132,7 @@ def asset_mapping(
 
 
 def _group(column: str, number: int) -> str:
-    """Return the pattern group of a column: its name where a group can be called so."""
+    """Return the pattern group of a column: its name if that is a valid name of a group."""
     plain = column.isascii() and column.isidentifier() and not column.startswith("column_")
     return column if plain and column not in _TAKEN else f"column_{number}"
 

@@ -1,4 +1,4 @@
-"""A bulk spec held against a catalog and the settings, whole, before anything is done by it."""
+"""Check a whole bulk spec against a catalog and the settings, before it is used."""
 
 import operator
 import re
@@ -18,7 +18,7 @@ from deriva_watch.core.spec.spec import Spec, unusable
 from deriva_watch.core.spec.spec_keys import fields, near
 
 SPEAKS: Final = "1.7.12"  # the version of deriva-py whose specs we follow
-# These can neither read nor change what the path and the spec do not say already.
+# These can neither read nor change anything that is not in the path or the spec.
 HARMLESS: Final = frozenset({"FileRenameProcessor", "LoggingProcessor", BAG_PROCESSOR})
 NEEDS_LEAVE: Final = "MetadataProcessor"  # reads any file that the spec names
 _LATE: Final = frozenset({"URI", "content-disposition"})  # known once the object has its name
@@ -26,10 +26,10 @@ _MORE_DIGESTS: Final = ("sha1", "sha224", "sha384", "sha512")
 
 
 def checked_spec(document: Any, model: CatalogModel, allowed: frozenset[str]) -> Spec:
-    """Return the spec that *document* is; arguments as of `check`.
+    """Return the spec in *document*; arguments as of `check`.
 
     Raises:
-        UnusableSpecError: Everything for which it cannot be used, each with its place.
+        UnusableSpecError: All reasons why it cannot be used, each with its place.
     """
     spec, problems = Spec.read(document)
     problems += check(spec, model, allowed)
@@ -39,11 +39,11 @@ def checked_spec(document: Any, model: CatalogModel, allowed: frozenset[str]) ->
 
 
 def check(spec: Spec, model: CatalogModel, allowed: frozenset[str]) -> list[str]:
-    """Return everything for which *spec* cannot be used, each with its place.
+    """Return all reasons why *spec* cannot be used, each with its place.
 
     Args:
-        spec: The spec, which could be read.
-        model: The catalog that files go to.
+        spec: A spec that could be read.
+        model: The catalog of the files.
         allowed: `[spec] allowed_processors`.
     """
     problems = list(_version(spec.general.versions))
@@ -74,7 +74,7 @@ class _Checked:
         self._mapping, self._model, self._place, self._table = mapping, model, place, table
 
     def table_and_columns(self) -> Iterator[str]:
-        """Name the table, or the columns of it, that the catalog does not have."""
+        """Yield the table, or its columns, that the catalog does not have."""
         mapping, place = self._mapping, self._place
         if mapping.target and not self._table and not any(map(fields, mapping.target)):
             names = {str(name) for name in self._model.tables}
@@ -94,7 +94,7 @@ class _Checked:
                     yield what + near(name, columns)
 
     def needed(self) -> Iterator[str]:
-        """Name what a mapping of files cannot do without."""
+        """Yield the missing keys that a mapping of files needs."""
         mapping, place = self._mapping, self._place
         if not mapping.object_name:
             yield f"{place}.hatrac_templates: has no hatrac_uri"
@@ -116,10 +116,10 @@ class _Checked:
                 yield f"{place}.{key}: must begin with / as a path below the catalog"
 
     def templates(self) -> Iterator[str]:
-        """Name the fields of templates that nothing can provide, in the order of their use."""
+        """Yield the fields of templates that nothing provides, in the order of their use."""
         mapping, place = self._mapping, self._place
         if any(p.built_in is None or p.built_in == NEEDS_LEAVE for p in mapping.processors):
-            return  # what they add nobody can tell
+            return  # it is not known which names they add
         known = set(mapping.names) | RESERVED - _LATE | set(mapping.checksums)
         known |= {f"{name}_base64" for name in mapping.checksums}
         for number, template in enumerate(mapping.metadata_queries):
@@ -138,7 +138,7 @@ class _Checked:
         yield from self._late(known)
 
     def _late(self, known: set[str]) -> Iterator[str]:
-        """Name unknown fields of the templates for the object and its row."""
+        """Yield unknown fields of the templates for the object and its row."""
         mapping, place = self._mapping, self._place
         columns = set(self._columns())
         first = columns if mapping.create_record_first else set()
@@ -233,7 +233,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 def _version(alternatives: tuple[tuple[str, ...], ...]) -> Iterator[str]:
-    """Say that the spec is for another version of the uploader; none named is any."""
+    """Yield a problem if the spec is for a different version of the uploader."""
     from packaging.version import InvalidVersion, Version
 
     def holds(comparison: str) -> bool:

@@ -1,4 +1,4 @@
-"""The keys of a bulk spec, and how their values are read; what is wrong is told with its place."""
+"""The keys of a bulk spec, and the readers of their values; every problem names its place."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ class _WrongError(ValueError):
 
 
 def fields(template: str) -> list[str]:
-    """Return the names that *template* has in braces; ValueError where it is no template."""
+    """Return the names in braces in *template*; raise ValueError if it is not a template."""
     found = []
     for _, name, width, _ in Formatter().parse(template):
         if name is None:
@@ -40,7 +40,7 @@ def fields(template: str) -> list[str]:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return a question that names what *word* may have been meant to be, or nothing."""
+    """Return "; did you mean …?" with the names similar to *word*, or nothing."""
     close = get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -48,7 +48,7 @@ def near(word: str, known: Iterable[str]) -> str:
 def read_object(
     value: Any, keys: Mapping[str, _Reader], place: str, problems: list[str]
 ) -> dict[str, Any]:
-    """Return the known keys of an object with their values read; note what is wrong."""
+    """Return the values of the known keys of an object; add what is wrong to *problems*."""
     if not isinstance(value, Mapping):
         problems.append(f"{place or 'it'}: must be an object" + ("" if place else _LIST))
         return {}
@@ -110,7 +110,7 @@ def _template(value: Any, place: str) -> str:
 
 
 def _fits(text: str, names: Iterable[str], other: Any) -> bool:
-    """Tell whether *text* can be filled; names whose type nobody knows yet stand for *other*."""
+    """Return True if *text* can be filled, with *other* for names of unknown type."""
     known = {n: 0 if n in NUMBERS else "" if n in RESERVED else other for n in names}
     try:
         text.format_map(known)

@@ -11,7 +11,7 @@ from deriva_watch.core.spec.spec_keys import GENERAL, MAPPING, UNKNOWN, fields, 
 
 
 def read(document: Any) -> tuple[General, list[AssetMapping], list[str]]:
-    """Return what *document* says, and what is wrong with it, each with its place."""
+    """Return the spec in *document*, and its problems, each with its place."""
     problems: list[str] = []
     said = read_object(document, GENERAL, "", problems)
     mappings = [
@@ -40,7 +40,7 @@ def _mapping(
     before = len(problems)
     own = read_object(entry, MAPPING, f"asset_mappings[{number}]", problems)
     if any(UNKNOWN not in problem for problem in problems[before:]):
-        return None  # more would be wrong because of it; a key too many hides nothing
+        return None  # avoid errors that only follow from this one; an unknown key causes none
     pre = own.get("pre_processors", ())
     templates, options = own.get("hatrac_templates", {}), own.get("hatrac_options", {})
     mapping = AssetMapping(
@@ -90,7 +90,7 @@ def _options(said: Mapping[str, Any]) -> ObjectOptions:
 
 
 def _contradictions(mapping: AssetMapping) -> Iterable[str]:
-    """Say what in a mapping cannot go together."""
+    """Yield the keys of a mapping that contradict each other."""
     place = f"asset_mappings[{mapping.number}]"
     if mapping.target:
         for name in (name for part in mapping.target for name in fields(part)):

@@ -13,12 +13,12 @@ _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One step.
+    """One step of the chart.
 
     Attributes:
         at: When it began, a multiple of STEP.
-        sent_bytes: What was sent in it, also what had to be sent again.
-        backlog_files: Files that were known and not in yet, when it ended.
+        sent_bytes: Bytes sent in it, including those sent again.
+        backlog_files: Files that were known but not uploaded when it ended.
         backlog_bytes: Their bytes.
     """
 
@@ -29,5 +29,5 @@ class Sample:
 
 
 def step_of(at: datetime) -> datetime:
-    """Return when the step that *at* lies in began."""
+    """Return when the step that contains *at* began."""
     return at - (at - _BEGINNING) % STEP

@@ -11,9 +11,9 @@ _AGO: Final = re.compile(r"(\d{1,6})\s*([mhdw])")
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """Return the time that *text* names: "24h" before *now*, or a date or time, in UTC.
+    """Parse a time: "24h" before *now*, or a date or time, in UTC.
 
-    Raises SettingsError where it names none.
+    Raises SettingsError if *text* is neither.
     """
     try:
         if ago := _AGO.fullmatch(text.strip()):

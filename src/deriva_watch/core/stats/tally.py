@@ -1,4 +1,4 @@
-"""How things stand, in one line."""
+"""The state of all executions, in one line."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,7 +15,7 @@ _WORDS: Final = (
 
 
 def in_short(counts: Mapping[ExecutionState, int]) -> str:
-    """Say how many executions stand where: "1 in flight, 2 refused, 37 uploaded"."""
+    """Return the number of executions by state: "1 in flight, 2 refused, 37 uploaded"."""
     found = ((word, sum(counts.get(state, 0) for state in states)) for word, states in _WORDS)
     said = ", ".join(f"{count:,} {word}" for word, count in found if count)
     return f"executions: {said}" if said else "no executions yet"

@@ -1,4 +1,4 @@
-"""How fast files go out, from what the journal knows of the last minute."""
+"""The rate of uploads, from what the journal knows of the last minute."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 from deriva_watch.core.chunks import chunk_span
 
 WINDOW_S: Final = 60.0
-_SHORTEST_S: Final = 1.0  # in less no rate can be told
+_SHORTEST_S: Final = 1.0  # less is too short for a rate
 
 
 class Sent(NamedTuple):
-    """Bytes that went out until a time.
+    """Bytes that were sent until a time.
 
     Attributes:
         size_bytes: How many.
@@ -25,9 +25,9 @@ class Sent(NamedTuple):
 
 
 def rate_bytes_per_s(sent: Iterable[Sent], since: datetime, now: datetime) -> float | None:
-    """Return the rate of the last WINDOW_S, or of all the time since *since*; None: it is zero.
+    """Return the rate of the last WINDOW_S, or since *since* if that is later; None if it is zero.
 
-    Of what took longer than that only the share counts that fell into it.
+    Of what took longer, only the share sent within that time counts.
     """
     span_s = min(WINDOW_S, (now - since).total_seconds())
     if span_s < _SHORTEST_S:
@@ -37,7 +37,7 @@ def rate_bytes_per_s(sent: Iterable[Sent], since: datetime, now: datetime) -> fl
 
 
 def _share(sent: Sent, begin: datetime) -> float:
-    """Return the part of the time of sending that lies after *begin*."""
+    """Return the share of the sending time that is after *begin*."""
     after_s = (sent.until - begin).total_seconds()
     if after_s <= 0:
         return 0.0
@@ -51,7 +51,7 @@ def job_bytes(job: Mapping[str, Any]) -> int:
 
 
 def job_sent(job: Mapping[str, Any], now: datetime) -> Sent | None:
-    """Return what an upload job sent since it was begun or gone on with; None: not told."""
+    """Return what an upload job has sent since it was started or resumed; None if not known."""
     begun = job.get("resumed")
     if not begun or not job["chunks"]:
         return None
