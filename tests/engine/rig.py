@@ -23,6 +23,7 @@ from deriva_watch.engine.call_retry import Patience
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.pipeline.build import Parts, build
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.settings.model import Settings
 from running import Api, credential, write_files
 
@@ -181,6 +182,7 @@ class Rig:
     rid: str
     settings: Settings
     parts: Parts
+    breaker: CircuitBreaker
     writer: CatalogWriter
     depositor: Depositor
     patience: Patience
@@ -299,6 +301,9 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             rid=lab.rid,
             settings=settings,
             parts=parts,
+            breaker=CircuitBreaker(
+                ready["host"], events.append, lambda: None, lambda: False, max_pause_s=1.0
+            ),
             writer=writer,
             depositor=parts.uploader.files.depositor,
             patience=patience,

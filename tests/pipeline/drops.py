@@ -66,16 +66,14 @@ class DropLab(Lab):
 class Instrument:
     """What a daemon does with a drop folder, a step at a time."""
 
-    def __init__(self, rig, path):
-        self.rig, self.path, self.hints = rig, Path(path), []
-        self.inspector = Inspector(rig.parts, POLICY, lambda: None)
-        self.inspector.batch_former.hint = self.hints.append
+    def __init__(self, rig, path, prehash=None):
+        self.rig, self.path = rig, Path(path)
+        self.inspector = Inspector.of(rig.parts, POLICY, rig.breaker, prehash)
 
     def look(self, name=LOOSE):
         """Look at the folder, or at a unit of it, and at what that look asks for."""
-        self.inspector.look(self.rig.settings.unit(self.path, name))
-        while self.hints:
-            self.inspector.look(self.hints.pop())
+        for unit in self.inspector.look(self.rig.settings.unit(self.path, name)).also:
+            self.inspector.look(unit)
 
     def settle(self, name=LOOSE):
         """Look until a batch is closed."""

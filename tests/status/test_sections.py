@@ -8,7 +8,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.status import sections
 from deriva_watch.status.sections import MOST
 from looking import NOW, SENTENCE
@@ -256,7 +256,7 @@ def test_the_command_can_be_typed_whatever_a_unit_is_called(lab):
 
 
 def test_what_holds_the_daemon_up_comes_before_all_else(lab):
-    hindrances = Hindrances(lab.journal.path.parent)
+    hindrances = Problems(lab.journal.path.parent, [].append)
     hindrances.put("server", TroubleError("cannot reach data.example.org", "timed out", "Wait."))
 
     assert lab.look()["verdict"] == {

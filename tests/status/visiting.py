@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.settings.model import Status
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
@@ -23,13 +23,13 @@ LOCAL = "127.0.0.1:0"
 def served(journal, at=LOCAL, hosts=()):
     """Serve *journal*; yield where, what was reported, and what is in the way."""
     here = SimpleNamespace(events=[], meter=Meter(), url="")
-    here.hindrances = Hindrances(journal.path.parent)
+    here.hindrances = Problems(journal.path.parent, here.events.append)
 
     def names():
         return [event.name for event in here.events]
 
     where = Status(listen=at, hosts=hosts)
-    with serving(where, journal, here.meter, here.events.append, here.hindrances.put):
+    with serving(where, journal, here.meter, here.events.append, here.hindrances):
         if at == LOCAL:
             wait_until(lambda: "status_page.started" in names())
             here.url = next(e.url for e in here.events if e.name == "status_page.started")

@@ -26,11 +26,11 @@ DAY_S = 86400
 
 
 class Watching:
-    """A inspector at one directory."""
+    """An inspector of one directory."""
 
     def __init__(self, rig, policy=POLICY, **more):
         self.rig, self.prefix = rig, rig.settings.watch[0].prefix
-        self.inspector = Inspector(rig.parts, policy, lambda: None, **more)
+        self.inspector = Inspector.of(rig.parts, policy, rig.breaker, **more)
 
     def look(self):
         """Look once; return where the execution stands."""
@@ -113,7 +113,7 @@ def test_the_wait_for_a_dead_run_goes_on_after_a_restart(lab, clock_was_set, sta
 
         after = Watching(rig, replace(POLICY, max_running_s=3600))
         if clock_was_set:
-            after.inspector.forget()
+            after.inspector.forget_all()
         after.look()
         time.sleep(QUIET_S)
 
@@ -179,7 +179,7 @@ def test_a_directory_that_fills_is_hashed_and_its_upload_reads_nothing_again(lab
         ahead = Prehash(rig.journal, rig.events.append, stable_s=0.1)
         ahead.start(lambda work: work())
         watching = Watching(rig, prehash=ahead)
-        again_at = watching.inspector.look(rig.unit)
+        again_at = watching.inspector.look(rig.unit).again_at
         assert again_at <= datetime.now(UTC) + timedelta(seconds=0.1)
         hashed = partial(rig.journal.digests, watching.record().id)
         wait_until(lambda: watching.look() and hashed())

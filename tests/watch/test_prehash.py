@@ -167,9 +167,8 @@ def test_a_batch_that_forms_brings_the_digests_of_its_files(tmp_path, ready):
     folder = lab.drop({"a.bin": f"a {lab.rid}", "b.bin": f"b {lab.rid}", "late.bin.part": "late"})
     os.link(folder / "a.bin", folder / "c.bin")
     with lab.rigged() as rig:
-        instrument = Instrument(rig, lab.path)
         with hashing(rig.journal) as ahead:
-            instrument.inspector.batch_former.prehash = ahead
+            instrument = Instrument(rig, lab.path, ahead)
             instrument.look()
             wait_until(lambda: len(ahead._loose[lab.path]) == 2)
             assert not instrument.units()

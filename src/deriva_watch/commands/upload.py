@@ -51,9 +51,11 @@ class OneShot:
 
     def obey(self) -> None:
         """Carry out what a person ordered; RefusedError while all work is paused."""
-        for _ in apply_orders(self.orders, self.pipeline) if self.orders else ():
-            pass
-        if hold := self.pipeline.holds.pause:
+        parts = self.pipeline
+        if self.orders:
+            for _ in apply_orders(self.orders, parts.journal, parts.holds, parts.emit):
+                pass
+        if hold := parts.holds.pause:
             said = hold.sentence()
             raise RefusedError(
                 f"cannot upload: all work is {said['what']}", said["why"], said["next"]
@@ -77,20 +79,17 @@ class OneShot:
         drop = unit.drop
         if drop is None or unit.kind is not UnitKind.LOOSE or drop.unit == "directory":
             return [unit]
-        changed: list[Unit] = []
-        hindrances: list[TroubleError | None] = []
         policy = unit.policy(self.pipeline.settings.completion_policy)
         at_once = replace(policy, quiet_s=0, quiet_max_s=0)
-        folders = BatchFormer(
-            self.pipeline, FolderCache(), changed.append, lambda _, error: hindrances.append(error)
-        )
-        left = folders.look(replace(drop, batch_s=0), at_once)
+        parts = self.pipeline
+        former = BatchFormer(parts.journal, parts.server, parts.unit_reader, FolderCache())
+        looked = former.look(replace(drop, batch_s=0), at_once)
         known = self.pipeline.journal.executions(prefix=str(drop.path))
         ours = [each for each in known if each.server == self.pipeline.server]
         pending = {each.rid for each in ours if each.state not in _AT_REST}
-        pending |= {each.name for each in changed}
+        pending |= {each.name for each in looked.also}
         return [Unit(drop.path, name, drop) for name in sorted(pending)] + (
-            [unit] if left or any(hindrances) else []
+            [unit] if looked.again_at or any(looked.problems.values()) else []
         )
 
     def upload(self, unit: Unit) -> UploadResult:

@@ -11,11 +11,10 @@ from types import FrameType
 from typing import Final
 
 from deriva_watch.core.events import DaemonStarted, DaemonStopped, Emit
+from deriva_watch.daemon.build import build_service
 from deriva_watch.daemon.reload import Reload, begin_anew, hold_signals, listen
-from deriva_watch.daemon.service import Service
 from deriva_watch.edges.host import log
-from deriva_watch.edges.host.problems import Hindrances
-from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.build import assemble, connect, credential_source
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
@@ -24,8 +23,6 @@ from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.settings.model import Settings
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
-from deriva_watch.watch.inspector import Inspector
-from deriva_watch.watch.prehash import Prehash
 
 LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
 
@@ -47,13 +44,13 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
     with (
         connect(settings, source, required=False) as connection,
-        assemble(settings, connection, emit, ending.stop, meter.moved) as pipeline,
+        assemble(settings, connection, emit, ending.stop, meter.moved) as parts,
     ):
-        meter.know(pipeline.journal.pending())
+        meter.know(parts.journal.pending())
         session = LoginSession(source, connection.server)
         meter.remaining_s = lambda: session.remaining_s
         breaker = CircuitBreaker(
-            settings.server.host, emit, pipeline.probe, session.renew, settings.retry.max_s
+            settings.server.host, emit, parts.probe, session.renew, settings.retry.max_s
         )
         emit(
             DaemonStarted(
@@ -69,16 +66,9 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         )
         if connection.missing:
             breaker.trip(connection.missing)
-        prehash = Prehash(pipeline.journal, emit) if settings.transfer.hash_ahead else None
-        inspector = Inspector(
-            pipeline, settings.completion_policy, breaker.raise_if_tripped, prehash
-        )
-        hindrances = Hindrances(settings.state_directory)
-        orders = Orders(settings.state_directory / "orders")
-        service = Service(
-            pipeline, inspector, breaker, session, orders, ending.stop, hindrances, reload
-        )
-        with serving(settings.status, pipeline.journal, meter, emit, service.hinder):
+        problems = Problems(settings.state_directory, emit)
+        service = build_service(parts, session, breaker, problems, reload, ending.stop)
+        with serving(settings.status, parts.journal, meter, emit, problems):
             service.run()
     ending.tell(emit)
     ending.begin_anew_if_due()

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deriva_watch import liveness
-from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.errors import LostThreadError, TroubleError
 from deriva_watch.core.events import Emit, ThreadRecovered, ThreadStuck
 from deriva_watch.edges.host import systemd
-from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.liveness import Standstill
+from deriva_watch.pipeline.journal_guard import JournalGuard
 
 LOOK_S: Final = 5.0  # how often the threads are looked at
 NAME: Final = "supervisor"
@@ -25,17 +26,17 @@ class Supervisor:
     """A thread that looks at all others.
 
     Attributes:
-        hindrances: Where it says what stands still.
+        problems: Where it reports threads that do not work.
         emit: Where the events go.
-        again: By the name of a thread, what starts one in its place, should it end.
-        give_up: Ends the process, because a thread has ended that nothing replaces.
+        restarts: By the name of a thread, what starts another one in its place.
+        guard: Ends the process where a thread ended that has no restart.
         stop: Once set, threads may end.
     """
 
-    hindrances: Hindrances
+    problems: Problems
     emit: Emit
-    again: Mapping[str, Callable[[], None]]
-    give_up: Callable[[TroubleError], None]
+    restarts: Mapping[str, Callable[[], None]]
+    guard: JournalGuard
     stop: threading.Event
     _status: str = "starting"
     _sent: str = ""  # the status that systemd has
@@ -95,13 +96,15 @@ class Supervisor:
             self._said[found.name] = found
             silent_s = round(found.silent_s, 1)
             self.emit(ThreadStuck(thread=found.name, seconds=silent_s, **error.sentence()))
-            self.hindrances.put(_about(found.name), error)
-        if found.ended:
-            self.again.get(found.name, lambda: self.give_up(error))()
+            self.problems.put(_about(found.name), error)
+        if found.ended and found.name in self.restarts:
+            self.restarts[found.name]()
+        elif found.ended:
+            self.guard.end(LostThreadError(error.what, error.why, error.next))
 
     def _well_again(self, name: str) -> None:
         del self._said[name]
-        self.hindrances.put(_about(name), None)
+        self.problems.put(_about(name), None)
         self.emit(ThreadRecovered(thread=name))
 
     def _next(self, found: Standstill) -> str:
@@ -111,7 +114,7 @@ class Supervisor:
                 "start it: work goes on where it was. Disks or file servers that give no answer "
                 "are the usual cause."
             )
-        if found.name in self.again:
+        if found.name in self.restarts:
             return "Another one is started in its place; please report it with the log."
         return "The daemon ends, to be started anew; please report it with the log."
 

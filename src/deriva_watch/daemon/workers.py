@@ -1,20 +1,24 @@
-"""The uploader workers: threads that take ready executions through the pipeline."""
+"""The uploader workers: threads that make attempts at the units that are ready."""
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from deriva_watch.core.events import Emit
 from deriva_watch.core.records import ExecutionRecord, MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.core.unit import Unit
+from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import begin, waiting
+from deriva_watch.pipeline.attempt import Attempts
 from deriva_watch.pipeline.attempt_end import SPEC_S
-from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.crash_report import report_crash
+from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.journal_guard import JournalGuard
+from deriva_watch.settings.model import Settings
+from deriva_watch.watch.look_queue import LookQueue
 
 WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
 IDLE_S: Final = 10.0  # how often a worker looks for work that nobody told it of
@@ -27,18 +31,26 @@ class Workers:
     """Takes ready executions through, one at a time each, until *stop* is set.
 
     Attributes:
-        pipeline: What they are taken through.
+        settings: For the longest wait between two attempts.
+        journal: Has the units that are ready.
+        attempts: Takes one through.
+        holds: Whether a person has paused all work.
+        emit: Where bugs are reported.
         breaker: While it is closed nothing is begun.
         stop: Ends the work.
-        again: Is told of a directory that changed under its upload.
-        guard: Does a piece of work, and waits where the journal cannot be written.
+        looks: Gets a unit that changed during its upload.
+        guard: Runs each piece of work, and waits where the journal cannot be written.
     """
 
-    pipeline: Parts
+    settings: Settings
+    journal: Journal
+    attempts: Attempts
+    holds: HoldCache
+    emit: Emit
     breaker: CircuitBreaker
     stop: threading.Event
-    again: Callable[[Unit], None]
-    guard: Callable[[Callable[[], None]], None]
+    looks: LookQueue
+    guard: JournalGuard
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _held: dict[str, list[ExecutionRecord]] = field(
         default_factory=lambda: {f"uploader-{number}": [] for number in range(WORKERS)}
@@ -83,14 +95,14 @@ class Workers:
         was_closed = self._due_s == 0.0
         self._due_s = time.monotonic() + DUE_S
         now = datetime.now(UTC)
-        latest = now + timedelta(seconds=self.pipeline.settings.retry.max_s + SPEC_S)
+        latest = now + timedelta(seconds=self.settings.retry.max_s + SPEC_S)
         moves = [
             MoveExecution(record.id, ExecutionTrigger.DUE)
-            for record in self.pipeline.journal.due(now, latest)
-            if record.server == self.pipeline.server
+            for record in self.journal.due(now, latest)
+            if record.server == self.settings.server.name
         ]
         if moves:
-            self.pipeline.journal.commit(moves)
+            self.journal.commit(moves)
         if moves or was_closed:
             self.wake()
 
@@ -99,9 +111,9 @@ class Workers:
         held = self._held[name]  # what an earlier thread of the name had is given back
         while not self.stop.is_set():
             try:
-                self.guard(lambda: self._work_once(held))
+                self.guard.run(lambda: self._work_once(held))
             except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
-                report_crash(self.pipeline.emit, "an uploader")
+                report_crash(self.emit, "an uploader")
                 self.stop.wait(AGAIN_S)
 
     def _work_once(self, held: list[ExecutionRecord]) -> None:
@@ -118,7 +130,7 @@ class Workers:
             return
         self.wake()  # there may be more, for the others
         held.append(record)
-        outcome = self.pipeline.attempts.process(record)
+        outcome = self.attempts.process(record)
         held.pop()
         if outcome.error:
             self.breaker.trip(outcome.error)
@@ -126,15 +138,14 @@ class Workers:
             wait_s = (outcome.record.next_at - datetime.now(UTC)).total_seconds()
             self._due_s = min(self._due_s, time.monotonic() + wait_s)
         if outcome.record.state is ExecutionState.FILLING:
-            self.again(self.pipeline.settings.unit_of(record))
+            self.looks.hint(self.settings.unit_of(record))
 
     def _claim(self) -> ExecutionRecord | None:
-        if self.breaker.error is not None or self.pipeline.holds.pause:
+        if self.breaker.error is not None or self.holds.pause:
             return None
-        return self.pipeline.journal.claim(self.pipeline.server)
+        return self.journal.claim(self.settings.server.name)
 
     def _give_back(self, record: ExecutionRecord) -> None:
         """Let go of an execution whose end could not be written into the journal."""
-        journal = self.pipeline.journal
-        if journal.execution(record.id).state is ExecutionState.UPLOADING:
-            journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])
+        if self.journal.execution(record.id).state is ExecutionState.UPLOADING:
+            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from deriva_watch.core.error_effects import Effect, Failure
 from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
 from deriva_watch.core.events import (
     CatalogUnavailable,
@@ -23,6 +24,9 @@ from deriva_watch.core.events import (
 
 FIRST_PROBE_S: Final = 1.0  # a server that only restarts is back soon
 PROBE_S: Final = 10.0  # the longest pause between two probes
+
+# One unit that gets such an answer may be the first of all.
+_DOUBTFUL: Final = {Effect.REFUSE, Effect.WAIT_FOR_SPEC, Effect.RETRY_UNLESS_AWAY}
 
 Tripping = TransientError | CredentialError | RefusedError
 
@@ -70,6 +74,18 @@ class CircuitBreaker:
     def probe_soon(self) -> None:
         """Have the next `allows_work` send a probe: an error may concern more than one unit."""
         self._is_sure = False
+
+    def learn(self, failure: Failure) -> bool:
+        """Trip, or probe soon, where *failure* may concern all units; return whether it may."""
+        match failure:
+            case (Effect.STOP_ALL, TransientError() | CredentialError() as error):
+                self.trip(error)
+            case (effect, error) if effect in _DOUBTFUL:
+                if error is not self.error:
+                    self.probe_soon()
+            case _:
+                return False
+        return True
 
     def raise_if_tripped(self) -> None:
         """Raise the error that tripped it, until work may go on."""

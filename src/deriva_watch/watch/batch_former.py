@@ -4,7 +4,7 @@ Files that no batch has settle here; those that one has reopen it when they chan
 written down, with all its files and in one transaction, it is looked at as any other directory.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +20,10 @@ from deriva_watch.core.records import ExecutionRecord, FileFacts
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
-from deriva_watch.edges.journal import Batch
-from deriva_watch.pipeline.build import Parts
+from deriva_watch.edges.journal import Batch, Journal
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.folder_cache import FolderCache
+from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
 
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
@@ -33,42 +34,44 @@ class BatchFormer:
     """Knows since when the files that no batch has are what they are; a restart begins anew.
 
     Attributes:
-        pipeline: What reads folders, and the journal.
+        journal: Keeps the batches.
+        server: The "host/catalog" that they are kept under.
+        unit_reader: Reads the folders.
         folder_cache: Which folders a rescan need not look into.
-        hint: Takes a batch that is to be looked at.
         prehash: Hashes what it can before a batch is complete; None: nothing.
-        hinder: Says what is in the way of something, once; None: nothing any more.
     """
 
-    pipeline: Parts
+    journal: Journal
+    server: str
+    unit_reader: UnitReader
     folder_cache: FolderCache[Unit]
-    hint: Callable[[Unit], None] = lambda _unit: None
-    hinder: Callable[[str, TroubleError | None], None] = lambda _about, _error: None
     prehash: Prehash | None = None
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
-    def look(self, drop: Drop, policy: CompletionPolicy) -> datetime | None:
-        """Look once; return when to look again by itself, None: only when something happens."""
+    def look(self, drop: Drop, policy: CompletionPolicy) -> Looked:
+        """Look once; the batches that changed or are not complete are to be looked at too."""
         loose = Unit(drop.path, LOOSE, drop)
-        seen = self.pipeline.unit_reader.look(loose) if drop.unit != "directory" else None
+        seen = self.unit_reader.look(loose) if drop.unit != "directory" else None
         if seen is None:
             self._arrivals.pop(drop.path, None)
-            return None
-        self._tell_unreadable(drop, seen)
+            return Looked()
         own = {path: each for path, each in seen.entries.items() if not drop.is_moved(path)}
         seen = replace(seen, entries=own)
-        members = self.pipeline.journal.members(self.pipeline.server, str(drop.path))
+        members = self.journal.members(self.server, str(drop.path))
         units = self._units(drop)
         again_at = self._form(drop, policy, seen, members, units.keys())
         changed = list(_changed(units.values(), members, seen))
-        for unit in changed:
-            self.hint(Unit(drop.path, unit.rid, drop))
         resting = all(unit.state in _AT_REST for unit in units.values())
         if again_at or changed or not resting or seen.unreadable:
             self.folder_cache.forget(loose)
         else:
             self.folder_cache.keep(loose, seen)
-        return again_at
+        also = tuple(Unit(drop.path, unit.rid, drop) for unit in changed)
+        return Looked(again_at, also, {f"{drop.path}: folders": _unreadable(drop, seen)})
+
+    def forget_all(self) -> None:
+        """Forget since when files are unchanged: the clock was set."""
+        self._arrivals.clear()
 
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
         """Tell whether a drop folder is the empty mount point of the disk that a unit was on."""
@@ -77,12 +80,12 @@ class BatchFormer:
             is_empty = not any(drop.path.iterdir())
         except OSError:
             return True
-        known = {file.device for file in self.pipeline.journal.files(unit.id)}
+        known = {file.device for file in self.journal.files(unit.id)}
         return is_empty and bool(known) and device not in known
 
     def _units(self, drop: Drop) -> dict[str, ExecutionRecord]:
-        found = self.pipeline.journal.executions(prefix=str(drop.path))
-        return {each.rid: each for each in found if each.server == self.pipeline.server}
+        found = self.journal.executions(prefix=str(drop.path))
+        return {each.rid: each for each in found if each.server == self.server}
 
     def _form(
         self,
@@ -115,10 +118,7 @@ class BatchFormer:
     ) -> datetime | None:
         if self.prehash is None:
             return None
-        disk, leave = (
-            self.pipeline.unit_reader.directory(Unit(drop.path, LOOSE, drop)),
-            policy.partial,
-        )
+        disk, leave = self.unit_reader.directory(Unit(drop.path, LOOSE, drop)), policy.partial
         return self.prehash.consider_loose(drop.path, disk, seen, set(partial_paths(seen, leave)))
 
     def _write_down(
@@ -132,24 +132,13 @@ class BatchFormer:
             "first_settled_at": min(times).isoformat(),
             "looked_at": seen.looked_at.isoformat(),
         }
-        opened = self.pipeline.journal.open_batch(
-            Batch(self.pipeline.server, str(drop.path), name, drop.unit),
+        opened = self.journal.open_batch(
+            Batch(self.server, str(drop.path), name, drop.unit),
             {path: _stamp(entry) for path, entry in seen.entries.items()},
             {"digest": seen.digest(), "verdict": verdict},
         )
         if self.prehash:
             self.prehash.take(drop.path, opened, seen)
-
-    def _tell_unreadable(self, drop: Drop, seen: Observation) -> None:
-        trouble = None
-        if seen.unreadable:
-            where, why = min(seen.unreadable.items())
-            trouble = TroubleError(
-                f"cannot look into {len(seen.unreadable)} folders of {drop.path}",
-                f"{where}: {why}",
-                "Let the user of deriva-watch read it; it is looked at again by itself.",
-            )
-        self.hinder(f"{drop.path}: folders", trouble)
 
 
 def _changed(
@@ -163,6 +152,17 @@ def _changed(
                 yield unit
         elif unit.state is ExecutionState.FILLING or batching.is_another(seen, paths, unit.digest):
             yield unit
+
+
+def _unreadable(drop: Drop, seen: Observation) -> TroubleError | None:
+    if not seen.unreadable:
+        return None
+    where, why = min(seen.unreadable.items())
+    return TroubleError(
+        f"cannot read {len(seen.unreadable)} folders of {drop.path}",
+        f"{where}: {why}",
+        "Let the user of deriva-watch read it; it is looked at again by itself.",
+    )
 
 
 def _stamp(entry: Entry) -> FileFacts:

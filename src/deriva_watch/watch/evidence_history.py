@@ -1,7 +1,7 @@
 """What the looks at a directory have found, and since when: the evidence of its verdict."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -23,9 +23,13 @@ from deriva_watch.core.removal.removal import removed_names
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
+from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import mounts
-from deriva_watch.pipeline.build import Parts
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.ownership import workspace_of
+from deriva_watch.pipeline.unit_reader import UnitReader
+from deriva_watch.settings.model import Settings
 
 _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything else says complete
 
@@ -46,12 +50,18 @@ class EvidenceHistory:
     """Remembers of each directory that is filling since when it is what it is.
 
     Attributes:
-        pipeline: What reads directories and knows the catalog.
-        check: Raises while the server cannot be asked, so that not every look tries it.
+        journal: Knows which files were removed.
+        catalog: Knows the status of an execution.
+        settings: Name the server that workspaces must belong to.
+        unit_reader: Reads what lies in a directory.
+        breaker: Raises while the server cannot be asked, so that not every look tries it.
     """
 
-    pipeline: Parts
-    check: Callable[[], None]
+    journal: Journal
+    catalog: Catalog
+    settings: Settings
+    unit_reader: UnitReader
+    breaker: CircuitBreaker
     _memories: dict[Unit, _Memory] = field(default_factory=dict)
     _clock_was_set: bool = False
 
@@ -74,8 +84,8 @@ class EvidenceHistory:
         memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
         workspace = self._foreign_word(unit)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
-        self.check()
-        row = self.pipeline.catalog.execution(unit.name) if unit.is_execution else None
+        self.breaker.raise_if_tripped()
+        row = self.catalog.execution(unit.name) if unit.is_execution else None
         status = row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         evidence = Evidence(
@@ -120,19 +130,19 @@ class EvidenceHistory:
 
     def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
         try:
-            said = self.pipeline.unit_reader.sources(unit, seen)
+            said = self.unit_reader.sources(unit, seen)
         except RefusedError:
             return ()  # not ours
         if not (missing := awaited(said, seen)):
             return ()  # as nearly always
-        gone = removed_names(self.pipeline.journal.files(record.id))
+        gone = removed_names(self.journal.files(record.id))
         return [path for path in missing if path not in gone]
 
     def _foreign_word(self, unit: Unit) -> str | None:
         if not unit.is_execution:
             return None
         try:
-            found = workspace_of(unit, self.pipeline.settings.server)
+            found = workspace_of(unit, self.settings.server)
         except RefusedError:
             return None  # not ours: `check_ours` says so once the directory is complete
         return found.execution_status(unit.name) if found else None

@@ -56,6 +56,10 @@ class FolderCache(Generic[K]):
         """Look in full the next time."""
         self._frames.pop(key, None)
 
+    def clear(self) -> None:
+        """Look at every directory in full the next time."""
+        self._frames.clear()
+
     def is_still(self, key: K, full_s: float) -> bool:
         """Tell whether a look can be spared: for *full_s* after the last full one at most."""
         frame = self._frames.get(key)

@@ -1,8 +1,8 @@
 """The roots of the daemon: found, watched, told of, and scanned when their time has come."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,6 +10,7 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
 from deriva_watch.core.events import (
     BacklogFound,
+    Emit,
     RootMissing,
     RootScanned,
     RootWatched,
@@ -20,14 +21,16 @@ from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import listing
-from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import inotify_limits
 from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 from deriva_watch.pipeline.unit_paths import drop_units, execution_names
 from deriva_watch.settings.drop_folder import DropFolder
-from deriva_watch.settings.model import Watch
+from deriva_watch.settings.model import Settings, Watch
 from deriva_watch.watch.inspector import Inspector
+from deriva_watch.watch.look_queue import Looked, LookQueue
 
 AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
 _FEW: Final = 32  # watches
@@ -58,31 +61,35 @@ class Roots:
     """Every prefix and drop folder of the settings, with what patterns among them match by now.
 
     Attributes:
-        inspector: Knows the directories, and which of them need no look.
-        hindrances: What is in the way now, for the commands to show.
-        hint: Takes a directory that something happened in; called by any thread.
-        look: Takes a directory to look at now.
-        hinder: Says what is in the way of something, once; None: nothing any more.
+        settings: Name them.
+        journal: Knows the units that were found before.
+        inspector: Looks at one unit.
+        looks: Where the units go that are to be looked at.
+        problems: What is in the way now.
+        emit: Where events go.
     """
 
+    settings: Settings
+    journal: Journal
     inspector: Inspector
-    hindrances: Hindrances
-    hint: Callable[[Unit], None]
-    look: Callable[[Unit], None]
-    hinder: Callable[[str, TroubleError | None], None]
+    looks: LookQueue
+    problems: Problems
+    emit: Emit
     _watcher: Watcher = field(init=False)
     _roots: dict[Path, _Root] = field(default_factory=dict)
+    _newer_than: dict[Path, datetime] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
     _told: set[Path] = field(default_factory=set)  # that were scanned
     _counted_at: int = 0  # so many watches of ours are a reason to count all
     _is_scarce: bool = False
 
     def __post_init__(self) -> None:
-        unit = self.inspector.pipeline.settings.unit
-        self._watcher = Watcher(lambda prefix, name: self.hint(unit(prefix, name)), self._lost)
+        self._watcher = Watcher(
+            lambda prefix, name: self.looks.hint(self.settings.unit(prefix, name)), self._lost
+        )
 
     def tend(self) -> None:
-        """Watch what came, mend what broke, and look at every directory of what is due."""
+        """Watch new roots, repair failed watches, scan the roots that are due."""
         for prefix, watched in self._watcher.check().items():
             self._tell(prefix, watched)
             self._due_s.pop(prefix, None)
@@ -105,11 +112,20 @@ class Roots:
         if found.is_scarce and not self._is_scarce:
             then = f"Before there are none left: {inotify_limits.remedy('watches')}"
             event = WatchLimitNearlyReached(used=found.used, limit=found.limit, next=then)
-            self.inspector.pipeline.emit(event)
+            self.emit(event)
         self._is_scarce = found.is_scarce
 
+    def look(self, unit: Unit) -> Looked:
+        """Look at a unit once; raises as `Inspector.look`."""
+        return self.inspector.look(unit, self._newer_than.get(unit.prefix))
+
+    def forget_all(self) -> None:
+        """Forget since when units are unchanged, and scan everything: the clock was set."""
+        self.inspector.forget_all()
+        self.scan_all()
+
     def scan_all(self) -> None:
-        """Let everything be due."""
+        """Scan every root at the next occasion."""
         self._due_s.clear()
 
     def follow(self, unit: Unit, *, filling: bool) -> None:
@@ -124,21 +140,21 @@ class Roots:
         self._watcher.stop()
 
     def _find(self) -> None:
-        for watch in self.inspector.pipeline.settings.watch:
+        for watch in self.settings.watch:
             if not listing.is_pattern(watch.prefix):
                 found = [watch.prefix]
             elif self._is_due(watch.prefix, watch.rescan_s):
                 found = listing.matching(watch.prefix)
                 why, then = "no folder matches it", "It is watched as soon as one does."
                 nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
-                self.hinder(str(watch.prefix), None if found else nothing)
+                self.problems.report(str(watch.prefix), None if found else nothing)
             else:
                 continue
             for prefix in [each for each in found if each not in self._roots]:
                 if watch.newer_than:
-                    self.inspector.newer_than[prefix] = watch.newer_than
+                    self._newer_than[prefix] = watch.newer_than
                 self._take_up(prefix, _of_watch(prefix, watch))
-        for folder in self.inspector.pipeline.settings.drop:
+        for folder in self.settings.drop:
             if folder.path not in self._roots:
                 self._take_up(folder.path, _of_drop(folder))
 
@@ -155,11 +171,9 @@ class Roots:
                 f"there is no {self._roots[prefix].home}",
                 f"It is watched as soon as it is there: mkdir -p {prefix}",
             )
-            self.inspector.pipeline.emit(
-                RootMissing(prefix=str(prefix), why=missing.why, next=missing.next)
-            )
+            self.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
         else:
-            self.inspector.pipeline.emit(
+            self.emit(
                 RootWatched(
                     prefix=str(prefix),
                     observer=watched.mode,
@@ -167,7 +181,7 @@ class Roots:
                     file_system=watched.file_system,
                 )
             )
-        self.hindrances.put(str(prefix), missing)
+        self.problems.put(str(prefix), missing)
 
     def _is_due(self, path: Path, every_s: float) -> bool:
         due = time.monotonic() >= self._due_s.get(path, 0.0)
@@ -177,34 +191,33 @@ class Roots:
 
     def _scan(self, prefix: Path, root: _Root) -> None:
         start_s = time.monotonic()
-        settings = self.inspector.pipeline.settings
-        drop = settings.drops.get(prefix)
+        drop = self.settings.drops.get(prefix)
         about = f"{root.home}: names"  # that it is missing is told of the root itself
         try:
             found = self._units(drop) if drop else execution_names(prefix)
         except (SettingsError, TransientError) as error:
-            self.hinder(about, error)
+            self.problems.report(about, error)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
-        self.hinder(about, None)
+        self.problems.report(about, None)
         # A root that is not mounted has lost nothing; of batches one look at the folder tells.
         if prefix.is_dir() and not (drop and drop.unit != "directory"):
-            known = self.inspector.pipeline.journal.executions(prefix=str(prefix))
+            known = self.journal.executions(prefix=str(prefix))
             if drop is None:
                 self._tell_backlog(prefix, 0 if known else len(found))
             found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
-        for unit in (settings.unit(prefix, name) for name in found):
+        for unit in (self.settings.unit(prefix, name) for name in found):
             if not self.inspector.folder_cache.is_still(unit, root.full_rescan_s):
-                self.look(unit)
+                self.looks.soon(unit)
         seconds = round(time.monotonic() - start_s, 6)
         event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
-        self.inspector.pipeline.emit(event)
+        self.emit(event)
 
     def _units(self, drop: Drop) -> set[str]:
         """Return what to look at in a drop folder; say so of files that belong to no unit."""
         if drop.unit != "directory":
             return {LOOSE}
-        directories, others = drop_units(self.inspector.pipeline.settings, drop)
+        directories, others = drop_units(self.settings, drop)
         trouble = None
         if others:
             trouble = TroubleError(
@@ -212,7 +225,7 @@ class Roots:
                 f'{others[0]} lies beside the directories, and unit = "directory" takes these',
                 'Move them into a directory, or set unit = "batch".',
             )
-        self.hinder(f"{drop.path}: loose files", trouble)
+        self.problems.report(f"{drop.path}: loose files", trouble)
         return directories
 
     def _tell_backlog(self, prefix: Path, directories: int) -> None:
@@ -220,12 +233,12 @@ class Roots:
         if directories and prefix not in self._told:
             then = "They are uploaded too; [[watch]] newer_than leaves older ones alone."
             event = BacklogFound(prefix=str(prefix), directories=directories, next=then)
-            self.inspector.pipeline.emit(event)
+            self.emit(event)
         self._told.add(prefix)
 
     def _lost(self, prefix: str | None, why: str) -> None:
         """Events were lost: what is concerned is due."""
-        self.inspector.pipeline.emit(WatchLost(prefix=prefix, why=why))
+        self.emit(WatchLost(prefix=prefix, why=why))
         for root in [Path(prefix)] if prefix else list(self._due_s):
             self._due_s.pop(root, None)
 

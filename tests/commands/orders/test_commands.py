@@ -217,9 +217,9 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
     orders, events = Orders(tmp_path / "orders"), []
     orders.leave(Cancel(rid="1-AAAA", paths=("\ud800",), by="alice", at=AT))
     orders.leave(Pause(rid="1-AAAA", by="alice", at=AT))
-    pipeline = SimpleNamespace(journal=journal, emit=events.append, holds=HoldCache(journal))
 
-    moved = [record.rid for record in apply_orders(orders, pipeline)]
+    applied = apply_orders(orders, journal, HoldCache(journal), events.append)
+    moved = [record.rid for record in applied]
 
     assert moved == ["1-AAAA"]
     names = [event.name for event in events]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from deriva_watch.edges.host.problems import Hindrances
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
 from deriva_watch.settings.model import Status
 from deriva_watch.status.web.meter import Meter
@@ -41,11 +41,11 @@ def served(folder, fill=lambda _journal, _clock: None):
     folder.mkdir(exist_ok=True)
     events, clock = [], Past()
     url = f"sqlite:///{folder}/journal.db"
-    hindrances = Hindrances(folder)
+    hindrances = Problems(folder, events.append)
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:
         fill(journal, clock)
         where = Status(listen="127.0.0.1:0")
-        with serving(where, journal, Meter(), events.append, hindrances.put):
+        with serving(where, journal, Meter(), events.append, hindrances):
             yield wait_until(lambda: [e.url for e in events if hasattr(e, "url")])[0], hindrances
 
 

@@ -6,14 +6,14 @@ from typing import Final
 
 from deriva_watch.commands.orders import hold, retry
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events import OrderApplied
+from deriva_watch.core.events import Emit, OrderApplied
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.crash_report import report_crash
+from deriva_watch.pipeline.hold_cache import HoldCache
 
 _OURSELVES: Final = "deriva-watch"
 _OVER: Final = "the time of the pause is over"
@@ -21,29 +21,31 @@ _Ours = Retry | Cancel | Pause | Resume
 _KINDS: Final[tuple[type[_Ours], ...]] = (Retry, Cancel, Pause, Resume)
 
 
-def apply_orders(orders: Orders, pipeline: Parts) -> Iterator[ExecutionRecord]:
+def apply_orders(
+    orders: Orders, journal: Journal, holds: HoldCache, emit: Emit
+) -> Iterator[ExecutionRecord]:
     """Apply every such order that waits; yield the executions to look at.
 
     An order that cannot be applied yet waits for the next call.
 
     Raises SettingsError where one cannot be read or removed.
     """
-    for pending in orders.pending(pipeline.emit, *_KINDS):
+    for pending in orders.pending(emit, *_KINDS):
         try:
-            moved = _carry_out(pending.order, pipeline.journal)
+            moved = _carry_out(pending.order, journal)
         except (TroubleError, OSError):
             raise
         except Exception:  # noqa: BLE001  # an order that meets a bug must not fail every start
-            report_crash(pipeline.emit, f"the order {pending.path}")
-            orders.set_aside(pending.path, "it cannot be applied: a bug", pipeline.emit)
+            report_crash(emit, f"the order {pending.path}")
+            orders.set_aside(pending.path, "it cannot be applied: a bug", emit)
             continue
-        pipeline.holds.reload()
+        holds.reload()
         if moved is None:
             continue
-        _tell(pending.order, moved, pipeline)
+        _tell(pending.order, moved, emit)
         yield from moved
         pending.remove()
-    yield from _resume(pipeline)
+    yield from _resume(journal, holds, emit)
 
 
 def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
@@ -52,17 +54,16 @@ def _carry_out(order: _Ours, journal: Journal) -> list[ExecutionRecord] | None:
     return hold.carry_out(order, journal)
 
 
-def _resume(pipeline: Parts) -> Iterator[ExecutionRecord]:
+def _resume(journal: Journal, holds: HoldCache, emit: Emit) -> Iterator[ExecutionRecord]:
     """End the pauses whose time is over."""
-    journal, holds = pipeline.journal, pipeline.holds
     if _is_over(holds.pause):
         journal.pause(None)
         holds.reload()
-        _tell(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], pipeline)
+        _tell(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], emit)
     for record in [each for each in holds.held if _is_over(Hold.of(each.held))]:
         journal.release(record.id, HoldKind.PAUSED)
         holds.reload()
-        _tell(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], pipeline)
+        _tell(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], emit)
         yield record
 
 
@@ -70,9 +71,9 @@ def _is_over(hold: Hold | None) -> bool:
     return hold is not None and hold.until is not None and hold.until <= datetime.now(UTC)
 
 
-def _tell(order: _Ours, moved: list[ExecutionRecord], pipeline: Parts) -> None:
+def _tell(order: _Ours, moved: list[ExecutionRecord], emit: Emit) -> None:
     paths = order.paths if isinstance(order, Retry | Cancel) else ()
-    pipeline.emit(
+    emit(
         OrderApplied(
             order=order.KIND,
             by=order.by,

@@ -13,23 +13,29 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.events import Emit, ProblemFound
 
 _NAME: Final = "hindrances.json"
 _ROOM_BYTES: Final = 4096  # the least size of the file
 
 
-class Hindrances:
+class Problems:
     """The problems of the daemon of a state directory. Any thread may call.
 
     If the file cannot be written, work continues: the log has the same information.
     """
 
-    def __init__(self, state_directory: Path) -> None:
+    def __init__(self, state_directory: Path, emit: Emit) -> None:
         """Start with none; forget those of an earlier daemon."""
-        self._path = state_directory / _NAME
+        self._path, self._emit = state_directory / _NAME, emit
         self._known: dict[str, dict[str, object]] = {}
         self._lock = threading.Lock()
         self._write()
+
+    def report(self, about: str, error: TroubleError | None) -> None:
+        """Set or clear the problem of *about*; a new one is also an event."""
+        if self.put(about, error) and error:
+            self._emit(ProblemFound(**error.sentence()))
 
     def put(self, about: str, error: TroubleError | None) -> bool:
         """Set the problem of *about*, or clear it with None; return whether it is different now."""

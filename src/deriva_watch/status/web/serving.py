@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Event, StatusPageStarted, TaskCrashed
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import beat, begin, waiting
 from deriva_watch.settings.model import Status
@@ -30,8 +31,6 @@ _LET_GO_S: Final = 1  # for responses that are being sent at the end
 _SILENT_S: Final = 10.0  # after which a connection without a request is closed
 _CONNECTIONS: Final = 64
 
-Hinder = Callable[[str, TroubleError | None], None]
-
 
 @contextmanager
 def serving(
@@ -39,7 +38,7 @@ def serving(
     journal: Journal,
     meter: Meter,
     emit: Callable[[Event], None],
-    hinder: Hinder,
+    problems: Problems,
 ) -> Iterator[None]:
     """Serve the status page while the block runs.
 
@@ -48,12 +47,12 @@ def serving(
         journal: The journal that it shows.
         meter: The metrics for Prometheus.
         emit: Takes events.
-        hinder: Called with the error if the page cannot be served, and with None once it is.
+        problems: Where it is reported that the page cannot be served.
     """
     if not settings.listen:
         yield
         return
-    page = _Page(settings, journal, meter, emit, hinder)
+    page = _Page(settings, journal, meter, emit, problems)
     thread = threading.Thread(target=page.run, name="status page", daemon=True)
     thread.start()
     try:
@@ -70,9 +69,9 @@ class _Page:
         journal: Journal,
         meter: Meter,
         emit: Callable[[Event], None],
-        hinder: Hinder,
+        problems: Problems,
     ) -> None:
-        self._at, self._emit, self._hinder = settings.listen, emit, hinder
+        self._at, self._emit, self._problems = settings.listen, emit, problems
         self._web = Web(journal, meter)
         hosts = {*settings.hosts, self._at.rpartition(":")[0]}
         self._guarded = Guard(self._web.application(), hosts, emit)
@@ -87,7 +86,7 @@ class _Page:
                 with listening(self._at) as (listener, url):
                     self._serve(listener, url)
             except TroubleError as error:
-                self._hinder(ABOUT, error)
+                self._problems.report(ABOUT, error)
             except Exception as error:  # noqa: BLE001  # a bug here must not end the thread
                 why, lines = repr(error), traceback.format_exc()
                 self._emit(TaskCrashed(where=ABOUT, why=why, traceback=lines))
@@ -102,7 +101,7 @@ class _Page:
 
     def _serve(self, listener: socket.socket, url: str) -> None:
         def ready() -> None:
-            self._hinder(ABOUT, None)
+            self._problems.report(ABOUT, None)
             self._emit(StatusPageStarted(url=url))
 
         self._server = _Server(_config(self._guarded), ready, self._web)

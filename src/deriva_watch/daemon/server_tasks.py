@@ -1,0 +1,69 @@
+"""What the daemon does about the server, besides uploads: probe it, keep the session, catch up."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from deriva_watch.core.error_effects import classify
+from deriva_watch.core.errors import CredentialError, TransientError
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.journal import Journal
+from deriva_watch.pipeline.attempt import Attempts
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.input_fingerprint import InputFingerprint
+from deriva_watch.pipeline.session import LoginSession
+
+_CATCH_UP_S: Final = 5.0  # how often it is seen whether the inputs of refusals have changed
+
+
+@dataclass(slots=True)
+class ServerTasks:
+    """Keeps the connection to one server in order.
+
+    Attributes:
+        breaker: Lets work go on while the server answers.
+        session: Keeps the credential current.
+        journal: Has the refusals.
+        fingerprint: Finds those that may be tried again.
+        attempts: Completes what units left that are gone.
+        problems: Where it is reported what is wrong with the server or the session.
+    """
+
+    breaker: CircuitBreaker
+    session: LoginSession
+    journal: Journal
+    fingerprint: InputFingerprint
+    attempts: Attempts
+    problems: Problems
+    _catch_up_s: float = 0.0
+
+    def check(self) -> bool:
+        """Send the probe that is due; return whether the server can be used again just now."""
+        was_tripped, is_back = self.breaker.error is not None, False
+        if self.breaker.allows_work():
+            is_back = was_tripped
+            try:
+                self.problems.report("the session", self.session.refresh())
+            except (TransientError, CredentialError) as error:
+                self.breaker.trip(error)
+        self.problems.put("the server", self.breaker.error)
+        return is_back
+
+    def catch_up(self) -> list[ExecutionRecord]:
+        """Retry refusals whose inputs have changed, then cancel abandoned upload jobs.
+
+        Returns the executions to look at, as they were.
+        """
+        now_s = time.monotonic()
+        if self.breaker.error is not None or now_s < self._catch_up_s:
+            return []
+        self._catch_up_s = now_s + _CATCH_UP_S
+        try:
+            reopened = self.fingerprint.reopen_changed(self.journal, self.attempts.server)
+            self.attempts.sweep()
+        except Exception as error:
+            if not self.breaker.learn(classify(error, "cannot catch up with the server")):
+                raise
+            return []
+        return reopened
