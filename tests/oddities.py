@@ -40,7 +40,7 @@ ODD_FILES = {
     f"{ASSETS}/loop": "Too many levels of symbolic links",
     f"{ASSETS}/dangling": "No such file or directory",
     f"{ASSETS}/outside": "outside the prefix and [files] allowed_link_roots",
-    f"{ASSETS}/again": "it is part of this execution under another name already",
+    f"{ASSETS}/again": "this execution already has it under another name",
     f"{ASSETS}/{LATIN}": "its name is not UTF-8, and a catalog stores text",
     f"{ASSETS}/odd-type.txt": "'Nonsense' is not an asset type of this catalog",
     TYPES: "line 2 is no valid JSON",

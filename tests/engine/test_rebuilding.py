@@ -399,7 +399,7 @@ def test_what_cannot_be_read_in_a_receipt_is_said_and_stops_nothing(scene, kind)
 
     assert record.state == "refused"
     assert "older than the journal" in record.why
-    assert any("line 3 is none of ours" in e.why for e in rig.told("notice.added"))
+    assert any("line 3 was not written by deriva-watch" in e.why for e in rig.told("notice.added"))
     assert scene.api.tables() == before
 
 
@@ -412,7 +412,7 @@ def test_a_copy_that_is_no_file_is_not_read(scene, make):
     record, rig = scene.rebuilt()
 
     assert record.state == "refused"
-    assert any("is not used any further" in e.why for e in rig.told("notice.added"))
+    assert any("is ignored from here on" in e.why for e in rig.told("notice.added"))
     assert scene.api.tables() == before
 
 

@@ -270,7 +270,7 @@ def test_a_folder_of_that_name_that_others_may_enter_is_not_used(tmp_path):
     (tmp_path / "run" / ASIDE_NAME).mkdir(mode=0o777)
     (tmp_path / "run" / ASIDE_NAME).chmod(0o777)
 
-    with pytest.raises(RefusedError, match="others may enter it"), aside:
+    with pytest.raises(RefusedError, match="other users may enter it"), aside:
         raise AssertionError
 
     assert contents(tmp_path) == {"run/a.dcm": b"verified"}
@@ -330,7 +330,7 @@ def test_a_folder_aside_that_is_not_ours_is_said_and_left(tmp_path):
     (back,) = put_back(tmp_path)
 
     assert (back.path, back.now) == (f"run/{ASIDE_NAME}", None)
-    assert "others may enter it" in back.why
+    assert "other users may enter it" in back.why
     assert contents(tmp_path) == {f"run/{ASIDE_NAME}/a.dcm": b"verified"}
 
 

@@ -241,7 +241,7 @@ def test_no_link_leads_to_credentials(root, prefix, place):
     (prefix / place).write_text("secret")
     (root / "a.txt").symlink_to(prefix / place)
 
-    assert "a place for credentials" in (only_entry(root).problem or "")
+    assert "which holds credentials" in (only_entry(root).problem or "")
 
 
 def test_no_link_leads_to_the_state_of_the_daemon(root, prefix):
@@ -270,7 +270,7 @@ def test_a_link_to_a_file_of_another_user_is_not_followed(root, prefix):
     os.chown(prefix / "theirs", 1000, 1000)
     (root / "a").symlink_to(prefix / "theirs")
 
-    assert only_entry(root).problem == "it is a link by user 0 to what belongs to user 1000"
+    assert only_entry(root).problem == "it is a link by user 0 to a file or folder of user 1000"
 
 
 @only_root

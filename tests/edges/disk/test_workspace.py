@@ -213,8 +213,8 @@ def test_a_folder_that_may_not_be_listed_is_not_an_absent_workspace(tmp_path):
     [
         ("DROP TABLE execution_state__assets", "no such table"),
         ("ALTER TABLE execution_state__assets RENAME COLUMN metadata TO facts", "no such column"),
-        ("UPDATE execution_state__assets SET metadata = '{'", "not what it should be"),
-        ("UPDATE execution_state__assets SET asset_types = '\"Image\"'", "is no list"),
+        ("UPDATE execution_state__assets SET metadata = '{'", "unexpected value"),
+        ("UPDATE execution_state__assets SET asset_types = '\"Image\"'", "is not a list"),
     ],
 )
 def test_the_database_of_an_unknown_version_is_refused(path, workspace, statement, why):

@@ -1,4 +1,4 @@
-"""Removes links together with the file that they lead to, so that none dangles."""
+"""Removes links together with the file they lead to, so that no broken link remains."""
 
 import os
 import stat
@@ -23,7 +23,7 @@ def check(top: Path, paths: Iterable[str]) -> None:
 
 
 def remove(top: Path, paths: Iterable[str]) -> None:
-    """Remove those of the links below *top* that dangle, and never anything else."""
+    """Remove those of the links below *top* that are broken, and nothing else."""
     for path in paths:
         with suppress(FileNotFoundError):
             _remove(top, path)
@@ -40,7 +40,7 @@ def _remove(top: Path, path: str) -> None:
         aside = open_folders.own_folder(folder)
         opened.callback(os.close, aside)
         opened.callback(open_folders.leave, folder)
-        # Only in our own directory is it certain that this is the link that was checked.
+        # Only in our private directory can nobody replace the link after the check.
         there = open_folders.rename_new(folder, name, aside)
         if os.path.samestat(os.lstat(there, dir_fd=aside), before):
             os.unlink(there, dir_fd=aside)

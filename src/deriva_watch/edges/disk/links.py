@@ -1,11 +1,11 @@
-"""Which links may be followed, and which files behind them read.
+"""Which links may be followed, and which files may be read through them.
 
-Whoever may write below a prefix can make links there: to the files of others, to secrets. So a
-link leads no further than the prefix and the folders that the settings name, and never to what
-belongs to somebody else than who made it.
+Anybody who may write below a prefix can make links there: to the files of others, or to secrets.
+So a link may lead only into the prefix and the folders named in the settings, and only to files of
+the user who made the link.
 """
 # ruff: noqa: PTH118,PTH116,PTH120
-# A Path object for every name would double the time of a look.
+# A Path object for every name would double the time of a scan.
 
 import os
 import stat
@@ -26,49 +26,49 @@ _TYPES: Final = {
 
 
 class Links(NamedTuple):
-    """How far links may lead: folders without links, as they are now."""
+    """Where links may lead, as paths without links at the time of the scan."""
 
     roots: tuple[str, ...]
     state: str  # "" where there is none
 
     @classmethod
     def within(cls, roots: Iterable[Path], state: Path | None) -> Self:
-        """Let links lead anywhere below *roots*, but not into *state*, where the journal lives."""
+        """Allow links into *roots*, but not into *state*, the directory of the journal."""
         return cls(tuple(map(os.path.realpath, roots)), os.path.realpath(state) if state else "")
 
     def objection(self, target: str) -> str | None:
-        """Say why no link may lead to *target*, an absolute path without links, or None."""
+        """Return why no link may lead to *target*, an absolute path without links, or None."""
         if not any(below(target, root) for root in self.roots):
             return f"it leads to {target}, outside the prefix and [files] allowed_link_roots"
         names = target.split("/")
         name = names[-1].lower()
         secret = name.endswith(".json") and "credential" in name
         if secret or not SECRET_FOLDERS.isdisjoint(names) or below(target, self.state):
-            return f"it leads to {target}, a place for credentials or the daemon's own state"
+            return f"it leads to {target}, which holds credentials or the daemon's own state"
         return None
 
     def objection_to_file(
         self, path: str, found: os.stat_result, link_owner: int | None
     ) -> str | None:
-        """Say why the file at *path*, a path without links, must not be uploaded, or None."""
+        """Return why the file at *path*, a path without links, must not be uploaded, or None."""
         if not stat.S_ISREG(found.st_mode):
             noun = _TYPES.get(stat.S_IFMT(found.st_mode), "a special file")
             return f"it is {noun}; only regular files can be uploaded"
         why = None
         if link_owner is not None:
             why = self.objection(path) or stranger(found, link_owner)
-        elif found.st_nlink > 1:  # whoever may write to the folder can have made the hard link
+        elif found.st_nlink > 1:  # anybody who may write to the folder can have made the hard link
             why = stranger(found, os.stat(os.path.dirname(path)).st_uid)
         if why is None and not found.st_mode & stat.S_IROTH and not os.access(path, os.R_OK):
             why = f"the user of the daemon may not read it (mode {stat.S_IMODE(found.st_mode):04o})"
         return why
 
     def base(self, root: Path) -> tuple[str, int | None]:
-        """Return where *root* really is, and who owns the link if it is one.
+        """Return the path of *root* without links, and the owner of *root* if it is a link.
 
         Raises:
-            RefusedError: It, or a folder above it, is a link that must not be followed.
-            OSError: It is not there.
+            RefusedError: *root* or a folder above it is a link that must not be followed.
+            OSError: It does not exist.
         """
         base = os.path.realpath(root, strict=True)
         link = os.lstat(root)
@@ -80,15 +80,15 @@ class Links(NamedTuple):
 
 
 def stranger(found: os.stat_result, linked_by: int) -> str | None:
-    """Say that a link to *found* was made by somebody whom it does not belong to, or None."""
+    """Return why a link by user *linked_by* to *found* must not be followed, or None."""
     readable_by_all = found.st_mode & stat.S_IROTH
     if found.st_uid == linked_by or (found.st_uid == 0 and readable_by_all):
         return None
-    return f"it is a link by user {linked_by} to what belongs to user {found.st_uid}"
+    return f"it is a link by user {linked_by} to a file or folder of user {found.st_uid}"
 
 
 def link_owner(root: Path, below: str) -> int | None:
-    """Return who owns the last link on the way from *root* to *below*, None where there is none."""
+    """Return the owner of the last link on the path from *root* to *below*, or None."""
     owner, path = None, str(root)
     for name in ("", *below.split("/")):
         path = os.path.join(path, name) if name else path
@@ -99,12 +99,12 @@ def link_owner(root: Path, below: str) -> int | None:
 
 
 def below(path: str, folder: str) -> bool:
-    """Tell whether *path* is *folder* or lies in it."""
+    """Return whether *path* is *folder* or below it."""
     return path == folder or (folder != "" and path.startswith(folder.rstrip("/") + "/"))
 
 
 def unreadable(path: str, why: str) -> RefusedError:
-    """Return the refusal of a file that must not be read."""
+    """Return the error for a file that must not be read."""
     return RefusedError(
-        f"cannot read {path}", why, "Replace it by a regular file, or change its owner or mode."
+        f"cannot read {path}", why, "Replace it with a regular file, or change its owner or mode."
     )

@@ -1,6 +1,6 @@
-"""List folders: which execution directories there are, which units, which prefixes."""
+"""Lists folders: execution directories, units of drop folders, prefixes of a pattern."""
 # ruff: noqa: PTH207
-# A pattern may be absolute, which Path.glob refuses.
+# A pattern may be absolute, which Path.glob does not support.
 
 import glob
 import os
@@ -14,12 +14,13 @@ from deriva_watch.core.completeness.observation import OWN_PREFIX
 
 
 def execution_directories(prefix: Path) -> dict[str, Path]:
-    """Return the execution directories below *prefix* by RID; none where there is no such folder.
+    """Return the execution directories below *prefix* by RID; empty if there is no such folder.
 
-    A link to a directory counts; `scan` says whether it may be followed. What is our own does not.
+    Includes links to directories (`scan` checks whether they may be followed), but not our own
+    directories.
 
     Raises:
-        OSError: The folder is there but cannot be listed.
+        OSError: The folder exists but cannot be listed.
     """
     try:
         with os.scandir(prefix / "deriva-ml" / "execution") as names:
@@ -33,11 +34,11 @@ def execution_directories(prefix: Path) -> dict[str, Path]:
 
 
 def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
-    """Return the names of the directories of a folder, and of what else lies in it.
+    """Return the names of the directories in a folder, and of everything else in it.
 
-    What matches *ignore*, and what is our own, is in neither; none where there is no folder.
+    Without our own names and those that match *ignore*; empty if there is no folder.
 
-    Raises OSError where it may not be listed.
+    Raises OSError if it may not be listed.
     """
     ignores, directories, others = matcher(ignore), set[str](), list[str]()
     try:
@@ -55,18 +56,18 @@ def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
 
 
 def is_pattern(prefix: Path) -> bool:
-    """Tell whether a prefix stands for many: "/home/*/work"."""
+    """Return whether a prefix is a pattern, such as "/home/*/work"."""
     return glob.has_magic(str(prefix))
 
 
 def matching(pattern: Path) -> list[Path]:
-    """Return the folders that *pattern* matches now; what may not be listed matches nothing."""
+    """Return the folders that match *pattern* now, ignoring folders that may not be listed."""
     return sorted(path for name in glob.iglob(str(pattern)) if (path := Path(name)).is_dir())
 
 
 @cache
 def matcher(patterns: tuple[str, ...]) -> Callable[[str], object]:
-    """Return what tells whether a name matches one of *patterns*."""
+    """Return a predicate that is true for names that match one of *patterns*."""
     if not patterns:
         return lambda _name: None
     return re.compile("|".join(map(translate, patterns))).match

@@ -1,12 +1,12 @@
-"""Who holds files open for writing: one pass over /proc answers for many directories.
+"""Which files are open for writing: one pass over /proc answers for many directories.
 
-Descriptors are compared by device and inode, because a process in a container knows the same file
-by another path; a file that no look has seen yet is known by its path alone. Where not every
-process can be read, the kernel is asked for a read lease on each file: it grants none while
-anybody has the file open for writing. Mappings whose descriptor is closed are not seen.
+Descriptors are compared by device and inode, because a process in a container has another path for
+the same file; a file that no scan has seen yet is compared by its path. If not every process can be
+read, we request a read lease on each file, which the kernel refuses while the file is open for
+writing. Memory mappings whose descriptor was closed are not noticed.
 """
 # ruff: noqa: PTH115,PTH116,PTH208
-# Thousands of descriptors are read: a Path object for each would double the time.
+# Reads thousands of descriptors; a Path object for each would double the time.
 
 import os
 import signal
@@ -20,18 +20,18 @@ from deriva_watch.core.completeness.observation import HolderMethod, Holders, Ki
 _HOST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CAP_LEASE: Final = 28
-_WRITABLE: Final = 0o200  # a link in /proc/PID/fd has the mode its descriptor was opened with
+_WRITABLE: Final = 0o200  # the mode of a link in /proc/PID/fd is that of its descriptor
 
 
 class _Held(NamedTuple):
-    """A file that some process has open for writing."""
+    """A file that a process has open for writing."""
 
-    path: str  # as that process knows it
+    path: str  # in the namespace of that process
     identity: tuple[int, int]
 
 
 def holders(seen: Sequence[Observation]) -> dict[str, Holders]:
-    """Return by root which files processes of this host, except ours, have open for writing."""
+    """Return by root which files other processes of this host have open for writing."""
     names = {
         (entry.target or path).rpartition("/")[2]
         for look in seen
@@ -39,7 +39,7 @@ def holders(seen: Sequence[Observation]) -> dict[str, Holders]:
     }
     bases = tuple(_base(look) for look in seen)
     held, everything = _read_processes(
-        # A file that cannot be ours is not even looked at: its file system may hang.
+        # No stat of a file that cannot be below a root: its file system may hang.
         lambda path: path.startswith(bases) or path.rpartition("/")[2] in names
     )
     found = {look.root: _open_below(look, held) for look in seen}
@@ -49,7 +49,7 @@ def holders(seen: Sequence[Observation]) -> dict[str, Holders]:
 
 
 def method() -> HolderMethod:
-    """Say by what `holders` will see writers; UNKNOWN: by leases, of our own files alone."""
+    """Return how `holders` notices writers; UNKNOWN: by leases, only for files of our user."""
     _, everything = _read_processes(lambda _: False)
     if everything:
         return HolderMethod.PROC
@@ -57,17 +57,17 @@ def method() -> HolderMethod:
 
 
 def _may_lease() -> bool:
-    """Tell whether we may take leases on files of others."""
+    """Return whether we may take leases on files of other users."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     rights = next(line.split()[1] for line in lines if line.startswith("CapEff:"))
     return bool(int(rights, 16) >> _CAP_LEASE & 1)
 
 
 def _read_processes(concerns: Callable[[str], bool]) -> tuple[list[_Held], bool]:
-    """Return what processes hold, and whether all of them could be read."""
+    """Return the files that processes have open, and whether all processes could be read."""
     held: list[_Held] = []
     processes = [name for name in os.listdir("/proc") if name.isdigit()]
-    # Most are invisible in another namespace than the host's, or where hidepid hides them.
+    # Most are invisible in a PID namespace other than the host's, or if hidepid hides them.
     everything = os.readlink("/proc/self/ns/pid") == _HOST_PID_NAMESPACE and "1" in processes
     for process in processes:
         if int(process) != os.getpid():
@@ -106,7 +106,7 @@ def _open_below(look: Observation, held: list[_Held]) -> frozenset[str]:
 
 
 def _with_leases(look: Observation, found: frozenset[str]) -> Holders:
-    """Ask for a lease on every file."""
+    """Request a lease on every file."""
     base = _base(look)
     answers = {
         path: _is_open_for_writing(entry.target or base + path)
@@ -119,10 +119,10 @@ def _with_leases(look: Observation, found: frozenset[str]) -> Holders:
 
 
 def _is_open_for_writing(path: str) -> bool | None:
-    """Say whether anybody has the file open for writing; None where the kernel does not say.
+    """Return whether a process has the file open for writing; None if the kernel does not tell.
 
-    It says so to the owner of the file and to root, on local file systems. Whoever opens the file
-    while the lease stands, some microseconds, waits until it is released.
+    It tells the owner of the file and root, on local file systems. A process that opens the file
+    while we have the lease, for some microseconds, waits until it is released.
     """
     try:
         descriptor = os.open(path, _OPEN_FLAGS)

@@ -1,9 +1,10 @@
-"""Open folders and rename in them by descriptors: no link, and no other process, leads astray.
+"""Opens folders and renames in them by descriptors, safe from links and other processes.
 
-What is named by an open folder and a name without "/" is in that folder, whatever is renamed above.
+An open folder and a name without "/" always mean an entry of that folder, even if a folder above is
+renamed.
 """
 # ruff: noqa: PTH208
-# A Path knows no open directory.
+# Path has no functions for open directories.
 
 import ctypes
 import errno
@@ -18,21 +19,25 @@ from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.removal.removal import numbered
 
-Stamp = tuple[int, int, int, int]  # as `Entry.stamp`
+Stamp = tuple[int, int, int, int]  # like `Entry.stamp`
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
-_UNKNOWN: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # to this file system or kernel
-_NUMBERS: Final = 1000  # names that are tried where one is taken
+_UNKNOWN: Final = {
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+}  # not supported by this file system or kernel
+_NUMBERS: Final = 1000  # how many names are tried if one is taken
 
 
 def kept(path: str, why: str, then: str) -> RefusedError:
-    """Return the error of a file that is not removed."""
-    return RefusedError(f"{path} is uploaded, and stays where it is", why, then)
+    """Return the error for a file that is not removed."""
+    return RefusedError(f"{path} is uploaded, but the local file is kept", why, then)
 
 
 def walk(top: Path, folders: Sequence[str]) -> int:
-    """Open a folder below *top*, and no link on the way; the caller closes it."""
+    """Open a folder below *top* without following links; the caller closes it."""
     folder = os.open(top, FOLDER)
     for name in folders:
         try:
@@ -46,36 +51,38 @@ def walk(top: Path, folders: Sequence[str]) -> int:
 def enter(folder: int, name: str) -> int:
     """Open the folder *name* in *folder*, unless it is a link."""
     if name in {"", ".", ".."}:
-        raise kept(name, "its path leads elsewhere", "Report this: it is a bug of deriva-watch.")
+        raise kept(
+            name, "its path leads outside the folder", "Report this: it is a bug of deriva-watch."
+        )
     try:
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-            then = "Remove by hand what lies behind it."
-            raise kept(name, "it is a link, or no folder", then) from error
+            then = "Remove the file by hand."
+            raise kept(name, "it is a link, or not a folder", then) from error
         raise
 
 
 def own_folder(folder: int) -> int:
-    """Open the directory in *folder* that only we may enter, made where there is none."""
+    """Open our private directory in *folder*; create it if needed."""
     with suppress(FileExistsError):
         os.mkdir(ASIDE_NAME, 0o700, dir_fd=folder)
     aside = enter(folder, ASIDE_NAME)
     if not _is_private(aside):
         os.close(aside)
-        then = "Remove it, or let the user of deriva-watch own it with mode 0700."
-        raise kept(ASIDE_NAME, "others may enter it", then)
+        then = "Remove it, or make the user of deriva-watch its owner, with mode 0700."
+        raise kept(ASIDE_NAME, "other users may enter it", then)
     return aside
 
 
 def made(folder: int, name: str, like: os.stat_result) -> int:
-    """Open the folder *name* in *folder*; one that is made belongs to whom *like* belongs to."""
+    """Open the folder *name* in *folder*; if needed, create it with the owner of *like*."""
     try:
         os.mkdir(name, 0o700, dir_fd=folder)
     except FileExistsError:
         return enter(folder, name)
     made = enter(folder, name)
-    if _is_private(made) and not os.listdir(made):  # nobody put another in its place
+    if _is_private(made) and not os.listdir(made):  # nobody has replaced it
         with suppress(PermissionError):
             os.fchown(made, like.st_uid, like.st_gid)
         os.fchmod(made, stat.S_IMODE(like.st_mode))
@@ -88,13 +95,13 @@ def _is_private(folder: int) -> bool:
 
 
 def leave(folder: int) -> None:
-    """Remove our own directory once nothing lies in it."""
+    """Remove our private directory if it is empty."""
     with suppress(OSError):
         os.rmdir(ASIDE_NAME, dir_fd=folder)
 
 
 def rename_new(source: int, name: str, target: int) -> str:
-    """Rename a file into another folder without replacing any; return the name it got."""
+    """Rename a file into another folder without replacing a file; return its new name."""
     for number in range(1, _NUMBERS):
         new = name if number == 1 else numbered(name, number)
         try:
@@ -103,9 +110,9 @@ def rename_new(source: int, name: str, target: int) -> str:
             there = os.lstat(new, dir_fd=target)
             if not os.path.samestat(there, os.lstat(name, dir_fd=source)):
                 continue
-            os.unlink(name, dir_fd=source)  # we died between the two steps of a rename
+            os.unlink(name, dir_fd=source)  # we were killed between the two steps of a rename
         return new
-    raise FileExistsError(errno.EEXIST, "so many names like it are taken", name)
+    raise FileExistsError(errno.EEXIST, "too many similar names are taken", name)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -121,15 +128,15 @@ def _rename_unless_taken(source: int, name: str, target: int, new: str) -> None:
         return
     if number not in _UNKNOWN:
         raise OSError(number, os.strerror(number), name)
-    # Where the file system cannot: *source* is ours alone, so that nobody exchanges *name*.
+    # For a file system without it: *source* is private, so nobody can replace *name*.
     os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
     os.unlink(name, dir_fd=source)
 
 
 def prune(top: Path, path: str, *, above: int) -> None:
-    """Remove the folders of *path*, below *top*, that are empty, from the innermost on.
+    """Remove the empty folders of *path*, below *top*, starting with the innermost.
 
-    The first *above* folders stay. What holds anything stays too: rmdir takes no data.
+    The first *above* folders stay. A folder with entries stays too: rmdir removes no data.
     """
     folders = path.split("/")[:-1]
     with suppress(OSError, RefusedError):
@@ -141,5 +148,5 @@ def prune(top: Path, path: str, *, above: int) -> None:
 
 
 def stamp_of(found: os.stat_result) -> Stamp:
-    """Return what must not move for a content to count as the same."""
+    """Return the values that are equal while the content counts as unchanged."""
     return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino

@@ -1,7 +1,7 @@
-"""Receipts, and what we write back into an execution directory: always whole files, by rename.
+"""Receipts and other files that we write for an execution: always complete, by rename.
 
-A receipt says what the server held when it was written. It is a hint for people and for rebuilding;
-whoever deletes by it asks the server again.
+A receipt lists what the server held when it was written. People read it, and a lost journal is
+rebuilt from it. Before deleting files, ask the server again.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ _COPY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping[str, Any]) -> Path:
-    """Keep *receipt* in the state directory and return where.
+    """Write *receipt* to the state directory and return its path.
 
-    Raises OSError when it cannot be written there.
+    Raises OSError if it cannot be written.
     """
     path = _receipt_path(state_directory, server, rid)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -40,7 +40,7 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
 
 
 def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
-    """Return the receipt that is kept in the state directory; nothing where there is none."""
+    """Return the receipt in the state directory; empty if there is none."""
     try:
         found = json.loads(_receipt_path(state_directory, server, rid).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -49,7 +49,7 @@ def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, A
 
 
 def read_copy(root: Path) -> Mapping[str, Any]:
-    """Return the copy beside the files, which anybody may have written; nothing without one."""
+    """Return the copy beside the files, which anybody may have written; empty if there is none."""
     try:
         descriptor = os.open(root / RECEIPT_NAME, _COPY)
         with os.fdopen(descriptor, "rb") as file:
@@ -62,31 +62,31 @@ def read_copy(root: Path) -> Mapping[str, Any]:
 
 
 def receipt_names(state_directory: Path, server: str) -> list[str]:
-    """Return the names of all receipts that are kept for a server."""
+    """Return the names of all receipts for a server in the state directory."""
     folder = _receipt_path(state_directory, server, "any").parent
     return sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(_VERIFIED))
 
 
 def keep_verified(state_directory: Path, server: str, rid: str, found: Mapping[str, Any]) -> None:
-    """Keep when a verification found everything; OSError where we may not write there."""
+    """Record a verification that found everything; OSError if we may not write there."""
     path = _receipt_path(state_directory, server, rid + _VERIFIED)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    owner = state_directory.stat()  # root may ask in the name of the daemon's user
+    owner = state_directory.stat()  # root may verify on behalf of the daemon's user
     _replace(path, [_text(found)], mode=0o600, owner=owner)
 
 
 def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
-    """Return what was kept of the last verification that found everything, if any."""
+    """Return the record of the last verification that found everything, if any."""
     return read_receipt(state_directory, server, rid + _VERIFIED)
 
 
 def copy_receipt(root: Path, receipt: Mapping[str, Any]) -> None:
-    """Put a copy into the execution directory; OSError where we may not write there."""
+    """Write a copy into the execution directory; OSError if we may not write there."""
     _replace(root / RECEIPT_NAME, [_text(receipt)], mode=0o644)
 
 
 def kept_as(execution: ExecutionRecord) -> str:
-    """Return what its receipt is called; two drop folders may have units of the same name."""
+    """Return the name of its receipt; unique even if drop folders have units of the same name."""
     if not execution.unit:
         return execution.rid
     digest = hashlib.sha256(f"{execution.prefix}/{execution.rid}".encode(errors="surrogateescape"))
@@ -96,7 +96,7 @@ def kept_as(execution: ExecutionRecord) -> str:
 def tell_removed(  # where a receipt is, twice
     state_directory: Path, server: str, rid: str, root: Path, paths: Collection[str]
 ) -> None:
-    """Say in a receipt and its copy that files were removed here; best effort, as the copy is."""
+    """Note in a receipt and its copy that local files were removed; best effort, like the copy."""
     receipt = read_receipt(state_directory, server, rid)
     news = [line for line in receipt.get("files", ()) if line["file"] in paths]
     if all(line["state"] == "removed" for line in news):
@@ -111,12 +111,12 @@ def tell_removed(  # where a receipt is, twice
 def update_manifest(
     root: Path, seen: Entry, news: Mapping[str, Mapping[str, Any]]
 ) -> os.stat_result | None:
-    """Write *news* (fields by "<Table>/<file>") into the manifest that *seen* is.
+    """Write *news* (fields by "<Table>/<file>") into the manifest with the stamp *seen*.
 
-    Everything else in it stays as it is. Returns what the new file is, or None where nothing
-    changed: there is no news, or its writer was there first.
+    Everything else in it stays as it is. Returns the stamp of the new file, or None if nothing was
+    written: there is no news, or its writer has changed it meanwhile.
 
-    Raises OSError where we may not write, ValueError where it is no manifest any more.
+    Raises OSError if we may not write, ValueError if it is no longer a manifest.
     """
     path = root / MANIFEST
     with path.open("rb") as file:
@@ -141,14 +141,14 @@ def _receipt_path(state_directory: Path, server: str, rid: str) -> Path:
 
 
 def _text(document: Mapping[str, Any]) -> bytes:
-    # A name that is not UTF-8 has surrogates; their Python escape is also JSON's.
+    # A name that is not UTF-8 has surrogates, whose Python escape is valid in JSON.
     return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _replace(
     path: Path, content: Iterable[bytes], mode: int, owner: os.stat_result | None = None
 ) -> os.stat_result:
-    """Make *path* hold *content*, durably, or leave it as it was."""
+    """Replace the file *path* durably, or leave it as it was."""
     descriptor, name = tempfile.mkstemp(prefix=OWN_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -166,21 +166,21 @@ def _replace(
     return written
 
 
-_ROWS: Final = 1  # how the lines are to be read
+_ROWS: Final = 1  # the format of the lines
 _LINE_BYTES: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class RowReceipt:
-    """What belongs to the receipt of one execution: which RIDs its rows without a key have.
+    """A second file of a receipt: the RIDs of the execution's rows that have no key.
 
-    No look at the catalog finds that out again, so that a journal which comes after one that was
-    lost has it from here. There may be millions: it is written and read a batch at a time.
+    The catalog cannot tell which rows these are. If the journal is lost, a new one reads them from
+    here. There may be millions, so it is written and read in batches.
 
     Attributes:
-        kept: Where it lies in the state directory.
-        copy: Where beside the files.
-        head: Whose it is: server, execution and directory.
+        kept: Its path in the state directory.
+        copy: Its path beside the files.
+        head: What it belongs to: server, execution and directory.
     """
 
     kept: Path
@@ -189,15 +189,15 @@ class RowReceipt:
 
     @classmethod
     def of(cls, state_directory: Path, server: str, rid: str, root: Path) -> Self:
-        """Return the one of an execution directory, be there one or not."""
+        """Return the one of an execution directory, whether or not the file exists."""
         kept = _receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
         head = {"server": server, "execution": rid, "directory": os.fsdecode(root)}
         return cls(kept, root / ROWS_NAME, head)
 
     def write(self, batches: Iterable[tuple[str, BatchRecord]]) -> bool:
-        """Keep batches by path in the state directory; False: there are none, and no file.
+        """Write batches by path to the state directory; return whether there were any.
 
-        Raises OSError when it cannot be written there.
+        Without batches no file is written. Raises OSError if it cannot be written.
         """
         lines = (_row_line(path, batch) for path, batch in batches)
         if (line := next(lines, None)) is None:
@@ -207,14 +207,14 @@ class RowReceipt:
         return True
 
     def leave_copy(self) -> None:
-        """Put a copy beside the files; OSError where we may not write there."""
+        """Write a copy beside the files; OSError if we may not write there."""
         with self.kept.open("rb") as file:
             _replace(self.copy, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
 
     def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
-        """Yield what was known of a file of rows; what cannot be read is told to *doubt*.
+        """Yield the batches of a file of rows; report what cannot be read to *doubt*.
 
-        It is a hint: anybody may have written the copy.
+        The result is only a hint: anybody may have written the copy.
         """
         for place in (self.kept, self.copy):
             found = False
@@ -225,7 +225,7 @@ class RowReceipt:
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
-                doubt(f"{place} is not used any further: {error}")
+                doubt(f"{place} is ignored from here on: {error}")
             if found:
                 return
 
@@ -233,27 +233,29 @@ class RowReceipt:
         descriptor = os.open(place, _COPY)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("it is no regular file")
+                raise ValueError("it is not a regular file")
             self._check(file.readline(_LINE_BYTES), is_copy=place == self.copy)
             for number, line in enumerate(iter(partial(file.readline, _LINE_BYTES), b""), 2):
                 try:
                     said = json.loads(line)
                     batch = _row_batch(said) if said["file"] == path else None
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
-                    raise ValueError(f"line {number} is none of ours ({error!r})") from None
+                    raise ValueError(
+                        f"line {number} was not written by deriva-watch ({error!r})"
+                    ) from None
                 if batch:
                     yield batch
 
     def _check(self, line: bytes, *, is_copy: bool) -> None:
-        """Raise ValueError where a file with that first line is of something else."""
+        """Raise ValueError if a file with that first line belongs to another execution."""
         try:
             head = json.loads(line)
             odd = [name for name, value in self.head.items() if head[name] != value]
             if head["rows"] != _ROWS:
                 odd.append("rows")
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise ValueError("line 1 is none of ours") from None
-        if is_copy:  # a directory may be moved
+            raise ValueError("line 1 was not written by deriva-watch") from None
+        if is_copy:  # the directory may have been moved
             odd = [name for name in odd if name != "directory"]
         if odd:
             raise ValueError(f"it is of another {', '.join(odd)}")
@@ -274,5 +276,5 @@ def _row_batch(said: Mapping[str, Any]) -> Batch:
     rids: list[str | None] = said["rids"] or [None] * len(digests)
     texts = all(rid is None or isinstance(rid, str) for rid in rids)
     if not texts or len(rids) * DIGEST_BYTES != len(whole) or not isinstance(said["first"], int):
-        raise ValueError("a batch that is none")
+        raise ValueError("invalid batch")
     return Batch(said["first"], digests, rids, sent=False)

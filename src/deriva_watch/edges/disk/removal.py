@@ -1,13 +1,13 @@
-"""Takes an uploaded file out of its folder, or puts it back, and never takes another file instead.
+"""Removes an uploaded file from its folder, or puts it back; never removes another file instead.
 
-The file is renamed into a private directory of ours beside it, checked there through one open
-descriptor, and only then deleted or moved. In every other case it is put back. Every step names a
-file by an open directory and a name without "/", so that no link on the way can lead elsewhere.
-Where the kernel grants a lease, it keeps other processes from opening the file for writing.
+The file is renamed into our private directory beside it, checked there through one open
+descriptor, and only then deleted or moved. Otherwise it is put back. Every step names a file by an
+open directory and a name without "/", so that no link can redirect it. If the kernel grants a
+lease, no other process can open the file for writing meanwhile.
 
-A process that dies leaves the file in the private directory under its own name; `restore` finds it.
+If the process dies, the file stays in the private directory under its own name; `restore` finds it.
 """
-# os functions with dir_fd instead of Path: an open directory cannot be replaced by a link.
+# os functions with dir_fd instead of Path: nobody can replace an open directory with a link.
 
 import os
 import signal
@@ -31,14 +31,14 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class Aside:
-    """A file that is set aside. Leaving the context puts it back, unless it was removed.
+    """A file that is set aside. Leaving the context puts it back unless it was removed.
 
     Attributes:
-        top: Nothing outside of this folder is touched.
+        top: Nothing outside this folder is changed.
         path: Its own path, below *top*.
         stamp: Size, time and identity of the file that was uploaded.
-        put_to: The path it was put back to, below *top*: a new name where its own was taken.
-        is_aside: Whether it is aside now: not yet put back, moved or deleted.
+        put_to: The path it was put back to, below *top*: a new name if its own was taken.
+        is_aside: Whether it is aside at present: not yet put back, moved or deleted.
     """
 
     top: Path
@@ -57,9 +57,9 @@ class Aside:
         """Set the file aside.
 
         Raises:
-            FileChangedError: It is not what was uploaded, a process writes to it, or it is gone.
+            FileChangedError: It differs from what was uploaded, is open for writing, or is gone.
             RefusedError: It must be kept.
-            TransientError: The disk does not answer.
+            TransientError: The disk reports an error.
         """
         with explained(self.path), ExitStack() as opened:
             self._open = opened
@@ -69,7 +69,7 @@ class Aside:
             opened.callback(open_folders.leave, self._folder)
             self._check_free()
             try:
-                self.is_aside = True  # also where a network disk says that it failed
+                self.is_aside = True  # even if a network disk reported a failure
                 os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
                 self._file = self._opened(os.open(self._name, _FILE, dir_fd=self._aside))
                 self._changed_ns = os.fstat(self._file).st_ctime_ns
@@ -87,14 +87,14 @@ class Aside:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        """Put it back unless it was removed; when the process dies, the next one does."""
+        """Put it back unless it was removed; if the process is killed, the next one does."""
         with explained(self.path), self._open:
             if kind is None or issubclass(kind, Exception):
                 self.restore()
 
     @property
     def folder(self) -> Path:
-        """Where it is while it is aside."""
+        """The directory it is in while it is aside."""
         return self.top.joinpath(*self._way, ASIDE_NAME)
 
     @property
@@ -103,18 +103,18 @@ class Aside:
         return bool(self._leased)
 
     def body(self) -> BinaryIO:
-        """Return its content from the beginning, as a file of its own to close."""
+        """Return its content from the beginning as an open file; the caller closes it."""
         os.lseek(self._file, 0, os.SEEK_SET)
         return os.fdopen(os.dup(self._file), "rb")
 
     def check(self) -> None:
-        """Raise the errors of `__enter__` unless it is still the file that was uploaded."""
+        """Raise the same errors as `__enter__` unless it is still the uploaded file."""
         found = os.fstat(self._file)
         _check(self.path, found, self.stamp)
         if found.st_ctime_ns != self._changed_ns:
-            raise FileChangedError(f"{self.path} was touched while it was checked")
+            raise FileChangedError(f"{self.path} changed while it was checked")
         if self._leased is False or (self.leased and fcntl(self._file, F_GETLEASE) != F_RDLCK):
-            raise FileChangedError(f"{self.path} is opened for writing")
+            raise FileChangedError(f"{self.path} is open for writing")
         self._check_name(self._aside)
         with ExitStack() as opened:
             again = open_folders.walk(self.top, self._way)
@@ -132,7 +132,7 @@ class Aside:
     def move(self) -> str:
         """Move it to the same path below `MOVED`; return the new path below *top*.
 
-        It gets another name where its own is taken there.
+        It gets a new name if its own is taken there.
         """
         with explained(self.path), ExitStack() as opened:
             like = there = os.open(self.top, open_folders.FOLDER)
@@ -149,8 +149,8 @@ class Aside:
             return "/".join((MOVED, *self._way, name))
 
     def restore(self) -> None:
-        """Put it back, under another name if its own is taken by now: both files are kept."""
-        with suppress(FileNotFoundError):  # somebody took it away
+        """Put it back, under a new name if its own is taken by now, so that both files are kept."""
+        with suppress(FileNotFoundError):  # somebody has removed it
             if self.is_aside:
                 name = open_folders.rename_new(self._aside, self._name, self._folder)
                 self.put_to = "/".join((*self._way, name))
@@ -174,9 +174,9 @@ class Aside:
     def _check_free(self) -> None:
         with suppress(FileNotFoundError):
             os.lstat(self._name, dir_fd=self._aside)
-            why = f"another file with its name is left in {self.folder}"
+            why = f"{self.folder} still has another file of this name"
             raise open_folders.kept(
-                self.path, why, "See which of them is right, and remove the other."
+                self.path, why, "Check which of them is right, and remove the other."
             )
 
 
@@ -204,7 +204,7 @@ def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
         or found.st_nlink == 0
         or stamp != open_folders.stamp_of(found)
     ):
-        raise FileChangedError(f"{path} is no longer what was uploaded")
+        raise FileChangedError(f"{path} differs from what was uploaded")
     if found.st_nlink > 1:
         why = f"the file has {found.st_nlink} names (hard links)"
         raise open_folders.kept(path, why, "Remove the other names, or this one by hand.")
@@ -213,8 +213,7 @@ def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
 def _leased(descriptor: int) -> bool | None:
     """Take a read lease, which lasts until *descriptor* is closed.
 
-    Returns False where a process has the file open for writing, None where the kernel grants no
-    lease.
+    Returns False if a process has the file open for writing, None if the kernel grants no lease.
     """
     try:
         # Breaking a lease sends SIGIO, which would end this process; SIGURG is ignored.

@@ -1,6 +1,6 @@
-"""Finds files that a dead process had set aside, and puts them back under their own names."""
+"""Puts back files that a process had set aside when it was killed, under their own names."""
 # ruff: noqa: PTH118,PTH208
-# os functions with dir_fd instead of Path: an open directory cannot be replaced by a link.
+# os functions with dir_fd instead of Path: nobody can replace an open directory with a link.
 
 import os
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ class Restored:
 
     Attributes:
         path: Its own path, below the folder that was searched.
-        now: Where it is now; None: it could not be put back.
-        why: Why not.
+        now: Its present path; None if it could not be put back.
+        why: Why it could not be put back.
     """
 
     path: str
@@ -30,7 +30,7 @@ class Restored:
 
 
 def put_back(top: Path, but: str | None = None) -> Iterator[Restored]:
-    """Put back all files that are aside below *top*, except in its folder *but*."""
+    """Put back all files that are set aside below *top*, except in its folder *but*."""
     for root, names, _, folder in os.fwalk(top):
         if root == os.fspath(top) and but in names:
             names.remove(but)
@@ -40,7 +40,7 @@ def put_back(top: Path, but: str | None = None) -> Iterator[Restored]:
 
 
 def put_back_in(top: Path, path: str) -> Iterator[Restored]:
-    """Put back the files that are aside in the folder of *path*, below *top*."""
+    """Put back the files that are set aside in the folder of *path*, below *top*."""
     way = path.split("/")[:-1]
     with suppress(OSError, RefusedError), ExitStack() as opened:
         folder = open_folders.walk(top, way)
@@ -50,9 +50,9 @@ def put_back_in(top: Path, path: str) -> Iterator[Restored]:
 
 
 def is_there(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
-    """Return whether a file with that name is there; None: it cannot be known now.
+    """Return whether a file of that name exists; None if that cannot be known now.
 
-    If the folder is on another file system than the file was, its disk is not mounted.
+    If the folder is on a different file system from the file, its disk is not mounted.
     """
     *way, name = path.split("/")
     try:
@@ -85,7 +85,7 @@ def _is_in(folder: int, path: str) -> bool:
 
 
 def _put_back(folder: int, shown: str) -> Iterator[Restored]:
-    """Put back the files that are aside in *folder*, whose path for a person is *shown*."""
+    """Put back the files that are set aside in *folder*; messages name the folder *shown*."""
     with ExitStack() as opened:
         opened.callback(open_folders.leave, folder)
         try:

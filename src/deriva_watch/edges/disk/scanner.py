@@ -1,11 +1,11 @@
-"""Look at execution directories: what is there now. Reads only, creates nothing.
+"""Scans execution directories for their present files. Only reads, creates nothing.
 
-A look decides which names may ever be opened; `open_content` asks the same questions again of the
-descriptor it got, because whoever may write below the prefix can exchange any part of a path
-between the look and the opening.
+A scan decides which files may be opened. `open_content` repeats the checks on the open descriptor,
+because anybody who may write below the prefix can replace any part of a path between the scan and
+the opening.
 """
 # ruff: noqa: PTH118,PTH116,PTH115,PTH112
-# A Path object for every name would double the time of a look.
+# A Path object for every name would double the time of a scan.
 
 import os
 import stat
@@ -37,13 +37,13 @@ _OWN: Final = {RECEIPT_NAME, ROWS_NAME}
 
 @dataclass(frozen=True, slots=True)
 class ScanPolicy:
-    """What a look passes over, and how far it follows links.
+    """What a scan ignores, and which links it follows.
 
     Attributes:
         prefix: The folder that holds `deriva-ml/`; links may lead anywhere below it.
-        ignore: Patterns of names (`fnmatch`); below a directory that matches all is ignored.
+        ignore: Patterns of names (`fnmatch`); everything below a matching directory is ignored.
         allowed_link_roots: Further folders that links may lead to.
-        state_directory: Where the journal lives; no link may lead there.
+        state_directory: The directory of the journal; no link may lead there.
     """
 
     prefix: Path
@@ -52,22 +52,22 @@ class ScanPolicy:
     state_directory: Path | None = None
 
     def links(self) -> Links:
-        """Return how far links may lead, as the folders are now."""
+        """Return where links may lead, with the present paths of the folders."""
         return Links.within((self.prefix, *self.allowed_link_roots), self.state_directory)
 
 
 def ignores(policy: ScanPolicy) -> Callable[[str], object]:
-    """Return what tells whether a look passes over a name, and a person's count does not."""
+    """Return a predicate that is true for names that a scan ignores but counts for people."""
     return matcher(policy.ignore)
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:
-    """Look at everything below *root*, or return None where it is no directory any more.
+    """Scan everything below *root*; return None if it is no longer a directory.
 
-    Names that vanish during the look are not in it.
+    Names that vanish during the scan are left out.
 
-    Raises TransientError where the disk does not answer, or this process may open nothing more:
-    that is no property of the directory.
+    Raises TransientError if the disk fails or this process may not open more files, which says
+    nothing about the directory.
     """
     looked_at, links = datetime.now(UTC), policy.links()
     try:
@@ -90,20 +90,20 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
 
 
 def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
-    """Tell whether each is what it was in an `Observation`: no name came, went or was replaced.
+    """Return whether no entry was added, removed or replaced since an `Observation`.
 
-    That a file grew in its place does not show.
+    Does not notice that a file has grown.
     """
     try:
         return all(_directory_stamp(os.lstat(d)) == stamp for d, stamp in directories.items())
     except OSError:
-        return False  # the look will say what there is
+        return False  # the scan will report what it is
 
 
 def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation | None:
-    """Look at some files below *root* as `scan` does; None where none of them is there.
+    """Scan only some files below *root*; return None if none of them exists.
 
-    Raises as `scan` does.
+    Raises the same errors as `scan`.
     """
     looked_at, links, ignores = datetime.now(UTC), policy.links(), matcher(policy.ignore)
     try:
@@ -122,15 +122,14 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 
 
 def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
-    """Open the file of *entry*; hash and send it from this descriptor only.
+    """Open the file of *entry*; hash and send it only through this descriptor.
 
-    Any part of the path may have been exchanged since the look. So the path is not trusted: the
-    kernel tells where the descriptor was really opened (/proc/self/fd). That must be the place the
-    entry stands for, without a link on the way; the policy is asked again with it; and it must be
-    the file that was looked at.
+    Any part of the path may have been replaced since the scan, so the path is not trusted: the
+    kernel knows which file the descriptor has open (/proc/self/fd). It must be the path of the
+    entry, without a link; the policy must allow it; and it must be the file that was scanned.
 
     Raises:
-        FileChangedError: It is not the file that was looked at, or it changed or is gone.
+        FileChangedError: It is not the scanned file, or it has changed or is gone.
         RefusedError: It may not be read.
     """
     try:
@@ -143,50 +142,52 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
 
 
 def check_unchanged(root: Path, entry: Entry) -> None:
-    """Raise FileChangedError unless the name still leads to the same, unchanged file."""
+    """Raise FileChangedError unless the name still means the same, unchanged file."""
     try:
         found = os.stat(os.path.join(root, entry.path))
     except OSError as error:
         _check_lasting(entry.path, error)
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
     if _stamp(found) != entry.stamp:
-        raise FileChangedError(f"{entry.path} changed since it was looked at")
+        raise FileChangedError(f"{entry.path} changed since it was scanned")
 
 
 class _Directory(NamedTuple):
     """A directory to list."""
 
-    path: str  # where it really is, without links
-    shown: str  # what the paths of its entries begin with: "" or "a/b/"
-    link_owner: int | None  # of the last link on the way here, None where there was none
+    path: str  # its path without links
+    shown: str  # the start of the paths of its entries: "" or "a/b/"
+    link_owner: int | None  # of the last link on the path, if any
     ignored: bool = False
 
 
 class _Name(NamedTuple):
-    """One name of a directory, as `os.DirEntry` has it."""
+    """One entry of a directory, like `os.DirEntry`."""
 
     path: str
 
     def stat(self, *, follow_symlinks: bool) -> os.stat_result:
-        """Look at it."""
+        """Return its stat result."""
         return os.stat(self.path, follow_symlinks=follow_symlinks)
 
 
 class _Look:
-    """One look in the making."""
+    """A scan in progress."""
 
     def __init__(self, base: str, links: Links, ignores: Callable[[str], object]) -> None:
-        """Begin a look at *base*, a path without links."""
+        """Start a scan of *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
         self.directories: dict[str, DirectoryStamp] = {}
         self.base = base
         self._links = links
         self._ignores = ignores
-        self._folders: dict[str, tuple[str, int | None]] = {}  # as above; who owns the last link
-        self._parents: dict[str, str] = {}  # folders as links name them → without links
+        self._folders: dict[
+            str, tuple[str, int | None]
+        ] = {}  # like above, with the owner of the last link
+        self._parents: dict[str, str] = {}  # from paths in links to paths without links
         self._listed: set[tuple[int, int]] = set()
-        self._linked: list[_Directory] = []  # directories behind links, for later
+        self._linked: list[_Directory] = []  # linked directories, scanned later
 
     def walk(self, top: _Directory) -> None:
         """List *top* and every directory below it."""
@@ -203,24 +204,24 @@ class _Look:
                         beat()
                         self._take(name, place, stack)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # it vanished
+                continue  # it has vanished
             except OSError as error:
                 _check_lasting(place.path, error)
                 if not place.ignored:
                     self.unreadable[shown] = _reason(error)
 
     def follow_links(self) -> None:
-        """List the linked directories: after all others, so that a directory's own name wins."""
+        """List linked directories after all others, so that the real path of a directory wins."""
         while self._linked:
             self._linked.sort(key=lambda place: place.shown, reverse=True)
             self.walk(self._linked.pop())
 
     def _objection_to_listing(self, place: _Directory) -> str | None:
-        found = os.stat(place.path)  # before it is listed: a change meanwhile shows afterwards
+        found = os.stat(place.path)  # before it is listed, so that a later change is noticed
         self.directories[place.path] = _directory_stamp(found)
         identity = found.st_dev, found.st_ino
         if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
-            return "it is part of this execution under another name already"
+            return "this execution already has it under another name"
         self._listed.add(identity)
         return None if place.link_owner is None else self._links.objection(place.path)
 
@@ -234,7 +235,7 @@ class _Look:
         shown = place.shown + name.name
         try:
             if name.is_dir(follow_symlinks=False):
-                if name.name == ASIDE_NAME:  # what lies there is put back or removed
+                if name.name == ASIDE_NAME:  # files there are put back or removed
                     return
                 stack.append(_Directory(name.path, f"{shown}/", place.link_owner, ignored))
             elif ignored:
@@ -244,19 +245,19 @@ class _Look:
             else:
                 self.take_file(name, shown, place.link_owner)
         except FileNotFoundError:
-            return  # it vanished
+            return  # it has vanished
 
     def take_file(
         self, name: "os.DirEntry[str] | _Name", shown: str, link_owner: int | None
     ) -> None:
-        """Note what is no directory and no link."""
+        """Note an entry that is neither a directory nor a link."""
         found = name.stat(follow_symlinks=False)
         why = self._links.objection_to_file(name.path, found, link_owner)
         target = None if link_owner is None else name.path
         self._add(shown, found, problem=why, target=target)
 
     def take_path(self, path: str) -> None:
-        """Note the file at *path*, below the base, if it is there."""
+        """Note the file at *path*, below the base, if it exists."""
         folder, _, last = path.rpartition("/")
         try:
             if folder not in self._folders:
@@ -302,7 +303,7 @@ class _Look:
             self._add(shown, found, target=target)
 
     def _resolve(self, path: str) -> tuple[str, os.stat_result]:
-        """Do as os.path.realpath, which looks at every folder again for every link."""
+        """Resolve links like os.path.realpath, but check each folder only once for all links."""
         text = os.readlink(path)
         if not text.startswith("/"):
             text = f"{path.rpartition('/')[0]}/{text}"
@@ -343,7 +344,7 @@ def _open(root: Path, entry: Entry, links: Links) -> int:
         place = os.readlink(f"/proc/self/fd/{descriptor}")
         owner = link_owner(root, entry.path) if entry.link else None
         if place != expected or _stamp(found) != entry.stamp:
-            raise FileChangedError(f"{entry.path} changed since it was looked at")  # noqa: TRY301
+            raise FileChangedError(f"{entry.path} changed since it was scanned")  # noqa: TRY301
         if why := links.objection_to_file(expected, found, owner):
             raise unreadable(entry.path, why)  # noqa: TRY301
         os.set_blocking(descriptor, True)
@@ -358,13 +359,13 @@ def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def _directory_stamp(found: os.stat_result) -> DirectoryStamp:
-    """Return what moves with every name; who copies a tree may set the mtime back, not this."""
+    """Return a stamp that changes with every entry; unlike the mtime, no copy can reset it."""
     return found.st_ctime_ns, found.st_dev, found.st_ino
 
 
 def _check_lasting(path: str, error: OSError) -> None:
-    """Raise TransientError where an error may pass: it says nothing of what lies there."""
-    if trouble := passing(f"cannot look at {path}", error):
+    """Raise TransientError if an error may be temporary; it says nothing about the files."""
+    if trouble := passing(f"cannot read {path}", error):
         raise trouble from error
 
 

@@ -1,8 +1,8 @@
-"""The workspace databases of deriva-ml: what it knows of executions and their assets.
+"""The workspace databases of deriva-ml, with its records of executions and their assets.
 
-`catalogs/<host>__<catalog>/working/main.db` beside `deriva-ml/` is the live WAL database of
-another program. One that belongs to our own user is opened read-only where it lies. Opening makes
-`-shm` and `-wal` files, so the database of another user is copied, and the copy is opened.
+`catalogs/<host>__<catalog>/working/main.db` beside `deriva-ml/` is the live WAL database of another
+program. If it belongs to our user, we open it read-only in place. Opening creates `-shm` and `-wal`
+files, so we copy the database of another user and open the copy.
 """
 
 import json
@@ -25,10 +25,10 @@ from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.metadata.sources import FeatureRecord, Statement
 from deriva_watch.core.os_errors import passing
 
-_BUSY_S: Final = 1.0  # deriva-ml goes first
+_BUSY_S: Final = 1.0  # deriva-ml has priority
 _COPY_TRIES: Final = 5
-_TICK_S: Final = 0.02  # longer than the tick of a file system's clock
-_PARTS: Final = ("", "-wal", "-journal")  # the files that make up a database
+_TICK_S: Final = 0.02  # longer than the resolution of file times
+_PARTS: Final = ("", "-wal", "-journal")  # the files of a database
 
 _STATUSES: Final = "SELECT rid, status FROM execution_state__executions"
 _ASSETS: Final = """
@@ -66,10 +66,10 @@ _MOVE: Final = """
 
 
 def find(prefix: Path) -> list["Workspace"]:
-    """Return the workspace databases beside `deriva-ml/`, none where deriva-ml made none.
+    """Return the workspace databases beside `deriva-ml/`, if any.
 
     Raises:
-        TransientError: It cannot be seen whether there are any.
+        TransientError: The folder cannot be read.
     """
     found = []
     try:
@@ -87,14 +87,14 @@ def find(prefix: Path) -> list["Workspace"]:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The workspace database of one catalog. Every call looks at it afresh.
+    """The workspace database of one catalog. Every call reads it again.
 
     All calls raise `TransientError` while it is unreadable, locked or damaged, and `RefusedError`
-    where it is not the database that is known here.
+    if its schema is unknown.
 
     Attributes:
         path: Its main.db.
-        host, catalog: Where its executions belong.
+        host, catalog: The catalog of its executions.
     """
 
     path: Path
@@ -102,29 +102,29 @@ class Workspace:
     catalog: str
 
     def statuses(self) -> dict[str, str]:
-        """Return the status of every execution that it lists, by RID."""
+        """Return the status of every execution in it, by RID."""
         with self._reading() as database:
             return dict(database.execute(_STATUSES).fetchall())
 
     def lists(self, rid: str) -> bool:
-        """Tell whether it has the execution."""
+        """Return whether it has the execution."""
         return rid in self.statuses()
 
     def execution_status(self, rid: str) -> str | None:
-        """Return the status of an execution, None where it does not list it."""
+        """Return the status of an execution, None if it is not in the database."""
         return self.statuses().get(rid)
 
     def assets(self, rid: str) -> dict[str, Statement]:
-        """Return what it says of the assets of an execution, by "<Table>/<file>"."""
+        """Return its records of the assets of an execution, by "<Table>/<file>"."""
         with self._reading() as database:
             rows = database.execute(_ASSETS, (rid,)).fetchall()
         try:
             return {row["key"]: _statement(row) for row in rows}
         except ValueError as error:
-            raise _unknown(self.path, f"a value is not what it should be: {error}") from error
+            raise _unknown(self.path, f"unexpected value: {error}") from error
 
     def features(self, rid: str) -> dict[str, tuple[FeatureRecord, ...]]:
-        """Return the feature records of an execution, in their order, by "<schema>.<table>"."""
+        """Return the feature records of an execution by "<schema>.<table>", in order."""
         with self._reading() as database:
             if not database.execute(_HAS, ("execution_state__feature_records",)).fetchone():
                 return {}
@@ -141,7 +141,7 @@ class Workspace:
         return {table: tuple(records) for table, records in found.items()}
 
     def pending_rows(self, rid: str) -> int:
-        """Return how many rows of tables deriva-ml keeps that it has not uploaded."""
+        """Return how many table rows of an execution deriva-ml has not uploaded yet."""
         with self._reading() as database:
             if not database.execute(_HAS, ("execution_state__pending_rows",)).fetchone():
                 return 0
@@ -150,16 +150,16 @@ class Workspace:
     def write_back(
         self, rid: str, uploaded: Mapping[str, str], now: datetime, stages: Iterable[int] = ()
     ) -> dict[str, str]:
-        """Say of assets of an execution that they are uploaded, as deriva-ml itself would.
+        """Mark assets of an execution as uploaded, as deriva-ml itself would.
 
         Args:
             rid: The execution.
             uploaded: RIDs of the rows by "<Table>/<file>".
-            now: When; stands in `uploaded_at`.
-            stages: Feature records that are in the catalog, by their numbers.
+            now: The value of `uploaded_at`.
+            stages: The numbers of feature records that are in the catalog.
 
         Returns:
-            The RIDs of assets that have another one already; these were left alone.
+            The RIDs of assets that already had a different one; they were not changed.
         """
         with self._writing() as database:
             known = dict(database.execute(_RIDS, (rid,)).fetchall())
@@ -183,10 +183,10 @@ class Workspace:
     def set_status(
         self, rid: str, old: str, new: str, *, sync_pending: bool, now: datetime
     ) -> bool:
-        """Compare and set the status of an execution; False: somebody moved it.
+        """Set the status of an execution to *new* if it is *old*; return whether it was.
 
         deriva-ml sets the status here with *sync_pending*, then in the catalog, then clears the
-        flag (`old` and `new` alike): it mends what was left in between.
+        flag (`old` equal to `new`). If it is interrupted in between, it completes this later.
         """
         with self._writing() as database:
             values = {
@@ -194,7 +194,7 @@ class Workspace:
                 "old": old,
                 "new": new,
                 "sync_pending": sync_pending,
-                "now": f"{now:%Y-%m-%d %H:%M:%S.%f}",  # as SQLAlchemy stores times
+                "now": f"{now:%Y-%m-%d %H:%M:%S.%f}",  # the format in which SQLAlchemy stores times
             }
             return database.execute(_MOVE, values).rowcount == 1
 
@@ -221,7 +221,7 @@ class Workspace:
                 )
             with closing(_connect(self.path, "rw")) as database:
                 database.execute("BEGIN IMMEDIATE")
-                with database:  # commits, or rolls back
+                with database:  # commits or rolls back
                     yield database
 
     def _is_ours(self) -> bool:
@@ -229,7 +229,7 @@ class Workspace:
 
 
 def _exists(path: Path) -> bool:
-    """As Path.exists, but a folder that may not be searched raises PermissionError."""
+    """Like Path.exists, but raises PermissionError for a folder that we may not search."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -247,7 +247,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _copy(path: Path, folder: Path) -> Path:
     """Copy a database that another program may be writing to, and return the copy.
 
-    It is whole if no part changed from a tick before the copying until after it.
+    The copy is consistent if no file changed from one clock tick before the copy until after it.
     """
     for _ in range(_COPY_TRIES):
         before = _stamps(path)
@@ -256,7 +256,7 @@ def _copy(path: Path, folder: Path) -> Path:
             _copy_file(f"{path}{part}", folder / f"main.db{part}")
         if _stamps(path) == before:
             return folder / "main.db"
-    raise _unreadable(path, "deriva-ml is writing to it all the time")
+    raise _unreadable(path, "deriva-ml keeps writing to it")
 
 
 def _copy_file(source: str, target: Path) -> None:
@@ -300,13 +300,13 @@ def _statement(row: sqlite3.Row) -> Statement:
 def _json(text: str | None, wanted: type) -> Any:
     value = None if text is None else json.loads(text)
     if not isinstance(value, wanted | None):
-        raise ValueError(f"{text!r} is no {wanted.__name__}")  # noqa: TRY004 - as json.loads
+        raise ValueError(f"{text!r} is not a {wanted.__name__}")  # noqa: TRY004 - as json.loads
     return value
 
 
 @contextmanager
 def _as_ours(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk say into errors of ours."""
+    """Turn errors of SQLite and of the disk into ours."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -223,7 +223,7 @@ class Hatrac:
                 raise
 
     def namespace_status(self, name: str) -> int:
-        """Return 200, 403 or 404 for a namespace; 403: it exists, and belongs to others.
+        """Return 200, 403 or 404 for a namespace; 403 means that it exists and belongs to others.
 
         Its access lists are asked for. HEAD of a namespace would make the server list all its
         children: 30 s at 50,000 (measured).
@@ -238,9 +238,9 @@ class Hatrac:
         return _THERE
 
     def _part(self, body: BinaryIO, size_bytes: int) -> Part | bytes:
-        """Return the body of a request: small ones as bytes, with which requests is done sooner.
+        """Return the body of a request: a small one as bytes, which requests sends faster.
 
-        An empty file object would be sent without a length, which is a 411.
+        An empty file object would be sent without a length, which Hatrac answers with 411.
         """
         part = Part(body, size_bytes, self._bandwidth)
         is_large = size_bytes > BLOCK_BYTES
