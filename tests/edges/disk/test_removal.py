@@ -207,13 +207,13 @@ def test_a_file_that_is_opened_for_writing_stays(tmp_path, late):
     with ExitStack() as stack:
         if not late:
             stack.enter_context(file.open("ab"))
-            with pytest.raises(FileChangedError, match="opened for writing"):
+            with pytest.raises(FileChangedError, match="is open for writing"):
                 stack.enter_context(aside)
         else:
             stack.enter_context(aside)
             with pytest.raises(BlockingIOError):
                 os.open(aside.folder / "a.dcm", os.O_WRONLY | os.O_NONBLOCK)
-            with pytest.raises(FileChangedError, match="opened for writing"):
+            with pytest.raises(FileChangedError, match="is open for writing"):
                 aside.unlink()
 
     assert contents(tmp_path) == {"run/a.dcm": b"verified"}
