@@ -202,7 +202,7 @@ def test_plan_tells_whether_a_directory_is_complete_and_what_is_missing(tmp_path
     assert "an estimate from file times; the daemon measures itself" in text
     assert not told["is_complete"]
     assert told["missing"][0] == "unchanged for 0 s (0.2 s required)"
-    assert told["missing"][1].startswith("a file has a time to come")
+    assert told["missing"][1].startswith("the time of a file is in the future")
     assert told["evidence"]["marker"] == ".complete"
 
 

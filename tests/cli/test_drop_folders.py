@@ -70,7 +70,7 @@ def test_plan_takes_each_directory_that_is_a_unit_or_one_alone(folder):
 
     assert every.keys() == {"Bob", folder.name, str(folder.path)}
     assert [left["path"] for left in every[str(folder.path)]["left"]] == ["notes.txt"]
-    assert "lies beside the directories" in every[str(folder.path)]["left"][0]["why"]
+    assert "is beside the directories" in every[str(folder.path)]["left"][0]["why"]
     assert [asset["path"] for asset in one[folder.name]["assets"]] == [
         "2026-01-02/a.png",
         "2026-01-02/b.png",

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from deriva_watch.commands.dry_run import prospect
+from deriva_watch.commands.dry_run import expected_verdict
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.watch.inspector import Inspector
@@ -269,7 +269,7 @@ def test_plan_and_the_daemon_judge_a_directory_by_the_same_rules(
         [record] = Instrument(rig, lab.path).units()
         seen = rig.parts.unit_reader.look(unit)
 
-        planned = prospect(rig.parts.unit_reader, rig.catalog, unit, seen, record)
+        planned = expected_verdict(rig.parts.unit_reader, rig.catalog, unit, seen, record)
 
     for verdict in (record.verdict, planned.evidence):
         assert (verdict["quiet_needed_s"], verdict["partial"]) == (needed_s, partial)

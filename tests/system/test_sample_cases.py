@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from deriva_watch.commands.targets import directories
+from deriva_watch.commands.targets import units_at
 from deriva_watch.commands.upload import uploading
 from deriva_watch.settings import model
 from running import Api, sandbox, write_config
@@ -195,7 +195,7 @@ def upload(sample, folder, **sections):
         stop, seen = threading.Event(), lambda *_: None
         loaded = model.load(config)
         with uploading(loaded, events.append, stop, seen) as one_shot:
-            brought = [one_shot.upload(unit).record for unit in directories([prefix], loaded)]
+            brought = [one_shot.upload(unit).record for unit in units_at([prefix], loaded)]
         refused = {e.path: e.why for e in events if e.name == "file.refused"}
         notices = {e.about: e.why for e in events if e.name == "notice.added"}
         states = {record.rid: record.state.value for record in brought}

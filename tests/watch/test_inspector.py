@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from deriva_watch.commands.dry_run import prospect
+from deriva_watch.commands.dry_run import expected_verdict
 from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.records import ContentDigest, KeepDigest, NoteExecution
 from deriva_watch.edges.host import machine
@@ -166,7 +166,7 @@ def test_one_look_tells_what_times_and_statuses_say(lab, status, waits, why):
     with lab.rigged(completion=waits) as rig:
         seen = rig.parts.unit_reader.look(rig.unit)
 
-        told = prospect(rig.parts.unit_reader, rig.catalog, rig.unit, seen, None)
+        told = expected_verdict(rig.parts.unit_reader, rig.catalog, rig.unit, seen, None)
 
     assert told.is_complete == (why is None)
     assert [each.startswith(why) for each in told.missing] == [True] * bool(why)

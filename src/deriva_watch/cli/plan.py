@@ -16,7 +16,7 @@ from deriva_watch.core.prose import counted, printable
 from deriva_watch.core.states import FileTrigger
 
 if TYPE_CHECKING:
-    from deriva_watch.commands.dry_run import Prospect
+    from deriva_watch.commands.dry_run import ExpectedVerdict
     from deriva_watch.commands.plan import Preview
 
 _PATHS: Final = "Execution directories, folders with deriva-ml/, drop folders or their units."
@@ -39,11 +39,11 @@ def plan(
     For example: deriva-watch plan /data
     """
     from deriva_watch.commands.plan import previewing
-    from deriva_watch.commands.targets import directories
+    from deriva_watch.commands.targets import units_at
     from deriva_watch.settings.model import load
 
     loaded = load(config)
-    units = directories(paths, loaded)
+    units = units_at(paths, loaded)
     plans: dict[str, Preview] = {}
     refused: dict[str, RefusedError] = {}
     with previewing(loaded) as preview:
@@ -79,7 +79,7 @@ def _document(found: "Preview") -> dict[str, Any]:
         ],
         "left": [_leftover(left, found) for left in found.plan.leftovers],
         "notices": found.plan.notices,
-        "verdict": {**asdict(found.prospect), "told": ONE_LOOK},
+        "verdict": {**asdict(found.verdict), "told": ONE_LOOK},
     }
 
 
@@ -143,10 +143,10 @@ def _print(found: "Preview") -> None:
     show(table)
     for about, why in found.plan.notices.items():
         print(f"note: {printable(f'{about}: {why}')}")
-    print(*_verdict(found.prospect), sep="\n")
+    print(*_verdict(found.verdict), sep="\n")
 
 
-def _verdict(told: "Prospect") -> list[str]:
+def _verdict(told: "ExpectedVerdict") -> list[str]:
     """Return lines that say whether a directory is complete."""
     from deriva_watch.commands.dry_run import ONE_LOOK
 

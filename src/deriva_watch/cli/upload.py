@@ -34,16 +34,16 @@ def upload(
 
     For example: deriva-watch upload /data/deriva-ml/execution/4-AB2C
     """
-    from deriva_watch.commands.targets import directories
+    from deriva_watch.commands.targets import units_at
     from deriva_watch.commands.upload import uploading
     from deriva_watch.settings.model import load
 
     loaded = load(config)
-    keys = directories(paths, loaded)
+    units = units_at(paths, loaded)
     screen = _Screen(quiet=as_json or not sys.stderr.isatty())
     brought: list[UploadResult] = []
     with screen, uploading(loaded, screen.emit, threading.Event(), screen.moved) as one_shot:
-        for unit in one_shot.units(keys):
+        for unit in one_shot.units(units):
             brought.append(one_shot.upload(unit))
             if not as_json:
                 screen.done(brought[-1].record)

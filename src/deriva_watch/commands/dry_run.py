@@ -1,7 +1,7 @@
-"""What one look can tell of a directory: the verdict as it would be now, for `plan`.
+"""The verdict on a unit as far as one look can tell, for `plan`.
 
-Nobody has looked before: since when nothing changed is taken from times of files, which a copy or
-another clock may have set. The daemon counts from its own looks.
+How long a unit has been unchanged is estimated from the times of its files, which a copy or another
+clock may have set. The daemon measures it from one look to the next.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,15 +31,15 @@ _CLOCKS_AGREE: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
-    """What would be decided now.
+class ExpectedVerdict:
+    """The verdict that the daemon would probably reach now.
 
     Attributes:
-        is_complete: Whether all that one look can see says so.
-        why: The rules that held; or why it is refused.
-        missing: What holds it up, each as a sentence.
-        evidence: As the journal would have it.
-        state: Where the journal has it, None where no journal knows it.
+        is_complete: Whether the unit is complete.
+        why: The rules that are fulfilled; or why it is not complete, or refused.
+        missing: Why it is not complete yet, a sentence for each reason.
+        evidence: The evidence, as the journal would keep it.
+        state: The state of the unit in the journal, None if the journal does not know it.
     """
 
     is_complete: bool
@@ -49,14 +49,14 @@ class Prospect:
     state: str | None
 
 
-def prospect(
+def expected_verdict(
     unit_reader: UnitReader,
     catalog: Catalog,
     unit: Unit,
     seen: Observation,
     record: ExecutionRecord | None,
-) -> Prospect:
-    """Judge a directory now by one look; *record* is what the journal has of it."""
+) -> ExpectedVerdict:
+    """Return the verdict on what was *seen*; *record* is what the journal has of the unit."""
     policy = unit.policy(unit_reader.settings.completion_policy)
     evidence = _evidence(unit_reader, catalog, unit, seen, policy)
     if record:
@@ -65,9 +65,14 @@ def prospect(
     answer = judge(evidence, policy, seen.looked_at)
     missing = list(answer.evidence["missing"]) if isinstance(answer, Incomplete) else []
     if missing and seen.changed_at() > seen.looked_at + _CLOCKS_AGREE:
-        missing.append("a file has a time to come: one look cannot tell since when it is unchanged")
-    state = record.state.value if record else None
-    return Prospect(isinstance(answer, Complete), answer.why, missing, answer.evidence, state)
+        missing.append("the time of a file is in the future, so its age is unknown")
+    return ExpectedVerdict(
+        is_complete=isinstance(answer, Complete),
+        why=answer.why,
+        missing=missing,
+        evidence=answer.evidence,
+        state=record.state.value if record else None,
+    )
 
 
 def _evidence(

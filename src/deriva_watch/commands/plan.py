@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deriva_watch.commands.dry_run import Prospect, prospect
+from deriva_watch.commands.dry_run import ExpectedVerdict, expected_verdict
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError, UnusableSpecError
 from deriva_watch.core.plan.plan import Plan
@@ -26,26 +26,33 @@ from deriva_watch.settings.model import Settings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The plan of a directory, *root*, and the bulk spec that it was made by.
+    """What would become of a unit.
 
-    *rows* says what lies in its files of rows, by path; *prospect* whether it is complete;
-    *label* names the directory in sentences.
+    Attributes:
+        plan: The plan.
+        spec: The bulk spec that it was made by.
+        root: The folder that the paths begin at.
+        rows: What is in its files of rows, by path.
+        verdict: Whether the unit is complete.
+        label: What a sentence calls the unit.
+        is_dropped: Whether it is in a drop folder.
     """
 
     plan: Plan
     spec: Spec
     root: str
     rows: Mapping[str, Count]
-    prospect: Prospect
+    verdict: ExpectedVerdict
     label: str
     is_dropped: bool
 
 
 @contextmanager
 def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]:
-    """Yield what tells the plan of a directory; nothing is written, here or on the server.
+    """Yield a function that plans a unit; nothing is written, here or on the server.
 
-    It raises RefusedError for a directory that belongs elsewhere.
+    It returns None for a unit that does not exist, and raises RefusedError for one that belongs to
+    another catalog.
     """
     with connect(settings) as connection:
         catalog, unit_reader = connection.catalog, UnitReader.of(settings)
@@ -69,15 +76,15 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
             spec, plan = spec_of(unit), planner.plan(unit, seen, model, catalog)
             disk = unit_reader.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}
-            known = prospect(unit_reader, catalog, unit, seen, record)
+            verdict = expected_verdict(unit_reader, catalog, unit, seen, record)
             dropped = unit.drop is not None
-            return Preview(plan, spec, seen.root, rows, known, unit.label, dropped)
+            return Preview(plan, spec, seen.root, rows, verdict, unit.label, dropped)
 
         yield preview
 
 
 def _known(settings: Settings, unit: Unit) -> ExecutionRecord | None:
-    """Return what the journal has of a directory; None where there is none that can be read."""
+    """Return what the journal has of a unit; None if it has nothing, or cannot be read."""
     try:
         server = settings.server.name
         return open_readonly(settings.journal.url).find(server, str(unit.prefix), unit.name)

@@ -1,4 +1,4 @@
-"""What a person means by a path: execution directories, or what lies in a drop folder."""
+"""Which units a person means by a path on the command line."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,21 +12,21 @@ from deriva_watch.pipeline.unit_paths import drop_units, execution_names
 from deriva_watch.settings.model import Settings
 
 
-def directories(paths: Iterable[Path], settings: Settings) -> list[Unit]:
-    """Return what *paths* name: directories themselves, or all below a prefix or drop folder.
+def units_at(paths: Iterable[Path], settings: Settings) -> list[Unit]:
+    """Return the units that *paths* name: each itself, or all below a prefix or drop folder.
 
-    Of a drop folder `LOOSE` stands for all files that are in no directory which is a unit.
+    Files of a drop folder that are in none of its directories are one unit, `LOOSE`.
 
-    Raises SettingsError for a path that is nothing of that.
+    Raises SettingsError for a path with nothing to upload.
     """
     absolute = (Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100  # without ".."
-    return [unit for path in absolute for unit in _directories(path, settings)]
+    return [unit for path in absolute for unit in _units_of(path, settings)]
 
 
-def _directories(path: Path, settings: Settings) -> Iterator[Unit]:
+def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
     for folder, drop in settings.drops.items():
         if folder in {path, *path.parents}:
-            yield from _units(path, drop, settings)
+            yield from _units_in(path, drop, settings)
             return
     if path.parent.name == "execution" and path.parent.parent.name == ROOT and path.is_dir():
         yield Unit(path.parents[2], path.name)
@@ -46,7 +46,7 @@ def _directories(path: Path, settings: Settings) -> Iterator[Unit]:
     yield from (Unit(prefix, rid) for rid in sorted(execution_names(prefix)))
 
 
-def _units(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:
+def _units_in(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:
     by_directory = drop.unit == "directory"
     if not path.is_dir() or (path != drop.path and not (by_directory and path.parent == drop.path)):
         takes = "each of its directories" if by_directory else "its files in batches"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from deriva_watch.commands.verify_rows import RowVerifier
-from deriva_watch.commands.verify_targets import Subject, Subjects
+from deriva_watch.commands.verify_targets import VerifyTarget, VerifyTargets
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.layout import label_of
@@ -60,7 +60,7 @@ class Verifier:
         moved: Called for every file that is read or asked for, with its path and the bytes read.
     """
 
-    find: Subjects
+    find: VerifyTargets
     catalog: Catalog
     model: CatalogModel
     server_check: ServerCheck
@@ -74,28 +74,28 @@ class Verifier:
 
     # ------------------------------------------------------------------ one of them
 
-    def verify(self, subject: Subject, *, server_only: bool) -> Verified:
+    def verify(self, target: VerifyTarget, *, server_only: bool) -> Verified:
         """Compare everything about one execution; raises as every call to a server does."""
-        at, record = datetime.now(UTC), subject.record
-        lines = records(subject.receipt) if subject.receipt else []
-        files = {f.path: f for f in lines} | {f.path: f for f in subject.files}
+        at, record = datetime.now(UTC), target.record
+        lines = records(target.receipt) if target.receipt else []
+        files = {f.path: f for f in lines} | {f.path: f for f in target.files}
         there = [f for f in files.values() if f.state in SAFE]
-        unit = self.find.unit(subject)
+        unit = self.find.unit(target)
         seen = None if server_only or not unit else self.unit_reader.look(unit)
-        own = list(filter(None, [subject.wrong]))
+        own = list(filter(None, [target.wrong]))
         if not (
             record and record.state is ExecutionState.GONE
         ):  # its files were deleted before the upload
-            own += left(subject.files, subject.rid)
-        own += forged({f.path: f for f in subject.files}, lines)
-        own += self._misdirected(subject)
+            own += left(target.files, target.rid)
+        own += forged({f.path: f for f in target.files}, lines)
+        own += self._misdirected(target)
         count = Counter[str]()
         notes: list[str] = []
         differences = own
         try:
-            differences += self._ask(subject, there, seen, notes)
+            differences += self._ask(target, there, seen, notes)
         except RefusedError as error:
-            then = error.next_for(subject.rid)
+            then = error.next_for(target.rid)
             differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
         if unit and seen is not None:
             differences += self._unknown(unit, seen, files.values())
@@ -104,9 +104,9 @@ class Verifier:
         elif not server_only:
             count["absent"] = len(there)
         return Verified(
-            rid=subject.rid,
+            rid=target.rid,
             prefix=str(unit.prefix) if unit else None,
-            label=record.label if record else label_of(subject.rid),
+            label=record.label if record else label_of(target.rid),
             at=at,
             files=len(there),
             size_bytes=sum(f.size_bytes for f in there),
@@ -115,54 +115,56 @@ class Verifier:
             ignored=sum(f.state is FileState.IGNORED for f in files.values()),
             differences=tuple(differences),
             notes=tuple(notes),
-            well_at=self._well_at(subject, at, differences),
+            well_at=self._well_at(target, at, differences),
         )
 
-    def _well_at(self, subject: Subject, at: datetime, found: Sequence[Difference]) -> str | None:
+    def _well_at(
+        self, target: VerifyTarget, at: datetime, found: Sequence[Difference]
+    ) -> str | None:
         """Return when a verification last found no difference: now, or the time that is kept."""
         if not found:
             return at.isoformat()
         folder = self.unit_reader.settings.state_directory
-        said = receipts.read_verified(folder, self.find.server, subject.kept_as).get("at")
+        said = receipts.read_verified(folder, self.find.server, target.kept_as).get("at")
         return str(said) if said else None
 
-    def keep(self, subject: Subject, found: Verified, *, server_only: bool) -> None:
+    def keep(self, target: VerifyTarget, found: Verified, *, server_only: bool) -> None:
         """Keep the time of a verification without differences, if it can be written."""
         said = {"at": found.at.isoformat(), "files": found.files, "server_only": server_only}
         try:
             receipts.keep_verified(
-                self.unit_reader.settings.state_directory, self.find.server, subject.kept_as, said
+                self.unit_reader.settings.state_directory, self.find.server, target.kept_as, said
             )
         except OSError:
             return  # it proves nothing: before a removal the server is asked again
 
-    def _misdirected(self, subject: Subject) -> Iterator[Difference]:
+    def _misdirected(self, target: VerifyTarget) -> Iterator[Difference]:
         """Yield that the Execution is gone, or that the receipt belongs to another one."""
-        target = subject.links_to
+        execution = target.links_to
         if (
-            subject.record
-            and subject.receipt
-            and subject.receipt.execution != (target or subject.rid)
+            target.record
+            and target.receipt
+            and target.receipt.execution != (execution or target.rid)
         ):
             yield Difference(
                 Where.RECEIPT,
                 None,
-                f"the receipt of {subject.rid} belongs to another execution",
-                f"it names {subject.receipt.execution}",
+                f"the receipt of {target.rid} belongs to another execution",
+                f"it names {target.receipt.execution}",
                 "The journal is right; the next upload rewrites the receipt.",
             )
-        if target and self.model.ml_table("Execution") and not self.catalog.execution(target):
+        if execution and self.model.ml_table("Execution") and not self.catalog.execution(execution):
             yield Difference(
                 Where.SERVER,
                 None,
-                f"Execution {target} is no longer in the catalog",
+                f"Execution {execution} is no longer in the catalog",
                 "no row has that RID",
                 "Ask the catalog administrator what happened to it.",
             )
 
     def _ask(
         self,
-        subject: Subject,
+        target: VerifyTarget,
         files: list[FileRecord],
         seen: Observation | None,
         notes: list[str],
@@ -172,14 +174,14 @@ class Verifier:
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
             group = asked[start : start + _TOGETHER]
-            why = self.server_check.differences(self.model, group, subject.links_to)
+            why = self.server_check.differences(self.model, group, target.links_to)
             for path in sorted(why):
                 yield from lost(path, why[path], is_here=path in here)
             for file in group:
                 self.moved(file.path, 0)
         find = self.find
         rows = RowVerifier(
-            self.planner, find.reader, find.server, self.model, self.server_check, subject, seen
+            self.planner, find.reader, find.server, self.model, self.server_check, target, seen
         )
         for file in files:
             if file.rows is not None:
@@ -261,7 +263,7 @@ def verifying(
         unit_reader = UnitReader.of(settings, reader)
         planner = UnitPlanner(unit_reader, spec_source(settings))
         name = settings.server.name
-        find = Subjects(unit_reader, reader, name)
+        find = VerifyTargets(unit_reader, reader, name)
         yield Verifier(find, catalog, read_model(catalog), server_check, planner, moved)
 
 

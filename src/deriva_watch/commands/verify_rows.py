@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from deriva_watch.commands.verify_targets import Subject
+from deriva_watch.commands.verify_targets import VerifyTarget
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import (
     FileChangedError,
@@ -53,7 +53,7 @@ class RowVerifier:
     server: str
     model: CatalogModel
     server_check: ServerCheck
-    subject: Subject
+    target: VerifyTarget
     seen: Observation | None
     _upload: Upload | None = None
 
@@ -75,11 +75,11 @@ class RowVerifier:
     def _rids(self, file: FileRecord) -> Iterator[set[str]]:
         """Yield the RIDs that we gave the rows of a file, one batch at a time."""
         batches: Iterator[Batch] = iter(())
-        if self.subject.record and self.reader:
+        if self.target.record and self.reader:
             batches = self._batches(self.reader, file)
-        elif self.subject.receipt:
-            root = Path(self.subject.receipt.directory)
-            folder, name = self.planner.unit_reader.settings.state_directory, self.subject.kept_as
+        elif self.target.receipt:
+            root = Path(self.target.receipt.directory)
+            folder, name = self.planner.unit_reader.settings.state_directory, self.target.kept_as
             kept = receipts.RowReceipt.of(folder, self.server, name, root)
             batches = kept.read(file.path, lambda _why: None)
         for batch in batches:
@@ -96,7 +96,7 @@ class RowVerifier:
 
     def _keyed(self, file: FileRecord) -> list[str] | None:
         """Return how the rows differ; None: the local files cannot show it."""
-        record, seen, reader = self.subject.record, self.seen, self.reader
+        record, seen, reader = self.target.record, self.seen, self.reader
         if record is None or seen is None or reader is None:
             return None
         try:
@@ -122,6 +122,6 @@ class RowVerifier:
             journal=reader,  # type: ignore[arg-type]  # nothing is written
             emit=lambda _event: None,
             assets={asset.path: asset for asset in plan.assets},
-            records={file.path: file for file in self.subject.files},
+            records={file.path: file for file in self.target.files},
             rows={each.path: each for each in plan.rows},
         )

@@ -21,7 +21,7 @@ _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionSta
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class VerifyTarget:
     """One execution to verify.
 
     Attributes:
@@ -48,7 +48,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Subjects:
+class VerifyTargets:
     """Finds the executions of one catalog.
 
     Attributes:
@@ -60,15 +60,15 @@ class Subjects:
     reader: Reader | None
     server: str
 
-    def named(self, rids: Iterable[str]) -> list[Subject]:
+    def named(self, rids: Iterable[str]) -> list[VerifyTarget]:
         """Return the executions *rids*; TroubleError for one that nobody knows."""
-        found: list[Subject] = []
+        found: list[VerifyTarget] = []
         for rid in dict.fromkeys(rids):
             known = [self._known(record) for record in self._records(rid)]
             found += known or [self._by_receipt(rid)]
         return found
 
-    def all(self) -> Iterator[Subject]:
+    def all(self) -> Iterator[VerifyTarget]:
         """Yield every execution that is uploaded, refused or gone; files are read as needed.
 
         An execution that is not finished is neither uploaded nor lost.
@@ -87,14 +87,14 @@ class Subjects:
         found = self.reader.executions(rid=rid) if self.reader else []
         return [record for record in found if record.server == self.server]
 
-    def _known(self, record: ExecutionRecord) -> Subject:
+    def _known(self, record: ExecutionRecord) -> VerifyTarget:
         files = tuple(self.reader.files(record.id)) if self.reader else ()
         name = receipts.kept_as(record)
         root = self.unit_reader.settings.unit_of(record).root
         receipt, wrong = self._receipt(name, [root])
-        return Subject(record.rid, name, record, files, receipt, wrong)
+        return VerifyTarget(record.rid, name, record, files, receipt, wrong)
 
-    def _by_receipt(self, name: str) -> Subject:
+    def _by_receipt(self, name: str) -> VerifyTarget:
         """Return what a receipt alone tells: the one kept here, or the copy beside the files."""
         roots = [Unit(prefix, name).root for prefix in self._prefixes()]
         receipt, wrong = self._receipt(name, roots)
@@ -105,7 +105,7 @@ class Subjects:
                 "`deriva-watch status` lists the executions.",
             )
         rid = (receipt.unit or receipt.execution) if receipt else name
-        return Subject(rid, name, None, (), receipt, wrong)
+        return VerifyTarget(rid, name, None, (), receipt, wrong)
 
     def _receipt(self, name: str, roots: list[Path]) -> tuple[Receipt | None, Difference | None]:
         where = self.unit_reader.settings.state_directory
@@ -128,17 +128,17 @@ class Subjects:
         settings = self.unit_reader.settings
         return [*watched(settings), *settings.drops]
 
-    def unit(self, subject: Subject) -> Unit | None:
+    def unit(self, target: VerifyTarget) -> Unit | None:
         """Return the unit, or None if nothing tells where it is.
 
         The prefix in a receipt counts only if the settings have it too.
         """
         settings = self.unit_reader.settings
-        if subject.record:
-            return settings.unit_of(subject.record)
-        named = subject.receipt.prefix if subject.receipt else None
+        if target.record:
+            return settings.unit_of(target.record)
+        named = target.receipt.prefix if target.receipt else None
         roots = {str(prefix): prefix for prefix in self._prefixes()}
         if named in roots:
-            return settings.unit(roots[named], subject.rid)
-        units = (Unit(prefix, subject.rid) for prefix in roots.values())
+            return settings.unit(roots[named], target.rid)
+        units = (Unit(prefix, target.rid) for prefix in roots.values())
         return next((unit for unit in units if unit.root.is_dir()), None)

@@ -1,4 +1,4 @@
-"""What a directory that somebody wants to upload is made of."""
+"""The parts of a directory that `upload_directory` uploads: executions, tables, other files."""
 
 import os
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from deriva_watch.core.unit import Unit, UnitKind
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Files that go up together.
+    """Files that are uploaded together.
 
     Attributes:
         unit: The execution directory, the tables outside any, or a folder that is neither.
         below: Only the files below this folder of it; "": all of them.
-        named: Its files were named one by one: they belong to it wherever they lie.
+        named: The caller named its files: they belong to it wherever they are.
     """
 
     unit: Unit
@@ -25,11 +25,11 @@ class Part:
 
     @property
     def root(self) -> Path:
-        """The directory that its paths begin at."""
+        """The folder that its paths begin at."""
         return self.unit.root
 
     def has(self, path: str) -> bool:
-        """Tell whether a file belongs to it, by its path below its root."""
+        """Return whether a file, given by its path below the root, belongs to the part."""
         if self.named:
             return True
         if self.unit.kind is UnitKind.LOOSE:  # files of an execution belong to that execution
@@ -43,7 +43,7 @@ class Part:
 
 
 def parts_of(directory: Path) -> list[Part]:
-    """Return the parts of a directory: an execution, or several, tables, and whatever else.
+    """Return the parts of a directory: executions, tables, and all other files.
 
     Args:
         directory: Absolute.

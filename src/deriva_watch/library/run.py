@@ -1,4 +1,4 @@
-"""One call of `upload_directory`: all parts of a directory, as often as it takes."""
+"""One call of `upload_directory`: uploads all parts of a directory, with retries."""
 
 import threading
 from collections.abc import Mapping
@@ -58,13 +58,13 @@ class Run:
     """The work of one call.
 
     Attributes:
-        directory: What is uploaded.
-        target: Where it goes.
-        parts: What it is made of.
-        max_retries: How often it is tried again.
-        retry_delay_s: Before the first time, in seconds; doubles.
-        stop: Once set, it ends as soon as it can.
-        accounts: How far each part came.
+        directory: The directory to upload.
+        target: Where to upload it.
+        parts: The parts of the directory.
+        max_retries: How often to try again what failed.
+        retry_delay_s: Delay before the first retry, in seconds; it doubles each time.
+        stop: Once set, the work ends as soon as it can.
+        accounts: What became of each part.
     """
 
     directory: Path
@@ -77,9 +77,9 @@ class Run:
     _planned: bool = False
 
     def work(self, say: Say) -> dict[Any, FileUploadState]:
-        """Upload all parts; return what became of each file that is in.
+        """Upload all parts; return the result of each file that is in the catalog.
 
-        Raises DerivaMLException where one is not.
+        Raises DerivaMLException if a file is not.
         """
         if not self.parts:
             return {}
@@ -105,7 +105,7 @@ class Run:
     def _attempts(
         self, server: Server, courier: Courier, meter: Meter, say: Say
     ) -> tuple[list[Failure], int]:
-        """Return what failed in the end, and how often it was tried again."""
+        """Return the failures that remain, and the number of retries."""
         wait_s, retries = self.retry_delay_s, 0
         while True:
             failures = self._attempt(server, courier, meter, say)
@@ -120,7 +120,7 @@ class Run:
             wait_s *= 2
 
     def _attempt(self, server: Server, courier: Courier, meter: Meter, say: Say) -> list[Failure]:
-        """Try once what is not in; return what is not in then."""
+        """Upload the remaining parts once; return the failures."""
         try:
             if not self._planned:
                 server.session()
@@ -149,7 +149,7 @@ class Run:
         return account is None or any(failure.may_pass for failure in account.failures)
 
     def _plan(self, one_shot: OneShot, say: Say) -> None:
-        """Say which files there are, before the first of them goes."""
+        """Report which files there are, before the first one is uploaded."""
         pipeline = one_shot.pipeline
         model = pipeline.catalog.model()
         pipeline.specs.spec(model)
@@ -162,17 +162,17 @@ class Run:
                     plan = pipeline.plan(part.unit, seen, model, pipeline.catalog)
                     say(Planned.of(part.root, plan, known))
             except RefusedError:
-                continue  # the upload itself will say why
+                continue  # the upload reports the reason
 
     def _name_the_left(self) -> None:
-        """Say once which files were left out."""
+        """Log once which files were not uploaded."""
         for what, level in (("unmatched", "warning"), ("ignored", "info")):
             files = [file for each in self.accounts.values() for file in getattr(each, what)]
             if files:
                 more = f", and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
                 why = {
-                    "unmatched": "no mapping of the bulk spec takes them",
-                    "ignored": "their names are those of temporary files",
+                    "unmatched": "no upload rule covers them",
+                    "ignored": "their names are ignored, as those of temporary files",
                 }[what]
                 text = "%d files of %s are not uploaded, %s: %s%s"
                 getattr(LOG, level)(

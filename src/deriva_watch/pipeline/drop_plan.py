@@ -1,4 +1,4 @@
-"""The plan of what lies in a drop folder; its look-ups are asked in bulk, each value once."""
+"""Plans the files of a drop folder. Its look-ups go to the catalog in bulk, each value once."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
@@ -27,14 +27,14 @@ _SHOWN: Final = 80  # characters of what is too long
 def compiled_for(
     drop: Drop, model: CatalogModel, catalog: Catalog, chunk_bytes: int
 ) -> CompiledDrop:
-    """Return the drop folder compiled; UnusableSpecError names all that is wrong with it."""
+    """Return the drop folder compiled to a bulk spec; UnusableSpecError lists all its mistakes."""
     return compile_drop(drop, model, _terms(model, catalog), chunk_bytes)
 
 
 def plan_drop(
     drop: Drop, seen: Observation, model: CatalogModel, catalog: Catalog, chunk_bytes: int
 ) -> Plan:
-    """Answer for every file that was *seen* in a unit of a drop folder, or in all of it."""
+    """Return what becomes of every file *seen* in a unit of a drop folder, or in all of it."""
     if seen.root == str(drop.path):
         if drop.unit == "directory":
             return Plan((), tuple(_beside(drop, seen)), {})
@@ -58,12 +58,12 @@ def plan_drop(
 
 
 def _beside(drop: Drop, seen: Observation) -> Iterator[Leftover]:
-    """Answer for files that are in no unit, because they are in no directory."""
+    """Yield the files that are in no unit, because they are in no directory."""
     for path, entry in sorted(seen.entries.items()):
         if "/" not in path and path not in drop.markers:
             yield unusable(entry) or Leftover(
                 path, entry, FileTrigger.UNMATCHED, f"{path} is not uploaded",
-                'it lies beside the directories, and unit = "directory" takes these',
+                'it is beside the directories, but unit = "directory" uploads only these',
                 'Move it into a directory, or set unit = "batch".',
             )  # fmt: skip
 
@@ -79,7 +79,7 @@ def _answers(search: Search, asked: Iterable[str], catalog: Catalog) -> dict[str
     values, answers = {}, {}
     for text in sorted(asked):
         if _is_long(text):
-            answers[text] = Answer(problem=f"{text[:_SHOWN]!r}… is too long to be asked for")
+            answers[text] = Answer(problem=f"{text[:_SHOWN]!r}… is too long for a request")
             continue
         try:
             values[text] = check(search.by, text)
@@ -98,7 +98,7 @@ def _answers(search: Search, asked: Iterable[str], catalog: Catalog) -> dict[str
 
 
 def _is_long(text: str) -> bool:
-    """Tell whether a request would be too long: the server would refuse all that it asks for."""
+    """Return whether a request would be too long: the server would refuse all values in it."""
     return len(quote(text, safe="")) > LONGEST_PATH_BYTES // 2
 
 
@@ -113,5 +113,5 @@ def _by_query(path: str, returns: str, catalog: Catalog) -> Answer:
 
 
 def _told(row: Row, returns: str) -> list[str]:
-    """Return what a row has in the column, in a list; none where that is NULL, or it has none."""
+    """Return the value of a column in a list, which is empty for NULL and for an unknown column."""
     return [] if row.get(returns) is None else [str(row[returns])]

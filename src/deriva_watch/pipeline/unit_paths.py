@@ -1,7 +1,4 @@
-"""Directories on disk: where they are, what they are called, when they were made.
-
-Nothing is created.
-"""
+"""Which units there are on disk, and the folder of one of them. Nothing is created."""
 
 import subprocess
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ from deriva_watch.settings.model import Settings
 def execution_names(prefix: Path) -> set[str]:
     """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 
-    Raises SettingsError where they may not be listed, TransientError where they cannot now.
+    Raises SettingsError if they may not be listed, TransientError if they cannot be listed now.
     """
     try:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
@@ -32,7 +29,7 @@ def execution_names(prefix: Path) -> set[str]:
 
 
 def watched(settings: Settings) -> list[Path]:
-    """Return the prefixes that the settings name, or match now."""
+    """Return the watched prefixes; of a pattern, the folders that match it now."""
     found = [watch.prefix for watch in settings.watch]
     return [
         folder
@@ -42,7 +39,7 @@ def watched(settings: Settings) -> list[Path]:
 
 
 def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
-    """Return the first-level directories of a drop folder, and the files that lie beside them.
+    """Return the first-level directories of a drop folder, and the names of the files beside them.
 
     Raises as `execution_names`.
     """
@@ -61,7 +58,7 @@ def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
     return SettingsError(
         what,
         f"{error.filename} cannot be listed: {error.strerror}",
-        "Let the user of deriva-watch read it; a daemon looks at it again by itself.",
+        "Give the user of deriva-watch read access; the daemon tries again by itself.",
     )
 
 
@@ -72,7 +69,7 @@ def unusable_name(unit: Unit) -> RefusedError | None:
     except UnicodeEncodeError:
         return RefusedError(
             f"cannot upload {unit.root}",
-            "its name is not UTF-8, so it is no RID",
+            "its name is not UTF-8, so it cannot be a RID",
             "Rename it to the RID of its Execution.",
         )
     return None
@@ -80,22 +77,22 @@ def unusable_name(unit: Unit) -> RefusedError | None:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """An execution directory as the engine's `Disk`."""
+    """The folder of a unit, as the engine's `Disk`."""
 
     root: Path
     policy: scanner.ScanPolicy
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Open a file by the link policy."""
+        """Open a file, by the rules for links; raises as `scanner.open_content`."""
         return scanner.open_content(self.root, entry, self.policy)
 
     def verify(self, entry: Entry) -> None:
-        """Look whether it is still what it was."""
+        """Raise FileChangedError if the file has changed since the look."""
         scanner.check_unchanged(self.root, entry)
 
 
 def birth(path: Path) -> datetime | None:
-    """Return when a directory was made, or None where its file system does not know."""
+    """Return when a directory was created, or None if its file system does not know."""
     told = subprocess.run(  # noqa: S603  # Python's os.stat knows no birth on Linux
         ["/usr/bin/stat", "--format=%.6W", "--", path], capture_output=True, text=True, check=False
     )
