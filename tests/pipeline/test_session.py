@@ -1,14 +1,16 @@
 """The session of the daemon, looked after before it ends."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deriva_watch.core.errors import CredentialError
 from deriva_watch.edges.server.credentials import CredentialSource
-from deriva_watch.edges.server.deriva import Session
+from deriva_watch.edges.server.deriva import Server, Session
 from deriva_watch.pipeline.session import SOON_S, LoginSession
+from running import credential, requests_seen, sandbox, wait_until
 
 HOST = "data.example.org"
 
@@ -16,7 +18,7 @@ HOST = "data.example.org"
 class Host:
     """A server whose sessions last for so long."""
 
-    host = HOST
+    host, uses_cookie = HOST, False
 
     def __init__(self, remaining_s):
         self.remaining_s, self.credentials, self.asked = remaining_s, [], 0
@@ -88,3 +90,71 @@ def test_a_source_that_has_none_any_more_is_told_and_ends_nothing(file):
     assert isinstance(told, CredentialError)
     assert told.why == f"there is no {file}"
     assert lasting.server.credentials == []
+
+
+def test_without_a_credential_the_server_is_not_asked(file):
+    missing = CredentialError("cannot log in", "there is no file", "Log in.")
+    without = LoginSession(login(file, 60).source, Host(60), missing)
+
+    with pytest.raises(CredentialError, match="there is no file"):
+        without.renew()
+
+    write(file, "a second one")
+    assert without.source.changed()
+    assert without.renew()
+    assert not without.renew()
+
+
+# ---------------------------------------------------------------- the sandbox's sessions
+
+
+@pytest.fixture
+def ready(tmp_path):
+    with sandbox(tmp_path / "server", session_s=8) as ready:
+        yield ready
+
+
+def logged_in(ready, file, kind):
+    """Return a session at the sandbox by a token or a cookie."""
+    token = credential(ready)["bearer-token"]
+    given = {"cookie": {"cookie": f"webauthn={token}"}, "token": {"bearer-token": token}}[kind]
+    file.write_text(json.dumps({ready["host"]: given}))
+    source = CredentialSource(ready["host"], file)
+    return LoginSession(source, Server(ready["host"], source.read(), protocol="http"))
+
+
+def test_an_idle_daemon_extends_its_cookie_session_before_it_ends(ready, file):
+    session = logged_in(ready, file, "cookie")
+    session.refresh()
+    ends_s = time.monotonic() + session.remaining_s
+
+    def extended():
+        session.refresh()
+        return time.monotonic() + session.remaining_s > ends_s + 2
+
+    wait_until(extended)
+
+
+def test_a_bearer_token_is_never_extended_by_us(ready, file):
+    session = logged_in(ready, file, "token")
+
+    session.refresh()
+    session.server.session()  # whatever came before it is in the log
+
+    assert {request["method"] for request in requests_seen(ready)} == {"GET"}
+
+
+def test_the_end_of_a_session_is_told_with_its_days(tmp_path, file):
+    """`seconds_remaining` of the same answer drops them."""
+    with sandbox(tmp_path / "server", session_s=30 * 86_400) as ready:
+        session = logged_in(ready, file, "token")
+
+        assert session.refresh() is None
+        assert session.remaining_s > 29 * 86_400
+
+
+def test_a_session_whose_end_is_no_time_has_no_known_end(file):
+    session = login(file, None)
+
+    assert session.refresh() is None
+    assert session.remaining_s is None

@@ -15,7 +15,7 @@ import pydicom.data
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.demo import instruments
+from deriva_watch.demo import content
 from deriva_watch.status import open_views
 from running import Api, daemon, detailed, requests_seen, wait_until, write_config, write_files
 from system.difference import new_rows
@@ -75,8 +75,8 @@ BATCH = {  # what the scanner has written when it pauses for the first time
     f"{DAY}/IM-7.dcm.txt": b"The patient coughed.",  # fits no pattern
 }
 OPEN = f"{DAY}/IM-4.dcm"  # is still being written then
-RUN = instruments.RUN
-RUN_FOLDER = instruments.run_folder(clusters=2000)
+RUN = content.RUN
+RUN_FOLDER = content.run_folder(clusters=2000)
 STACK = "plate-7/B02_3.ome.tif"
 OBSERVATIONS = [
     {"Subject": "1-S001", "Observation_Date": "2001-01-01"},

@@ -12,7 +12,7 @@ import os
 import pytest
 import tifffile
 
-from deriva_watch.demo import instruments
+from deriva_watch.demo import content
 from running import sandbox
 from system.difference import new_rows, stored
 from system.instrument_lab import (
@@ -174,8 +174,8 @@ def test_a_run_is_one_execution_and_its_path_tells_lane_and_cycle(lab):
     assert {(row["Run"], row["Instrument"]) for row in lab.new(RUN_FILE)} == {(RUN, "M00001")}
     calls = {row["MD5"]: (row["Lane"], row["Cycle"]) for row in lab.new(RUN_FILE) if row["Cycle"]}
     assert calls == {
-        md5(RUN_FOLDER[instruments.basecalls_path(cycle)]): (1, cycle)
-        for cycle in range(1, instruments.CYCLES + 1)
+        md5(RUN_FOLDER[content.basecalls(cycle)]): (1, cycle)
+        for cycle in range(1, content.CYCLES + 1)
     }
     assert lab.unit(RUN)["state"] == "uploaded"
 

@@ -47,7 +47,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         assemble(settings, connection, emit, ending.stop, meter.moved) as parts,
     ):
         meter.know(parts.journal.pending())
-        session = LoginSession(source, connection.server)
+        session = LoginSession(source, connection.server, connection.missing)
         meter.remaining_s = lambda: session.remaining_s
         breaker = CircuitBreaker(
             settings.server.host, emit, parts.probe, session.renew, settings.retry.max_s

@@ -24,6 +24,7 @@ from deriva_watch.core.events import (
 
 FIRST_PROBE_S: Final = 1.0  # a server that only restarts is back soon
 PROBE_S: Final = 10.0  # the longest pause between two probes
+LOGIN_PROBE_S: Final = 300.0  # the same while the credential is not accepted
 
 # One unit that gets such an answer may be the first of all.
 _DOUBTFUL: Final = {Effect.REFUSE, Effect.WAIT_FOR_SPEC, Effect.RETRY_UNLESS_AWAY}
@@ -98,9 +99,10 @@ class CircuitBreaker:
             return True
         self._is_sure = True
         try:
-            if not (self.renew() or self._is_probe_due()):
+            if not (self.renew() or time.monotonic() >= self._probe_at_s):
                 return False
-            self._pause_s = min(2 * self._pause_s, PROBE_S)
+            longest_s = LOGIN_PROBE_S if isinstance(self.error, CredentialError) else PROBE_S
+            self._pause_s = min(2 * self._pause_s, longest_s)
             self._probe_at_s = time.monotonic() + self._pause_s
             self.probe()
         except (TransientError, CredentialError, RefusedError) as error:
@@ -111,11 +113,6 @@ class CircuitBreaker:
             away_s = round(time.monotonic() - self._tripped_s, 1)
             self.emit(ServerRecovered(host=self.host, seconds=away_s))
         return True
-
-    def _is_probe_due(self) -> bool:
-        # After a CredentialError only a new credential can help.
-        is_waiting = isinstance(self.error, CredentialError)
-        return not is_waiting and time.monotonic() >= self._probe_at_s
 
     def _event(self, error: Tripping, wait_s: float) -> Event:
         if isinstance(error, TransientError):

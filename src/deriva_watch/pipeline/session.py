@@ -1,4 +1,4 @@
-"""The daemon's session at the server: a renewed credential is used before the old one expires."""
+"""The daemon's session at the server: extended, or its credential replaced, before it ends."""
 
 import time
 from dataclasses import dataclass
@@ -16,10 +16,15 @@ SOON_S: Final = 900.0  # people are warned of a session that ends within this ti
 
 @dataclass(slots=True)
 class LoginSession:
-    """Keeps the credential of one server current."""
+    """Keeps the credential of one server current.
+
+    Attributes:
+        missing: Why there is no credential yet, or None.
+    """
 
     source: CredentialSource
     server: Server
+    missing: CredentialError | None = None
     _ask_at_s: float = 0.0
     _ends_at_s: float | None = None
     _warning: CredentialError | None = None
@@ -30,16 +35,20 @@ class LoginSession:
         Raises CredentialError where the source has none.
         """
         if not self.source.changed():
+            if self.missing:  # to ask the server without a credential would only tell less
+                raise self.missing
             return False
         self.server.set_credential(self.source.read())
+        self.missing = None
         self._ask_at_s = 0.0
         return True
 
     def refresh(self) -> CredentialError | None:
         """Use a renewed credential; return a warning where the session ends soon, else None.
 
-        Work goes on until the session really ends. The server is asked every `ASK_S`; raises as
-        every call to it does.
+        Work goes on until the session really ends. The server is asked every `ASK_S`, more often
+        if the session is short, and extends a cookie session each time. Raises as every call to
+        the server does.
         """
         try:
             self.renew()
@@ -48,7 +57,11 @@ class LoginSession:
             return error
         if time.monotonic() >= self._ask_at_s:
             self._ask_at_s = time.monotonic() + ASK_S
+            if self.server.uses_cookie:  # a bearer token is renewed by its source
+                self.server.extend_session()
             left_s = self.server.session().remaining_s
+            if left_s is not None:
+                self._ask_at_s = time.monotonic() + min(ASK_S, left_s / 3)
             self._ends_at_s = None if left_s is None else time.monotonic() + left_s
             self._warning = None if left_s is None or left_s > SOON_S else self._ending(left_s)
         return self._warning

@@ -242,18 +242,21 @@ def test_a_clock_that_is_wrong_is_told(data, tmp_path, ready, shift, side):
 
 
 @pytest.mark.parametrize(
-    ("left_s", "renews", "verdict"),
+    ("left_s", "renews", "cookie", "verdict"),
     [
-        (30 * 86400, False, Verdict.GOOD),
-        (86400, False, Verdict.NOTE),
-        (86400, True, Verdict.GOOD),
-        (600, False, Verdict.WRONG),
-        (600, True, Verdict.WRONG),  # deriva should have renewed it by now
-        (None, False, Verdict.GOOD),
+        (30 * 86400, False, False, Verdict.GOOD),
+        (86400, False, False, Verdict.NOTE),
+        (86400, True, False, Verdict.GOOD),
+        (86400, False, True, Verdict.GOOD),  # the daemon extends it
+        (600, False, False, Verdict.WRONG),
+        (600, True, False, Verdict.WRONG),  # deriva should have renewed it by now
+        (None, False, False, Verdict.GOOD),
     ],
 )
-def test_a_session_that_ends_soon_is_told(left_s, renews, verdict):
-    server = SimpleNamespace(host="h", session=lambda: Session("dana", "dana", left_s))
+def test_a_session_that_ends_soon_is_told(left_s, renews, cookie, verdict):
+    server = SimpleNamespace(
+        host="h", session=lambda: Session("dana", "dana", left_s), uses_cookie=cookie
+    )
     source = SimpleNamespace(renews_itself=lambda: renews)
 
     (line,) = login(SimpleNamespace(server=server, source=source))

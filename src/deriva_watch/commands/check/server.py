@@ -73,7 +73,7 @@ def login(look: Look) -> Iterator[Line]:
     ends = datetime.now(UTC) + left
     what = f"{who} until {ends:%Y-%m-%d %H:%M} UTC"
     facts |= {"expires_at": ends}
-    by_itself = look.source.renews_itself()
+    by_itself = look.source.renews_itself() or look.server.uses_cookie
     if left.total_seconds() > SOON_S and (by_itself or left > _EARLY):
         yield Line("login", what, facts=facts)
         return

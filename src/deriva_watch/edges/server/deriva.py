@@ -175,7 +175,27 @@ class Server:
             found = answer.json()
         client = found["client"]
         self._name = client.get("display_name") or client["id"]
-        return Session(client["id"], self._name, found.get("seconds_remaining"), client)
+        now = moment(answer.headers.get("Date")) or datetime.now(UTC)
+        return Session(client["id"], self._name, _left_s(found.get("expires"), now), client)
+
+    @property
+    def uses_cookie(self) -> bool:
+        """Whether our credential is a cookie: its session can be extended."""
+        return self._header[0] == "Cookie"
+
+    def extend_session(self) -> None:
+        """Have the server move the end of our cookie session; raises as `session`.
+
+        Only PUT extends it, GET does not (measured). The answer to PUT may name another end than
+        the next GET: it is not used.
+        """
+        what = f"cannot extend the session at {self.host}"
+        with self.asking(what):
+            answer = self._session.put(f"{self._protocol}://{self.host}/authn/session")
+            if answer.status_code == requests.codes.not_found:
+                why = f"{self.host} has no session for our credential"
+                raise CredentialError(what, why, how_to_log_in(self.host))
+            answer.raise_for_status()
 
     def greet(self, path: str) -> Greeting:
         """GET the *path* where a service describes itself; needs no credential."""
@@ -227,6 +247,18 @@ class Server:
         name, value = self._header
         request.headers[name] = value
         return request
+
+
+def _left_s(expires: Any, now: datetime) -> float | None:
+    """Return how long a session lasts, from the end that the server names.
+
+    `seconds_remaining` of the same answer drops whole days (measured).
+    """
+    try:
+        ends = datetime.fromisoformat(str(expires))
+    except ValueError:
+        return None
+    return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp() - now.timestamp()
 
 
 class _Adapter(HTTPAdapter):
