@@ -32,7 +32,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.settings.drop_folder import DropFolder
 from deriva_watch.settings.model import Settings, Watch
 from deriva_watch.status.views import summary
-from deriva_watch.status.web import web
+from deriva_watch.status.web import routes
 from deriva_watch.status.web.gauges import Gauges, look_at
 from deriva_watch.status.web.meter import Meter
 
@@ -271,7 +271,7 @@ def metrics() -> str:
 
 def alerts() -> str:
     """Return a table of the alerts that `/alerts.yml` has."""
-    rules = (Path(web.__file__).parents[1] / "alerts.yml").read_text()
+    rules = (Path(routes.__file__).parents[1] / "alerts.yml").read_text()
     found = re.findall(r"- alert: (.*)\n +expr: (.*)\n(?: +for: (.*))?", rules)
     rows = ([f"`{name}`", f"`{condition}`", wait or "at once"] for name, condition, wait in found)
     return table(["alert", "condition", "for"], rows)

@@ -25,7 +25,7 @@ from deriva_watch.sandbox.faults import Action
 from deriva_watch.settings.drop_folder import DropFolder
 from deriva_watch.settings.model import Settings, Watch
 from deriva_watch.status.web.meter import Meter
-from deriva_watch.status.web.web import Web
+from deriva_watch.status.web.routes import Web
 from documents.reading import ROOT, documents, pages, section
 
 README_BYTES = 8192

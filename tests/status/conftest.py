@@ -1,7 +1,7 @@
 import pytest
 
 from deriva_watch.edges.journal import Journal
-from deriva_watch.status.web import stream, web
+from deriva_watch.status.web import routes, stream
 from looking import laboratory
 from status.visiting import served
 
@@ -23,7 +23,7 @@ def journal(tmp_path):
 @pytest.fixture
 def hurried(monkeypatch):
     """Look again sooner than a person would want to."""
-    monkeypatch.setattr(web, "FRESH_S", 0.0)
+    monkeypatch.setattr(routes, "FRESH_S", 0.0)
     monkeypatch.setattr(stream, "EVERY_S", 0.2)
 
 

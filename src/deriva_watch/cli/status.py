@@ -46,7 +46,7 @@ def status(
 
 
 def _watch(url: str, *, as_json: bool, whole: bool) -> None:
-    from deriva_watch.status.text.watching import looks, watch
+    from deriva_watch.status.text.watch import looks, watch
 
     with suppress(KeyboardInterrupt):
         if as_json:

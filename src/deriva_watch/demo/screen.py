@@ -19,8 +19,8 @@ from deriva_watch.demo.check import Check
 from deriva_watch.demo.play import Folder, Outcome, Show, View
 from deriva_watch.status import open_views, render_summary, summary
 from deriva_watch.status.amounts import size
-from deriva_watch.status.text.text import cell, grid
-from deriva_watch.status.text.text import screen as terminal
+from deriva_watch.status.text.elements import cell, grid
+from deriva_watch.status.text.elements import screen as terminal
 
 
 @contextmanager

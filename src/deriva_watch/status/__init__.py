@@ -9,10 +9,10 @@ page/      the page itself
 """
 
 from deriva_watch.edges.journal import open_readonly as open_views
-from deriva_watch.status.text.board import render_summary
+from deriva_watch.status.text.details import render_details
+from deriva_watch.status.text.elements import show
 from deriva_watch.status.text.history import endings, render_endings
-from deriva_watch.status.text.story import render_details
-from deriva_watch.status.text.text import show
+from deriva_watch.status.text.summary import render_summary
 from deriva_watch.status.views import details, kept_receipts, summary
 
 __all__ = [

@@ -14,7 +14,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.status_queries import Ended
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.json_values import plain, some
-from deriva_watch.status.text.text import STYLES, cell, grid, line
+from deriva_watch.status.text.elements import STYLES, cell, grid, line
 from deriva_watch.status.views import executions_of
 
 _ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE)

@@ -21,7 +21,7 @@ from deriva_watch.settings.model import Status
 from deriva_watch.status.web.guard import Guard
 from deriva_watch.status.web.listening import listening
 from deriva_watch.status.web.meter import Meter
-from deriva_watch.status.web.web import Web
+from deriva_watch.status.web.routes import Web
 
 ABOUT: Final = "the status page"
 AGAIN_S: Final = 10.0  # until an address that is in use is tried again

@@ -18,7 +18,7 @@ WITHIN_S: Final = 1.5  # health checks usually give up after two seconds
 Answer = TypeVar("Answer")
 
 
-class Asking:
+class Queries:
     """Runs at most *most* queries at a time, and waits at most *within_s* seconds for each.
 
     All calls must come from one event loop.

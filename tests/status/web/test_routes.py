@@ -11,7 +11,7 @@ import pytest
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.records import AddFile, MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.status.web import web
+from deriva_watch.status.web import routes
 from status.visiting import Counting, Hanging, ask, claimed, said, served
 
 
@@ -49,7 +49,7 @@ def test_an_execution_is_what_show_says_and_a_hostile_name_is_harmless(journal):
 def test_an_execution_of_too_many_files_for_a_browser_is_left_to_the_command_line(
     journal, monkeypatch
 ):
-    monkeypatch.setattr(web, "SHOWN_FILES", 2)
+    monkeypatch.setattr(routes, "SHOWN_FILES", 2)
     number = claimed(journal)
     journal.commit([AddFile(number, name, {}) for name in "abc"])
 
@@ -66,7 +66,7 @@ def test_an_execution_of_too_many_files_for_a_browser_is_left_to_the_command_lin
         ("/api/execution?rid=" + quote("<b>"), 404, "has no such execution"),
         ("/api/execution", 400, "no rid is given"),
         ("/etc/passwd", 404, "there is no such page"),
-        ("/../web.py", 404, "there is no such page"),
+        ("/../routes.py", 404, "there is no such page"),
         ("/page/index.html", 404, "there is no such page"),
     ],
 )

@@ -9,8 +9,8 @@ from rich.console import Console
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.journal.database import sqlite as journal_sqlite
-from deriva_watch.status.text import watching
-from deriva_watch.status.text.watching import looks, watch
+from deriva_watch.status.text import watch as watch_module
+from deriva_watch.status.text.watch import looks, watch
 
 
 @pytest.fixture
@@ -84,4 +84,4 @@ def test_a_pipe_gets_one_view_after_the_other(lab):
     watch((next(views) for _ in range(3)), whole=False, console=console)
 
     assert console.file.getvalue().count("✓  1 file of 1 execution is in the catalog") == 3
-    assert watching._EVERY_S == 1
+    assert watch_module._EVERY_S == 1

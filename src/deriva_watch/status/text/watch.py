@@ -11,8 +11,8 @@ from rich.text import Text
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.edges.journal import open_readonly
-from deriva_watch.status.text.board import render_summary
-from deriva_watch.status.text.text import line, screen, sentence, tell
+from deriva_watch.status.text.elements import line, screen, sentence, tell
+from deriva_watch.status.text.summary import render_summary
 from deriva_watch.status.views import summary
 
 _EVERY_S: Final = 1.0

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from deriva_watch.core.prose import counted
 from deriva_watch.status.amounts import after, before, size, span
-from deriva_watch.status.text.text import (
+from deriva_watch.status.text.elements import (
     STYLES,
     Bar,
     cell,

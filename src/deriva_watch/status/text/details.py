@@ -11,7 +11,16 @@ from rich.text import Text
 from deriva_watch.core.prose import counted
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.status.amounts import clock, size
-from deriva_watch.status.text.text import STYLES, cell, facts, grid, indented, line, sentence, title
+from deriva_watch.status.text.elements import (
+    STYLES,
+    cell,
+    facts,
+    grid,
+    indented,
+    line,
+    sentence,
+    title,
+)
 from deriva_watch.status.text.timeline import described
 from deriva_watch.status.text.verdict import readable
 

@@ -20,10 +20,10 @@ from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status.day import Day
 from deriva_watch.status.views import details, finding, summary
-from deriva_watch.status.web.asking import Asking
 from deriva_watch.status.web.gauges import Gauges, look_at
 from deriva_watch.status.web.guard import said
 from deriva_watch.status.web.meter import Meter
+from deriva_watch.status.web.queries import Queries
 from deriva_watch.status.web.stream import Stream
 
 SHOW_S: Final = 30.0  # details of an execution with many files take long
@@ -59,8 +59,8 @@ class Web:
         self._gauges = Gauges(meter.remaining_s)
         meter.registry.register(self._gauges)
         self._day = Day(journal, lambda: meter.sent_bytes)
-        self._asking = Asking(most=8)
-        self._showing = Asking(2, SHOW_S)  # separate: they must not delay /healthz
+        self._queries = Queries(most=8)
+        self._detail_queries = Queries(2, SHOW_S)  # separate: they must not delay /healthz
         self._overview: dict[str, Any] = {}
         self._made_s = 0.0
         self.stream = Stream(self.overview)
@@ -83,7 +83,7 @@ class Web:
     async def overview(self) -> dict[str, Any]:
         """Return a summary; TroubleError if the journal cannot be read in time."""
         if time.monotonic() > self._made_s + FRESH_S:
-            self._overview = await self._asking.ask(
+            self._overview = await self._queries.ask(
                 "overview", lambda: summary(self._journal, datetime.now(UTC))
             )
             self._made_s = time.monotonic()
@@ -94,7 +94,7 @@ class Web:
         while True:
             await asyncio.sleep(self._day.left_s())
             with suppress(TroubleError):  # the daemon itself reports errors of its journal
-                await self._asking.ask("sample", self._day.keep)
+                await self._queries.ask("sample", self._day.keep)
 
     def keep_last(self) -> None:
         """Write the sample of the step in progress, because the daemon ends."""
@@ -108,14 +108,14 @@ class Web:
         rid = request.query_params.get("rid")
         if not rid:
             return said(400, "cannot show it", "no rid is given", "Use /api/execution?rid=RID.")
-        asked = self._showing.ask(rid, lambda: _shown(self._journal, rid))
+        asked = self._detail_queries.ask(rid, lambda: _shown(self._journal, rid))
         return Response(await asked, media_type="application/json")
 
     async def _get_find(self, request: Request) -> Response:
         name = request.query_params.get("name")
         if not name:
             return said(400, "cannot find it", "no name is given", "Use /api/find?name=NAME.")
-        asked = self._showing.ask(("find", name), lambda: finding(self._journal, name))
+        asked = self._detail_queries.ask(("find", name), lambda: finding(self._journal, name))
         return _Json(await asked)
 
     async def _get_stream(self, request: Request) -> Response:
@@ -132,11 +132,11 @@ class Web:
         return _Json({"healthy": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def _get_day(self, _request: Request) -> Response:
-        return _Json(await self._asking.ask("day", self._day.view))
+        return _Json(await self._queries.ask("day", self._day.view))
 
     async def _get_metrics(self, request: Request) -> Response:
         try:
-            place = await self._asking.ask("place", lambda: look_at(self._journal))
+            place = await self._queries.ask("place", lambda: look_at(self._journal))
             self._gauges.found = await self.overview(), place
         except (TroubleError, OSError):
             self._gauges.found = None
