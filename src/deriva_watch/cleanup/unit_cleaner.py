@@ -14,11 +14,10 @@ from typing import Any, Final
 from deriva_watch.cleanup.eligibility import Eligibility
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import TOGETHER, Remover
+from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import (
     CredentialError,
-    JournalDamagedError,
     RefusedError,
-    ServerAwayError,
     TransientError,
     TroubleError,
 )
@@ -150,14 +149,8 @@ class UnitCleaner:
             self._again_s[unit.id] = time.monotonic() + SOON_S  # unless something else is found
             try:
                 is_done = self._clean_ours(key, unit, policy, urgent=urgent)
-            except JournalDamagedError:
-                raise
-            except (ServerAwayError, CredentialError) as error:
-                self.breaker.trip(error)
-                is_done = False
             except (TroubleError, OSError) as error:
-                self._keep(unit, error)
-                is_done = True
+                is_done = self._failed(unit, error)
             finally:
                 self._worked_s = time.monotonic()
             if policy.is_execution:
@@ -205,6 +198,17 @@ class UnitCleaner:
 
     # ------------------------------------------------------------------ what is reported
 
+    def _failed(self, unit: ExecutionRecord, error: TroubleError | OSError) -> bool:
+        """Return False where the unit is not at fault, so that it is cleaned later."""
+        match classify(error, f"cannot remove files of {unit.label}"):
+            case (Effect.FATAL, _):
+                raise error
+            case (Effect.STOP_ALL, TransientError() | CredentialError() as known):
+                self.breaker.trip(known)
+                return False
+        self._keep(unit, error)
+        return True
+
     def _keep(self, unit: ExecutionRecord, error: TroubleError | OSError) -> None:
         """Report once why files stay, and check later whether that is still so."""
         if isinstance(error, OSError):  # something else is on the disk now
@@ -215,7 +219,7 @@ class UnitCleaner:
         known = self.journal.execution(unit.id).removal or {}
         if known.get("why") == error.why:
             return
-        said = {"what": error.what, "why": error.why, "next": error.next_for(unit.rid)}
+        said = error.sentence(unit.rid)
         self.note(unit, {**known, **said})
         self.emit(RemovalBlocked(execution=unit.rid, prefix=unit.prefix, **said))
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 from deriva_watch.commands.orders.apply import apply_orders
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.drop.drop_folder import Drop
+from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import (
     RefusedError,
-    ServerAwayError,
     TransientError,
     TroubleError,
 )
@@ -103,9 +103,9 @@ class OneShot:
             return UploadResult(self._unrecorded(unit, ExecutionState.REFUSED, error), None)
         try:
             record = self._ready(unit)
-        except ServerAwayError:
-            raise
         except TransientError as error:  # a workspace that cannot be read now
+            if classify(error, f"cannot upload {unit.label} now").effect is Effect.STOP_ALL:
+                raise
             return UploadResult(self._unrecorded(unit, ExecutionState.WAITING, error), None)
         if record.state is not ExecutionState.READY:
             return UploadResult(record, None)
@@ -150,7 +150,7 @@ class OneShot:
             confirmed = self.pipeline.settings.unit_of(record)
             check_ours(confirmed, self.pipeline.settings.server, self.pipeline.catalog)
         except RefusedError as error:
-            said = _sentence(record.rid, error)
+            said = error.sentence(record.rid)
             return self.pipeline.journal.move(record, ExecutionTrigger.REFUSED, {**facts, **said})
         return self.pipeline.journal.move(record, ExecutionTrigger.SETTLED, facts)
 
@@ -163,7 +163,7 @@ class OneShot:
         self, unit: Unit, state: ExecutionState, error: TroubleError
     ) -> ExecutionRecord:
         """Return where a directory stands that the journal has no such state of."""
-        said, now, server = _sentence(unit.name, error), datetime.now(UTC), self.pipeline.server
+        said, now, server = error.sentence(unit.name), datetime.now(UTC), self.pipeline.server
         return ExecutionRecord(0, str(unit.prefix), unit.name, server, state, now, **said)
 
 
@@ -182,10 +182,6 @@ def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
     return RefusedError(
         what, "somebody has them open for writing", "Upload again once they are closed."
     )
-
-
-def _sentence(rid: str, error: TroubleError) -> ExecutionFacts:
-    return {"what": error.what, "why": error.why, "next": error.next_for(rid)}
 
 
 @contextmanager

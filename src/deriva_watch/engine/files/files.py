@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any, Final
 
+from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import (
     FileChangedError,
     RefusedError,
-    ServerAwayError,
     TransientError,
 )
 from deriva_watch.core.names import CONTENT_PATH
-from deriva_watch.core.os_errors import passing
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
@@ -92,25 +91,12 @@ class Files:
         try:
             upload.halt(path)
             return step(upload, path)
-        except FileChangedError:
-            upload.change(path)
         except FileNotFoundError:
             return Move(path, FileTrigger.VANISHED)
         except RecordedMeanwhileError:
             upload.again.add(path)
-        except RefusedError as error:
-            upload.refuse(path, error)
-        except ServerAwayError:
-            raise
-        except TransientError as error:
-            upload.transient = error
-        except OSError as error:
-            if trouble := passing(f"cannot read {path}", error):
-                upload.transient = trouble
-                return None
-            then = f"Mend it, then `deriva-watch retry {quote(upload.execution.rid)}`."
-            why = error.strerror or type(error).__name__
-            upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
+        except Exception as error:  # noqa: BLE001  # what concerns all files is raised again
+            _note_failure(upload, path, error)
         return None
 
     def _moved(self, upload: Upload, path: str, phase: str) -> Progress:
@@ -171,3 +157,20 @@ class Files:
                 verify()  # bytes that changed on the way do not fit their digest: a change
                 raise
         upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down
+
+
+def _note_failure(upload: Upload, path: str, error: Exception) -> None:
+    """Note in *upload* what became of one file; raises what concerns all of them."""
+    match classify(error, f"cannot read {path}"):
+        case (Effect.CHANGED, _):
+            upload.change(path)
+        case (Effect.REFUSE | Effect.WAIT_FOR_SPEC, RefusedError() as refusal):
+            upload.refuse(path, refusal)
+        case (Effect.RETRY | Effect.RETRY_UNLESS_AWAY | Effect.WAIT, TransientError() as transient):
+            upload.transient = transient
+        case (_, OSError() as unreadable):
+            why = unreadable.strerror or type(unreadable).__name__
+            then = f"Correct it, then `deriva-watch retry {quote(upload.execution.rid)}`."
+            upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
+        case _:
+            raise error
