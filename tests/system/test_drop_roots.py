@@ -45,7 +45,7 @@ def test_a_drop_folder_comes_late_goes_away_and_comes_back(tmp_path):
             loose = wait_until(
                 lambda: hindrances(config).get(f"1 files in {runs} are not uploaded")
             )
-            assert "loose.bin lies beside the directories" in loose["why"]
+            assert "loose.bin is beside the directories" in loose["why"]
             assert f"cannot watch {batches}" in hindrances(config)
 
             write_files(batches, {"b.bin": "b"})

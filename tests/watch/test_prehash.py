@@ -159,7 +159,7 @@ def test_a_process_that_was_killed_is_told_once_and_the_next_file_has_another(la
 
         wait_until(lambda: len(known(rig, record)) == 1)
     [told] = events
-    assert "the process that hashes was ended" in told.why
+    assert "the process that hashes has ended" in told.why
 
 
 def test_a_batch_that_forms_brings_the_digests_of_its_files(tmp_path, ready):

@@ -176,7 +176,7 @@ def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
     if drop.unit == "directory":
         return RefusedError(
             what,
-            'they lie beside the directories, and unit = "directory" takes these',
+            'they are beside the directories, but unit = "directory" uploads only these',
             f"`deriva-watch plan {quote(str(drop.path))}` lists them; move them into a directory.",
         )
     return RefusedError(

@@ -1,4 +1,4 @@
-"""Watched roots: what to look at, one look at one unit, batches of drop folders, hashing ahead.
+"""Watches the roots, looks at their units, forms batches, and hashes files before the upload.
 
 File system events belong in `edges/watching`; the verdict in `core/completeness`.
 """

@@ -1,7 +1,8 @@
-"""One look at a drop folder whose files form batches: a single scan serves all of them.
+"""Forms the batches of a drop folder; one scan of the folder serves all of them.
 
-Files that no batch has settle here; those that one has reopen it when they change. Once a batch is
-written down, with all its files and in one transaction, it is looked at as any other directory.
+A file that is in no batch must be unchanged for a while before it joins one. A file of a batch
+reopens its batch when it changes. A new batch is written into the journal with all its files in one
+transaction, and is then a unit like any other.
 """
 
 from collections.abc import Collection, Iterable
@@ -31,14 +32,14 @@ _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionSta
 
 @dataclass(slots=True)
 class BatchFormer:
-    """Knows since when the files that no batch has are what they are; a restart begins anew.
+    """Tracks how long each file that is in no batch has been unchanged; a restart forgets that.
 
     Attributes:
         journal: Keeps the batches.
         server: The "host/catalog" that they are kept under.
         unit_reader: Reads the folders.
-        folder_cache: Which folders a rescan need not look into.
-        prehash: Hashes what it can before a batch is complete; None: nothing.
+        folder_cache: Knows the folders that a rescan can skip.
+        prehash: Hashes files before a batch is formed; None: nothing does.
     """
 
     journal: Journal
@@ -74,7 +75,7 @@ class BatchFormer:
         self._arrivals.clear()
 
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
-        """Tell whether a drop folder is the empty mount point of the disk that a unit was on."""
+        """Return whether the folder is the empty mount point of the disk that a unit was on."""
         try:
             device = drop.path.stat().st_dev
             is_empty = not any(drop.path.iterdir())
@@ -95,7 +96,7 @@ class BatchFormer:
         members: dict[str, set[str]],
         names: Collection[str],
     ) -> datetime | None:
-        """Let what no batch has settle, and write a batch down once it is closed."""
+        """Track the files that are in no batch, and write a batch down once it is closed."""
         taken = set().union(*members.values())
         found = batching.arrivals(self._arrivals.get(drop.path, {}), seen, taken, policy)
         if due := batching.quiet(found, seen.looked_at):
@@ -144,7 +145,7 @@ class BatchFormer:
 def _changed(
     units: Iterable[ExecutionRecord], members: dict[str, set[str]], seen: Observation
 ) -> Iterable[ExecutionRecord]:
-    """Yield the batches that are not what they were, or not settled: each is looked at alone."""
+    """Yield the batches that have changed or are filling: each is looked at by itself."""
     for unit in units:
         paths = members.get(unit.rid, set())
         if unit.state is ExecutionState.GONE:
@@ -161,7 +162,7 @@ def _unreadable(drop: Drop, seen: Observation) -> TroubleError | None:
     return TroubleError(
         f"cannot read {len(seen.unreadable)} folders of {drop.path}",
         f"{where}: {why}",
-        "Let the user of deriva-watch read it; it is looked at again by itself.",
+        "Give the user of deriva-watch read access; the daemon tries again by itself.",
     )
 
 

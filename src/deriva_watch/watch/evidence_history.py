@@ -1,4 +1,4 @@
-"""What the looks at a directory have found, and since when: the evidence of its verdict."""
+"""Remembers what looks at a unit have found, and since when: the evidence for its verdict."""
 
 import json
 from collections.abc import Sequence
@@ -36,25 +36,25 @@ _NOBODY: Final = Holders(frozenset(), HolderMethod.PROC)  # until everything els
 
 @dataclass(slots=True)
 class _Memory:
-    """Since when looks have found what they find. A restart begins anew, but for *same*."""
+    """Since when looks have found each of these. A restart forgets them all but *same*."""
 
     content: Since | None = None
     partial: Since | None = None
     workspace: Since | None = None
     catalog: Since | None = None
-    same: Since | None = None  # all of it
+    same: Since | None = None  # all of them together
 
 
 @dataclass(slots=True)
 class EvidenceHistory:
-    """Remembers of each directory that is filling since when it is what it is.
+    """Remembers for each unit that is filling how long it has been unchanged.
 
     Attributes:
         journal: Knows which files were removed.
         catalog: Knows the status of an execution.
         settings: Name the server that workspaces must belong to.
-        unit_reader: Reads what lies in a directory.
-        breaker: Raises while the server cannot be asked, so that not every look tries it.
+        unit_reader: Reads units.
+        breaker: Raises while the server cannot be reached, so that not every look tries it.
     """
 
     journal: Journal
@@ -66,23 +66,23 @@ class EvidenceHistory:
     _clock_was_set: bool = False
 
     def forget(self, unit: Unit) -> None:
-        """Remember nothing more of a directory."""
+        """Forget a unit."""
         self._memories.pop(unit, None)
 
     def forget_all(self) -> None:
-        """Begin anew: the clock was set, so times of before, in the journal too, mean nothing."""
+        """Forget all units, and the times in the journal: the clock was set."""
         self._memories.clear()
         self._clock_was_set = True
 
     def evidence(
         self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]
     ) -> Evidence:
-        """Return what a look has found, without what `last` asks for."""
+        """Return the evidence of a look, without the expensive part that `last` adds."""
         memory = self._memories.setdefault(unit, _Memory())
         memory.content = still(memory.content, seen.digest(), seen.looked_at)
         digest = partial_digest(seen, partial)
         memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
-        workspace = self._foreign_word(unit)
+        workspace = self._workspace_status(unit)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.breaker.raise_if_tripped()
         row = self.catalog.execution(unit.name) if unit.is_execution else None
@@ -101,20 +101,20 @@ class EvidenceHistory:
             ours=record.status_set,
             insisted=bool(record.verdict and record.verdict.get("insisted")),
         )
-        return self._with_the_past(evidence, record, memory)
+        return self._with_earlier_looks(evidence, record, memory)
 
     def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence:
-        """Add what is asked once all else says complete: it may cost a look at every file."""
+        """Add the expensive evidence: open files, and listed files that are missing."""
         held = holders([evidence.seen])[evidence.seen.root]
         if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
             held = replace(held, open=held.open & evidence.seen.entries.keys())
         missed = self._awaited(unit, record, evidence.seen)
         return replace(evidence, holders=held, awaited=missed)
 
-    def _with_the_past(
+    def _with_earlier_looks(
         self, evidence: Evidence, record: ExecutionRecord, memory: _Memory
     ) -> Evidence:
-        """Add what the journal knows of looks before this process."""
+        """Add what the journal knows of looks by earlier processes."""
         before = None if self._clock_was_set else record.verdict
         since, same = same_since(before, evidence), json.dumps(signature(evidence))
         if memory.same is None and since:
@@ -132,17 +132,17 @@ class EvidenceHistory:
         try:
             said = self.unit_reader.sources(unit, seen)
         except RefusedError:
-            return ()  # not ours
+            return ()  # it belongs to another catalog
         if not (missing := awaited(said, seen)):
-            return ()  # as nearly always
+            return ()  # the usual case
         gone = removed_names(self.journal.files(record.id))
         return [path for path in missing if path not in gone]
 
-    def _foreign_word(self, unit: Unit) -> str | None:
+    def _workspace_status(self, unit: Unit) -> str | None:
         if not unit.is_execution:
             return None
         try:
             found = workspace_of(unit, self.settings.server)
         except RefusedError:
-            return None  # not ours: `check_ours` says so once the directory is complete
+            return None  # of another catalog: `check_ours` says so once the unit is complete
         return found.execution_status(unit.name) if found else None

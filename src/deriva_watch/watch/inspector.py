@@ -1,6 +1,6 @@
-"""One look at one execution directory, and what follows from it for the journal.
+"""Looks at one unit and writes the result into the journal.
 
-An event, a rescan and the start all come here: what is on the disk decides, not what was reported.
+Events, rescans and the start all lead here: what is on the disk decides, not what was reported.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
 
-_WATCHED: Final = {  # a change of the directory makes these look anew
+_WATCHED: Final = {  # a change of the unit moves these back to filling
     ExecutionState.READY,
     ExecutionState.WAITING,
     ExecutionState.UPLOADED,
@@ -49,20 +49,20 @@ _FINISHED: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED}
 
 @dataclass(slots=True)
 class Inspector:
-    """Looks at directories and units of drop folders, and moves executions as far as `ready`.
+    """Looks at units and moves their executions as far as `ready`.
 
     Attributes:
         settings: Name the server, and tell the unit of a record.
-        journal: Keeps where executions stand.
+        journal: Keeps the states of executions.
         server: The "host/catalog" that they are kept under.
         catalog: Knows the executions.
-        unit_reader: Reads directories.
+        unit_reader: Reads units.
         history: Remembers what earlier looks found.
         batch_former: Looks at the loose files of drop folders.
-        folder_cache: Which finished directories a rescan need not look into.
-        policy: When a directory counts as complete.
+        folder_cache: Knows the finished units that a rescan can skip.
+        policy: When a unit counts as complete, by `[completion]`.
         emit: Where notices go.
-        prehash: Hashes what it can before a directory is complete; None: nothing.
+        prehash: Hashes files before a unit is complete; None: nothing does.
     """
 
     settings: Settings
@@ -125,7 +125,7 @@ class Inspector:
             away = self.unit_reader.is_away(unit)
             if not (away or (drop and record and self.batch_former.is_unmounted(drop, record))):
                 self._gone(unit, record)
-            return None  # once its root is there again, it is looked at by itself
+            return None  # if its root comes back, a scan finds it
         if record is None:
             if self._passes_over(unit, seen, newer_than):
                 return None
@@ -161,27 +161,27 @@ class Inspector:
             self.prehash.forget(record.id)
 
     def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
-        """Move an execution whose directory is there again, or is not what it was."""
+        """Return the record, moved if its unit has come back or has changed."""
         if record.state is ExecutionState.GONE:
             return self.journal.move(record, ExecutionTrigger.APPEARED)
         if record.state in _WATCHED and seen.digest() != record.digest:
             hold = Hold.of(record.held)
             if hold and hold.kind is HoldKind.CANCELLED:
-                return self._changed_in_vain(record, seen, hold)
+                return self._changed_after_cancel(record, seen, hold)
             return self.journal.move(
                 record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None}
             )
         return record
 
-    def _changed_in_vain(
+    def _changed_after_cancel(
         self, record: ExecutionRecord, seen: Observation, hold: Hold
     ) -> ExecutionRecord:
-        """Tell of files that changed after a person had said no: it stays with that."""
+        """Report that files changed after a person had cancelled the unit: it stays cancelled."""
         said = hold.sentence(record.rid)
         facts: ExecutionFacts = {"digest": seen.digest()}
         if record.digest is not None:
             facts["why"] = f"{said['why']}; its files have changed since"
-            told = f"it is {said['what']}, and its files changed: they stay here. {said['next']}"
+            told = f"it is {said['what']}, so its changed files are not uploaded. {said['next']}"
             event = NoticeAdded(execution=record.rid, about="the directory", why=told)
             self.emit(event)
         self.journal.commit([NoteExecution(record.id, facts)])
@@ -195,7 +195,7 @@ class Inspector:
         if unit not in self._passed:
             self._passed.add(unit)
             last, since = seen.changed_at().astimezone(), limit.astimezone()
-            why = f"it is passed over: it changed last {last:%Y-%m-%d %H:%M}, before newer_than"
+            why = f"it is not uploaded: it last changed {last:%Y-%m-%d %H:%M}, before newer_than"
             why += f" ({since:%Y-%m-%d %H:%M})"
             self.emit(NoticeAdded(execution=unit.name, about="the directory", why=why))
         return True
@@ -212,10 +212,10 @@ class Inspector:
         self.folder_cache.forget(unit)
         if record:
             self._forget(unit, record)
-        # A worker that holds the directory finds out by itself.
+        # A worker that uploads it finds out by itself.
         if record and record.state not in {ExecutionState.GONE, ExecutionState.UPLOADING}:
             if (record.removal or {}).get("done"):
-                return  # by ourselves: all of it is where it belongs
+                return  # we removed it ourselves after the upload
             moved = MoveExecution(record.id, ExecutionTrigger.REMOVED)
             self.journal.commit([moved, DropDigests(record.id)])
 
@@ -226,7 +226,7 @@ class Inspector:
         evidence = self.history.evidence(unit, record, seen, partial)
         policy = unit.policy(self.policy)
         answer, asked = judge(evidence, policy, now), False
-        if isinstance(answer, Complete):  # asked last: it may cost a look at every file
+        if isinstance(answer, Complete):  # the expensive evidence, gathered last
             evidence, asked = self.history.last(unit, record, evidence), True
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
@@ -245,7 +245,7 @@ class Inspector:
         return None
 
     def _refusal(self, unit: Unit, answer: Complete | Refuse) -> RefusedError | None:
-        """Return why a directory that is complete is never sent by itself, or None."""
+        """Return why a complete unit is not uploaded without a person, or None."""
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
@@ -255,13 +255,13 @@ class Inspector:
         return None
 
     def _note(self, record: ExecutionRecord, verdict: dict[str, object], at: datetime) -> None:
-        """Keep why it is not complete yet, for `show`."""
+        """Keep for `show` why it is not complete yet."""
         facts: ExecutionFacts = {"verdict": verdict, "next_at": at}
         self.journal.commit([NoteExecution(record.id, facts)])
 
 
 def _of_no_name(error: RefusedError, drop: Drop | None) -> TransientError:
-    """Return what to say of a directory whose name the journal cannot have."""
+    """Return the error for a unit whose name cannot be written into the journal."""
     if drop is None:
         return TransientError(error.what, error.why, error.next)
     what = f"cannot upload a directory in {drop.path}"

@@ -1,8 +1,8 @@
-"""Hashes files while their directory is still filling, so that its upload need not read them twice.
+"""Hashes files while their unit is still filling, so that the upload need not read them twice.
 
-Once a directory is complete, the first byte leaves without waiting for all digests. Only what is
-closed and was found unchanged for a while is read; who changes it afterwards has it read again. A
-digest counts for the stamp it was taken with, and is kept in the journal until it was used.
+Then the first byte is sent as soon as the unit is complete. Only files that are closed and have
+been unchanged for a while are read; one that changes later is read again. A digest counts for the
+stamp that it was taken with, and stays in the journal until it has been used.
 """
 
 import heapq
@@ -27,11 +27,11 @@ from deriva_watch.engine.ports import Disk
 from deriva_watch.liveness import beat, begin, waiting
 from deriva_watch.watch.prehash_process import HashProcess
 
-STABLE_S: Final = 5.0  # longer than the tick of any file system's clock
-_PATIENCE_S: Final = 3600.0  # what is written over and over is read once an hour at most
-_FILES: Final = 20_000  # of one directory, the largest: what it costs to remember them is bounded
-_TOGETHER: Final = 100  # so many are one question for their holders
-_KEEP_S: Final = 1.0  # what is found is written down so often
+STABLE_S: Final = 5.0  # longer than a tick of any file system's clock
+_PATIENCE_S: Final = 3600.0  # a file that keeps changing is read at most once an hour
+_FILES: Final = 20_000  # per unit, the largest ones: this bounds the memory used
+_TOGETHER: Final = 100  # files whose open state is asked together
+_KEEP_S: Final = 1.0  # how often digests are written into the journal
 _IDLE_S: Final = 30.0  # the process that hashes ends when it has nothing to do for so long
 
 
@@ -40,12 +40,12 @@ _Stamp = tuple[int, int, int, int]
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """What looks have found of a file."""
+    """What looks have found out about a file."""
 
     entry: Entry
     since: datetime
     wait_s: float
-    asked: bool = False  # it waits for its turn, or its digests are known
+    asked: bool = False  # it is queued, or its digests are known
 
     @property
     def due(self) -> datetime:
@@ -64,11 +64,11 @@ class _Job:
 
 @dataclass(slots=True)
 class Prehash:
-    """Decides which files are worth it, and has them hashed one after the other.
+    """Decides which files to hash ahead of the upload, and hashes them one after the other.
 
     Attributes:
         journal: Keeps the digests.
-        emit: Is told once where it cannot be done, or not as it should.
+        emit: Where a notice goes, once, if hashing fails or has no idle priority.
         stable_s: How long a file must have been found unchanged.
     """
 
@@ -86,7 +86,7 @@ class Prehash:
     _kept_s: float = 0.0
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
-        """Begin to hash; *guard* does a piece of work, and waits while the journal cannot."""
+        """Begin; *guard* runs a piece of work, and waits while the journal cannot be written."""
         self._over = False
         self._thread = threading.Thread(
             target=self._work, args=(guard,), name="hasher", daemon=True
@@ -94,7 +94,7 @@ class Prehash:
         self._thread.start()
 
     def end(self, within_s: float) -> None:
-        """Stop at once; what was not written down by then is read again."""
+        """Stop at once; files whose digests are not in the journal yet are read again."""
         self._over = True
         self._jobs.put(None)
         if self._thread:
@@ -105,9 +105,16 @@ class Prehash:
     def consider(
         self, record: ExecutionRecord, disk: Disk, seen: Observation, leave: Collection[str]
     ) -> datetime | None:
-        """Have hashed what is worth it in a directory that is filling, except the paths *leave*.
+        """Queue the files of a filling unit that have been unchanged for long enough.
 
-        Returns when to look again because another file may be by then.
+        Args:
+            record: The unit.
+            disk: Opens its files.
+            seen: A look at it.
+            leave: Paths that are not hashed.
+
+        Returns:
+            When to look again, because another file may be unchanged for long enough by then.
         """
         if self._over:
             return None
@@ -117,9 +124,9 @@ class Prehash:
     def consider_loose(
         self, folder: Path, disk: Disk, seen: Observation, leave: Collection[str]
     ) -> datetime | None:
-        """As `consider`, for the files of a drop folder that no batch has yet: all of *seen*.
+        """As `consider`, for the files of a drop folder that are in no batch yet: all of *seen*.
 
-        Their digests are in memory until `take`: a restart reads them again.
+        Their digests are in memory until `take`; after a restart they are read again.
         """
         if self._over:
             return None
@@ -131,7 +138,7 @@ class Prehash:
         return self._consider(folder, disk, seen, leave, known)
 
     def take(self, folder: Path, record: ExecutionRecord, seen: Observation) -> None:
-        """Keep for a batch, *record*, what is known of its files, all of *seen*."""
+        """Keep in the journal the known digests of a new batch, *record* with the files *seen*."""
         known = self._loose.get(folder, {})
         kept = [
             KeepDigest(ContentDigest(record.id, *stamp, *digests))
@@ -161,11 +168,11 @@ class Prehash:
         return min(waiting, default=None)
 
     def forget(self, group: _Group) -> None:
-        """Read nothing more of a directory: it is complete, or gone."""
+        """Stop hashing files of a unit: it is complete or gone."""
         self._files.pop(group, None)
 
     def forget_all(self) -> None:
-        """Begin anew: since when a file is what it is is not known any more."""
+        """Forget since when files are unchanged: the clock was set."""
         self._files.clear()
 
     def _followed(
@@ -216,7 +223,7 @@ class Prehash:
             self._process.close()
 
     def _next(self) -> list[_Job]:
-        """Wait for jobs and return them, without those whose file somebody holds open."""
+        """Wait for jobs and return them, without those whose file is open for writing."""
         with waiting():
             jobs = [self._wait()]
         with suppress(queue.Empty):
@@ -254,9 +261,9 @@ class Prehash:
                 found = self._process.digests(body, lambda: self._is_wanted(job))
             job.disk.verify(entry)
         except (FileChangedError, FileNotFoundError, RefusedError, TransientError):
-            return  # the next look, or the upload, says what there is
+            return  # the next look or the upload deals with it
         except OSError as error:
-            self._tell(job, f"it cannot be done: {error}")
+            self._tell(job, f"it failed: {error}")
         if self._process.problem:
             self._tell(job, f"it has no idle priority: {self._process.problem}")
         if found and found.size_bytes == entry.size_bytes:
@@ -283,5 +290,5 @@ class Prehash:
 
 
 def earliest(*times: datetime | None) -> datetime | None:
-    """Return the first of those times that there are."""
+    """Return the earliest of the times that are not None."""
     return min((at for at in times if at), default=None)

@@ -1,7 +1,7 @@
-"""Digests from a process of its own, which runs when nothing else wants the processor.
+"""Computes digests in a separate process of idle priority.
 
-A thread would not do: one that is given no time while it has the interpreter's lock stops all
-others. The kernel takes the priority of reading from that of the process.
+A thread would not do: at idle priority it could be suspended while it holds the interpreter's lock,
+and stop all others. The kernel also takes the priority of reading from that of the process.
 """
 
 import json
@@ -15,29 +15,29 @@ from typing import BinaryIO, Final
 from deriva_watch.engine.content import Digests, digests
 from deriva_watch.liveness import beat
 
-_POLL_S: Final = 0.2  # how soon it is noticed that the digests are not wanted any more
+_POLL_S: Final = 0.2  # how soon it notices that the digests are no longer wanted
 _SERVE: Final = "from deriva_watch.watch.prehash_process import serve; serve()"
 
 
 class HashProcess:
-    """The process; it is started when it is needed first, and again after `close`."""
+    """The process. It is started when it is first needed, and again after `close`."""
 
     def __init__(self) -> None:
         """Begin without it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
-        self.problem: str | None = None  # why it does not run at idle priority
+        self.problem: str | None = None  # why it has no idle priority
 
     def digests(self, body: BinaryIO, is_wanted: Callable[[], bool]) -> Digests | None:
-        """Hash *body* from its beginning; None where it cannot be read, or is not wanted any more.
+        """Hash *body* from its beginning; None if it cannot be read, or is no longer wanted.
 
-        Raises OSError where there can be no such process, or it was killed.
+        Raises OSError if the process cannot be started, or was killed.
         """
         channel = self._channel or self._start()
         try:
             socket.send_fds(channel, [b"."], [body.fileno()])
             while is_wanted():
-                beat()  # how long the process takes, which has no priority, is not ours
+                beat()  # at idle priority the process may take any time
                 try:
                     answer = channel.recv(1024)
                 except TimeoutError:
@@ -48,7 +48,7 @@ class HashProcess:
                 return Digests(*found) if found else None
         except ConnectionError as error:
             self.close()
-            raise ConnectionError("the process that hashes was ended") from error
+            raise ConnectionError("the process that hashes has ended") from error
         except BaseException:
             self.close()
             raise
@@ -56,7 +56,7 @@ class HashProcess:
         return None
 
     def close(self) -> None:
-        """End it at once."""
+        """End the process at once."""
         if self._channel:
             self._channel.close()
         if self._process:
@@ -84,7 +84,7 @@ class HashProcess:
 
 
 def serve() -> None:
-    """Be that process: answer for each descriptor that comes on standard input."""
+    """Run as that process: answer each descriptor that arrives on standard input with digests."""
     with socket.socket(fileno=0) as channel:
         while True:
             _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)

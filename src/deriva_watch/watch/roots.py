@@ -1,4 +1,4 @@
-"""The roots of the daemon: found, watched, told of, and scanned when their time has come."""
+"""Finds the roots that the settings name, watches them, and scans them when they are due."""
 
 import time
 from dataclasses import dataclass, field
@@ -32,11 +32,11 @@ from deriva_watch.settings.model import Settings, Watch
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import Looked, LookQueue
 
-AGAIN_S: Final = 5.0  # a root that cannot be listed is tried again after so long
+AGAIN_S: Final = 5.0  # delay before a root that could not be listed is scanned again
 _FEW: Final = 32  # watches
-FULL_RESCAN_S: Final = 3600.0  # of drop folders: how long a look may be spared at the most
+FULL_RESCAN_S: Final = 3600.0  # of drop folders: how long looks may be skipped at most
 _LIMITS: Final = Path("limits")
-_LIMITS_S: Final = 60.0  # how often the limits are looked at
+_LIMITS_S: Final = 60.0  # how often the limits are checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class _Root:
     """A folder to watch: a prefix, or a drop folder.
 
     Attributes:
-        home: What must be there, or it counts as missing.
-        folders: What is watched of it.
+        home: The folder without which the root counts as missing.
+        folders: The folders to watch.
         observer, rescan_s, full_rescan_s: As the settings have them.
     """
 
@@ -58,14 +58,14 @@ class _Root:
 
 @dataclass(slots=True)
 class Roots:
-    """Every prefix and drop folder of the settings, with what patterns among them match by now.
+    """The prefixes and drop folders of the settings; of a pattern, the folders that match it.
 
     Attributes:
         settings: Name them.
         journal: Knows the units that were found before.
         inspector: Looks at one unit.
-        looks: Where the units go that are to be looked at.
-        problems: What is in the way now.
+        looks: The units to look at.
+        problems: The problems that exist now.
         emit: Where events go.
     """
 
@@ -79,8 +79,8 @@ class Roots:
     _roots: dict[Path, _Root] = field(default_factory=dict)
     _newer_than: dict[Path, datetime] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
-    _told: set[Path] = field(default_factory=set)  # that were scanned
-    _counted_at: int = 0  # so many watches of ours are a reason to count all
+    _scanned: set[Path] = field(default_factory=set)  # at least once
+    _counted_at: int = 0  # with so many watches of ours, count those of all processes again
     _is_scarce: bool = False
 
     def __post_init__(self) -> None:
@@ -97,12 +97,12 @@ class Roots:
         for prefix, root in self._roots.items():
             if self._is_due(prefix, root.rescan_s):
                 self._scan(prefix, root)
-        self._mind_limits()
+        self._check_limits()
 
-    def _mind_limits(self) -> None:
-        """Say once that watches are nearly used up, while that can still be mended.
+    def _check_limits(self) -> None:
+        """Warn once if the inotify watches of the host are nearly used up.
 
-        Counting them looks at every process, so it is done seldom, and when ours become many.
+        Counting them reads /proc of every process, so it is done rarely, and when ours double.
         """
         ours = self._watcher.watches
         if not self._is_due(_LIMITS, _LIMITS_S) and ours < self._counted_at:
@@ -125,7 +125,7 @@ class Roots:
         self.scan_all()
 
     def scan_all(self) -> None:
-        """Scan every root at the next occasion."""
+        """Make every root due for a scan."""
         self._due_s.clear()
 
     def follow(self, unit: Unit, *, filling: bool) -> None:
@@ -136,7 +136,7 @@ class Roots:
             self._watcher.unfollow(unit.prefix, unit.name)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._watcher.stop()
 
     def _find(self) -> None:
@@ -153,23 +153,23 @@ class Roots:
             for prefix in [each for each in found if each not in self._roots]:
                 if watch.newer_than:
                     self._newer_than[prefix] = watch.newer_than
-                self._take_up(prefix, _of_watch(prefix, watch))
+                self._add(prefix, _of_watch(prefix, watch))
         for folder in self.settings.drop:
             if folder.path not in self._roots:
-                self._take_up(folder.path, _of_drop(folder))
+                self._add(folder.path, _of_drop(folder))
 
-    def _take_up(self, prefix: Path, root: _Root) -> None:
+    def _add(self, prefix: Path, root: _Root) -> None:
         self._roots[prefix] = root
         self._tell(prefix, self._watcher.watch(prefix, root.folders, root.observer))
 
     def _tell(self, prefix: Path, watched: Watched) -> None:
-        """Report that a root is watched, or that it is not there."""
+        """Report that a root is watched, or that it is missing."""
         missing = None
         if watched.mode is Mode.MISSING:
             missing = TroubleError(
                 f"cannot watch {prefix}",
                 f"there is no {self._roots[prefix].home}",
-                f"It is watched as soon as it is there: mkdir -p {prefix}",
+                f"It is watched as soon as it exists: mkdir -p {prefix}",
             )
             self.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
         else:
@@ -192,7 +192,7 @@ class Roots:
     def _scan(self, prefix: Path, root: _Root) -> None:
         start_s = time.monotonic()
         drop = self.settings.drops.get(prefix)
-        about = f"{root.home}: names"  # that it is missing is told of the root itself
+        about = f"{root.home}: names"  # a missing root is a problem of its own
         try:
             found = self._units(drop) if drop else execution_names(prefix)
         except (SettingsError, TransientError) as error:
@@ -200,7 +200,7 @@ class Roots:
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
         self.problems.report(about, None)
-        # A root that is not mounted has lost nothing; of batches one look at the folder tells.
+        # If the root is not mounted, nothing is gone. One look at a folder finds all its batches.
         if prefix.is_dir() and not (drop and drop.unit != "directory"):
             known = self.journal.executions(prefix=str(prefix))
             if drop is None:
@@ -214,7 +214,7 @@ class Roots:
         self.emit(event)
 
     def _units(self, drop: Drop) -> set[str]:
-        """Return what to look at in a drop folder; say so of files that belong to no unit."""
+        """Return the units to look at in a drop folder; report files that belong to none."""
         if drop.unit != "directory":
             return {LOOSE}
         directories, others = drop_units(self.settings, drop)
@@ -222,29 +222,29 @@ class Roots:
         if others:
             trouble = TroubleError(
                 f"{len(others)} files in {drop.path} are not uploaded",
-                f'{others[0]} lies beside the directories, and unit = "directory" takes these',
+                f'{others[0]} is beside the directories, but unit = "directory" uploads only these',
                 'Move them into a directory, or set unit = "batch".',
             )
         self.problems.report(f"{drop.path}: loose files", trouble)
         return directories
 
     def _tell_backlog(self, prefix: Path, directories: int) -> None:
-        """Say at the first scan what will be taken that no journal knows."""
-        if directories and prefix not in self._told:
+        """Report at the first scan how many unknown units will be uploaded."""
+        if directories and prefix not in self._scanned:
             then = "They are uploaded too; [[watch]] newer_than leaves older ones alone."
             event = BacklogFound(prefix=str(prefix), directories=directories, next=then)
             self.emit(event)
-        self._told.add(prefix)
+        self._scanned.add(prefix)
 
     def _lost(self, prefix: str | None, why: str) -> None:
-        """Events were lost: what is concerned is due."""
+        """Make the roots whose events were lost due for a scan."""
         self.emit(WatchLost(prefix=prefix, why=why))
         for root in [Path(prefix)] if prefix else list(self._due_s):
             self._due_s.pop(root, None)
 
 
 def _of_watch(prefix: Path, watch: Watch) -> _Root:
-    """Return a prefix; its tables are few, and rows are added to them any time."""
+    """Return a prefix. Its tables are watched too: they are few, and rows may be added any time."""
     executions = Folder(prefix / ROOT / "execution")
     tables = Folder(prefix / TABLES, TABLES)
     folders = (executions, tables)
@@ -252,7 +252,7 @@ def _of_watch(prefix: Path, watch: Watch) -> _Root:
 
 
 def _of_drop(folder: DropFolder) -> _Root:
-    """Return a drop folder; of batches all that happens concerns the folder as a whole."""
+    """Return a drop folder. An event in a folder of batches concerns the folder as a whole."""
     watched = Folder(folder.path, loose=True)
     if folder.unit != "directory":
         watched = Folder(folder.path, LOOSE)

@@ -125,7 +125,7 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
     with daemon(config) as running:
         write_files(root / ASSETS, {"late.bin": b"late" + rid.encode()})
         notice = running.wait_for(lambda event: event["event"] == "notice.added")
-        assert "its files changed: they stay here" in notice["why"]
+        assert "its changed files are not uploaded" in notice["why"]
         entry = next(each for each in summed_up(config)["refused"] if each["rid"] == rid)
         assert entry["why"] == "wrong samples; its files have changed since"
         assert not stored(requests_seen(server)[at:])
