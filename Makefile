@@ -41,7 +41,7 @@ lint: $(VENV)/tested ## The house rules alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many more specs, trees and interleavings
-	DERIVA_WATCH_SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
+	SOAK=1 $(BIN)/python -m pytest -q -n 2 --hypothesis-profile=soak \
 	  tests/engine/test_crashes.py tests/engine/rows/test_template_crashes.py \
 	  tests/engine/rows/test_table_crashes.py tests/engine/test_rebuilding.py \
 	  tests/engine/test_two_uploaders.py tests/system/test_journal_lost.py \

@@ -27,9 +27,6 @@ from starting import Program
 POLL_S = 0.02
 START_S = 30
 PLAIN_ROOT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-# What chooses tests is no setting of the daemon, which would refuse it.
-SWITCHES = {"DERIVA_WATCH_SOAK", "DERIVA_WATCH_STORM"}
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in SWITCHES}
 
 
 def wait_until(condition, timeout_s=30, what="it did not happen"):
@@ -64,6 +61,27 @@ def sandbox(
         finally:
             process.terminate()
             process.wait()
+
+
+class Gate:
+    """Faults for a sandbox: while the gate is closed, requests that fit *route* wait.
+
+    So a test can act in the middle of an upload, however slow the machine is.
+    """
+
+    def __init__(self, folder: Path, route, method="PUT"):
+        """Write the file of faults below *folder*; the gate is open."""
+        self._file, self.faults = folder / "gate", folder / "gate.json"
+        rule = {"action": "stall", "while_there": str(self._file)}
+        self.faults.write_text(json.dumps([rule | {"route": route, "method": method}]))
+
+    def close(self):
+        """Let requests wait from now on."""
+        self._file.touch()
+
+    def open(self):
+        """Let all go on."""
+        self._file.unlink(missing_ok=True)
 
 
 def _line(said, process):
@@ -235,9 +253,9 @@ def command(
     if through:
         line = [*through, sys.executable, "-m", "deriva_watch", *words]
         return subprocess.run(
-            line, capture_output=True, text=True, timeout=timeout_s, check=False, env=ENVIRONMENT
+            line, capture_output=True, text=True, timeout=timeout_s, check=False, env=os.environ
         )
-    return program(words, ENVIRONMENT, timeout_s)
+    return program(words, os.environ, timeout_s)
 
 
 def program(words, environment, timeout_s=60) -> subprocess.CompletedProcess[str]:
@@ -339,7 +357,7 @@ class Daemon:
 
 @contextmanager
 def daemon(
-    config: Path, *, wait=True, through=(), module="deriva_watch", environment=ENVIRONMENT
+    config: Path, *, wait=True, through=(), module="deriva_watch", environment=os.environ
 ) -> Iterator[Daemon]:
     """Run the daemon; yield it once it watches its roots, or at once without *wait*.
 
@@ -373,14 +391,18 @@ class Manager:
     def __init__(self, address):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(address))
-        self.heard = []  # (seconds, message)
+        self._address, self.heard = str(address), []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
         while True:
-            message = self._socket.recv(10_000).decode()
-            self.heard.append((time.monotonic(), message))
+            self.heard.append(self._socket.recv(10_000).decode())
 
-    def has_heard(self, text, since_s=0.0):
-        """Tell whether a message with *text* came after *since_s*."""
-        return any(text in message for at_s, message in self.heard if at_s > since_s)
+    def until_now(self):
+        """Return how many messages there were, all that were sent before included."""
+        self._socket.sendto(mark := os.urandom(8).hex().encode(), self._address)
+        return wait_until(lambda: mark.decode() in self.heard and self.heard.index(mark.decode()))
+
+    def has_heard(self, text, after=0):
+        """Tell whether a message with *text* came, from number *after* on."""
+        return any(text in message for message in self.heard[after:])

@@ -1,13 +1,14 @@
 """`status`, `show` and `history` on the command line, of a journal that no daemon has."""
 
 import json
+import os
 import signal
 import tempfile
 
 import pytest
 
 from deriva_watch.edges.disk.receipts import write_receipt
-from running import ENVIRONMENT, command, wait_until
+from running import command, wait_until
 from starting import Program
 
 
@@ -89,7 +90,7 @@ def test_history_is_a_document_too(config):
 def test_watching_as_json_is_one_document_a_line_until_ctrl_c(config):
     with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as errors:
         words = ["status", "--watch", "--json", "--config", config]
-        process = Program("deriva_watch", words, ENVIRONMENT, out.name, errors.name)
+        process = Program("deriva_watch", words, os.environ, out.name, errors.name)
         try:
             wait_until(lambda: out.read().endswith("}\n"))
             process.send_signal(signal.SIGINT)

@@ -12,7 +12,6 @@ from deriva_watch.cli import main
 from deriva_watch.commands import init as written
 from deriva_watch.commands.init import Answers
 from deriva_watch.settings.model import load
-from running import ENVIRONMENT
 
 
 @pytest.fixture
@@ -144,7 +143,7 @@ def test_at_a_terminal_it_asks_until_the_answer_is_right(ready, data, config):
     ours, theirs = os.openpty()
     os.write(ours, "".join(f"{each}\n" for each in answers).encode())
     line = [sys.executable, "-m", "deriva_watch", "init", "--config", str(config)]
-    home = {**ENVIRONMENT, "HOME": str(config.parent.parent)}
+    home = {**os.environ, "HOME": str(config.parent.parent)}
     done = subprocess.run(
         line, stdin=theirs, capture_output=True, text=True, timeout=60, check=False, env=home
     )
@@ -167,7 +166,7 @@ def test_the_end_of_the_input_ends_it_and_writes_nothing(config):
     os.write(ours, b"\x04")
     line = [sys.executable, "-m", "deriva_watch", "init", "--config", str(config)]
     done = subprocess.run(
-        line, stdin=theirs, capture_output=True, timeout=60, check=False, env=ENVIRONMENT
+        line, stdin=theirs, capture_output=True, timeout=60, check=False, env=os.environ
     )
     os.close(ours)
     os.close(theirs)

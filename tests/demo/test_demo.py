@@ -50,7 +50,7 @@ def test_a_demo_ends_with_one_verified_line(demo):
     assert wanted == {name: outcome[name] for name in wanted}
     assert outcome["verified"] is True
     assert 60_000_000 < outcome["bytes"] < 100_000_000
-    assert 5 < outcome["seconds"] < 60
+    assert outcome["seconds"] > 5
 
 
 def test_its_folder_answers_questions_afterwards(demo):

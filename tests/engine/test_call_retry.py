@@ -1,7 +1,6 @@
 """A few short tries within one step."""
 
 import threading
-import time
 
 import pytest
 
@@ -192,11 +191,10 @@ def test_a_wait_ends_when_work_shall_stop():
         except InterruptedWorkError as error:
             raised.append(error)
 
-    worker, start_s = threading.Thread(target=work), time.monotonic()
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     wait_until(lambda: events)
     patient.stop.set()
-    worker.join(10)
+    worker.join(30)
 
-    assert raised
-    assert time.monotonic() - start_s < 10
+    assert raised  # half a minute before the end of its wait

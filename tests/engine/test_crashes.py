@@ -3,7 +3,7 @@
 What the server then has is what it has without a crash: the same rows and links, one version for
 each row and no other. No call that the journal knows as done is made again.
 
-A sample of all calls is taken by default; `DERIVA_WATCH_SOAK=1` takes every one.
+A sample of all calls is taken by default; `SOAK=1` takes every one.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ SAMPLE = [
     (WHO[place % 2], name, *((0, True) if place % 4 in (1, 2) else (count // 2, False)))
     for place, (name, count) in enumerate(CALLS.items())
 ]
-CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
+CASES = MATRIX if os.environ.get("SOAK") else SAMPLE
 
 
 class Scene(Lab):

@@ -26,7 +26,7 @@ from engine.rig import Crash, Lab, Power
 WHO = ("owner", "writer")
 VISITS = "table/demo/Observation/Observation.csv"
 DAY_S = 24 * 60 * 60
-SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 CALLS = {"journal.commit": 12, "catalog.rows_with": 6, "catalog.lease": 1, "catalog.insert": 1}
 MATRIX = [
     (name, number, after)

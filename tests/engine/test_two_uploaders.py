@@ -3,7 +3,7 @@
 Two nodes on one shared file system are such a pair, and so is a node that lost its journal while
 the old process is not quite gone. What is sent with a single PUT, or has a key of its own, is
 never doubled: the server is the arbiter. A sample of the orders is taken by default;
-`DERIVA_WATCH_SOAK=1` takes many.
+`SOAK=1` takes many.
 """
 
 import json
@@ -19,7 +19,7 @@ from deriva_watch.status import details, open_views
 from engine.rig import ASSET, Lab, image
 from engine.turns import Turns
 
-SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 WHO = ("owner", "writer")
 NUMBERS = count()
 ONE = {"connections": 1, "chunk_bytes": 1000}  # each uploader then makes one call at a time

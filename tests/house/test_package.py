@@ -100,7 +100,7 @@ def test_what_was_installed_is_what_runs(installed):
     assert str(installed.venv) in installed.run("python", "-c", code).stdout
 
 
-@pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="downloads all packages")
+@pytest.mark.skipif("SOAK" not in os.environ, reason="downloads all packages")
 def test_it_needs_nothing_that_it_does_not_name(built, tmp_path):
     """The demo is at work in an environment that got nothing but the wheel and what it asks for."""
     python = tmp_path / "venv" / "bin" / "python"
@@ -114,7 +114,7 @@ def test_it_needs_nothing_that_it_does_not_name(built, tmp_path):
     assert told.returncode == 0
 
 
-@pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="downloads all packages")
+@pytest.mark.skipif("SOAK" not in os.environ, reason="downloads all packages")
 def test_pipx_installs_it(tmp_path):
     """`pipx install .` gives the command."""
     python = tmp_path / "venv" / "bin" / "python"

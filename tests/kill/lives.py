@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from running import ENVIRONMENT, wait_until
+from running import wait_until
 
 STARTER = Path(__file__).with_name("starter.py")
 
@@ -65,7 +65,7 @@ def starter():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,  # or what was said would hide from select
-        env=ENVIRONMENT,
+        env=os.environ,
     ) as process:
         yield Starter(process)
         process.stdin.close()

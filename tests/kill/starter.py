@@ -18,6 +18,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import sys
 import threading
 from collections import Counter
@@ -52,6 +53,11 @@ class Diary:
     def __init__(self, path, moment):
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._moment, self._lock, self._counts = moment, threading.Lock(), Counter()
+
+    @property
+    def names(self):
+        """What was called so far."""
+        return self._counts.keys()
 
     def through(self, name, call):
         """Make a call, which is told whether it is never to come to its end."""
@@ -95,6 +101,15 @@ def named(method, url):
     return said
 
 
+def is_uploaded(journal):
+    """Tell whether the transaction that is under way leaves nothing to do."""
+    try:
+        found = journal.execute("SELECT state FROM execution").fetchall()
+    except sqlite3.OperationalError:  # no tables yet
+        return False
+    return found == [("uploaded",)]
+
+
 def watch(diary):
     """Let *diary* see every call."""
     send, replace = deriva._Adapter.send, receipts._replace
@@ -110,7 +125,11 @@ def watch(diary):
         return diary.through(name, call)
 
     class Connection(sqlite._Connection):
-        """Commits of transactions that changed nothing, as of an idle daemon, do not count."""
+        """Commits of transactions that changed nothing, as of an idle daemon, do not count.
+
+        What comes together is one commit: how many there are is chance. So the one that makes the
+        execution uploaded has a name of its own.
+        """
 
         changes = 0
 
@@ -120,7 +139,9 @@ def watch(diary):
                 commit()
             else:
                 self.changes = self.total_changes
-                diary.through("commit", lambda _: commit())
+                known = "uploaded" in diary.names
+                name = "uploaded" if not known and is_uploaded(self) else "commit"
+                diary.through(name, lambda _: commit())
 
     def replaced(path, *args, **options):
         name = path.name

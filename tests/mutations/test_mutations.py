@@ -1,6 +1,6 @@
 """A mistake in the code is noticed by a test.
 
-`DERIVA_WATCH_SOAK=1` makes every mistake of `mutations` in a copy of the source and runs the tests
+`SOAK=1` makes every mistake of `mutations` in a copy of the source and runs the tests
 that must notice it. Without it is only seen to that every mistake can still be made.
 """
 
@@ -32,7 +32,7 @@ def mutated(mutation, source):
 def outcome(tests, source):
     """Run tests against a copy of the source; return the exit status and what they say."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    del environment["DERIVA_WATCH_SOAK"]  # a sample of their cases has to do
+    del environment["SOAK"]  # a sample of their cases has to do
     command = [
         sys.executable,
         "-m",
@@ -86,5 +86,5 @@ def test_without_a_mistake_the_same_tests_pass():
     assert status == pytest.ExitCode.OK, said
 
 
-if not os.environ.get("DERIVA_WATCH_SOAK"):  # not even as skipped
+if not os.environ.get("SOAK"):  # not even as skipped
     del test_a_mistake_is_noticed, test_without_a_mistake_the_same_tests_pass

@@ -2,7 +2,7 @@
 
 Whatever ours is doing when the other begins, every content ends as one version and one row. Where
 the calls of both alternate, a second version comes from deriva-py alone. A sample of the orders is
-taken by default; `DERIVA_WATCH_SOAK=1` takes many.
+taken by default; `SOAK=1` takes many.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from oracle.gate import gate
 from oracle.specs import scan, spec
 from running import Api, write_files
 
-SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 OURS, THEIRS = 0, 1
 CALLS = 12  # of ours, about
 FILES = {f"scans/S{n}/{name}": f"{name} of {n}".encode() for n in (1, 2) for name in ("a", "b")}

@@ -3,7 +3,7 @@
 Each file is in one batch, has one row, and is linked to the one Execution of that batch, which was
 made once.
 
-A sample of all calls is taken by default; `DERIVA_WATCH_SOAK=1` takes every one.
+A sample of all calls is taken by default; `SOAK=1` takes every one.
 """
 
 import os
@@ -41,7 +41,7 @@ SAMPLE = [
     ("writer", "catalog.insert", 0, True),
     ("owner", "catalog.move_status", 3, True),
 ]
-CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
+CASES = MATRIX if os.environ.get("SOAK") else SAMPLE
 
 
 def scene(folder, ready):

@@ -3,7 +3,7 @@
 What was under way is put down, nothing that is recorded is undone, and once it may go on it arrives
 as if nothing had been.
 
-A sample of all calls is taken by default; `DERIVA_WATCH_SOAK=1` takes every one.
+A sample of all calls is taken by default; `SOAK=1` takes every one.
 """
 
 import os
@@ -29,7 +29,7 @@ SAMPLE = [
     ("store.put_chunk", 1),
 ]
 LATE = ("catalog.move_status", 0)  # everything is in the catalog
-SOAK = os.environ.get("DERIVA_WATCH_SOAK")
+SOAK = os.environ.get("SOAK")
 HELD = [(CANCELLED, "catalog.model", 0), (CANCELLED, "store.put_chunk", 1), (CANCELLED, *LATE)]
 HELD += [(PAUSED, "catalog.insert", 0), (PAUSED, "store.put", 4)]
 HELD = [(hold, *case) for hold in (CANCELLED, PAUSED) for case in MATRIX] if SOAK else HELD

@@ -9,7 +9,7 @@ import pytest
 from sandbox.conftest import CONFORMANCE
 from sandbox.replaying import replay
 
-SLOW = pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="waits for two minutes")
+SLOW = pytest.mark.skipif("SOAK" not in os.environ, reason="waits for two minutes")
 SCENARIOS = [
     pytest.param(
         scenario,

@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,21 @@ def test_a_stalled_request_goes_on_later(faulty):
 
     assert sandbox.writer.get("/authn/session").status == 200
     assert time.monotonic() - began > 0.5
+
+
+def test_a_stalled_request_can_wait_until_a_file_is_gone(faulty, tmp_path):
+    file = tmp_path / "there"
+    sandbox = faulty(action="stall", while_there=str(file), method="GET")
+    file.touch()
+    with ThreadPoolExecutor(1) as asker:
+        asked = asker.submit(sandbox.writer.get, "/authn/session")
+        with pytest.raises(TimeoutError):
+            asked.result(0.2)
+
+        file.unlink()
+
+        assert asked.result().status == 200
+    assert sandbox.writer.get("/authn/session").status == 200
 
 
 def seconds(function, *arguments, **more):

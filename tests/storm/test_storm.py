@@ -2,7 +2,7 @@
 
 A storm is drawn from a seed, but who is quicker is not: a seed that failed once may need a few
 repetitions to fail again. Two short storms are taken by default, 200 with
-`DERIVA_WATCH_SOAK=1`, and one, as often as one likes, with `DERIVA_WATCH_STORM=<seed>`.
+`SOAK=1`, and one, as often as one likes, with `STORM=<seed>`.
 """
 
 import json
@@ -35,9 +35,9 @@ SETTINGS = {
 
 
 def seeds():
-    if one := os.environ.get("DERIVA_WATCH_STORM"):
+    if one := os.environ.get("STORM"):
         return [int(one)]
-    return [*SHORT, *LONG] if os.environ.get("DERIVA_WATCH_SOAK") else SHORT
+    return [*SHORT, *LONG] if os.environ.get("SOAK") else SHORT
 
 
 class Scene:
@@ -144,5 +144,5 @@ def test_after_a_storm_all_is_there_once(tmp_path, seed):
         wrong = wrong or scene.drained()  # it stays so
 
         diary = "\n".join(scene.writers.diary)
-        again = f"repeat it: DERIVA_WATCH_STORM={seed} pytest tests/storm"
+        again = f"repeat it: STORM={seed} pytest tests/storm"
         assert not wrong, f"{again}\n{diary}\n" + "\n".join(wrong)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from deriva_watch.core.completeness.observation import ASIDE_NAME
-from running import Api, daemon, detailed, sandbox, write_config, write_files
+from running import Api, daemon, detailed, sandbox, wait_until, write_config, write_files
 
 DROP = """
 [[drop]]
@@ -78,7 +78,7 @@ def test_what_is_uploaded_is_moved_or_deleted_and_the_rest_stays(ready, tmp_path
     assert not [e for e in running.events() if e["event"] in {"execution.refused", "file.restored"}]
 
 
-ROUNDS = 20 if os.environ.get("DERIVA_WATCH_SOAK") else 1
+ROUNDS = 20 if os.environ.get("SOAK") else 1
 
 
 def stored(ready):
@@ -103,10 +103,7 @@ def test_a_daemon_that_is_killed_while_it_clears_loses_nothing(ready, tmp_path):
             running.stop(signal.SIGKILL)
 
     with daemon(config) as running:
-        deadline_s = time.monotonic() + 60
-        while list(folder.rglob("*.bin")):
-            assert time.monotonic() < deadline_s, lying(folder)
-            time.sleep(0.05)
+        wait_until(lambda: not list(folder.rglob("*.bin")), 60)
     told = [event for event in running.events() if event["event"] == "execution.filling"]
     assert [event for event in told if event["before"]] == []
     assert not list(folder.rglob(ASIDE_NAME))

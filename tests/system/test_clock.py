@@ -8,7 +8,7 @@ from faketime import another_time
 from running import Api, daemon, sandbox, write_config, write_files
 
 DAY_S = 86400
-SLOW = pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="takes ten seconds")
+SLOW = pytest.mark.skipif("SOAK" not in os.environ, reason="takes ten seconds")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_a_clock_that_is_set_neither_holds_work_up_nor_cuts_a_quiet_period(tmp_p
             new.replace(said)
             step = running.wait_for(lambda event: event["event"] == "clock.set")
             told = len(running.events())
-            running.wait_for_state(rid, "uploaded", timeout_s=20)
+            running.wait_for_state(rid, "uploaded")
 
         assert step["seconds"] == pytest.approx(step_s, abs=2)
         (ready_event,) = [e for e in running.events() if e["event"] == "execution.ready"]
         assert running.events().index(ready_event) >= told
-        assert 2 <= ready_event["verdict"]["quiet_s"] < 20
+        assert 2 <= ready_event["verdict"]["quiet_s"] < 60

@@ -3,7 +3,7 @@
 A scanner (DICOM) whose files of a while are one execution, a sequencer whose runs are one
 execution each, and a microscope (OME-TIFF) whose stacks belong to none. What they do happens once,
 and the daemon is killed meanwhile: when the first object is in and when the second execution was
-made; with `DERIVA_WATCH_SOAK=1` also again and again. The tests ask for what became of it.
+made; with `SOAK=1` also again and again. The tests ask for what became of it.
 """
 
 import io
@@ -50,7 +50,7 @@ KILLS = {
         f"every-{step}": [
             lambda requests, count=count: len(requests) > count for count in range(step, 400, step)
         ]
-        for step in ((13, 17, 31) if os.environ.get("DERIVA_WATCH_SOAK") else ())
+        for step in ((13, 17, 31) if os.environ.get("SOAK") else ())
     },
 }
 

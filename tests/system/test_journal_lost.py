@@ -24,7 +24,7 @@ from running import (
 from system.difference import moved, new_rows, stored
 
 ASSETS = "asset/deriva-ml/Execution_Asset"
-SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.fixture(scope="module")

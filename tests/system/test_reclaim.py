@@ -29,7 +29,7 @@ from system.trusted import (
 
 SUBJECTS = "table/demo/Subject/Subject.csv"
 RECEIPT = "deriva-watch-receipt.json"
-SOAK = bool(os.environ.get("DERIVA_WATCH_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from running import (
-    ENVIRONMENT,
     Api,
     Manager,
     command,
@@ -71,7 +70,7 @@ def test_a_new_prefix_is_taken_up_by_the_same_process_and_a_running_upload_goes_
     api, transfer = Api(server), {"chunk_bytes": CHUNK_BYTES}
     config = write_config(tmp_path / "daemon", server, first, transfer=transfer)
     rid, before = execution(first, api, FILES), api.tables()
-    environment = ENVIRONMENT | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
 
     with daemon(config, through=["env"], environment=environment) as running:
         wait_until(lambda: len(stored(requests_seen(server))) >= 5)
@@ -91,7 +90,7 @@ def test_a_new_prefix_is_taken_up_by_the_same_process_and_a_running_upload_goes_
         other = execution(second, api, {"b.bin": b"b"})
         running.wait_for_state(other, "uploaded")
         assert running.stop() == 143
-    words = "\n".join(message for _, message in manager.heard).split()
+    words = "\n".join(message for message in manager.heard).split()
     said = [word for word in words if word in ("READY=1", "RELOADING=1", "STOPPING=1")]
     assert said == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 

@@ -8,6 +8,7 @@ import pytest
 
 from running import (
     Api,
+    Gate,
     command,
     daemon,
     requests_seen,
@@ -286,7 +287,9 @@ def test_a_directory_that_is_removed_after_its_upload_ends_gone(tmp_path, api, c
 @pytest.mark.parametrize("way", ["renamed", "deleted"])
 def test_a_directory_that_goes_away_in_the_middle_loses_nothing(tmp_path, way):
     """It comes back, under another name or its own, and what was sent of it is taken."""
-    with sandbox(tmp_path / "server", latency_ms=30) as server:
+    gate = Gate(tmp_path, r"/file-[1-4]\.bin")
+    gate.close()
+    with sandbox(tmp_path / "server", faults=gate.faults) as server:
         api = Api(server)
         rid = api.execution()
         other = api.execution() if way == "renamed" else rid
@@ -298,6 +301,7 @@ def test_a_directory_that_goes_away_in_the_middle_loses_nothing(tmp_path, way):
                 directory(tmp_path, rid).rename(directory(tmp_path, other))
             else:
                 shutil.rmtree(directory(tmp_path, rid))
+            gate.open()
             running.wait_for_state(rid, "gone")
             if way == "deleted":
                 drop(tmp_path, rid, TREE)

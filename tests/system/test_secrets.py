@@ -12,7 +12,6 @@ import pytest
 import requests
 
 from running import (
-    ENVIRONMENT,
     Api,
     Manager,
     credential,
@@ -62,7 +61,7 @@ class Story:
         self.manager = Manager(folder / "notify")
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "https_proxy"), PROXY)
         self.environment = {
-            **ENVIRONMENT,
+            **os.environ,
             **proxies,
             "HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

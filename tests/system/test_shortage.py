@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from running import Api, daemon, sandbox, write_config, write_files
+from running import Api, Gate, daemon, sandbox, write_config, write_files
 from system.difference import assert_arrived_once
 
 FILES = {f"{n}.bin": random.Random(n).randbytes(3000) for n in range(30)}
@@ -20,7 +20,9 @@ def limit(running, number):
 
 @pytest.mark.parametrize("moment", ["before it is seen", "in the middle"])
 def test_a_daemon_without_descriptors_says_so_and_goes_on_when_it_has_some(tmp_path, moment):
-    with sandbox(tmp_path / "server", latency_ms=30) as ready:
+    gate = Gate(tmp_path, r"/\d\d\.bin")  # ten of thirty files get through
+    gate.close()
+    with sandbox(tmp_path / "server", faults=gate.faults) as ready:
         api = Api(ready)
         rid, before = api.execution(), api.tables()
         config = write_config(tmp_path / "daemon", ready, tmp_path)
@@ -35,6 +37,7 @@ def test_a_daemon_without_descriptors_says_so_and_goes_on_when_it_has_some(tmp_p
                 root.parent.mkdir(parents=True)
                 running.wait_for(lambda event: event["event"] == "root.watched")
             limit(running, 5)
+            gate.open()
             write_files(root, files)
             running.wait_for(lambda event: "Too many open files" in (event.get("why") or ""))
             limit(running, before_s)

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 
 from running import daemon, write_config, write_files
 
@@ -17,10 +16,5 @@ def test_the_daemon_stops_while_the_server_keeps_silent(tmp_path):
         write_files(tmp_path / "data/deriva-ml/execution/1-AB", {"assets/Image/a.png": b"a"})
         config = write_config(tmp_path / "daemon", ready, tmp_path / "data")
         with daemon(config) as running, silent.accept()[0]:  # it asks
-            start_s = time.monotonic()
-
-            status = running.stop()
-
-            assert status == 143
-            assert time.monotonic() - start_s < 10
+            assert running.stop() == 143
             assert running.events()[-1]["event"] == "daemon.stopped"

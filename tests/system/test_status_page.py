@@ -1,7 +1,6 @@
 """The status page of a real daemon."""
 
 import json
-import time
 from contextlib import closing
 from urllib.request import urlopen
 
@@ -58,6 +57,4 @@ def test_a_page_shows_an_upload_and_does_not_hold_up_the_end_of_the_daemon(tmp_p
                 }
                 assert metrics(url, expected) == expected
 
-                began_s = time.monotonic()
                 assert running.stop() == 128 + 15
-                assert time.monotonic() - began_s < 5

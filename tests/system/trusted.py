@@ -9,7 +9,7 @@ from deriva_watch.commands.verify import verifying
 from deriva_watch.core.unit import Unit
 from deriva_watch.settings.model import load
 from engine.rig import image
-from running import SWITCHES, Api, write_config, write_files
+from running import Api, write_config, write_files
 
 
 class Scene:
@@ -27,12 +27,8 @@ class Scene:
         self.typed = typed
 
     def settings(self):
-        """Return its settings; what chooses tests is none of them."""
-        kept = {name: os.environ.pop(name) for name in SWITCHES & os.environ.keys()}
-        try:
-            return load(self.config)
-        finally:
-            os.environ.update(kept)
+        """Return its settings."""
+        return load(self.config)
 
     def upload(self, files=None):
         """Upload what there is, and return where the execution stands."""

@@ -57,7 +57,7 @@ def test_times_of_files_neither_hold_a_directory_nor_make_it_complete(lab, skew_
         watching, start_s = Watching(rig), time.monotonic()
 
         assert watching.look() == "filling"
-        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+        wait_until(lambda: watching.look() == "ready")
         assert time.monotonic() - start_s >= QUIET_S
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_gets_another_time_was_changed(lab):
         os.utime(file, (0, 0))
 
         assert watching.look() == "filling"
-        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+        wait_until(lambda: watching.look() == "ready")
 
 
 @pytest.mark.skipif(
@@ -132,7 +132,7 @@ def test_a_partial_file_holds_until_it_has_its_name(lab):
 
         (root / f"{FILE}.part").rename(root / "execution-asset/Model_File/b.bin")
 
-        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+        wait_until(lambda: watching.look() == "ready")
 
 
 @pytest.mark.parametrize(("quiet_max_s", "state"), [(QUIET_S, "ready"), (1000, "filling")])
@@ -221,4 +221,4 @@ def test_a_copy_that_brought_the_manifest_first_is_waited_for(lab):
 
         lab.write({"assets/Execution_Asset/late.bin": "late"})
 
-        wait_until(lambda: watching.look() == "ready", timeout_s=10)
+        wait_until(lambda: watching.look() == "ready")

@@ -5,8 +5,8 @@ A rule has ``action`` and any of ``route`` (a regular expression that is searche
 and query), ``method``, ``nth`` (which of the requests it fits, from 1; a number or a
 list), ``probability`` with ``seed``, ``times`` (how often it strikes at most). Without
 ``nth``, ``probability`` and ``times`` it strikes every request it fits. Some actions have
-words of their own: ``status`` and ``retry_after_s``; ``stall_s``; ``bytes_per_s`` of
-``slow``; ``renew_after_s`` of ``expire``, never where it is left out.
+words of their own: ``status`` and ``retry_after_s``; ``stall_s`` or ``while_there``, a file;
+``bytes_per_s`` of ``slow``; ``renew_after_s`` of ``expire``, never where it is left out.
 """
 
 import json
@@ -46,6 +46,7 @@ class Rule:
     status: int = 503
     retry_after_s: int | None = None
     stall_s: float = 3600.0
+    while_there: str | None = None
     bytes_per_s: float = 10_000.0
     renew_after_s: float | None = None
     _seen: int = 0

@@ -1,6 +1,7 @@
 """What stands before the services: the web server's own rules, the log, latency, faults."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ class FrontDoor:
                 answer = PlainTextResponse("A fault was asked for.\n", fault.status, headers)
                 await answer(scope, receive, send)
             case Action.STALL:
-                await asyncio.sleep(fault.stall_s)
+                await _stall(fault)
                 await self._serve(scope, receive, send)
             case Action.SLOW:
                 line = NarrowLine(receive, send, fault.bytes_per_s)
@@ -137,6 +138,15 @@ class FrontDoor:
         if client is not None and fault.renew_after_s is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(fault.renew_after_s, self._sessions.renew, client)
+
+
+async def _stall(fault: Rule) -> None:
+    """Wait for the time of a fault, or for somebody to remove its file."""
+    if fault.while_there is None:
+        await asyncio.sleep(fault.stall_s)
+        return
+    while os.path.exists(fault.while_there):  # noqa: ASYNC110, ASYNC240, PTH110  # a file is all it has
+        await asyncio.sleep(0.01)
 
 
 def _refusal(scope: Scope) -> ASGIApp | None:

@@ -1,6 +1,6 @@
 """Orders drawn at random, to a daemon that is killed now and then: all arrives, once.
 
-`DERIVA_WATCH_SOAK=1` runs it; which order comes in the middle of what is left to chance.
+`SOAK=1` runs it; which order comes in the middle of what is left to chance.
 """
 
 import os
@@ -18,7 +18,7 @@ from deriva_watch.edges.host.spool import Orders
 from running import Api, daemon, sandbox, summed_up, wait_until, write_config
 from system.difference import ASSET, LINK, new_rows
 
-SOAK = os.environ.get("DERIVA_WATCH_SOAK")
+SOAK = os.environ.get("SOAK")
 SEEDS = range(20)
 KILLED = 0.1  # after an order
 WHO = {"by": "alice"}

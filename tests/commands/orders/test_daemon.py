@@ -17,6 +17,7 @@ from deriva_watch.edges.host.spool import Orders
 from deriva_watch.settings.model import load
 from running import (
     Api,
+    Gate,
     command,
     daemon,
     detailed,
@@ -30,7 +31,7 @@ from running import (
 from system.difference import assert_arrived_once, stored
 
 CHUNK_BYTES = 64 * 1024
-SOAK = os.environ.get("DERIVA_WATCH_SOAK")
+SOAK = os.environ.get("SOAK")
 slow = pytest.mark.skipif(not SOAK, reason="takes ten seconds")
 BIG = "big.bin"
 FILES = {f"small-{n}.bin": random.Random(n).randbytes(2_000) for n in range(3)} | {
@@ -40,9 +41,17 @@ ASSETS = "assets/Execution_Asset"
 
 
 @pytest.fixture
-def server(tmp_path):
+def gate(tmp_path):
+    """What holds back all but the first three chunks until a test opens it."""
+    gate = Gate(tmp_path, r";upload/[^/]+/([3-9]|\d\d)$")
+    gate.close()
+    return gate
+
+
+@pytest.fixture
+def server(tmp_path, gate):
     """A server that takes 25 ms for every request."""
-    with sandbox(tmp_path / "server", latency_ms=25) as ready:
+    with sandbox(tmp_path / "server", latency_ms=25, faults=gate.faults) as ready:
         yield ready
 
 
@@ -71,9 +80,8 @@ def drop(folder, rid, files):
 
 
 def in_the_middle(server, before=0):
-    """Wait until some chunks are taken, and return how many requests there were."""
-    wait_until(lambda: len(chunks(server, before)) >= 3)
-    return len(requests_seen(server))
+    """Wait until as many chunks are taken as may before the gate opens."""
+    wait_until(lambda: len(chunks(server, before)) == 3)
 
 
 def chunks(server, before=0):
@@ -103,7 +111,7 @@ def taken(running, name, after=0):
 
 
 def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
-    tmp_path, server, api, config
+    tmp_path, server, gate, api, config
 ):
     """Over a restart, whatever changes on the disk; then it arrives as if nothing had been."""
     rid, files = unique(api)
@@ -113,6 +121,8 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
     with daemon(config) as running:
         in_the_middle(server, asked)
         said = told(config, "cancel", rid, "--reason", "wrong samples")
+        taken(running, "cancel")
+        gate.open()
         refused = running.wait_for_state(rid, "refused")
         wait_until(lambda: cancelled_jobs(server))
         at = len(requests_seen(server))
@@ -136,7 +146,7 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
 
 
 def test_a_pause_of_all_work_outlives_the_daemon_and_ends_with_resume(
-    tmp_path, server, api, config
+    tmp_path, server, gate, api, config
 ):
     """A kill in between changes nothing; what the server has taken is not sent again."""
     rid, files = unique(api)
@@ -145,10 +155,12 @@ def test_a_pause_of_all_work_outlives_the_daemon_and_ends_with_resume(
 
     with daemon(config) as running:
         in_the_middle(server, asked)
+        seen = len(running.events())
         told(config, "pause", "--reason", "backup")
         taken(running, "pause")
-        running.wait_for_state(rid, "ready", after=len(running.events()) - 3)
-        time.sleep(0.3)  # a chunk that was on its way
+        gate.open()
+        running.wait_for_state(rid, "ready", after=seen)
+        wait_until(lambda: len(chunks(server, asked)) > 3)  # the one that was on its way
         at = len(requests_seen(server))
         running.stop(signal.SIGKILL)
     with daemon(config) as running:
@@ -176,7 +188,9 @@ def test_a_pause_of_all_work_outlives_the_daemon_and_ends_with_resume(
 
 
 @slow
-def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(tmp_path, server, api, config):
+def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(
+    tmp_path, server, gate, api, config
+):
     """Also one that is not complete yet; a pause for a time ends by itself."""
     rid, files = unique(api)
     other, more = unique(api, {"other.bin": b"other"})
@@ -186,6 +200,8 @@ def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(tmp_path, se
     with daemon(config) as running:
         in_the_middle(server, asked)
         told(config, "pause", rid)
+        taken(running, "pause")
+        gate.open()
         waits = running.wait_for_state(rid, "waiting")
         assert waits["what"].startswith("paused by ")
         assert "next_at" not in waits
@@ -201,7 +217,7 @@ def test_an_execution_that_is_paused_waits_and_its_neighbours_go_on(tmp_path, se
 
 
 @slow
-def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, api, config):
+def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, gate, api, config):
     rid, files = unique(api)
     before, asked = api.tables(), len(requests_seen(server))
     drop(tmp_path, rid, files)
@@ -209,6 +225,8 @@ def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, api, confi
     with daemon(config) as running:
         in_the_middle(server, asked)
         told(config, "cancel", rid, f"{ASSETS}/{BIG}")
+        taken(running, "cancel")
+        gate.open()
         refused = running.wait_for_state(rid, "refused")
         assert f"deriva-watch retry {rid} {ASSETS}/{BIG}" in refused["next"]
         states = {file["path"]: file["state"] for file in detailed(config, rid)["files"]}
@@ -224,7 +242,7 @@ def test_a_file_that_is_cancelled_holds_up_no_other(tmp_path, server, api, confi
 
 @slow
 def test_orders_that_follow_each_other_at_once_end_where_the_last_one_says(
-    tmp_path, server, api, config
+    tmp_path, server, gate, api, config
 ):
     rid, files = unique(api)
     before, asked = api.tables(), len(requests_seen(server))
@@ -244,6 +262,7 @@ def test_orders_that_follow_each_other_at_once_end_where_the_last_one_says(
             ["resume"],
         ):
             told(config, *line)
+        gate.open()
         running.wait_for_state(rid, "uploaded")
     assert_arrived_once(api, before, rid, files)
 

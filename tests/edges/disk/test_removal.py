@@ -421,7 +421,7 @@ def write_words(top, said, seed, stop):
 
 
 FILES = 6
-SECONDS = 20.0 if os.environ.get("DERIVA_WATCH_SOAK") else 0.7
+SECONDS = 20.0 if os.environ.get("SOAK") else 0.7
 
 
 def test_nothing_that_writers_say_is_lost_while_files_are_removed_under_them(tmp_path):
@@ -432,7 +432,8 @@ def test_nothing_that_writers_say_is_lost_while_files_are_removed_under_them(tmp
         writers = [pool.submit(write_words, tmp_path, said, seed, stop) for seed in range(2)]
         ends_s = time.monotonic() + SECONDS
         gone = []
-        while time.monotonic() < ends_s:
+        # A busy machine needs longer for a few of both.
+        while time.monotonic() < ends_s or min(removed["removed"] - 10, removed["kept"]) < 1:
             for file in [path for path in (tmp_path / "run").iterdir() if path.is_file()]:
                 found = file.stat()
                 stamp = found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType, SimpleNamespace
@@ -15,6 +14,7 @@ from deriva_watch.core.events import FileChanged
 from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.journal import Batch, Journal
+from running import wait_until
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -388,9 +388,9 @@ def test_commits_that_wait_are_written_together_and_a_bad_one_spoils_no_other(tm
         triggers = [FileTrigger.HASHED] * 8 + [last]
         moves = zip(numbers, triggers, strict=True)
         commits = [pool.submit(journal.commit, [MoveFile(*next(moves))])]
-        wait_for(lambda: journal.files(execution.id)[0].state is FileState.HASHED)
+        wait_until(lambda: journal.files(execution.id)[0].state is FileState.HASHED)
         commits += [pool.submit(journal.commit, [MoveFile(*move)]) for move in moves]
-        wait_for(lambda: len(journal._writer._requests) == 8)
+        wait_until(lambda: len(journal._writer._requests) == 8)
         gate.set()
 
         assert [commit.result() for commit in commits[:8]] == [[i] for i in numbers[:8]]
@@ -436,7 +436,7 @@ def test_closing_writes_what_waits(tmp_path, events):
     with ThreadPoolExecutor(9) as pool:
         places = [("example.org/1", "/data", f"1-{i}") for i in range(8)]
         opened = [pool.submit(journal.open_execution, *place) for place in places]
-        wait_for(lambda: len(journal.executions()) + len(journal._writer._requests) == 8)
+        wait_until(lambda: len(journal.executions()) + len(journal._writer._requests) == 8)
         closing = pool.submit(journal.close)
         gate.set()
         closing.result()
@@ -448,10 +448,3 @@ def in_threads(count, work):
     with ThreadPoolExecutor(count) as pool:
         for done in [pool.submit(work, index) for index in range(count)]:
             done.result()
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

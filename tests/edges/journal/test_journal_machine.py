@@ -301,7 +301,7 @@ class Seen:
 
 TestJournal = JournalMachine.TestCase
 TestJournal.settings = settings(
-    max_examples=300 if os.environ.get("DERIVA_WATCH_SOAK") else 10,
+    max_examples=300 if os.environ.get("SOAK") else 10,
     stateful_step_count=30,
     deadline=None,
 )

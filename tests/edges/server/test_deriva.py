@@ -322,7 +322,7 @@ def test_errors_are_never_waited_out():
         with pytest.raises(TransientError) as raised:
             Hatrac(server).head("/hatrac/a")
 
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
     assert raised.value.retry_after_s == 3600
     assert len(listener.requests) == 1
 

@@ -2,7 +2,7 @@
 
 The file has rows with a key and rows without, in several batches; the owner of the catalog keeps
 its leases, an ordinary writer's are used up. A sample of all calls is taken by default;
-`DERIVA_WATCH_SOAK=1` takes every one.
+`SOAK=1` takes every one.
 """
 
 import os
@@ -18,7 +18,7 @@ CALLS = {"catalog.lease": 3, "catalog.insert": 6, "catalog.rows_with": 3, "journ
 MATRIX = every_crash(CALLS)
 SAMPLE = [case for place, case in enumerate(MATRIX) if place % 7 == 0]
 SAMPLE += [(who, "catalog.insert", 3, True) for who in WHO]
-CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else SAMPLE
+CASES = MATRIX if os.environ.get("SOAK") else SAMPLE
 
 
 class Scene(Lab):

@@ -1,6 +1,6 @@
 """Killed before or after any one call, a second process ends where one without a crash does.
 
-A sample of the calls is taken by default; `DERIVA_WATCH_SOAK=1` takes every one.
+A sample of the calls is taken by default; `SOAK=1` takes every one.
 """
 
 import os
@@ -31,7 +31,7 @@ MATRIX = [
     for number in range(4 if call == "journal.commit" else 2)
     for after in (False, True)
 ]
-CASES = MATRIX if os.environ.get("DERIVA_WATCH_SOAK") else MATRIX[1::3]
+CASES = MATRIX if os.environ.get("SOAK") else MATRIX[1::3]
 
 
 @pytest.fixture(scope="module")

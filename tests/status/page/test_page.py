@@ -258,7 +258,7 @@ def test_a_daemon_that_falls_silent_is_not_shown_as_it_was(tmp_path, browser):
         level(page, "safe")
 
 
-@pytest.mark.skipif("DERIVA_WATCH_SOAK" not in os.environ, reason="takes ten seconds")
+@pytest.mark.skipif("SOAK" not in os.environ, reason="takes ten seconds")
 def test_of_a_hundred_refusals_and_ten_thousand_files_some_are_shown_at_a_time(tmp_path, browser):
     def fill(journal, _clock):
         scenes.strangers(journal, 105)
