@@ -50,7 +50,7 @@ CALLS = (
     "POST demo:Execution_Image_BoundingBox",
     "POST demo:Execution_Image_Remark",
     "PUT deriva-ml:Execution",
-    "HEAD namespace",
+    "GET namespace",
     "HEAD object",
     "PUT object",
     "GET jobs",
