@@ -11,7 +11,7 @@ import pytest
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.records import AddFile, MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.status.web import asking, routes
+from deriva_watch.status.web import queries, routes
 from status.visiting import Counting, Hanging, ask, claimed, said, served
 
 
@@ -169,7 +169,7 @@ def test_health_is_told_in_time_though_the_journal_hangs(journal):
         hanging.answer.set()
 
     assert took_s < 20  # less than the journal takes
-    assert asking.WITHIN_S < 2
+    assert queries.WITHIN_S < 2
     assert [each.status for each in (health, again, overview, page)] == [503, 503, 503, 200]
     (reason,) = said(health)["reasons"]
     assert (reason["about"], reason["what"]) == ("the journal", "cannot read the journal")
