@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, ServerBusyError
 from deriva_watch.core.model import ML_SCHEMA, CatalogModel, Column, TableName, read_model
 from deriva_watch.core.spec.rights import LEASE, Rights, read_rights
+from deriva_watch.edges.server.answer_shapes import json_object, json_rows, reading
 from deriva_watch.edges.server.deriva import Server
 
 Row = dict[str, Any]
@@ -71,7 +72,8 @@ class Ermrest:
             return None
         try:
             with self._asking(f"look up {rid}"):
-                found = self._catalog.get(f"/entity_rid/{rid}").json()
+                answer = self._catalog.get(f"/entity_rid/{rid}")
+                found = json_object(answer, "schema_name", "table_name")
         except RefusedError as error:
             if error.status == 404:  # noqa: PLR2004
                 return None
@@ -97,14 +99,12 @@ class Ermrest:
     def query(self, path: str) -> list[Row]:
         """Return the answer to a GET of *path*, relative to the catalog."""
         with self._asking(f"read {path}"):
-            rows: list[Row] = self._catalog.get(path).json()
-        return rows
+            return json_rows(self._catalog.get(path))
 
     def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
         """PUT rows to *path*, relative to the catalog; return those that were updated."""
         with self._asking(f"update {path}"):
-            updated: list[Row] = self._catalog.put(path, json=rows).json()
-        return updated
+            return json_rows(self._catalog.put(path, json=rows))
 
     def replace(
         self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
@@ -117,8 +117,7 @@ class Ermrest:
         values = {f"o{n}": value for n, value in enumerate(old.values())}
         values |= {f"n{n}": value for n, value in enumerate(new.values())}
         with self._asking(f"update a row of {table}"):
-            updated: list[Row] = self._catalog.put(path, json=[values]).json()
-        return updated
+            return json_rows(self._catalog.put(path, json=[values]))
 
     def identity(self) -> Mapping[str, Any]:
         """Return our identity on the server: id, display_name, full_name, email."""
@@ -144,9 +143,13 @@ class Ermrest:
         query += "&nondefaults=RID" if given_rids else ""
         whole = [{column: row.get(column) for column in given} for row in rows]
         with self._asking(f"insert {len(rows)} {'row' if len(rows) == 1 else 'rows'} into {table}"):
-            inserted: list[Row] = self._catalog.post(
-                f"/entity/{_path(table)}{query}", json=whole
-            ).json()
+            answer = self._catalog.post(f"/entity/{_path(table)}{query}", json=whole)
+            inserted = json_rows(answer)
+        if inserted and (lost := sorted(given.keys() - inserted[0].keys())):
+            # Measured: a column that was dropped or renamed since is ignored, and its value lost.
+            self._known = None
+            why = f"{table} has no column {', '.join(lost)} any more: its model has just changed"
+            raise ServerBusyError(f"cannot give {table} all values", why)
         return inserted
 
     def lease(self, names: Sequence[str]) -> dict[str, str]:
@@ -159,7 +162,8 @@ class Ermrest:
             return {}
         with self._asking(f"lease {len(names)} RIDs"):
             path = f"/entity/{_path(LEASE)}?onconflict=skip"
-            made = self._catalog.post(path, json=[{"ID": name} for name in names]).json()
+            answer = self._catalog.post(path, json=[{"ID": name} for name in names])
+            made = json_rows(answer, "ID", "RID")
         leased = {row["ID"]: row["RID"] for row in made}
         if known := [name for name in names if name not in leased]:
             us = self._server.session().client_id
@@ -169,7 +173,7 @@ class Ermrest:
 
     def terms(self, table: TableName) -> frozenset[str]:
         """Return the names of the terms of a vocabulary."""
-        rows = self._rows(table, f"/attribute/{_path(table)}/Name")
+        rows = self._rows(table, f"/attribute/{_path(table)}/Name", "Name")
         return frozenset(row["Name"] for row in rows)
 
     def move_status(self, execution: str, old: str | None, new: str) -> bool:
@@ -181,7 +185,7 @@ class Ermrest:
         path = f"/attributegroup/{_path(_EXECUTION)}/RID,old:=Status;new:=Status"
         row = {"RID": execution, "old": old, "new": new}
         with self._asking(f"move the status of execution {execution} to {new}"):
-            return bool(self._catalog.put(path, json=[row]).json())
+            return bool(json_rows(self._catalog.put(path, json=[row])))
 
     def claimable(self, rids: Iterable[str]) -> frozenset[str]:
         """Return those of *rids* that we may use for rows: leased by us, or all if we own it.
@@ -203,11 +207,12 @@ class Ermrest:
             answer = self._catalog.get("/schema", headers=headers)
             if known and answer.status_code == 304:  # noqa: PLR2004
                 return known
-            document = answer.json()
-        rights = read_rights(document)
+            document = json_object(answer, "schemas")
+            with reading(answer, "the model of a catalog"):
+                rights, model = read_rights(document), read_model(document)
         said = {name: value for name, value in document.items() if name != "snaptime"}
         digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        self._known = _Known(answer.headers.get("ETag"), read_model(document), rights, digest)
+        self._known = _Known(answer.headers.get("ETag"), model, rights, digest)
         return self._known
 
     def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:
@@ -223,10 +228,10 @@ class Ermrest:
             )
         return definition.columns
 
-    def _rows(self, table: TableName, path: str) -> list[Row]:
+    def _rows(self, table: TableName, path: str, *keys: str) -> list[Row]:
+        """Return rows, each with *keys*; by default with those that every row has."""
         with self._asking(f"read {table}"):
-            rows: list[Row] = self._catalog.get(f"{path}?{_ALL}").json()
-        return rows
+            return json_rows(self._catalog.get(f"{path}?{_ALL}"), *(keys or ("RID", "RCB")))
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what} in {self._name}")

@@ -36,6 +36,12 @@ from deriva_watch.core.errors import (
     SettingsError,
     TroubleError,
 )
+from deriva_watch.edges.server.answer_shapes import (
+    UnexpectedAnswerError,
+    json_object,
+    limited,
+    reading,
+)
 from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, moment, trouble
 from deriva_watch.liveness import beat, waiting
 
@@ -172,11 +178,12 @@ class Server:
                 why = f"{self.host} has no session for our credential"
                 raise CredentialError(what, why, how_to_log_in(self.host))
             answer.raise_for_status()
-            found = answer.json()
-        client = found["client"]
-        self._name = client.get("display_name") or client["id"]
+            found = json_object(answer, "client")
+            with reading(answer, "a session"):
+                client, client_id = dict(found["client"]), str(found["client"]["id"])
+        self._name = client.get("display_name") or client_id
         now = moment(answer.headers.get("Date")) or datetime.now(UTC)
-        return Session(client["id"], self._name, _left_s(found.get("expires"), now), client)
+        return Session(client_id, self._name, _left_s(found.get("expires"), now), client)
 
     @property
     def uses_cookie(self) -> bool:
@@ -204,7 +211,8 @@ class Server:
             answer = self._session.get(f"{self._protocol}://{self.host}{path}")
             received_at = datetime.now(UTC)
             answer.raise_for_status()
-            said = answer.json()
+            with reading(answer, "JSON"):
+                said = answer.json()
         document = said if isinstance(said, dict) else {}
         return Greeting(document, moment(answer.headers.get("Date")), sent_at, received_at)
 
@@ -224,8 +232,8 @@ class Server:
             raise self._trouble(what, error.response) from None
         except requests.TooManyRedirects:
             raise ServerBusyError(what, f"{self.host} redirects us to another address") from None
-        except requests.JSONDecodeError:
-            raise ServerBusyError(what, f"the answer of {self.host} is not JSON") from None
+        except UnexpectedAnswerError as error:
+            raise ServerBusyError(what, str(error)) from None
         except (
             requests.ConnectionError,
             requests.Timeout,
@@ -281,7 +289,8 @@ class _Adapter(HTTPAdapter):
         """Send one request."""
         with waiting(self._timeout_s):
             answer = super().send(request, *args, **(options | self._always))
-        answer.raw.stream = _living(answer.raw.stream)  # type: ignore[method-assign]
+        address = f"{request.method} {request.url}"
+        answer.raw.stream = _watched(answer.raw.stream, address)  # type: ignore[method-assign]
         return answer
 
     def close(self) -> None:
@@ -292,11 +301,13 @@ class _Adapter(HTTPAdapter):
         super().close()
 
 
-def _living(stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+def _watched(
+    stream: Callable[..., Iterator[bytes]], address: str
+) -> Callable[..., Iterator[bytes]]:
     """Yield the blocks of *stream*, the body of an answer; each one is a sign of life."""
 
     def blocks(*args: Any, **options: Any) -> Iterator[bytes]:
-        for block in stream(*args, **options):
+        for block in limited(stream(*args, **options), address):
             beat()
             yield block
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 from mimetypes import MimeTypes
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
+from deriva_watch.edges.server.answer_shapes import json_object, json_texts, reading
 from deriva_watch.edges.server.bandwidth import Bandwidth
 from deriva_watch.edges.server.deriva import BLOCK_BYTES, Server
 
@@ -76,21 +77,14 @@ class Hatrac:
         """Return the current version, or None where the name has no content."""
         try:
             with self._asking(f"look at {name}"):
-                headers = self._store.head(name).headers
+                answer = self._store.head(name)
+                with reading(answer, "that of an object"):
+                    return _version_in(answer.headers, name)
         except RefusedError as error:
             # 409: the name is reserved by a failed PUT or an unfinished job.
             if error.status in {_MISSING, _CONFLICT}:
                 return None
             raise
-        md5 = headers.get("Content-MD5")
-        return ObjectVersion(
-            url=_path(headers, "Content-Location", name),
-            etag=headers["ETag"],
-            size_bytes=int(
-                headers.get("Content-Length", 0)
-            ),  # Apache omits the header if it is zero (measured)
-            md5=b64decode(md5).hex() if md5 else None,
-        )
 
     def ping(self) -> None:
         """Send a cheap request; raises like every call if the store does not answer."""
@@ -169,29 +163,24 @@ class Hatrac:
         """Return an open job; None if it was finished or cancelled."""
         try:
             with self._asking(f"look at {job}"):
-                said = self._store.get(job).json()
+                answer = self._store.get(job)
+                said = json_object(answer)
+                with reading(answer, "an upload job"):
+                    return _job_in(said)
         except RefusedError as error:
             if error.status in {_FORBIDDEN, _MISSING}:
                 return UploadJob(ours=False) if error.status == _FORBIDDEN else None
             raise
-        md5 = said.get("content-md5")
-        return UploadJob(
-            ours=True,
-            md5=b64decode(md5).hex() if md5 else None,
-            size_bytes=int(said["content-length"]),
-            chunk_bytes=int(said["chunk-length"]),
-        )
 
     def jobs(self, name: str) -> list[str]:
         """Return the open jobs of an object; an empty list if we may not see them."""
         try:
             with self._asking(f"list the upload jobs of {name}"):
-                found: list[str] = self._store.get(f"{name};upload").json()
+                return json_texts(self._store.get(f"{name};upload"))
         except RefusedError as error:
             if error.status in {_FORBIDDEN, _MISSING}:
                 return []
             raise
-        return found
 
     def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
         """Send the next *size_bytes* of *body* as chunk *number*; sending it again overwrites it.
@@ -248,6 +237,29 @@ class Hatrac:
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what}")
+
+
+def _version_in(headers: Mapping[str, str], name: str) -> ObjectVersion:
+    return ObjectVersion(
+        url=_path(headers, "Content-Location", name),
+        etag=headers["ETag"],
+        # Apache omits the length if it is zero (measured).
+        size_bytes=int(headers.get("Content-Length", 0)),
+        md5=_hexadecimal(headers.get("Content-MD5")),
+    )
+
+
+def _job_in(said: Mapping[str, Any]) -> UploadJob:
+    return UploadJob(
+        ours=True,
+        md5=_hexadecimal(said.get("content-md5")),
+        size_bytes=int(said["content-length"]),
+        chunk_bytes=int(said["chunk-length"]),
+    )
+
+
+def _hexadecimal(base64: str | None) -> str | None:
+    return b64decode(base64, validate=True).hex() if base64 else None
 
 
 def _base64(hexadecimal: str) -> str:
