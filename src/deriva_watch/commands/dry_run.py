@@ -60,8 +60,7 @@ def expected_verdict(
     policy = unit.policy(unit_reader.settings.completion_policy)
     evidence = _evidence(unit_reader, catalog, unit, seen, policy)
     if record:
-        insisted = bool(record.verdict and record.verdict.get("insisted"))
-        evidence = replace(evidence, ours=record.status_set, insisted=insisted)
+        evidence = replace(evidence, ours=record.status_set, insisted=record.is_requested)
     answer = judge(evidence, policy, seen.looked_at)
     missing = list(answer.evidence["missing"]) if isinstance(answer, Incomplete) else []
     if missing and seen.changed_at() > seen.looked_at + _CLOCKS_AGREE:

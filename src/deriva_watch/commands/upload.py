@@ -156,8 +156,9 @@ class OneShot:
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
         """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
-        told = bool(record.verdict and record.verdict.get("insisted"))
-        return _VERDICT | {"insisted": told or not self.pipeline.journal.damaged_journals()}
+        return _VERDICT | {
+            "insisted": record.is_requested or not self.pipeline.journal.damaged_journals()
+        }
 
     def _unrecorded(
         self, unit: Unit, state: ExecutionState, error: TroubleError

@@ -68,6 +68,11 @@ class ExecutionRecord:
     held: Mapping[str, Any] | None = None
 
     @property
+    def is_requested(self) -> bool:
+        """Whether a person asked for the upload, with `retry` or `upload`."""
+        return bool(self.verdict and self.verdict.get("insisted"))
+
+    @property
     def links_to(self) -> str | None:
         """RID of the Execution that its files get linked to, or None."""
         if self.unit:

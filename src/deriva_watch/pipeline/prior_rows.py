@@ -22,7 +22,7 @@ def not_loaded_before(
     every file where a person insists.
     """
     before = journal.damaged_journals()
-    if (record.verdict or {}).get("insisted") or (record.rid != TABLES and not before):
+    if record.is_requested or (record.rid != TABLES and not before):
         return lambda _entry: True
     if before:
         return _is_younger(root, before[-1].at)

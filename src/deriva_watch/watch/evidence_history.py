@@ -99,7 +99,7 @@ class EvidenceHistory:
             row_changed=row.get("RMT") if row else None,
             boot=machine.start(),
             ours=record.status_set,
-            insisted=bool(record.verdict and record.verdict.get("insisted")),
+            insisted=record.is_requested,
         )
         return self._with_earlier_looks(evidence, record, memory)
 
