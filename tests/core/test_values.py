@@ -130,6 +130,7 @@ def test_a_segment_that_we_did_not_write_is_read_as_well(segment: str, value: st
         ("boolean", False, False),
         ("date", "2026-02-28", "2026-02-28"),
         ("timestamp", "2026-03-04 05:06:07", "2026-03-04 05:06:07"),
+        ("timestamp", "2026-03-04T05:06:07Z", "2026-03-04T05:06:07Z"),
         ("timestamptz", "2026-03-04T05:06:07.25+02:00", "2026-03-04T05:06:07.25+02:00"),
         ("time", "05:06", "05:06"),
         ("jsonb", '{"a": [1]}', {"a": [1]}),
@@ -188,6 +189,14 @@ def test_what_the_type_does_not_take_is_refused_with_value_type_and_column(
 
     assert len(str(refusal.value)) < 300
     str(refusal.value).encode()
+
+
+def test_a_utc_offset_that_the_column_cannot_keep_is_refused():
+    """PostgreSQL would store 05:06:07 and say nothing."""
+    with pytest.raises(
+        ValueError, match="has a UTC offset, which column c .timestamp. cannot keep"
+    ):
+        check(column("timestamp"), "2026-03-04T05:06:07+02:00")
 
 
 @pytest.mark.parametrize(

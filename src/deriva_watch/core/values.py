@@ -42,6 +42,10 @@ _TRUTHS: Final = {  # as PostgreSQL reads them
 _SHOWN_LENGTH: Final = 80  # of a value in a sentence
 
 
+class _OffsetError(ValueError):
+    """A time with an offset, for a column that keeps none (measured on PostgreSQL)."""
+
+
 def segment_from(value: Any) -> str:
     """Return the path segment for *value*; None becomes the NULL sentinel.
 
@@ -79,6 +83,11 @@ def check(column: Column, value: Any) -> Any:
         return None
     try:
         return _READERS.get(column.type, _sendable)(value)
+    except _OffsetError:
+        raise ValueError(
+            f"{_shown(value)} has a UTC offset, which column {column.name} ({column.type}) cannot "
+            "keep: the server would drop it, not apply it"
+        ) from None
     except _WRONG:
         raise ValueError(
             f"{_shown(value)} is not a valid {column.type} for column {column.name}"
@@ -191,6 +200,13 @@ def _date(value: Any) -> str:
 
 
 def _timestamp(value: Any) -> str:
+    """Read a time without an offset. "Z" and +00:00 pass: dropped, they still mean UTC."""
+    if datetime.fromisoformat(value).utcoffset():
+        raise _OffsetError
+    return str(value)
+
+
+def _instant(value: Any) -> str:
     datetime.fromisoformat(value)
     return str(value)
 
@@ -240,7 +256,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "boolean": _keyed(_boolean),
     "date": _date,
     "timestamp": _timestamp,
-    "timestamptz": _timestamp,
+    "timestamptz": _instant,
     "time": _clock,
     **dict.fromkeys(("json", "jsonb"), _document),
 }
