@@ -193,9 +193,7 @@ def test_what_the_type_does_not_take_is_refused_with_value_type_and_column(
 
 def test_a_utc_offset_that_the_column_cannot_keep_is_refused():
     """PostgreSQL would store 05:06:07 and say nothing."""
-    with pytest.raises(
-        ValueError, match="has a UTC offset, which column c .timestamp. cannot keep"
-    ):
+    with pytest.raises(ValueError, match="has a UTC offset, which column c "):
         check(column("timestamp"), "2026-03-04T05:06:07+02:00")
 
 
