@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deriva_watch.cleanup import remover as remover_module
+from deriva_watch.cleanup import proof as proof_module
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import Remover
 from deriva_watch.core.completeness.observation import ASIDE_NAME
@@ -253,7 +253,7 @@ def dying(monkeypatch, step):
     with monkeypatch.context() as patched:
         wrap = {
             "aside": (removal.Aside, "__enter__"),
-            "read": (remover_module, "digests"),
+            "read": (proof_module, "digests"),
             "asked": (ServerCheck, "differences"),
             "unlink": (removal.Aside, "unlink"),
             "moved": (removal.Aside, "move"),

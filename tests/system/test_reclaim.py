@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -14,7 +15,7 @@ from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.status import open_views
 from engine.rig import image
-from running import command, daemon, detailed, sandbox, wait_until, write_files
+from running import command, daemon, detailed, sandbox, wait_until, without_privilege, write_files
 from system.trusted import (
     Scene,
     change_row,
@@ -43,10 +44,10 @@ def scene(tmp_path, ready):
     return Scene(tmp_path, ready)
 
 
-def reclaim(scene, *arguments):
+def reclaim(scene, *arguments, through=()):
     """Give the command; return its status and what it says."""
-    options = "--older-than", "0", "--yes", "--json"
-    told = command(scene.config, "reclaim", *(arguments or (scene.rid,)), *options)
+    options = "--older-than", "0", "--yes", "--json", *(arguments or (scene.rid,))
+    told = command(scene.config, "reclaim", *options, through=through)
     assert told.stdout, told.stderr
     return told.returncode, json.loads(told.stdout)
 
@@ -153,6 +154,57 @@ def test_links_go_with_their_file_and_what_lies_elsewhere_stays(scene):
     assert place.read_text() == f"{scene.rid} b.bin"
     assert scene.upload({}) == other.upload({}) == "uploaded"
     assert states(scene)["assets/Execution_Asset/a.bin"] == "removed"
+
+
+def test_a_dry_run_checks_everything_and_ends_as_the_real_run_does(scene):
+    """It deletes nothing and leaves no trace."""
+    losses = lose_row, lose_object, change_row, lose_link, lose_type
+    paths = [f"execution-asset/Model_File/{loss.__name__}" for loss in losses]
+    acts = {scene.paths[0]: edit_in_secret, scene.paths[1]: link_hard}
+    scene.upload({path: f"{scene.rid} {path}" for path in [*paths, *scene.files]})
+    well = command(scene.config, "reclaim", scene.rid, "--older-than", "0", "--dry-run")
+    for loss, path in zip(losses, paths, strict=True):
+        loss(scene, scene.line(path))
+    for path, act in acts.items():
+        act(scene.root / path)
+    before = {p: p.stat().st_ctime_ns for p in scene.root.rglob("*")}
+
+    dry, said = reclaim(scene, scene.rid, "--dry-run")
+    after = {p: p.stat().st_ctime_ns for p in scene.root.rglob("*")}
+    status, told = reclaim(scene)
+
+    assert (well.returncode, "Would delete 8 files" in well.stdout) == (0, True)
+    assert (dry, status) == (3, 3)
+    assert (said["reclaimed"], after) == ([], before)
+    (candidate,), (result,) = said["candidates"], told["reclaimed"]
+    assert candidate["files"] == result["files"] == 1
+    assert candidate["stays"].keys() == result["stays"].keys() == {*paths, *acts}
+
+
+@contextmanager
+def written(file):
+    with file.open("ab"):
+        yield
+
+
+@contextmanager
+def in_a_read_only_folder(file):
+    file.parent.chmod(0o500)
+    yield
+    file.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize("keeping", [written, in_a_read_only_folder])
+def test_a_dry_run_names_what_the_real_run_would_keep(scene, keeping):
+    scene.upload()
+    with keeping(scene.root / scene.typed):
+        dry, said = reclaim(scene, scene.rid, "--dry-run", through=without_privilege())
+        status, told = reclaim(scene, scene.rid, through=without_privilege())
+
+    assert (dry, status) == (3, 3)
+    assert said["candidates"][0]["files"] == told["reclaimed"][0]["files"] == 2
+    assert said["candidates"][0]["stays"].keys() == {scene.typed}
+    assert lying(scene) == {RECEIPT, scene.typed}
 
 
 # ------------------------------------------------------------------ attacks

@@ -33,6 +33,21 @@ class Eligibility:
     journal: Journal | Reader
     unit_reader: UnitReader
 
+    def look(
+        self, unit: ExecutionRecord, policy: Policy
+    ) -> tuple[list[Removable], dict[str, RefusedError]]:
+        """Look at a unit and return the same as `sort`.
+
+        Raises RefusedError also if the unit is gone or has changed since it was uploaded.
+        """
+        seen = self.unit_reader.look(self.unit_reader.settings.unit_of(unit))
+        if seen is None or seen.digest() != unit.digest:
+            is_gone = seen is None
+            why = "is not there" if is_gone else "has changed since it was uploaded"
+            what, then = f"files of {unit.label} are kept", "Nothing to do: it is looked at again."
+            raise RefusedError(what, f"its directory {why}", then)
+        return self.sort(unit, policy, self.journal.files(unit.id), seen)
+
     def sort(
         self,
         unit: ExecutionRecord,

@@ -43,11 +43,10 @@ class FileRemoval:
     error: FileChangedError | RefusedError | None = None
 
     @classmethod
-    def of(cls, removable: Removable, policy: Policy) -> "FileRemoval":
+    def of(cls, removable: Removable, policy: Policy, kind: type[Aside] = Aside) -> "FileRemoval":
         """Return the removal of a file; nothing is touched yet."""
-        return cls(
-            removable, Aside(policy.top, policy.base + removable.place, removable.file.stamp)
-        )
+        place = policy.base + removable.place
+        return cls(removable, kind(policy.top, place, removable.file.stamp))
 
     @property
     def file(self) -> FileRecord:

@@ -10,16 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from deriva_watch.cleanup.file_removal import (
-    UPLOADED_AGAIN,
-    FileRemoval,
-    UploadAgainError,
-    check_writers,
-    still_open,
-)
+from deriva_watch.cleanup.file_removal import UPLOADED_AGAIN, FileRemoval, still_open
 from deriva_watch.cleanup.policy import Policy
+from deriva_watch.cleanup.proof import Proof
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.errors import FileChangedError, InterruptedWorkError, RefusedError
+from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import (
     Change,
@@ -34,10 +29,8 @@ from deriva_watch.core.records import (
 )
 from deriva_watch.core.removal.removal import Removable, with_removed, without
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.disk import dangling_links, open_folders, removal, restore
-from deriva_watch.edges.disk.removal import Aside
+from deriva_watch.edges.disk import dangling_links, open_folders, restore
 from deriva_watch.edges.journal import Journal
-from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -71,6 +64,10 @@ class Remover:
     emit: Emit
     stop: threading.Event
 
+    @property
+    def _proof(self) -> Proof:
+        return Proof(self.server_check, self.catalog.model, self.stop)
+
     def remove(
         self,
         unit: ExecutionRecord,
@@ -94,11 +91,7 @@ class Remover:
         error: Exception | None = None
         try:
             with ExitStack() as stack:
-                self._set_aside(policy, removals, stack)
-                check_writers(removals)  # before large files are read for nothing
-                self._reread(still_open(removals))
-                self._ask_server(unit, still_open(removals))
-                check_writers(removals)
+                self._proof.prove(unit, policy, removals, stack)
                 self._finish(policy, still_open(removals))
         except Exception as stopped:  # noqa: BLE001  # the journal is told first what was removed
             error = stopped
@@ -143,38 +136,6 @@ class Remover:
         return all_known
 
     # ------------------------------------------------------------------ the steps
-
-    def _set_aside(self, policy: Policy, removals: Iterable[FileRemoval], stack: ExitStack) -> None:
-        for each in removals:
-            with each.catching():
-                dangling_links.check(policy.top, [policy.base + p for p in each.removable.links])
-                stack.enter_context(each.aside)
-
-    def _reread(self, removals: Iterable[FileRemoval]) -> None:
-        for each in removals:
-            with each.catching():
-                self._compare(each.aside, each.file)
-
-    def _compare(self, aside: Aside, file: FileRecord) -> None:
-        """Raise UploadAgainError where the bytes aside are not those that were uploaded."""
-
-        def moved(_: int) -> None:
-            if self.stop.is_set():
-                raise InterruptedWorkError("stopping")
-            aside.check()
-
-        with removal.explained(file.path), aside.body() as body:
-            found = digests(body, moved)
-        if (found.md5, found.sha256) != (file.md5, file.sha256):
-            raise UploadAgainError(f"{file.path} has another content than what was uploaded")
-
-    def _ask_server(self, unit: ExecutionRecord, removals: Sequence[FileRemoval]) -> None:
-        if removals:
-            files = [each.file for each in removals]
-            found = self.server_check.differences(self.catalog.model(), files, unit.links_to)
-            for each in removals:
-                if why := found.get(each.file.path):
-                    each.error = UploadAgainError("; ".join(why))
 
     def _finish(self, policy: Policy, removals: Iterable[FileRemoval]) -> None:
         """Remove the files that passed every check; the disk checks each once more."""

@@ -34,7 +34,7 @@ def reclaim(
         ),
     ] = "30d",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be deleted; delete nothing.")
+        bool, typer.Option("--dry-run", help="Check everything; delete nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why, for the log.")] = None,
@@ -46,6 +46,7 @@ def reclaim(
     A file is deleted only if its bytes, read again, are what the server still holds. The
     directory, its receipt, files of rows and files that are not in the catalog are kept. A running
     daemon does the work. Exit status 0 if all files shown were deleted, 3 if some were kept.
+    --dry-run does the same checks and ends with the same status.
 
     For example: deriva-watch reclaim --all --older-than 30d --dry-run
     """
@@ -66,24 +67,28 @@ def reclaim(
     loaded = load(config)
     work = ReclaimRun(loaded, open_views(loaded.journal.url), order)
     found = work.candidates()
-    going = [each for each in found if each.files]
+    files = sum(each.files for each in found)
+    quiet = as_json or not sys.stderr.isatty()
+    told: list[Result] = []
+    going = 0
+    if dry_run:
+        if files:
+            with _progress("checked", files, quiet=quiet) as moved:
+                found = work.rehearse(found, moved)
+        going = sum(each.files for each in found)
     if not as_json:
         _show(found, older_than)
-    if not dry_run and going:
-        _confirm(sum(each.files for each in going), yes=yes, quiet=as_json)
-    told: list[Result] = []
-    if going and not dry_run:
-        total = sum(each.files for each in going)
-        with _progress(total, quiet=as_json or not sys.stderr.isatty()) as moved:
-            told = list(work.carry_out(going, moved))
+    if files and not dry_run:
+        _confirm(files, yes=yes, quiet=as_json)
+        with _progress("deleted", files, quiet=quiet) as moved:
+            told = list(work.carry_out([each for each in found if each.files], moved))
+        going = sum(each.files for each in told)
     if as_json:
         print_json(_document(found, told, dry_run=dry_run))
     elif told:
         _tell(told)
-    files = sum(each.files for each in going)
-    is_done = dry_run or sum(each.files for each in told) == files
     refused = bool(rids) and any(each.why for each in found)
-    raise typer.Exit(Exit.DONE if is_done and not refused else Exit.REFUSED)
+    raise typer.Exit(Exit.DONE if going == files and not refused else Exit.REFUSED)
 
 
 def _seconds(text: str) -> float:
@@ -177,11 +182,11 @@ def _document(found: list["Candidate"], told: list["Result"], *, dry_run: bool) 
 
 
 @contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _progress(label: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("deleted"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task("", total=total)

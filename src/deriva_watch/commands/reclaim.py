@@ -5,6 +5,7 @@ Without a daemon this process does it, by the same routine (`cleanup`).
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from typing import Final
 
 from deriva_watch.cleanup.eligibility import Eligibility
 from deriva_watch.cleanup.policy import reclaim_policy
+from deriva_watch.cleanup.proof import Proof
+from deriva_watch.cleanup.rehearsal import Rehearsal
 from deriva_watch.cleanup.retention import Retention, reclaimable
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError, TroubleError
@@ -25,7 +28,9 @@ from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount
-from deriva_watch.pipeline.build import opened
+from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.server_check import ServerCheck
+from deriva_watch.pipeline.build import connect, opened
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
@@ -117,21 +122,55 @@ class ReclaimRun:
     def _candidate(self, unit: ExecutionRecord, unit_reader: UnitReader) -> Candidate:
         if why := self._objection(unit):
             return Candidate(unit, 0, 0, why=why)
-        seen = unit_reader.look(self.settings.unit_of(unit))
-        if seen is None:
-            return Candidate(unit, 0, 0, why="its directory is not there")
-        if seen.digest() != unit.digest:
-            return Candidate(unit, 0, 0, why="its directory has changed since it was uploaded")
-        files = self.reader.files(unit.id)
         try:
-            may_go, stays = Eligibility(self.reader, unit_reader).sort(
-                unit, reclaim_policy(unit), files, seen
-            )
+            policy = reclaim_policy(unit)
+            may_go, stays = Eligibility(self.reader, unit_reader).look(unit, policy)
         except RefusedError as error:
             return Candidate(unit, 0, 0, why=error.why)
         size_bytes = sum(each.file.size_bytes for each in may_go)
         reasons = {path: error.why for path, error in stays.items()}
         return Candidate(unit, len(may_go), size_bytes, reasons)
+
+    def rehearse(
+        self, candidates: Iterable[Candidate], moved: Callable[[int], None]
+    ) -> list[Candidate]:
+        """Return the candidates as they are after the checks that precede a removal.
+
+        *moved* is called with the number of files checked so far. Raises as every call to a
+        server does.
+        """
+        self._check_paused()
+        checked = Counter[str]()
+
+        def count(files: int) -> None:
+            checked["files"] += files
+            moved(checked["files"])
+
+        with connect(self.settings) as connection:
+            connection.server.session()
+            patience = Patience(lambda _event: None, self.settings.server.host)
+            check = ServerCheck(connection.catalog, connection.store, patience)
+            rehearsal = Rehearsal(
+                self.reader,
+                UnitReader.of(self.settings, self.reader),
+                Proof(check, connection.catalog.model, threading.Event()),
+                count,
+            )
+            server_now = connection.server_time()
+            return [self._rehearsed(each, rehearsal, server_now) for each in candidates]
+
+    def _rehearsed(
+        self, candidate: Candidate, rehearsal: Rehearsal, server_now: datetime | None
+    ) -> Candidate:
+        unit = candidate.unit
+        if not candidate.files:
+            return candidate
+        passed = age(unit.changed_at, datetime.now(UTC), server_now)
+        if passed < timedelta(seconds=self.order.older_than_s):
+            return Candidate(unit, 0, 0, why=_TOO_YOUNG)
+        found = rehearsal.rehearse(unit, reclaim_policy(unit))
+        size_bytes = sum(file.size_bytes for file in found.files)
+        return Candidate(unit, len(found.files), size_bytes, found.stays, found.why)
 
     def _objection(self, unit: ExecutionRecord) -> str | None:
         if unit.unit or not is_execution(unit.rid):

@@ -67,12 +67,25 @@ def own_folder(folder: int) -> int:
     """Open our private directory in *folder*; create it if needed."""
     with suppress(FileExistsError):
         os.mkdir(ASIDE_NAME, 0o700, dir_fd=folder)
+    return _private(folder)
+
+
+def _private(folder: int) -> int:
+    """Open our private directory in *folder*, which must exist."""
     aside = enter(folder, ASIDE_NAME)
     if not _is_private(aside):
         os.close(aside)
         then = "Remove it, or make the user of deriva-watch its owner, with mode 0700."
         raise kept(ASIDE_NAME, "other users may enter it", then)
     return aside
+
+
+def check_writable(folder: int) -> None:
+    """Raise OSError or RefusedError unless our private directory can be used in *folder*."""
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True):
+        raise PermissionError(errno.EACCES, "its folder cannot be written to")
+    with suppress(FileNotFoundError):
+        os.close(_private(folder))
 
 
 def made(folder: int, name: str, like: os.stat_result) -> int:

@@ -65,15 +65,12 @@ class Aside:
             self._open = opened
             self._folder = self._opened(open_folders.walk(self.top, self._way))
             self._check_name(self._folder)
-            self._aside = self._opened(open_folders.own_folder(self._folder))
-            opened.callback(open_folders.leave, self._folder)
-            self._check_free()
             try:
-                self.is_aside = True  # even if a network disk reported a failure
-                os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
+                self._take()
                 self._file = self._opened(os.open(self._name, _FILE, dir_fd=self._aside))
                 self._changed_ns = os.fstat(self._file).st_ctime_ns
-                self._leased = _leased(self._file)
+                if self.is_aside:
+                    self._leased = _leased(self._file)
                 self.check()
             except BaseException:
                 self.restore()
@@ -156,6 +153,14 @@ class Aside:
                 self.put_to = "/".join((*self._way, name))
         self.is_aside = False
 
+    def _take(self) -> None:
+        """Rename it into our private folder."""
+        self._aside = self._opened(open_folders.own_folder(self._folder))
+        self._open.callback(open_folders.leave, self._folder)
+        self._check_free()
+        self.is_aside = True  # even if a network disk reported a failure
+        os.rename(self._name, self._name, src_dir_fd=self._folder, dst_dir_fd=self._aside)
+
     @property
     def _way(self) -> tuple[str, ...]:
         return tuple(self.path.split("/")[:-1])
@@ -178,6 +183,21 @@ class Aside:
             raise open_folders.kept(
                 self.path, why, "Check which of them is right, and remove the other."
             )
+
+
+@dataclass(slots=True)
+class InPlace(Aside):
+    """The same checks of a file that stays where it is: nothing is renamed, created or leased."""
+
+    @property
+    def folder(self) -> Path:
+        """The directory it is in."""
+        return self.top.joinpath(*self._way)
+
+    def _take(self) -> None:
+        """Check that it could be renamed."""
+        open_folders.check_writable(self._folder)
+        self._aside = self._opened(os.dup(self._folder))
 
 
 @contextmanager
