@@ -23,7 +23,7 @@ from running import Api, daemon, sandbox, write_config
 FILES = int(os.environ.get("BENCH_FILES", "100000"))
 IDLE_S = float(os.environ.get("BENCH_IDLE_S", "240"))
 FILES_EACH = 100
-WAY = [ExecutionTrigger.SETTLED, ExecutionTrigger.CLAIMED, ExecutionTrigger.FINISHED]
+WAY = [ExecutionTrigger.COMPLETED, ExecutionTrigger.CLAIMED, ExecutionTrigger.FINISHED]
 FILE_WAY = [FileTrigger.HASHED, FileTrigger.STORED, FileTrigger.RECORDED, FileTrigger.LINKED]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

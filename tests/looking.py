@@ -26,7 +26,7 @@ class Lab:
     def claimed(self, rid="1-AA", **sizes):
         """Return an execution that is worked at, and its files by name."""
         new = self.journal.open_execution("data.example.org/1", "/data", rid)
-        begun = [ExecutionTrigger.SETTLED, ExecutionTrigger.CLAIMED]
+        begun = [ExecutionTrigger.COMPLETED, ExecutionTrigger.CLAIMED]
         moves = [MoveExecution(new.id, trigger) for trigger in begun]
         adding = [AddFile(new.id, name, {"size_bytes": size}) for name, size in sizes.items()]
         numbers = self.journal.commit([*moves, *adding])

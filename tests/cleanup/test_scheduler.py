@@ -200,7 +200,7 @@ def test_a_server_that_is_away_closes_the_gate_and_uploads_go_first(scene, host)
         work.cleaner.breaker.error = None
         work.cleaner._worked_s = scheduler.time.monotonic()
         other = rig.journal.open_execution(rig.parts.server, "/elsewhere", "1-X")
-        rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.SETTLED)])
+        rig.journal.commit([MoveExecution(other.id, ExecutionTrigger.COMPLETED)])
         work.clean_drops()
         assert scene.left() == scene.paths
         work.cleaner._worked_s -= unit_cleaner.YIELD_S + 1

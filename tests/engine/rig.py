@@ -218,7 +218,7 @@ class Rig:
         if self.journal.execution(record.id).state is ExecutionState.FILLING:
             digest = self.parts.unit_reader.look(self.settings.unit(prefix, rid)).digest()
             facts = {"digest": digest, "verdict": {"why": "a test says so"}}
-            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
+            self.journal.commit([MoveExecution(record.id, ExecutionTrigger.COMPLETED, facts)])
         self.journal.commit([MoveExecution(record.id, ExecutionTrigger.CLAIMED)])
         return self.journal.execution(record.id)
 

@@ -225,7 +225,7 @@ def test_a_person_may_say_that_they_are_not_in(scene):
         rig.journal.commit([retried, said])
         digest = rig.parts.unit_reader.look(rig.settings.unit_of(record)).digest()
         facts = {"digest": digest, "verdict": {"insisted": True}}
-        rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.SETTLED, facts)])
+        rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.COMPLETED, facts)])
         record = rig.bring()
 
     assert record.state == "uploaded", record.why

@@ -94,7 +94,7 @@ class Rivals:
         stop = threading.Event()
         with uploading(settings, events.append, stop, lambda *_: None) as one_shot:
             brought = one_shot.upload(Unit(tree, LOOSE))
-            files = one_shot.pipeline.journal.files(brought.record.id)
+            files = one_shot.journal.files(brought.record.id)
         files = [file for file in files if (tree / file.path).exists()]  # not of earlier stages
         states = {file.path: file.state.value for file in files}
         says = {file.path: f"{file.what}: {file.why}" for file in files if file.why}

@@ -132,7 +132,7 @@ def test_the_last_twenty_that_came_in_are_told_the_newest_first_and_once(lab):
         lab.clock.time += timedelta(seconds=1)
         numbers.append(lab.uploaded(f"1-{count:02}", a=count))
     again = numbers[20]
-    for trigger in ("changed", "settled", "claimed", "finished"):
+    for trigger in ("changed", "completed", "claimed", "finished"):
         lab.end(again, ExecutionTrigger(trigger))
 
     recent = lab.look()["recent"]

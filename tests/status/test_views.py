@@ -34,7 +34,9 @@ def journal(url, clock):
 
 def claimed(journal, rid="1-AA", prefix="/data"):
     new = journal.open_execution("example.org/1", prefix, rid)
-    journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED, {"verdict": {"quiet_s": 30}})])
+    journal.commit(
+        [MoveExecution(new.id, ExecutionTrigger.COMPLETED, {"verdict": {"quiet_s": 30}})]
+    )
     return journal.claim().id
 
 

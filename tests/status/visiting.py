@@ -86,7 +86,7 @@ def next_event(stream):
 def claimed(journal, rid="1-AA"):
     """Return the number of an execution that a worker has taken."""
     new = journal.open_execution("example.org/1", "/data", rid)
-    journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED, {})])
+    journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED, {})])
     return journal.claim().id
 
 

@@ -99,7 +99,7 @@ class UnitCleaner:
         stop: threading.Event,
         again: Callable[[Unit], None],
     ) -> "UnitCleaner":
-        """Build it from the parts of one catalog's pipeline."""
+        """Build it from the parts of one catalog's parts."""
         journal, reader, emit = parts.journal, parts.unit_reader, parts.emit
         remover = Remover(journal, parts.catalog, parts.server_check, reader, emit, stop)
         return cls(journal, parts.server, reader, remover, breaker, parts.holds, emit, stop, again)

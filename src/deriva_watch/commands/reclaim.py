@@ -244,13 +244,13 @@ class ReclaimRun:
         """Delete in this process, which has the journal; return the RIDs of changed directories."""
         settings, stop = self.settings, threading.Event()
         changed: set[str] = set()
-        with opened(settings, lambda _event: None, stop) as (connection, pipeline):
+        with opened(settings, lambda _event: None, stop) as (connection, parts):
             connection.server.session()
             host, max_s = settings.server.host, settings.retry.max_s
-            breaker = CircuitBreaker(host, pipeline.emit, pipeline.probe, lambda: False, max_s)
-            cleaner = UnitCleaner.of(pipeline, breaker, stop, lambda unit: changed.add(unit.name))
+            breaker = CircuitBreaker(host, parts.emit, parts.probe, lambda: False, max_s)
+            cleaner = UnitCleaner.of(parts, breaker, stop, lambda unit: changed.add(unit.name))
             cleaner.recover(reclaim_policy)
-            retention, done = Retention(cleaner, pipeline.server_time), set[int]()
+            retention, done = Retention(cleaner, parts.server_time), set[int]()
             while not retention.carry_out(order, done):
                 if breaker.error:
                     raise breaker.error

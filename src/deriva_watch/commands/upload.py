@@ -24,11 +24,16 @@ from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, UploadRes
 from deriva_watch.core.states import EXECUTION_TRANSITIONS, ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.host.spool import Orders
+from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.files.files import Watch
+from deriva_watch.engine.ports import Catalog
+from deriva_watch.pipeline.attempt import Attempts
 from deriva_watch.pipeline.build import Parts, opened, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
+from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.batch_former import BatchFormer
 from deriva_watch.watch.folder_cache import FolderCache
@@ -42,20 +47,38 @@ class OneShot:
     """Uploads directories one after the other.
 
     Attributes:
-        pipeline: What takes them through.
+        settings: The settings.
+        journal: Keeps where each of them is.
+        catalog: Where they go.
+        unit_reader: Reads them.
+        attempts: Takes one through.
+        holds: What a person has paused.
+        emit: Where events go.
         orders: What a person orders meanwhile; it is carried out before the next directory.
     """
 
-    pipeline: Parts
+    settings: Settings
+    journal: Journal
+    catalog: Catalog
+    unit_reader: UnitReader
+    attempts: Attempts
+    holds: HoldCache
+    emit: Emit
     orders: Orders | None = None
+
+    @classmethod
+    def of(cls, parts: Parts, orders: Orders | None = None) -> "OneShot":
+        """Build it for the catalog of *parts*."""
+        journal, catalog, reader = parts.journal, parts.catalog, parts.unit_reader
+        attempts, holds = parts.attempts, parts.holds
+        return cls(parts.settings, journal, catalog, reader, attempts, holds, parts.emit, orders)
 
     def obey(self) -> None:
         """Carry out what a person ordered; RefusedError while all work is paused."""
-        parts = self.pipeline
         if self.orders:
-            for _ in apply_orders(self.orders, parts.journal, parts.holds, parts.emit):
+            for _ in apply_orders(self.orders, self.journal, self.holds, self.emit):
                 pass
-        if hold := parts.holds.pause:
+        if hold := self.holds.pause:
             said = hold.sentence()
             raise RefusedError(
                 f"cannot upload: all work is {said['what']}", said["why"], said["next"]
@@ -69,8 +92,8 @@ class OneShot:
 
         Raises UnusableSpecError for a drop folder that the catalog cannot take.
         """
-        units, catalog = list(units), self.pipeline.catalog
-        chunk_bytes = self.pipeline.settings.transfer.chunk_bytes
+        units, catalog = list(units), self.catalog
+        chunk_bytes = self.settings.transfer.chunk_bytes
         for drop in {unit.prefix: unit.drop for unit in units if unit.drop}.values():
             compiled_for(drop, read_model(catalog), catalog, chunk_bytes)
         return [each for unit in units for each in self._units(unit)]
@@ -79,13 +102,13 @@ class OneShot:
         drop = unit.drop
         if drop is None or unit.kind is not UnitKind.LOOSE or drop.unit == "directory":
             return [unit]
-        policy = unit.policy(self.pipeline.settings.completion_policy)
+        policy = unit.policy(self.settings.completion_policy)
         at_once = replace(policy, quiet_s=0, quiet_max_s=0)
-        parts = self.pipeline
-        former = BatchFormer(parts.journal, parts.server, parts.unit_reader, FolderCache())
+        server = self.settings.server.name
+        former = BatchFormer(self.journal, server, self.unit_reader, FolderCache())
         looked = former.look(replace(drop, batch_s=0), at_once)
-        known = self.pipeline.journal.executions(prefix=str(drop.path))
-        ours = [each for each in known if each.server == self.pipeline.server]
+        known = self.journal.executions(prefix=str(drop.path))
+        ours = [each for each in known if each.server == server]
         pending = {each.rid for each in ours if each.state not in _AT_REST}
         pending |= {each.name for each in looked.also}
         return [Unit(drop.path, name, drop) for name in sorted(pending)] + (
@@ -109,12 +132,12 @@ class OneShot:
             return UploadResult(self._unrecorded(unit, ExecutionState.WAITING, error), None)
         if record.state is not ExecutionState.READY:
             return UploadResult(record, None)
-        journal = self.pipeline.journal
+        journal = self.journal
         claimed = journal.move(record, ExecutionTrigger.CLAIMED)
-        outcome = self.pipeline.attempts.process(claimed)
+        outcome = self.attempts.process(claimed)
         if outcome.error:
             raise outcome.error
-        self.pipeline.attempts.sweep()
+        self.attempts.sweep()
         states = Counter(file.state.value for file in journal.files(record.id))
         return UploadResult(outcome.record, states)
 
@@ -124,21 +147,21 @@ class OneShot:
             return self._unrecorded(unit, ExecutionState.REFUSED, error)
         drop = unit.drop
         if drop and unit.kind is UnitKind.LOOSE:
-            seen = self.pipeline.unit_reader.look(unit)
+            seen = self.unit_reader.look(unit)
             return self._unrecorded(unit, ExecutionState.REFUSED, _left_over(drop, seen))
-        record = self.pipeline.journal.open_execution(
-            self.pipeline.server, str(unit.prefix), unit.name, drop.unit if drop else None
+        record = self.journal.open_execution(
+            self.settings.server.name, str(unit.prefix), unit.name, drop.unit if drop else None
         )
-        seen = self.pipeline.unit_reader.look(unit)
+        seen = self.unit_reader.look(unit)
         if seen is None:
-            return self.pipeline.journal.move(record, ExecutionTrigger.REMOVED)
+            return self.journal.move(record, ExecutionTrigger.REMOVED)
         if hold := Hold.of(record.held):
             error = RefusedError(**hold.sentence(record.rid))
             return self._unrecorded(unit, ExecutionState.REFUSED, error)
         if record.state is not ExecutionState.FILLING:
             back = EXECUTION_TRANSITIONS[record.state]
             changed = ExecutionTrigger.CHANGED
-            record = self.pipeline.journal.move(
+            record = self.journal.move(
                 record, changed if changed in back else ExecutionTrigger.APPEARED
             )
         facts: ExecutionFacts = {
@@ -147,24 +170,23 @@ class OneShot:
             "next_at": None,
         }
         try:
-            confirmed = self.pipeline.settings.unit_of(record)
-            check_ours(confirmed, self.pipeline.settings.server, self.pipeline.catalog)
+            confirmed = self.settings.unit_of(record)
+            check_ours(confirmed, self.settings.server, self.catalog)
         except RefusedError as error:
             said = error.sentence(record.rid)
-            return self.pipeline.journal.move(record, ExecutionTrigger.REFUSED, {**facts, **said})
-        return self.pipeline.journal.move(record, ExecutionTrigger.SETTLED, facts)
+            return self.journal.move(record, ExecutionTrigger.REFUSED, {**facts, **said})
+        return self.journal.move(record, ExecutionTrigger.COMPLETED, facts)
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
         """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
-        return _VERDICT | {
-            "insisted": record.is_requested or not self.pipeline.journal.damaged_journals()
-        }
+        is_requested = record.is_requested or not self.journal.damaged_journals()
+        return _VERDICT | {"insisted": is_requested}
 
     def _unrecorded(
         self, unit: Unit, state: ExecutionState, error: TroubleError
     ) -> ExecutionRecord:
         """Return where a directory stands that the journal has no such state of."""
-        said, now, server = error.sentence(unit.name), datetime.now(UTC), self.pipeline.server
+        said, now, server = error.sentence(unit.name), datetime.now(UTC), self.settings.server.name
         return ExecutionRecord(0, str(unit.prefix), unit.name, server, state, now, **said)
 
 
@@ -195,10 +217,10 @@ def uploading(
     RefusedError while all work is paused, UnusableSpecError where nothing can be uploaded by the
     bulk spec.
     """
-    with opened(settings, emit, stop, watch) as (connection, pipeline):
-        pipeline.journal.void_claims()
-        one_shot = OneShot(pipeline, Orders(settings.state_directory / "orders"))
+    with opened(settings, emit, stop, watch) as (connection, parts):
+        parts.journal.void_claims()
+        one_shot = OneShot.of(parts, Orders(settings.state_directory / "orders"))
         one_shot.obey()  # what a person said while no daemon ran counts
         connection.server.session()
-        pipeline.specs.spec(read_model(pipeline.catalog))
+        parts.specs.spec(read_model(parts.catalog))
         yield one_shot

@@ -29,7 +29,7 @@ class ExecutionState(StrEnum):
 class ExecutionTrigger(StrEnum):
     """What moves an execution directory."""
 
-    SETTLED = "settled"  # judged complete
+    COMPLETED = "completed"  # judged complete
     CLAIMED = "claimed"  # a worker took it
     FINISHED = "finished"  # every file reached its end
     DEFERRED = "deferred"  # a transient failure; a next time is set
@@ -88,7 +88,7 @@ _E, _ET, _F, _FT = ExecutionState, ExecutionTrigger, FileState, FileTrigger
 
 EXECUTION_TRANSITIONS: Final[Mapping[ExecutionState, Mapping[ExecutionTrigger, ExecutionState]]] = {
     _E.FILLING: {
-        _ET.SETTLED: _E.READY,
+        _ET.COMPLETED: _E.READY,
         _ET.REFUSED: _E.REFUSED,  # not ours: nothing of it is ever sent
         _ET.CANCELLED: _E.REFUSED,
         _ET.REMOVED: _E.GONE,

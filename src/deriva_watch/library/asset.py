@@ -71,9 +71,9 @@ def _upload(
         plan=lambda _unit, seen, model, _catalog: planner.plan(seen, model),
         unit_reader=_reader_of(path.name, target.settings),
     )
-    with explained(str(path)), opened as (server, one_shot):
+    with explained(str(path)), opened as (server, parts):
         server.session()
-        account = Courier(one_shot, lambda _part: planner.latest).bring(part)
+        account = Courier.of(parts, lambda _part: planner.latest).bring(part)
     if account.failures:
         raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
     # The catalog knows it: what the journal says can be found out again.

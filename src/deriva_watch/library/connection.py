@@ -12,12 +12,11 @@ from typing import Any, Protocol
 import requests
 from pydantic import ValidationError
 
-from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.errors import DerivaMLException, JournalHeldError, TroubleError
 from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
-from deriva_watch.pipeline.build import Connection, assemble
+from deriva_watch.pipeline.build import Connection, Parts, assemble
 from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings, user_state
@@ -117,7 +116,7 @@ class Target:
         *,
         plan: Planner,
         unit_reader: UnitReader | None = None,
-    ) -> Iterator[tuple[Server, OneShot]]:
+    ) -> Iterator[tuple[Server, Parts]]:
         """Take the journal and put the parts together; nothing is sent yet.
 
         Units are planned by *plan*, and read by *unit_reader*, or as the settings say.
@@ -141,10 +140,10 @@ class Target:
                 watch,
                 unit_reader,
                 plan,
-            ) as pipeline,
+            ) as parts,
         ):
-            pipeline.journal.void_claims()
-            yield server, OneShot(pipeline)
+            parts.journal.void_claims()
+            yield server, parts
 
 
 @contextmanager

@@ -15,10 +15,12 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord, MoveFile, Upl
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
 from deriva_watch.engine.ports import Row
+from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.library.connection import sentence
 from deriva_watch.library.parts import Part
 from deriva_watch.library.progress import FileUploadState, UploadState
 from deriva_watch.library.tracking import IN
+from deriva_watch.pipeline.build import Parts
 
 _CHANGED: Final = "it changed while it was uploaded"
 
@@ -61,14 +63,21 @@ class Courier:
     """Brings parts in, and tells what became of each file.
 
     Attributes:
-        one_shot: The engine.
+        one_shot: Uploads them.
+        server_check: Asks for the rows of files that are in.
         plans: Tells the plan that was made last of a part, or None.
     """
 
     one_shot: OneShot
+    server_check: ServerCheck
     plans: Callable[[Part], Plan | None]
     _rows: dict[tuple[str, str], Row] = field(default_factory=dict)
     _looked: set[Part] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, parts: Parts, plans: Callable[[Part], Plan | None]) -> "Courier":
+        """Build it for the catalog of *parts*."""
+        return cls(OneShot.of(parts), parts.server_check, plans)
 
     def bring(self, part: Part) -> Account:
         """Upload what can be uploaded now."""
@@ -120,7 +129,7 @@ class Courier:
         self._fetch(files)
         lost = [f for f in files if (str(f.table), str(f.rid)) not in self._rows]
         if lost:
-            self.one_shot.pipeline.journal.commit(
+            self.one_shot.journal.commit(
                 [MoveFile(f.id, FileTrigger.RECONSIDERED, {"rid": None, "url": None}) for f in lost]
             )
 
@@ -130,21 +139,15 @@ class Courier:
         for file in files:
             if file.state in IN and file.rid and (str(file.table), file.rid) not in self._rows:
                 wanted[str(file.table)].add(file.rid)
-        pipeline = self.one_shot.pipeline
         for table, rids in wanted.items():
-            rows = pipeline.uploader.files.patience(
-                f"GET {table}",
-                lambda table=table, rids=rids: pipeline.catalog.rows_with(  # type: ignore[misc]
-                    TableName.parse(table), "RID", sorted(rids)
-                ),
-            )
-            self._rows |= {(table, row["RID"]): row for row in rows}
+            rows = self.server_check.rows(TableName.parse(table), rids)
+            self._rows |= {(table, rid): row for rid, row in rows.items()}
 
     def _files(self, part: Part) -> dict[str, FileRecord]:
         """Return what the journal knows of a part's files."""
-        pipeline = self.one_shot.pipeline
-        record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
-        return {f.path: f for f in pipeline.journal.files(record.id)} if record else {}
+        journal, server = self.one_shot.journal, self.one_shot.settings.server.name
+        record = journal.find(server, str(part.unit.prefix), part.unit.name)
+        return {f.path: f for f in journal.files(record.id)} if record else {}
 
 
 def _paths(asset: AssetPlan | RowsPlan) -> Iterator[str]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.commands.upload import OneShot
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import (
     DerivaMLException,
@@ -25,6 +24,7 @@ from deriva_watch.library.hearing import LOG, Say
 from deriva_watch.library.parts import Part
 from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.tracking import Begun, Meter, Planned
+from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.unit_planner import Planner, UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 
@@ -89,10 +89,10 @@ class Run:
         meter = Meter(say, self.target.settings.transfer.chunk_bytes)
         with (
             explained(str(self.directory)),
-            self.target.opened(say, self.stop, meter, plan=planner.plan) as (server, one_shot),
+            self.target.opened(say, self.stop, meter, plan=planner.plan) as (server, parts),
         ):
-            courier = Courier(one_shot, planner.plans.get)
-            failures, retries = self._attempts(server, courier, meter, say)
+            courier = Courier.of(parts, planner.plans.get)
+            failures, retries = self._attempts(server, parts, courier, meter, say)
         self._name_the_left()
         if failures:
             named = "; ".join(f"{failure.file}: {failure.why}" for failure in failures)
@@ -103,12 +103,12 @@ class Run:
         return {file: state for each in accounts for file, state in each.results.items()}
 
     def _attempts(
-        self, server: Server, courier: Courier, meter: Meter, say: Say
+        self, server: Server, parts: Parts, courier: Courier, meter: Meter, say: Say
     ) -> tuple[list[Failure], int]:
         """Return the failures that remain, and the number of retries."""
         wait_s, retries = self.retry_delay_s, 0
         while True:
-            failures = self._attempt(server, courier, meter, say)
+            failures = self._attempt(server, parts, courier, meter, say)
             failed = sum(failure.may_pass for failure in failures)
             if not failed or retries >= self.max_retries:
                 return failures, retries
@@ -119,12 +119,14 @@ class Run:
             self.stop.wait(wait_s)
             wait_s *= 2
 
-    def _attempt(self, server: Server, courier: Courier, meter: Meter, say: Say) -> list[Failure]:
+    def _attempt(
+        self, server: Server, parts: Parts, courier: Courier, meter: Meter, say: Say
+    ) -> list[Failure]:
         """Upload the remaining parts once; return the failures."""
         try:
             if not self._planned:
                 server.session()
-                self._plan(courier.one_shot, say)
+                self._plan(parts, say)
                 self._planned = True
         except TransientError as error:
             return [Failure(str(self.directory), sentence(error), may_pass=True)]
@@ -148,18 +150,17 @@ class Run:
         account = self.accounts.get(part)
         return account is None or any(failure.may_pass for failure in account.failures)
 
-    def _plan(self, one_shot: OneShot, say: Say) -> None:
+    def _plan(self, parts: Parts, say: Say) -> None:
         """Report which files there are, before the first one is uploaded."""
-        pipeline = one_shot.pipeline
-        model = pipeline.catalog.model()
-        pipeline.specs.spec(model)
+        model = parts.catalog.model()
+        parts.specs.spec(model)
         for part in self.parts:
-            record = pipeline.journal.find(pipeline.server, str(part.unit.prefix), part.unit.name)
-            known = pipeline.journal.files(record.id) if record else []
-            seen = pipeline.unit_reader.look(part.unit)
+            record = parts.journal.find(parts.server, str(part.unit.prefix), part.unit.name)
+            known = parts.journal.files(record.id) if record else []
+            seen = parts.unit_reader.look(part.unit)
             try:
                 if seen:
-                    plan = pipeline.plan(part.unit, seen, model, pipeline.catalog)
+                    plan = parts.plan(part.unit, seen, model, parts.catalog)
                     say(Planned.of(part.root, plan, known))
             except RefusedError:
                 continue  # the upload reports the reason

@@ -240,7 +240,7 @@ class Inspector:
             facts = {**facts, **error.sentence(record.rid)}
             self.journal.move(record, ExecutionTrigger.REFUSED, facts)
         else:
-            self.journal.move(record, ExecutionTrigger.SETTLED, facts)
+            self.journal.move(record, ExecutionTrigger.COMPLETED, facts)
         self._forget(unit, record)
         return None
 

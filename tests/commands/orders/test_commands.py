@@ -24,7 +24,7 @@ TRIGGER = ExecutionTrigger
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 AT = NOW.isoformat()
 CANCELLED, PAUSED = (Hold(kind, "alice", NOW, "why not") for kind in HoldKind)
-READY, UPLOADED = [TRIGGER.SETTLED], [TRIGGER.SETTLED, TRIGGER.CLAIMED, TRIGGER.FINISHED]
+READY, UPLOADED = [TRIGGER.COMPLETED], [TRIGGER.COMPLETED, TRIGGER.CLAIMED, TRIGGER.FINISHED]
 
 
 @pytest.fixture

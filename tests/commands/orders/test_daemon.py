@@ -294,7 +294,7 @@ def test_an_upload_by_hand_takes_orders_before_each_directory(tmp_path, api, con
     orders, at = Orders(config.parent / "state/orders"), datetime.now(UTC).isoformat()
 
     with uploading(load(config), print, Event(), lambda *_: None) as one_shot:
-        one_shot.pipeline.journal.open_execution(one_shot.pipeline.server, str(tmp_path), second)
+        one_shot.journal.open_execution(one_shot.settings.server.name, str(tmp_path), second)
         states = [one_shot.upload(Unit(tmp_path, first)).record.state]
         orders.leave(Cancel(rid=second, by="alice", at=at))
         cancelled = one_shot.upload(Unit(tmp_path, second)).record

@@ -22,10 +22,10 @@ STATES = list(ExecutionState)
 TRIGGER, STATE = ExecutionTrigger, ExecutionState
 ROADS = {  # how an execution comes to each state
     STATE.FILLING: [],
-    STATE.READY: [TRIGGER.SETTLED],
-    STATE.UPLOADING: [TRIGGER.SETTLED, TRIGGER.CLAIMED],
-    STATE.WAITING: [TRIGGER.SETTLED, TRIGGER.CLAIMED, TRIGGER.DEFERRED],
-    STATE.UPLOADED: [TRIGGER.SETTLED, TRIGGER.CLAIMED, TRIGGER.FINISHED],
+    STATE.READY: [TRIGGER.COMPLETED],
+    STATE.UPLOADING: [TRIGGER.COMPLETED, TRIGGER.CLAIMED],
+    STATE.WAITING: [TRIGGER.COMPLETED, TRIGGER.CLAIMED, TRIGGER.DEFERRED],
+    STATE.UPLOADED: [TRIGGER.COMPLETED, TRIGGER.CLAIMED, TRIGGER.FINISHED],
     STATE.REFUSED: [TRIGGER.REFUSED],
     STATE.GONE: [TRIGGER.REMOVED],
 }
@@ -104,7 +104,7 @@ def test_however_a_worker_ends_a_held_execution_is_never_taken_again(journal, ho
 
     record = journal.execution(number)
     if record.state is STATE.FILLING:  # paused, and changed meanwhile
-        journal.commit([MoveExecution(number, TRIGGER.SETTLED)])
+        journal.commit([MoveExecution(number, TRIGGER.COMPLETED)])
     assert journal.claim() is None
     assert journal.due(NOW) == []
     if trigger is TRIGGER.FINISHED:
@@ -140,7 +140,7 @@ def test_an_execution_that_is_let_go_goes_on_where_it_was(journal):
 
     number = execution(journal, STATE.FILLING)
     journal.hold(number, PAUSED)
-    journal.commit([MoveExecution(number, TRIGGER.SETTLED)])
+    journal.commit([MoveExecution(number, TRIGGER.COMPLETED)])
     assert journal.execution(number).state is STATE.WAITING
     journal.release(number, HoldKind.PAUSED)
     assert journal.execution(number).state is STATE.READY

@@ -119,7 +119,7 @@ INSERT INTO "history" VALUES(1,1,NULL,'2026-03-01 12:00:00.123456',NULL,NULL,'fi
 INSERT INTO "history" VALUES(2,1,1,'2026-03-01 12:00:00.123456',NULL,NULL,'found','{"size_bytes":3,"mtime_ns":1,"device":2,"inode":18446744073709551615}');
 INSERT INTO "history" VALUES(3,1,2,'2026-03-01 12:00:00.123456',NULL,NULL,'found','{"size_bytes":9,"mtime_ns":1,"device":2,"inode":3}');
 INSERT INTO "history" VALUES(4,1,1,'2026-03-01 12:00:00.123456','hashed','found','hashed','{"md5":"00000000000000000000000000000000","sha256":"0000000000000000000000000000000000000000000000000000000000000000","job":{"url":"/hatrac/a;upload/1","chunks":[0]}}');
-INSERT INTO "history" VALUES(5,1,NULL,'2026-03-01 12:00:00.123456','settled','filling','ready','{"verdict":{"rules":["quiet"]}}');
+INSERT INTO "history" VALUES(5,1,NULL,'2026-03-01 12:00:00.123456','completed','filling','ready','{"verdict":{"rules":["quiet"]}}');
 INSERT INTO "history" VALUES(6,1,NULL,'2026-03-01 12:00:00.123456','claimed','ready','uploading','{}');
 INSERT INTO "history" VALUES(7,1,1,'2026-03-01 12:00:00.123456','stored','hashed','stored','{"url":"/hatrac/a:1","seconds":0.5}');
 INSERT INTO "history" VALUES(8,1,1,'2026-03-01 12:00:00.123456','recorded','stored','recorded','{"rid":"4-AB2D","table":"S:T"}');

@@ -48,7 +48,7 @@ def add(journal, execution, *paths):
 
 def ready(journal, rid):
     new = journal.open_execution("example.org/1", "/data", rid)
-    journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+    journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
     return new.id
 
 
@@ -72,7 +72,9 @@ def test_a_move_changes_the_row_tells_history_and_sends_the_event(journal, event
     verdict = MappingProxyType({"rules": ["quiet"], "looked_at": NOW})
     facts = {"verdict": verdict, "digest": "abc"}
 
-    journal.commit([MoveExecution(execution.id, ExecutionTrigger.SETTLED, facts, {"seconds": 2.5})])
+    journal.commit(
+        [MoveExecution(execution.id, ExecutionTrigger.COMPLETED, facts, {"seconds": 2.5})]
+    )
 
     found, line, event = (
         journal.execution(execution.id),
@@ -81,7 +83,7 @@ def test_a_move_changes_the_row_tells_history_and_sends_the_event(journal, event
     )
     assert (found.state, found.digest) == (ExecutionState.READY, "abc")
     assert found.verdict == {"rules": ["quiet"], "looked_at": NOW.isoformat()}
-    assert (line.trigger, line.before, line.after) == ("settled", "filling", "ready")
+    assert (line.trigger, line.before, line.after) == ("completed", "filling", "ready")
     assert line.detail == {"verdict": found.verdict, "digest": "abc", "seconds": 2.5}
     assert (event.name, event.prefix, event.seconds) == ("execution.ready", "/data", 2.5)
 
@@ -153,7 +155,7 @@ def test_changes_of_one_commit_follow_each_other(journal, events, execution):
             MoveFile(number, FileTrigger.HASHED),
             AddFile(execution.id, "b.tif", {}),
             MoveFile(number, FileTrigger.STORED),
-            MoveExecution(execution.id, ExecutionTrigger.SETTLED),
+            MoveExecution(execution.id, ExecutionTrigger.COMPLETED),
         ]
     )
 
@@ -226,7 +228,7 @@ def test_the_execution_that_is_ready_for_longest_is_claimed_first(journal, clock
     first, second = ready(journal, "1-AA"), ready(journal, "1-AB")
     clock.time += timedelta(microseconds=1)
     journal.commit([MoveExecution(first, ExecutionTrigger.CHANGED)])
-    journal.commit([MoveExecution(first, ExecutionTrigger.SETTLED)])
+    journal.commit([MoveExecution(first, ExecutionTrigger.COMPLETED)])
 
     claims = [journal.claim(), journal.claim(), journal.claim()]
 

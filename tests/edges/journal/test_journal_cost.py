@@ -27,7 +27,7 @@ def test_what_is_swept_up_is_found_without_a_look_at_every_file(tmp_path, questi
 def test_a_look_at_how_things_stand_goes_through_no_table_of_files_or_history(tmp_path):
     with Journal.open(f"sqlite:///{tmp_path}/journal.db", emit=lambda _: None) as journal:
         new = journal.open_execution("example.org/1", "/data", "1-AA")
-        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
         journal.claim()
         with planned(journal) as plan:
             summary(journal, datetime.now(UTC))

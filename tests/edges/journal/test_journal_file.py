@@ -52,7 +52,7 @@ def fill(url):
     """Leave an execution in READY and close the journal."""
     with open_journal(url) as journal:
         new = journal.open_execution(*PLACE)
-        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
 
 
 def test_folder_and_files_are_for_their_owner_alone(path, url):
@@ -298,7 +298,7 @@ def test_a_journal_that_is_taken_away_while_at_work_is_written_no_more(path, url
             path.unlink()
             if instead:
                 path.write_bytes(instead)
-            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
 
     with pytest.raises(JournalDamagedError, match="deleted or moved"):
         work()
@@ -321,13 +321,13 @@ def test_a_journal_that_another_program_holds_is_written_once_that_lets_go(url, 
         told = len(events)
 
         with pytest.raises(TransientError, match="database is locked") as refused:
-            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
         assert "Stop the program that locks it" in refused.value.next
         assert journal.execution(new.id) == new
         assert len(events) == told
 
         other.close()
-        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
         assert [event.name for event in events[told:]] == ["execution.ready"]
 
 
@@ -340,12 +340,12 @@ def test_a_journal_that_may_not_be_written_for_a_while_is_no_matter_of_settings(
         connection.close()
 
         with pytest.raises(TransientError, match="readonly"):
-            journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+            journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
 
         connection = journal._writer._engine.raw_connection()
         connection.execute("PRAGMA query_only=OFF")
         connection.close()
-        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
         assert journal.execution(new.id).state is ExecutionState.READY
 
 
@@ -367,7 +367,7 @@ def test_a_reader_sees_what_a_running_daemon_commits(url):
 
         assert reader.execution(new.id) == new
         assert reader.daemon() == journal.daemon() == os.getpid()
-        journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
         assert reader.execution(new.id).state is ExecutionState.READY
 
 
@@ -408,7 +408,7 @@ from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 journal = Journal.open(sys.argv[1], emit=lambda _: None)
 new = journal.open_execution(*{PLACE!r})
-journal.commit([MoveExecution(new.id, ExecutionTrigger.SETTLED)])
+journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
 os.kill(os.getpid(), 9)
 """
     with pytest.raises(subprocess.CalledProcessError, match="SIGKILL"):

@@ -39,7 +39,7 @@ def begin(journal, rid, files, prefix=PREFIX):
     """Let an execution be claimed by a worker; return its number and those of its *files*."""
     new = journal.open_execution(SERVER, prefix, rid)
     verdict = {"why": "nobody writes, and nothing changed", "quiet_s": 30.0, "files": len(files)}
-    journal.commit([MoveExecution(new.id, Execution.SETTLED, {"verdict": verdict})])
+    journal.commit([MoveExecution(new.id, Execution.COMPLETED, {"verdict": verdict})])
     assert journal.claim().id == new.id
     facts = [{"size_bytes": size} for _, size in files]
     adds = [AddFile(new.id, path, fact) for (path, _), fact in zip(files, facts, strict=True)]

@@ -113,7 +113,7 @@ def test_attempts_are_counted_where_one_was_not_enough():
     ("line", "sentence"),
     [
         (a_line("filling"), "first seen"),
-        (a_line("ready", "settled", verdict={"why": "all is quiet"}), "complete: all is quiet"),
+        (a_line("ready", "completed", verdict={"why": "all is quiet"}), "complete: all is quiet"),
         (
             a_line("waiting", "deferred", **SENTENCE, next_at=AT, attempts=2),
             "postponed: cannot store it: 403; again at 2026-03-01 12:00:00; 2 attempts failed",

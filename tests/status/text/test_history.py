@@ -22,7 +22,7 @@ def told(lab):
     lab.journal.commit([MoveFile(files["b"], FileTrigger.REFUSED, SENTENCE)])
     lab.end(second, ExecutionTrigger.REFUSED, **SENTENCE)
     lab.clock.time += timedelta(days=1)
-    for trigger in (ExecutionTrigger.CHANGED, ExecutionTrigger.SETTLED, ExecutionTrigger.CLAIMED):
+    for trigger in (ExecutionTrigger.CHANGED, ExecutionTrigger.COMPLETED, ExecutionTrigger.CLAIMED):
         lab.end(first, trigger)
     [late] = lab.journal.commit([AddFile(first, "c", {"size_bytes": 10})])
     lab.bring(late)

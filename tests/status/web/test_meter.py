@@ -26,7 +26,7 @@ READY = ExecutionChanged(
     prefix="/data",
     state=ExecutionState.READY,
     before=ExecutionState.FILLING,
-    trigger=ExecutionTrigger.SETTLED,
+    trigger=ExecutionTrigger.COMPLETED,
 )
 UPLOADED = replace(
     READY, state=ExecutionState.UPLOADED, trigger=ExecutionTrigger.FINISHED, seconds=3.0

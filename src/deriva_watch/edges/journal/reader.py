@@ -54,11 +54,11 @@ _IS_OVER: Final = or_(  # nobody continues it
     execution.c.held["kind"].as_string() == HoldKind.CANCELLED,
 )
 _PENDING: Final = (ExecutionState.READY, ExecutionState.UPLOADING, ExecutionState.WAITING)
-_SETTLED: Final = (
+_COMPLETED: Final = (
     select(func.max(history.c.at).label("at"), execution.c.prefix, execution.c.rid)
     .join(execution, execution.c.id == history.c.execution_id)
     .where(execution.c.state.in_(_PENDING))
-    .where(history.c.file_id.is_(None), history.c.trigger == ExecutionTrigger.SETTLED)
+    .where(history.c.file_id.is_(None), history.c.trigger == ExecutionTrigger.COMPLETED)
     .group_by(history.c.execution_id)
 )
 
@@ -233,13 +233,13 @@ class Reader(StatusQueries, RemovalQueries):
 
     def pending_since(self) -> datetime | None:
         """Return when the oldest execution that is complete but not uploaded became complete."""
-        settled = _SETTLED.subquery()
-        since: datetime | None = self._rows(select(func.min(settled.c.at)))[0][0]
+        completed = _COMPLETED.subquery()
+        since: datetime | None = self._rows(select(func.min(completed.c.at)))[0][0]
         return since
 
     def pending(self) -> dict[tuple[str, str], datetime]:
         """Return when each complete, not yet uploaded execution became so, by prefix and name."""
-        return {(prefix, rid): at for at, prefix, rid in self._rows(_SETTLED)}
+        return {(prefix, rid): at for at, prefix, rid in self._rows(_COMPLETED)}
 
     def daemon(self) -> int | None:
         """Return the PID of the daemon that holds the journal, or None."""

@@ -120,7 +120,7 @@ class Transaction:
         while part := list(islice(adding, _TOGETHER)):  # so that not all rows are in memory
             self.apply(part)
             self.write()
-        self.apply([MoveExecution(new.id, ExecutionTrigger.SETTLED, facts)])
+        self.apply([MoveExecution(new.id, ExecutionTrigger.COMPLETED, facts)])
         return self._executions[new.id]
 
     def claim(self, server: str | None) -> ExecutionRecord | None:

@@ -9,7 +9,7 @@ from deriva_watch.status.amounts import clock, size, span
 
 _E, _F = ExecutionTrigger, FileTrigger
 _OF_EXECUTIONS: Final[Mapping[str, str]] = {
-    _E.SETTLED: "complete",
+    _E.COMPLETED: "complete",
     _E.CLAIMED: "upload started",
     _E.FINISHED: "uploaded",
     _E.DEFERRED: "postponed",

@@ -138,7 +138,7 @@ class Meter:
 
     def _count_execution(self, event: ExecutionChanged) -> None:
         key = event.prefix, event.execution
-        if event.trigger is ExecutionTrigger.SETTLED:
+        if event.trigger is ExecutionTrigger.COMPLETED:
             self._complete_at[key] = datetime.now(UTC)
         if event.trigger is ExecutionTrigger.DEFERRED:
             self._retries.labels("execution").inc()
