@@ -1,4 +1,4 @@
-"""The daemon as a process: log, signals, server, journal, then the service until told to stop."""
+"""The daemon as a process: log, signals, server, journal, and the service until it is stopped."""
 
 import os
 import signal
@@ -24,16 +24,15 @@ from deriva_watch.settings.model import Settings
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
 
-LATEST_S: Final = 9.0  # a stop takes no longer, whatever hangs
+LATEST_S: Final = 9.0  # the longest that a stop takes, whatever hangs
 
 
 def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     """Run the daemon and return the number of the signal that ended it.
 
-    Where the settings are to be read anew, and what *load* returns can be used, the process begins
-    anew instead.
+    On a reload, if the settings that *load* returns can be used, the process restarts instead.
 
-    Raises JournalDamagedError where the journal turns out to be damaged: it is set aside then.
+    Raises JournalDamagedError if the journal turns out to be damaged: the next start sets it aside.
     """
     source = credential_source(settings)
     meter = Meter()
@@ -76,14 +75,14 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
 
 
 def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
-    """Raise TroubleError where the daemon could not start with *settings*."""
+    """Raise TroubleError if the daemon could not start with *settings*."""
     if settings.journal != before.journal:
         with Journal.open(settings.journal.url, emit=emit):
             pass
 
 
 class _Ending:
-    """Waits for SIGTERM or SIGINT; the first one begins the stop. SIGHUP asks for *reload*."""
+    """Handles SIGTERM and SIGINT, the first of which starts the stop, and SIGHUP: *reload*."""
 
     def __init__(self, reload: Reload) -> None:
         self._reload = reload
@@ -111,14 +110,14 @@ class _Ending:
         return self._reload.is_due and not self.is_asked
 
     def begin_anew_if_due(self) -> None:
-        """Begin anew after a reload, unless somebody asked for the end meanwhile."""
+        """Restart after a reload, unless somebody asked for a stop meanwhile."""
         if self._begins_anew:
             hold_signals()
             if self._begins_anew:
                 begin_anew()
 
     def at_the_latest(self, emit: Emit) -> None:
-        """End the process if something waits for the network too long: a kill loses nothing."""
+        """End the process if a thread waits for the network too long: a kill loses nothing."""
         self.stop.wait()
         if not self.is_asked:
             self.at_s = time.monotonic()

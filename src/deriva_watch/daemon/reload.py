@@ -1,8 +1,8 @@
-"""Settings that are read anew while the daemon works, because a person asks for it (SIGHUP).
+"""Reloads the settings while the daemon runs, because a person asks for it (SIGHUP).
 
-They are read and tried first: what cannot be used changes nothing. Then everything is put down as
-for a stop, and the program begins anew in the same process. So there is no setting that a reload
-cannot change, and no second way to change one; the journal knows where the work goes on.
+The new settings are read and tried first: if they cannot be used, nothing changes. Otherwise all
+work stops as for a stop of the daemon, and the program restarts in the same process. So a reload
+can change every setting, and the work goes on from the journal.
 """
 
 import os
@@ -21,12 +21,12 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass(slots=True)
 class Reload:
-    """What a person asked for, and whether it can be done.
+    """Whether a person asked for a reload, and whether it can be done.
 
     Attributes:
-        load: Reads the settings and tries them; raises TroubleError where they cannot be used.
-        asked: Somebody asked.
-        is_due: The settings can be used: the process shall begin anew.
+        load: Reads the settings and tries them; raises TroubleError if they cannot be used.
+        asked: Set by the signal.
+        is_due: The settings can be used: the process is to restart.
     """
 
     load: Callable[[], object]
@@ -34,23 +34,23 @@ class Reload:
     is_due: bool = False
 
     def take(self, emit: Emit) -> TroubleError | None:
-        """Do what was asked for as far as it goes; return what is wrong with the settings."""
+        """Try the settings; return what is wrong with them, or None and let the reload be due."""
         self.asked.clear()
         try:
             self.load()
         except TroubleError as error:
             emit(SettingsRefused(**error.sentence()))
-            then = "Then reload again; until then those of before hold."
+            then = "Then reload again; until then the old settings stay in force."
             return replace(error, next=f"{error.next} {then}")
         self.is_due = True
         return None
 
 
 def listen(asked: threading.Event) -> None:
-    """Have SIGHUP ask for the settings to be read anew, and take signals that have waited.
+    """Let SIGHUP set *asked*, and unblock the signals that a restart has blocked.
 
-    A terminal that is closed sends it too: there it ends the process, as it ends any other. And
-    under nohup it does nothing.
+    A terminal that closes sends SIGHUP too. There it ends the process, as it ends any other; under
+    nohup it does nothing.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and not any(map(os.isatty, range(3))):
         signal.signal(signal.SIGHUP, lambda _number, _frame: asked.set())
@@ -58,12 +58,12 @@ def listen(asked: threading.Event) -> None:
 
 
 def hold_signals() -> None:
-    """Let signals wait until the next program in this process can take them."""
+    """Block signals until the program that starts next in this process unblocks them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def begin_anew() -> NoReturn:
-    """Be the same program again, in the same process."""
+    """Start the same program again in this process."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves

@@ -1,6 +1,6 @@
-"""Watches over the threads of the daemon: says which stands still, and feeds systemd's watchdog.
+"""Watches the threads of the daemon: reports those that hang, and feeds systemd's watchdog.
 
-The watchdog hears of us only while every thread lives; otherwise systemd starts the daemon anew.
+The watchdog is fed only while every thread works; otherwise systemd restarts the daemon.
 """
 
 import threading
@@ -17,13 +17,13 @@ from deriva_watch.edges.host.problems import Problems
 from deriva_watch.liveness import Standstill
 from deriva_watch.pipeline.journal_guard import JournalGuard
 
-LOOK_S: Final = 5.0  # how often the threads are looked at
+LOOK_S: Final = 5.0  # how often the threads are checked
 NAME: Final = "supervisor"
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """A thread that looks at all others.
+    """A thread that checks all others.
 
     Attributes:
         problems: Where it reports threads that do not work.
@@ -43,7 +43,7 @@ class Supervisor:
     _said: dict[str, Standstill] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Begin; threads that ended before are not ours."""
+        """Start; threads that ended before are not ours."""
         liveness.forget_ended()
         self._start()
 
@@ -51,7 +51,7 @@ class Supervisor:
         threading.Thread(target=self._work, name=NAME, daemon=True).start()
 
     def tend(self, status: str) -> None:
-        """Look after the supervisor itself; *status* is what systemd shows while all is well."""
+        """Check the supervisor itself; *status* is what systemd shows while all is well."""
         self._status = status
         for each in liveness.standstills():
             if each.name == NAME:
@@ -66,7 +66,7 @@ class Supervisor:
             liveness.beat()
             now_s = time.monotonic()
             late_s, last_s = now_s - last_s - pause_s, now_s
-            if late_s > LOOK_S:  # the whole process stood still, as a stopped virtual machine does
+            if late_s > LOOK_S:  # the whole process was stopped, as with its virtual machine
                 liveness.forgive(late_s)
             self._look()
 
@@ -89,7 +89,7 @@ class Supervisor:
             self._stands_still(each)
 
     def _stands_still(self, found: Standstill) -> None:
-        """Say so once, and start another thread where one has ended."""
+        """Report it once, and start another thread where one has ended."""
         error = TroubleError(_what(found), _why(found), self._next(found))
         before = self._said.get(found.name)
         if before is None or before.ended != found.ended:
@@ -110,13 +110,13 @@ class Supervisor:
     def _next(self, found: Standstill) -> str:
         if not found.ended:
             return (
-                "systemd starts the daemon anew by its watchdog; without systemd stop it and "
-                "start it: work goes on where it was. Disks or file servers that give no answer "
-                "are the usual cause."
+                "systemd restarts the daemon by its watchdog; without systemd restart it: work "
+                "goes on where it was. Disks or file servers that do not answer are the usual "
+                "cause."
             )
         if found.name in self.restarts:
-            return "Another one is started in its place; please report it with the log."
-        return "The daemon ends, to be started anew; please report it with the log."
+            return "Another one starts in its place; please report it with the log."
+        return "The daemon ends, to be restarted; please report it with the log."
 
 
 def _about(name: str) -> str:

@@ -20,9 +20,9 @@ from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.look_queue import LookQueue
 
-WORKERS: Final = 2  # executions at a time: one sends while the other's rows are written
-IDLE_S: Final = 10.0  # how often a worker looks for work that nobody told it of
-DUE_S: Final = 2.0  # the same for what waits: what fails while we run has its time remembered
+WORKERS: Final = 2  # units at a time: one sends while the rows of the other are written
+IDLE_S: Final = 10.0  # how often a worker looks for work without being woken
+DUE_S: Final = 2.0  # the same for units that wait; the times of those that we saw fail are known
 AGAIN_S: Final = 5.0  # after a bug of ours
 
 
@@ -36,7 +36,7 @@ class Workers:
         attempts: Takes one through.
         holds: Whether a person has paused all work.
         emit: Where bugs are reported.
-        breaker: While it is closed nothing is begun.
+        breaker: While it is tripped no attempt is made.
         stop: Ends the work.
         looks: Gets a unit that changed during its upload.
         guard: Runs each piece of work, and waits where the journal cannot be written.
@@ -64,31 +64,31 @@ class Workers:
         return tuple(self._held)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start all workers."""
         for name in self.names:
             self.start_one(name)
 
     def start_one(self, name: str) -> None:
-        """Start a worker, the first time or because its thread has ended."""
+        """Start a worker, for the first time or because its thread has ended."""
         thread = threading.Thread(target=self._work, args=(name,), name=name, daemon=True)
         self._threads[name] = thread
         thread.start()
 
     def end(self, within_s: float) -> None:
-        """Wait for the end of what runs, no longer than *within_s*; *stop* must be set."""
+        """Wait until all threads end, for *within_s* at most; *stop* must be set."""
         self.wake()
         ends_s = time.monotonic() + within_s
         for thread in self._threads.values():
             thread.join(max(0.0, ends_s - time.monotonic()))
 
     def wake(self) -> None:
-        """Say that there may be work."""
+        """Let the workers look for work."""
         self._ready.set()
 
     def wake_waiting(self) -> None:
-        """Move executions whose next time has come to `ready`."""
+        """Move executions that wait to `ready` once their next attempt is due."""
         if self.breaker.error is not None:
-            self._due_s = 0.0  # at once when it is open
+            self._due_s = 0.0  # at once when work may go on
             return
         if time.monotonic() < self._due_s:
             return
@@ -108,7 +108,7 @@ class Workers:
 
     def _work(self, name: str) -> None:
         begin()
-        held = self._held[name]  # what an earlier thread of the name had is given back
+        held = self._held[name]  # an earlier thread of the name may have left some
         while not self.stop.is_set():
             try:
                 self.guard.run(lambda: self._work_once(held))
@@ -117,14 +117,14 @@ class Workers:
                 self.stop.wait(AGAIN_S)
 
     def _work_once(self, held: list[ExecutionRecord]) -> None:
-        """Take one execution through; it stands in *held* until its end is written down."""
+        """Make one attempt; the execution is in *held* until its result is in the journal."""
         while held:
             self._give_back(held[-1])
             held.pop()
         self._ready.clear()
         record = self._claim()
         if record is None:
-            if not self.stop.is_set():  # asked after the clear: no word of an end is lost
+            if not self.stop.is_set():  # asked after the clear, so that no stop is missed
                 with waiting(IDLE_S):
                     self._ready.wait(IDLE_S)
             return
@@ -146,6 +146,6 @@ class Workers:
         return self.journal.claim(self.settings.server.name)
 
     def _give_back(self, record: ExecutionRecord) -> None:
-        """Let go of an execution whose end could not be written into the journal."""
+        """Release an execution whose result could not be written into the journal."""
         if self.journal.execution(record.id).state is ExecutionState.UPLOADING:
             self.journal.commit([MoveExecution(record.id, ExecutionTrigger.INTERRUPTED)])

@@ -1,7 +1,7 @@
-"""The end of an upload: what others are told once the files are in.
+"""The end of an upload: receipt, manifest, deriva-ml's workspace, Status of the Execution.
 
-Receipt, manifest, deriva-ml's workspace, Status of the Execution. Each is best effort: what may
-not be written is a notice, never a refusal, because the data are safe by then.
+The files are in the catalog by then, so a failure to write one of these is a notice, never a
+refusal. Only the receipt in the state directory must be written: without it the attempt fails.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ from deriva_watch.pipeline.receipt_schema import line, software
 from deriva_watch.settings.model import Settings
 
 UPLOADED: Final = "Uploaded"
-# What deriva-ml's own upload moves on from; every other status it leaves as it is.
+# The statuses that deriva-ml's own upload changes; it leaves every other one as it is.
 _MOVED_FROM: Final = ("Stopped", "Pending_Upload")
 
 
 @dataclass(frozen=True, slots=True)
 class Finalizer:
-    """Writes receipts, and back to where the metadata came from; moves statuses."""
+    """Writes receipts, writes results back to where the metadata came from, sets statuses."""
 
     catalog: Catalog
     writer: CatalogWriter
@@ -46,17 +46,17 @@ class Finalizer:
     server: str
 
     def finish(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
-        """Tell everybody who should know how far the upload came.
+        """Record how far the upload came, everywhere that others look.
 
         Args:
-            upload: The upload, which has come as far as it goes.
-            seen: The look that the plan was made from.
+            upload: The upload, at its end.
+            seen: What the plan was made from.
             plan: The plan.
-            whole: Nothing is left to do, so that the Execution may be called Uploaded.
+            whole: Nothing is left to do, so the Execution may become Uploaded.
 
         Returns:
-            The digest of what the directory now is: a manifest that we wrote ourselves is no
-            change of it.
+            The digest of the directory as it is now, with the manifest that we may have written:
+            our own change is no reason to upload again.
         """
         done = {path: r for path, r in upload.records.items() if r.state in SAFE}
         whole = whole and not plan.partial
@@ -76,7 +76,7 @@ class Finalizer:
     # ------------------------------------------------------------------ status
 
     def _move_status(self, upload: Upload) -> bool:
-        """Move Execution.Status to Uploaded, if the catalog has such a term and nobody moved it."""
+        """Set Execution.Status to Uploaded, if the catalog has that term and nobody changed it."""
         rid = upload.execution.rid
         row = self.catalog.execution(rid)
         if not row or row.get("Status") not in _MOVED_FROM or not self._is_term(upload):
@@ -100,7 +100,7 @@ class Finalizer:
     def _write_back(
         self, upload: Upload, workspace: Workspace, done: Mapping[str, FileRecord], *, whole: bool
     ) -> None:
-        """Tell deriva-ml, which refuses to resume what it did not write itself."""
+        """Write RIDs and status into deriva-ml's workspace, from which deriva-ml resumes."""
         rid, now = upload.execution.rid, datetime.now(UTC)
         try:
             rids = {
@@ -120,7 +120,7 @@ class Finalizer:
                 self._move_status(upload)
                 workspace.set_status(rid, UPLOADED, UPLOADED, sync_pending=False, now=now)
         except TroubleError as error:
-            upload.notice("deriva-ml's workspace", f"it was not told: {error.why}")
+            upload.notice("deriva-ml's workspace", f"it was not updated: {error.why}")
 
     # ------------------------------------------------------------------ files of our own
 
@@ -155,15 +155,15 @@ class Finalizer:
         return replace(seen, entries={**seen.entries, MANIFEST: ours}).digest()
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
-        """Return where the RIDs of rows without a key are kept."""
+        """Return the receipt that keeps the RIDs of rows without a key."""
         root = self.settings.unit_of(record).root
         folder = self.settings.state_directory
         return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
 
     def execution_before(self, record: ExecutionRecord) -> str | None:
-        """Return the Execution that a journal which was lost had made for a directory, or None.
+        """Return the Execution that a lost journal had made for a directory, or None.
 
-        Batches of another journal are others.
+        A batch gets none back: another journal formed other batches.
         """
         if record.unit != "directory" or record.execution_rid:
             return None
@@ -172,7 +172,7 @@ class Finalizer:
         return str(said["execution"]) if said.get("unit") == record.rid else None
 
     def _keep_rows(self, upload: Upload, plan: Plan) -> None:
-        """Keep the RIDs of rows without a key, which no look at the catalog finds out again."""
+        """Keep the RIDs of rows without a key: no query to the catalog can find them again."""
         receipt = self.row_receipt(upload.execution)
         try:
             if not receipt.write(_keyless(upload)):
@@ -191,7 +191,7 @@ class Finalizer:
         try:
             said = drop or self.specs.document(upload.model)
         except UnusableSpecError:
-            return None  # its file was taken away since
+            return None  # its file was removed meanwhile
         text = str(drop) if drop else json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
@@ -242,15 +242,15 @@ class Finalizer:
 
 
 def _has_folder(execution: ExecutionRecord) -> bool:
-    """Tell whether a copy of a receipt may lie beside the files: the folder is of this unit alone.
+    """Return whether a copy of the receipt goes beside the files: the folder is this unit's alone.
 
-    Into a folder that others fill, nothing is written.
+    Nothing is written into a folder that other units share.
     """
     return execution.unit == "directory" or not (execution.unit or execution.rid == LOOSE)
 
 
 def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:
-    """Yield what the journal has of those files that have rows without a key."""
+    """Yield the batches of all files that have rows without a key, with the path of each."""
     for path in upload.rows:
         if any(batch.rids for batch in upload.batches(path)):
             yield from ((path, batch) for batch in upload.batches(path))
