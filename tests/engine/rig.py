@@ -19,7 +19,7 @@ from deriva_watch.edges.journal import Journal, open_readonly
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.pipeline.build import Parts, build
@@ -185,7 +185,7 @@ class Rig:
     breaker: CircuitBreaker
     writer: CatalogWriter
     depositor: Depositor
-    patience: Patience
+    call_retry: CallRetry
     journal: Journal
     power: Power
     events: list
@@ -272,7 +272,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
     ready, power = lab.ready, power or Power()
     settings = _settings(lab.folder, ready, chunk_bytes, sections)
     events, moved, stop = [], [], threading.Event()
-    patience = Patience(events.append, ready["host"], stop, BRISK)
+    call_retry = CallRetry(events.append, ready["host"], stop, BRISK)
     with ExitStack() as stack:
         server = stack.enter_context(
             Server(ready["host"], credential(ready, who), protocol="http", connections=8)
@@ -283,7 +283,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         opened = stack.enter_context(Journal.open(settings.journal.url, emit=events.append))
         journal = Wired("journal", opened, power, "commit", "move", "open_batch", "open_execution")
         pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
-        writer = CatalogWriter(catalog, patience)
+        writer = CatalogWriter(catalog, call_retry)
         stack.callback(writer.close)
         parts = build(
             settings,
@@ -292,7 +292,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             store,
             writer,
             pool,
-            patience,
+            call_retry,
             emit=events.append,
             probe=lambda: (server.session(), catalog.model()),
             watch=lambda *moves: moved.append(moves),
@@ -306,7 +306,7 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             ),
             writer=writer,
             depositor=parts.uploader.files.depositor,
-            patience=patience,
+            call_retry=call_retry,
             journal=opened,
             power=power,
             events=events,

@@ -14,7 +14,7 @@ from deriva_watch.core.errors import (
     TransientError,
 )
 from deriva_watch.core.retry import RetryPolicy
-from deriva_watch.engine.call_retry import LONGEST_S, SEVERAL, Patience
+from deriva_watch.engine.call_retry import LONGEST_S, SEVERAL, CallRetry
 from running import wait_until
 
 POLICY = RetryPolicy(initial_s=1.0, max_s=4.0, max_attempts=5)
@@ -51,20 +51,20 @@ def busy(retry_after_s=None):
     return ServerBusyError("cannot do it", "it is busy", retry_after_s=retry_after_s)
 
 
-def patience(stop=None, policy=POLICY):
+def call_retry(stop=None, policy=POLICY):
     events = []
-    return Patience(events.append, "example.org", stop or Clockless(), policy), events
+    return CallRetry(events.append, "example.org", stop or Clockless(), policy), events
 
 
 def test_a_call_that_works_is_made_once():
-    patient, events = patience()
+    patient, events = call_retry()
 
     assert patient("GET x", call := calling(7)) == 7
     assert (len(call.made), events) == (1, [])
 
 
 def test_a_call_that_fails_in_passing_is_made_again():
-    patient, events = patience()
+    patient, events = call_retry()
 
     assert patient("GET x", calling(busy(), busy(), 7)) == 7
     assert [(event.call, event.why) for event in events] == [("GET x", "it is busy")] * 2
@@ -82,7 +82,7 @@ def test_a_call_that_fails_in_passing_is_made_again():
     ],
 )
 def test_a_call_that_would_fail_again_is_not_made_again(error):
-    patient, events = patience()
+    patient, events = call_retry()
 
     with pytest.raises(type(error)):
         patient("GET x", call := calling(error))
@@ -91,7 +91,7 @@ def test_a_call_that_would_fail_again_is_not_made_again(error):
 
 
 def test_patience_ends_with_the_last_error():
-    patient, _ = patience()
+    patient, _ = call_retry()
     errors = [busy() for _ in range(6)]
 
     with pytest.raises(TransientError) as raised:
@@ -102,7 +102,7 @@ def test_patience_ends_with_the_last_error():
 
 
 def test_waits_grow_to_their_limit():
-    patient, _ = patience()
+    patient, _ = call_retry()
 
     for _ in range(50):
         with pytest.raises(TransientError):
@@ -117,7 +117,7 @@ def test_waits_grow_to_their_limit():
 
 @pytest.mark.parametrize("asked_s", [0.5, 4.0])
 def test_what_the_server_asks_for_is_waited(asked_s):
-    patient, _ = patience()
+    patient, _ = call_retry()
 
     patient("GET x", calling(busy(asked_s), 7))
 
@@ -127,7 +127,7 @@ def test_what_the_server_asks_for_is_waited(asked_s):
 
 def test_a_longer_wait_than_ours_is_left_to_who_can_keep_it():
     """The whole host can: it is left alone for as long as it asks."""
-    patient, events = patience()
+    patient, events = call_retry()
 
     with pytest.raises(ServerAwayError) as raised:
         patient("GET x", calling(busy(retry_after_s=4.1), 7))
@@ -144,18 +144,18 @@ def fail(patient, name, error=None):
 
 
 def test_what_fails_several_times_in_a_row_is_the_hosts_fault():
-    patient, _ = patience()
+    patient, _ = call_retry()
 
     raised = [fail(patient, f"PUT chunk {number}") for number in range(SEVERAL + 1)]
 
     assert [type(error) is ServerAwayError for error in raised] == [False] * 2 + [True] * 2
-    assert raised[-1].why == "it is busy, and so it was 4 times in a row"
+    assert raised[-1].why == "it is busy, 4 times in a row"
     assert raised[2].retry_after_s < raised[3].retry_after_s
     assert fail(patient, "PUT chunk 9").retry_after_s <= LONGEST_S
 
 
 def test_what_works_for_another_is_not_the_hosts_fault():
-    patient, _ = patience()
+    patient, _ = call_retry()
 
     for _ in range(2 * SEVERAL):
         assert type(fail(patient, "PUT object")) is ServerBusyError
@@ -164,7 +164,7 @@ def test_what_works_for_another_is_not_the_hosts_fault():
 
 
 def test_a_fault_of_this_machine_is_never_the_hosts():
-    patient, _ = patience()
+    patient, _ = call_retry()
 
     for _ in range(2 * SEVERAL):
         error = fail(patient, "GET x", TransientError("what", "why"))
@@ -172,7 +172,7 @@ def test_a_fault_of_this_machine_is_never_the_hosts():
 
 
 def test_nothing_begins_once_work_shall_stop():
-    patient, _ = patience()
+    patient, _ = call_retry()
     patient.stop.set()
 
     with pytest.raises(InterruptedWorkError):
@@ -182,7 +182,7 @@ def test_nothing_begins_once_work_shall_stop():
 
 
 def test_a_wait_ends_when_work_shall_stop():
-    patient, events = patience(threading.Event(), RetryPolicy(initial_s=60, max_s=60))
+    patient, events = call_retry(threading.Event(), RetryPolicy(initial_s=60, max_s=60))
     raised = []
 
     def work():

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deriva_watch.core.errors import ServerAwayError
-from deriva_watch.engine.uploader import Contents
+from deriva_watch.engine.uploader import ContentLocks
 from engine.rig import ASSET, first, instead
 from running import wait_until
 
@@ -111,7 +111,7 @@ def test_the_stop_event_ends_the_wait(both):
 
 
 def test_a_content_has_one_worker_until_it_is_given_back():
-    contents = Contents()
+    contents = ContentLocks()
 
     assert contents.claim("ab") == {"a", "b"}
     assert contents.claim("bc") == {"c"}
@@ -120,7 +120,7 @@ def test_a_content_has_one_worker_until_it_is_given_back():
 
 
 def test_who_waits_looks_again_as_soon_as_something_is_given_back():
-    contents, got = Contents(), []
+    contents, got = ContentLocks(), []
     contents.claim("a")
 
     def work():

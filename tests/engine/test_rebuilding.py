@@ -158,7 +158,7 @@ def test_a_row_that_was_changed_meanwhile_refuses_the_file(scene):
     record, _ = scene.rebuilt()
 
     assert record.state == "refused"
-    assert "line 4: here stood another row" in record.why
+    assert "line 4: this was a different row" in record.why
     assert scene.api.tables() == before
 
 
@@ -208,7 +208,7 @@ def test_without_a_receipt_what_a_damaged_journal_may_have_sent_waits_for_a_pers
 
     assert record.state == "refused"
     assert f"{VISITS}: it is older than the journal" in record.why
-    assert "Look into demo:Observation" in record.next
+    assert "Check demo:Observation. If it has none" in record.next
     assert f"deriva-watch retry {scene.rid}" in record.next
     assert scene.states()["table/demo/Subject/Subject.csv"] == "linked"  # it has a key
     assert scene.api.tables() == before

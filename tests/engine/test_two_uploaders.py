@@ -187,7 +187,7 @@ def test_two_upload_jobs_may_make_two_rows_and_a_person_is_told(tmp_path, ready,
     older, younger = sorted((row["RID"] for row in scene.new(str(ASSET))), key=rid_order)
     said = (
         f"2 rows say the same of it ({older}, {younger}): another uploader made one at the same "
-        "time. Where they are one asset, keep the oldest, and delete the others with their links."
+        "time. If they are the same asset, keep the oldest, and delete the others with their links."
     )
     assert [scene.told(0, one), scene.told(1, two)].count({path: said}) >= 1
 
@@ -204,7 +204,8 @@ def test_the_next_look_at_what_two_upload_jobs_made_tells_of_it(tmp_path, ready)
         assert _through(third) == "uploaded"
 
     assert scene.told(2, third)[path].startswith(
-        f"2 rows say the same of it ({older}, {younger}); the oldest, {older}, is taken. Where"
+        f"2 rows say the same of it ({older}, {younger}); the oldest, {older}, is "
+        "taken. If they are the same asset"
     )
 
 
@@ -229,6 +230,6 @@ def test_rows_without_a_key_may_be_doubled_and_a_person_is_told(
 
     doubled = who == "writer" and order is ONE_AFTER_THE_OTHER and not readable
     assert len(scene.new("demo:Observation")) == (6 if doubled else 3)
-    said = "says the same: another uploader may have brought the same file in. Compare the rows"
+    said = "is equal: another uploader may have uploaded the same file. Compare the rows"
     assert path not in scene.told(0, one)
     assert (said in scene.told(1, two).get(path, "")) == doubled

@@ -191,9 +191,9 @@ MUTATIONS: Final = (
         "engine/files/upload_jobs.py",
         (
             (
-                '            self.patience(\n                f"PUT chunk',
+                '            self.call_retry(\n                f"PUT chunk',
                 """            self._note(record, job | {"chunks": sorted({*done, number})})
-            self.patience(
+            self.call_retry(
                 f"PUT chunk""",
             ),
         ),

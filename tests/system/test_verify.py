@@ -78,8 +78,8 @@ LOSSES = {
     lose_row: "is not in deriva-ml:Execution_Asset any more",
     lose_object: "is gone",
     change_row: "Length = 1, not",
-    lose_link: "is not linked to Execution",
-    lose_type: "has not the asset type Model_File",
+    lose_link: "is no longer linked to Execution",
+    lose_type: "no longer has the asset type Model_File",
 }
 
 
@@ -190,7 +190,7 @@ def test_rows_that_are_lost_are_counted_by_their_file(scene):
     without = scene.verify()
 
     assert found(with_journal) == [("server", VISITS), ("server", SUBJECTS)]
-    assert "its row is not in demo:Subject" in with_journal.differences[1].why
+    assert "its row is no longer in demo:Subject" in with_journal.differences[1].why
     assert found(without) == [("server", VISITS)]
     for told in (with_journal, without):
         assert "1 of its rows are not in demo:Observation" in told.differences[0].why

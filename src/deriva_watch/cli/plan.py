@@ -163,7 +163,7 @@ def _verdict(told: "ExpectedVerdict") -> list[str]:
 def _said(asset: AssetPlan, found: "Preview") -> str:
     """Return the values, asset types and object name of a file."""
     coming = outlook(asset, found.root)
-    row = coming.row if asset.to_the_letter else asset.values
+    row = coming.row if asset.by_templates else asset.values
     values = ", ".join(f"{name} = {value}" for name, value in row.items() if value is not None)
     types = f"types {', '.join(asset.types)}" if asset.types else ""
     stored = f"object {coming.object_name}" if coming.object_name else ""

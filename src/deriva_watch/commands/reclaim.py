@@ -28,7 +28,7 @@ from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, opened
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
@@ -148,8 +148,8 @@ class ReclaimRun:
 
         with connect(self.settings) as connection:
             connection.server.session()
-            patience = Patience(lambda _event: None, self.settings.server.host)
-            check = ServerCheck(connection.catalog, connection.store, patience)
+            call_retry = CallRetry(lambda _event: None, self.settings.server.host)
+            check = ServerCheck(connection.catalog, connection.store, call_retry)
             rehearsal = Rehearsal(
                 self.reader,
                 UnitReader.of(self.settings, self.reader),

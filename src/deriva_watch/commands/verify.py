@@ -37,7 +37,7 @@ from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader, open_readonly
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.server_check import ServerCheck
@@ -258,8 +258,8 @@ def verifying(
     ):
         connection.server.session()
         catalog, reader = connection.catalog, _reader(settings)
-        patience = Patience(lambda _event: None, settings.server.host)
-        server_check = ServerCheck(catalog, connection.store, patience, pool.map)
+        call_retry = CallRetry(lambda _event: None, settings.server.host)
+        server_check = ServerCheck(catalog, connection.store, call_retry, pool.map)
         unit_reader = UnitReader.of(settings, reader)
         planner = UnitPlanner(unit_reader, spec_source(settings))
         name = settings.server.name

@@ -104,7 +104,7 @@ class RowVerifier:
             plan = upload.rows.get(file.path)
             if plan is None or (plan.is_file and plan.entry.stamp != file.stamp):
                 return None
-            rows = KeyedRows(self.server_check.catalog, self.server_check.patience)
+            rows = KeyedRows(self.server_check.catalog, self.server_check.call_retry)
             return list(rows.differences(upload, file.path))
         except (ServerAwayError, ServerBusyError):
             raise

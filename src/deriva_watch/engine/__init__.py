@@ -1,1 +1,1 @@
-"""DOES. The upload pipeline, written against the small Protocols in `ports`."""
+"""The upload of one unit, written against the small Protocols in `ports`."""

@@ -1,7 +1,7 @@
-"""A few short tries inside one step, before the step counts as failed.
+"""A few short retries within one step, before the step fails.
 
-The long waits, which survive a restart, are the journal's; these only ride out an aborted
-transaction or a connection that the server closed.
+They bridge an aborted transaction or a connection that the server closed. Long waits are stored in
+the journal, so that they survive a restart.
 """
 
 import random
@@ -24,28 +24,28 @@ from deriva_watch.liveness import beat
 
 T = TypeVar("T")
 _SHORT = RetryPolicy(initial_s=0.1, max_s=2.0, max_attempts=5)
-SEVERAL: Final = 3  # so many calls of one kind in a row came to nothing: it is the host's fault
-LONGEST_S: Final = 60.0  # the pause after that grows to so much, until one of them succeeds
+SEVERAL: Final = 3  # after this many failed calls of one kind in a row the host is to blame
+LONGEST_S: Final = 60.0  # the pause then grows up to this, until one of them succeeds
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Repeats a call on `TransientError`, a little later each time, until *stop* is set.
+class CallRetry:
+    """Repeats a call on `TransientError`, with growing pauses, until *stop* is set.
 
-    One instance hears of all calls to a host. Calls of one kind ("PUT object") that fail several
-    times in a row, whoever makes them, are the host's fault and no file's.
+    One instance sees all calls to a host. If calls of one kind ("PUT object") fail several times in
+    a row, from any thread, the host is to blame and not a file.
     """
 
     emit: Emit
     host: str
     stop: threading.Event = field(default_factory=threading.Event)
     policy: RetryPolicy = _SHORT
-    _failed: Counter[str] = field(default_factory=Counter)  # calls in a row, by their kind
+    _failed: Counter[str] = field(default_factory=Counter)  # failed calls in a row, by kind
 
     def __call__(self, name: str, call: Callable[[], T]) -> T:
-        """Return what *call* returns; the last error is raised when patience ends.
+        """Return the result of *call*; raise the last error after too many attempts.
 
-        Raises ServerAwayError where the host asks for a longer pause, or fails for everybody.
+        Raises ServerAwayError if the host asks for a longer pause, or fails for all callers.
         """
         attempt, kind = 0, " ".join(name.split()[:2])
         while True:
@@ -59,28 +59,28 @@ class Patience:
                 jitter = random.random()  # noqa: S311  # spreads load, hides nothing
                 wait_s = wait_after_s(attempt, self.policy, jitter, error.retry_after_s)
                 if wait_s is None or (error.retry_after_s or 0) > self.policy.max_s:
-                    raise self._lost(kind, error) from None
+                    raise self._final_error(kind, error) from None
                 self.emit(CallRetried(host=self.host, call=name, why=error.why, wait_s=wait_s))
                 self.stop.wait(wait_s)
             else:
                 self._failed.pop(kind, None)
                 return result
 
-    def _lost(self, kind: str, error: TransientError) -> TransientError:
-        """Return what is to be raised where patience ends."""
+    def _final_error(self, kind: str, error: TransientError) -> TransientError:
+        """Return the error to raise after the last attempt."""
         if not isinstance(error, ServerBusyError):
             return error
         self._failed[kind] += 1
         if (error.retry_after_s or 0) > self.policy.max_s:
             return ServerAwayError(error.what, error.why, retry_after_s=error.retry_after_s)
         if self._failed[kind] >= SEVERAL:
-            why = f"{error.why}, and so it was {self._failed[kind]} times in a row"
+            why = f"{error.why}, {self._failed[kind]} times in a row"
             pause_s = min(2.0 ** ((self._failed[kind] - SEVERAL) / 2), LONGEST_S)
             return ServerAwayError(error.what, why, retry_after_s=pause_s)
         return error
 
     def check(self) -> None:
-        """Raise InterruptedWorkError once the work shall stop; a sign of life."""
+        """Raise InterruptedWorkError if the work has to stop; also counts as a sign of life."""
         beat()
         if self.stop.is_set():
             raise InterruptedWorkError("stopping")

@@ -1,4 +1,4 @@
-"""The bytes of a file: read once for the digests, once for the server, never whole in memory."""
+"""Reads the bytes of a file: once for the digests, once for sending, never whole in memory."""
 
 import hashlib
 import io
@@ -10,21 +10,21 @@ from deriva_watch.liveness import beat
 
 BLOCK_BYTES: Final = 1024 * 1024
 
-Progress = Callable[[int], None]  # called with the bytes just moved; may raise to stop
+Progress = Callable[[int], None]  # called with the number of bytes just read; may raise to stop
 
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """MD5 and SHA-256 of a content, hexadecimal."""
+    """MD5 and SHA-256 of a content, in hexadecimal."""
 
     md5: str
     sha256: str
     size_bytes: int
-    more: tuple[tuple[str, str], ...] = ()  # others that were asked for, by name
+    more: tuple[tuple[str, str], ...] = ()  # other requested digests, by name
 
 
 def digests(body: BinaryIO, moved: Progress, more: Sequence[str] = ()) -> Digests:
-    """Hash what is left of *body*, all digests in one pass (hashlib frees the GIL)."""
+    """Hash the rest of *body*, all digests in one pass (hashlib releases the GIL)."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     others = {name: hashlib.new(name, usedforsecurity=False) for name in more}
     buffer, size_bytes = bytearray(BLOCK_BYTES), 0
@@ -42,12 +42,12 @@ def digests(body: BinaryIO, moved: Progress, more: Sequence[str] = ()) -> Digest
 
 
 def span(body: BinaryIO, offset: int, size_bytes: int, moved: Progress) -> BinaryIO:
-    """Return *size_bytes* of *body* from *offset* on, as a body of known length."""
+    """Return *size_bytes* of *body* from *offset* on as a file object of known length."""
     return cast("BinaryIO", _Span(body, offset, size_bytes, moved))
 
 
 class _Span(io.RawIOBase):
-    """A part of a file as a body of known length; every read reports how far it is."""
+    """A part of a file as a file object of known length; every read is reported."""
 
     def __init__(self, body: BinaryIO, offset: int, size_bytes: int, moved: Progress) -> None:
         """Take *size_bytes* of *body* from *offset* on."""
@@ -57,15 +57,15 @@ class _Span(io.RawIOBase):
         body.seek(offset)
 
     def __len__(self) -> int:
-        """Return the whole length: what Content-Length shall say."""
+        """Return the whole length, for Content-Length."""
         return self._size_bytes
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is, so that a request can be sent again."""
+        """Return True, so that a request can be repeated."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -80,7 +80,7 @@ class _Span(io.RawIOBase):
         return self._done
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most *size* bytes of what is left of the part."""
+        """Return at most *size* of the remaining bytes."""
         left = self._size_bytes - self._done
         data = self._body.read(left if size < 0 else min(size, left))
         self._done += len(data)

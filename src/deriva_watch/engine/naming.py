@@ -1,7 +1,7 @@
-"""What the templates of a mapping may name of one file, and the bytes that are sent for it.
+"""The names that the templates of a mapping can use for one file, and the bytes sent for it.
 
-Answers of queries, the time and what processors say are found when a file is hashed, and kept in
-the journal with its digests: every later attempt makes the same object and the same row of them.
+Results of queries, the time and the output of processors are determined when a file is hashed, and
+stored in the journal with its digests, so that every later attempt makes the same object and row.
 """
 
 import json
@@ -28,7 +28,7 @@ from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.spec.mapping import BAG_PROCESSOR, AssetMapping, Processor
 from deriva_watch.core.spec.templates import environment, fill, query
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Catalog, Processors
 from deriva_watch.engine.unit_upload import Upload
@@ -37,7 +37,7 @@ _ALWAYS: Final = ("md5", "sha256")
 
 
 def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
-    """Return the names that the templates of the bulk spec may use of a hashed file."""
+    """Return the names that the templates of the bulk spec can use for a hashed file."""
     mapping = asset.match.mapping
     known = environment(asset.match, asset.file_name, asset.values)
     known |= _digests({"md5": record.md5 or "", "sha256": record.sha256 or ""})
@@ -52,7 +52,7 @@ def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
 
 
 def content_bytes(record: FileRecord) -> int:
-    """Return the length of what is sent for a file: of the file, or of what was made from it."""
+    """Return the length of the content sent for a file: the file itself or its bag."""
     return int((record.names or {}).get(CONTENT_BYTES, record.size_bytes))
 
 
@@ -66,21 +66,21 @@ def _digests(hexadecimal: Mapping[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Finds names, with the help of the catalog and of processors.
+    """Determines the names, with the help of the catalog and of processors.
 
     Attributes:
-        now: Tells the time, local as the uploader of deriva-py has it.
+        now: Returns the time in local time, like the uploader of deriva-py.
     """
 
     catalog: Catalog
     processors: Processors
-    patience: Patience
+    call_retry: CallRetry
     now: Any = datetime.now  # a function, called for each file
 
     def begin(self, upload: Upload, asset: AssetPlan) -> dict[str, Any]:
-        """Return the names of a file before it is read; processors have had their say.
+        """Return the names of a file before it is read, with those of the first processors.
 
-        Raises RefusedError where one of them fails.
+        Raises RefusedError if a processor fails.
         """
         mapping, root = asset.match.mapping, upload.disk.root
         if not mapping.outside:
@@ -90,7 +90,7 @@ class Naming:
         known |= of_moment(self.now())
         known["file_size"] = asset.entry.size_bytes
         if "_identity_" in json.dumps(mapping.entry):
-            known |= of_identity(self.patience("GET session", self.catalog.identity))
+            known |= of_identity(self.call_retry("GET session", self.catalog.identity))
         for processor in mapping.pre_processors:
             known = self._processed(upload, asset, processor, known)
         return known
@@ -111,7 +111,7 @@ class Naming:
     def complete(
         self, asset: AssetPlan, known: Mapping[str, Any], found: Digests
     ) -> dict[str, Any] | None:
-        """Return what the journal keeps of the names, now that the content is known."""
+        """Return the names to store in the journal, now that the content is known."""
         mapping = asset.match.mapping
         if not mapping.outside:
             return None
@@ -124,14 +124,14 @@ class Naming:
         return dict(json.loads(json.dumps(names, default=str)))
 
     def _asked(self, mapping: AssetMapping, known: Mapping[str, Any]) -> dict[str, Any]:
-        """Add the answers of the queries, what the extension says, and the value templates."""
+        """Add the results of queries, the names from the extension, and the value templates."""
         names, safe = dict(known), mapping.safe_overrides
         for template in mapping.metadata_queries:
             path = query(template, names)
-            rows = self.patience("GET metadata", lambda path=path: self.catalog.query(path))  # type: ignore[misc]
+            rows = self.call_retry("GET metadata", lambda path=path: self.catalog.query(path))  # type: ignore[misc]
             if not rows:
                 raise RefusedError(
-                    "the catalog does not know what the file belongs to",
+                    "the catalog does not have the row that the file belongs to",
                     f"no row answers the query {path} of mapping {mapping.number}",
                     "Add the row, or correct the path, then `deriva-watch retry RID`.",
                 )
@@ -144,7 +144,7 @@ class Naming:
         return encoded(names, safe)
 
     def finish(self, upload: Upload, asset: AssetPlan, known: dict[str, Any]) -> None:
-        """Run the processors that come last."""
+        """Run the last processors."""
         for processor in asset.match.mapping.post_processors:
             self.processors.run(processor, upload.disk.root / asset.path, asset.match, known)
 
@@ -152,7 +152,7 @@ class Naming:
     def content(
         self, upload: Upload, asset: AssetPlan, names: Mapping[str, Any] | None
     ) -> Iterator[BinaryIO]:
-        """Open what is sent for a file: itself, or what a processor made of it."""
+        """Open the content to send for a file: the file itself or what a processor made of it."""
         made = (names or {}).get(CONTENT_PATH)
         if made is None:
             with upload.disk.open(asset.entry) as body:
@@ -166,10 +166,10 @@ class Naming:
             yield body
 
     def more_digests(self, asset: AssetPlan) -> tuple[str, ...]:
-        """Return which digests its mapping wants beside the two that every file has."""
+        """Return the digests its mapping needs besides MD5 and SHA-256."""
         return tuple(name for name in asset.match.mapping.checksums if name not in _ALWAYS)
 
     def verify(self, upload: Upload, asset: AssetPlan) -> None:
-        """Look whether the file, or each that was put into its bag, is what it was."""
+        """Check that the file, or each file in its bag, is unchanged."""
         for entry in asset.members or (asset.entry,):
             upload.disk.verify(entry)

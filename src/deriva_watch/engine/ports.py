@@ -1,8 +1,8 @@
-"""What the engine needs of the outside, written by its user.
+"""The interfaces through which the engine uses the catalog, the store, the journal and the disk.
 
-Every call may be repeated: a crash between a call and its journal entry repeats that call once.
-All raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedError` of
-`core.errors`, and nothing else on purpose.
+Every call can be repeated: a crash between a call and its journal entry repeats that call once.
+All calls raise `TransientError`, `ServerAwayError`, `CredentialError` or `RefusedError` of
+`core.errors`; any other error is a bug.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ Row = dict[str, Any]
 
 
 class Catalog(Protocol):
-    """One ERMrest catalog. Only the one catalog writer calls the methods that change it."""
+    """One ERMrest catalog. Only the catalog writer calls the methods that change it."""
 
     def model(self) -> CatalogModel:
-        """Return the catalog's model, fetched again only when its snaptime moved."""
+        """Return the catalog's model, fetched again only if its snaptime has changed."""
         ...
 
     def version(self) -> str:
-        """Return what is another once the model, or who we are to the catalog, is another."""
+        """Return a token that changes whenever the model or our credential changes."""
         ...
 
     def execution(self, rid: str) -> Row | None:
@@ -36,11 +36,11 @@ class Catalog(Protocol):
         ...
 
     def rid_table(self, rid: str) -> TableName | None:
-        """Return the table that *rid* is a row of, or None."""
+        """Return the table of the row *rid*, or None."""
         ...
 
     def rows_with(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
-        """Return the rows whose *column* has one of *values*; long lists go in pages."""
+        """Return the rows whose *column* has one of *values*; long lists are split."""
         ...
 
     def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
@@ -48,21 +48,21 @@ class Catalog(Protocol):
         ...
 
     def query(self, path: str) -> list[Row]:
-        """Return what a GET of *path*, below the catalog, answers with."""
+        """Return the answer to a GET of *path*, relative to the catalog."""
         ...
 
     def put(self, path: str, rows: Sequence[Row]) -> list[Row]:
-        """PUT rows to *path*, below the catalog; return those that were updated."""
+        """PUT rows to *path*, relative to the catalog; return those that were updated."""
         ...
 
     def replace(
         self, table: TableName, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> list[Row]:
-        """Give the rows whose columns are *old* the values *new*; return what was updated."""
+        """Set the columns of the rows that have the values *old* to *new*; return those rows."""
         ...
 
     def identity(self) -> Mapping[str, Any]:
-        """Return whom the server takes us for: id, display_name, full_name, email."""
+        """Return our identity on the server: id, display_name, full_name, email."""
         ...
 
     def insert(
@@ -70,15 +70,15 @@ class Catalog(Protocol):
     ) -> list[Row]:
         """POST with onconflict=skip; return the rows that were inserted, in the order sent.
 
-        Columns that no row gives take their defaults. With *given_rids* every row carries its RID
-        and keeps it. All rows or none (one transaction); a bad row refuses the whole batch.
+        Columns that no row has get their defaults. With *given_rids* every row has its RID and
+        keeps it. All rows or none are inserted (one transaction); a bad row fails the batch.
         """
         ...
 
     def lease(self, names: Sequence[str]) -> dict[str, str]:
         """Return RIDs that are leased to us, by *names*.
 
-        The same name gives the same RID again, until a row has it.
+        The same name gives the same RID until a row has that RID.
         """
         ...
 
@@ -87,11 +87,11 @@ class Catalog(Protocol):
         ...
 
     def move_status(self, execution: str, old: str | None, new: str) -> bool:
-        """Compare and set Execution.Status; False: somebody moved it, nothing was changed."""
+        """Set Execution.Status to *new* if it is *old*; return whether it was."""
         ...
 
     def claimable(self, rids: Iterable[str]) -> frozenset[str]:
-        """Return those of *rids* that we may give to rows: leased by us, or any if we own."""
+        """Return those of *rids* that we may use for rows: leased by us, or all if we own it."""
         ...
 
 
@@ -99,7 +99,7 @@ class ObjectStore(Protocol):
     """One Hatrac. Names are "/hatrac/…", percent-encoded."""
 
     def head(self, name: str) -> ObjectVersion | None:
-        """Return the current version, or None where the name has no content."""
+        """Return the current version, or None if the name has no content."""
         ...
 
     def make_namespace(self, name: str) -> None:
@@ -113,10 +113,10 @@ class ObjectStore(Protocol):
     def put(self, head: ObjectHead, body: BinaryIO, *, replaces: str | None = None) -> str | None:
         """Store a version and return its URL.
 
-        *replaces* is the ETag of the version it comes after; without it the name must have no
-        content. None: the precondition failed (412); HEAD tells what is there now.
+        *replaces* is the ETag of the previous version; without it the name must have no content.
+        None means that the precondition failed (412); HEAD returns the current version.
 
-        Raises FileChangedError when *body* ends early; so does `put_chunk`.
+        Raises FileChangedError if *body* ends early; so does `put_chunk`.
         """
         ...
 
@@ -125,11 +125,11 @@ class ObjectStore(Protocol):
         ...
 
     def job(self, job: str) -> UploadJob | None:
-        """Return what an open job is; None: it is finished or cancelled."""
+        """Return an open job; None if it was finished or cancelled."""
         ...
 
     def jobs(self, name: str) -> list[str]:
-        """Return the open jobs of an object; none where they may not be seen."""
+        """Return the open jobs of an object; empty if we may not see them."""
         ...
 
     def put_chunk(self, job: str, number: int, body: BinaryIO, size_bytes: int) -> None:
@@ -137,11 +137,11 @@ class ObjectStore(Protocol):
         ...
 
     def finish_job(self, job: str) -> str | None:
-        """Finalize and return the version's URL; None: no such job (HEAD tells why)."""
+        """Finish a job and return the version's URL; None if there is no such job."""
         ...
 
     def cancel_job(self, job: str) -> None:
-        """Cancel an unfinished job of ours; a job that is gone is fine."""
+        """Cancel an unfinished job of ours; do nothing if it is gone."""
         ...
 
 
@@ -151,12 +151,12 @@ class Journal(Protocol):
     def commit(self, changes: Sequence[Change]) -> list[int]:
         """Write all changes in one transaction and return when it is durable.
 
-        Returns one number a change: the id of the file or execution. Events follow the commit.
+        Returns the id of the file or execution for each change. Events follow the commit.
         """
         ...
 
     def execution(self, execution_id: int) -> ExecutionRecord:
-        """Return an execution; KeyError where there is none."""
+        """Return an execution; KeyError if there is none."""
         ...
 
     def files(self, execution_id: int) -> list[FileRecord]:
@@ -164,15 +164,15 @@ class Journal(Protocol):
         ...
 
     def batches(self, file_id: int, first: int, limit: int) -> list[BatchRecord]:
-        """Return at most *limit* batches of a file's rows, from place *first* on, in order."""
+        """Return at most *limit* batches of a file's rows, from row *first* on, in order."""
         ...
 
     def holders(
         self, urls: Iterable[str], *, unlike: str | None = None
     ) -> Mapping[str, frozenset[int]]:
-        """Return which files of this journal hold one of the object versions: URL → file ids.
+        """Return which files of this journal have one of the object versions: URL → file ids.
 
-        Those of which the same is said as *unlike* tells (a statement's digest) are left out.
+        Files whose statement has the digest *unlike* are left out.
         """
         ...
 
@@ -182,24 +182,24 @@ class Disk(Protocol):
 
     @property
     def root(self) -> Path:
-        """Where it is."""
+        """Its absolute path."""
         ...
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Open the file that *entry* saw, once, by the link policy.
+        """Open the file of *entry*, if the link policy allows it.
 
-        Raises FileChangedError when it is not the same file any more, FileNotFoundError when it
-        is gone, RefusedError when it may not be read.
+        Raises FileChangedError if it is no longer the same file, FileNotFoundError if it is gone,
+        RefusedError if it may not be read.
         """
         ...
 
     def verify(self, entry: Entry) -> None:
-        """Look again; FileChangedError or FileNotFoundError when the stamp moved."""
+        """Check the file again; FileChangedError or FileNotFoundError if its stamp changed."""
         ...
 
 
 class RowReceipt(Protocol):
-    """What receipts say of the rows of one unit that have no key."""
+    """The receipt of the rows of one unit that have no key."""
 
     def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
         """Yield the batches of a file of rows; *doubt* is called with what cannot be read."""
@@ -207,16 +207,16 @@ class RowReceipt(Protocol):
 
 
 class Processors(Protocol):
-    """What a bulk spec has done with a file before or after it is brought in."""
+    """The processors that a bulk spec runs before or after the upload of a file."""
 
     def run(
         self, processor: Processor, path: Path, match: Match, names: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return *names* as the processor leaves them; RefusedError where it fails."""
+        """Return *names* as changed by the processor; RefusedError if it fails."""
         ...
 
     def bag(self, processor: Processor, disk: Disk, asset: AssetPlan) -> Path:
-        """Return a bag made of a directory; the same files make the same bytes."""
+        """Return a bag of a directory; the same files give the same bytes."""
         ...
 
     def discard(self, names: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Does the server still hold what was uploaded? Asked anew, before anything is removed here."""
+"""Checks that the server still holds what was uploaded, before a local file is removed."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from deriva_watch.core.objects import ObjectVersion
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.removal.removal import differences
 from deriva_watch.core.states import FileState
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, ObjectStore, Row
 
 Heads = Callable[
@@ -20,21 +20,21 @@ Heads = Callable[
 
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
-    """Asks for the rows, the links and the object versions of files.
+    """Checks the rows, links and object versions of files on the server.
 
     Attributes:
-        each: Asks for the objects: one after the other, or as a pool does.
+        each: Calls a function for each object: like `map`, or in a pool.
     """
 
     catalog: Catalog
     store: ObjectStore
-    patience: Patience
+    call_retry: CallRetry
     each: Heads = map
 
     def differences(
         self, model: CatalogModel, files: Sequence[FileRecord], execution: str | None
     ) -> dict[str, list[str]]:
-        """Say of which *files* the server does not hold what was uploaded, and in what.
+        """Return how the server differs from what was uploaded for *files*.
 
         Args:
             model: The catalog's model.
@@ -42,7 +42,7 @@ class ServerCheck:
             execution: The RID of the Execution that they are linked to, if any.
 
         Returns:
-            Sentences by path; a file without one may be removed. Raises as every call does.
+            Sentences by path; a file without one may be removed. Raises the errors of calls.
         """
         groups: defaultdict[TableName, list[FileRecord]] = defaultdict(list)
         for file in files:
@@ -63,20 +63,20 @@ class ServerCheck:
         return found
 
     def rows(self, table: TableName, rids: Iterable[str]) -> Mapping[str, Row]:
-        """Return those rows of a table that are there, by RID."""
+        """Return those of the rows that exist, by RID."""
         wanted = sorted(set(rids))
-        rows = self.patience(f"GET {table}", lambda: self.catalog.rows_with(table, "RID", wanted))
+        rows = self.call_retry(f"GET {table}", lambda: self.catalog.rows_with(table, "RID", wanted))
         return {row["RID"]: row for row in rows}
 
     def _links(
         self, model: CatalogModel, table: TableName, rids: Iterable[str], target: str
     ) -> dict[str, set[str]] | None:
-        """Return what the rows are linked to, by RID; None where no table has such links."""
+        """Return what the rows are linked to, by RID; None if no table has such links."""
         other, wanted = model.ml_table(target), sorted(rids)
         pair = model.find_association(table, other) if other and wanted else None
         if pair is None:
             return None
-        links = self.patience(
+        links = self.call_retry(
             f"GET {pair.table}", lambda: self.catalog.rows_with(pair.table, pair.own, wanted)
         )
         found: defaultdict[str, set[str]] = defaultdict(set)
@@ -85,7 +85,7 @@ class ServerCheck:
         return found
 
     def _head(self, file: FileRecord) -> ObjectVersion | None:
-        return self.patience("HEAD object", lambda: self.store.head(file.url or ""))
+        return self.call_retry("HEAD object", lambda: self.store.head(file.url or ""))
 
 
 def _typed(files: Iterable[FileRecord]) -> bool:
@@ -98,13 +98,13 @@ def _unlinked(
     links: Mapping[str, set[str]] | None,
     types: Mapping[str, set[str]] | None,
 ) -> list[str]:
-    """Say which links of a row are missing; another uploader's row has what that one gave it."""
+    """Return the missing links of a row; a row of another uploader has its own links."""
     if file.state is FileState.ELSEWHERE:
         return []
     rid, found = file.rid or "", []
     if execution and links is not None and execution not in links.get(rid, ()):
-        found.append(f"row {rid} is not linked to Execution {execution} any more")
+        found.append(f"row {rid} is no longer linked to Execution {execution}")
     if types is not None:
         missing = set(file.types or ()) - types.get(rid, set())
-        found += [f"row {rid} has not the asset type {name} any more" for name in sorted(missing)]
+        found += [f"row {rid} no longer has the asset type {name}" for name in sorted(missing)]
     return found

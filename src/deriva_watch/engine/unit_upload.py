@@ -1,4 +1,4 @@
-"""One execution's upload while it runs: what the plan wants and where each file stands."""
+"""The upload of one unit while it runs: the plan and the state of each file."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from deriva_watch.engine.ports import Disk, Journal, Row, RowReceipt
 
 _SHOWN: Final = 5
 _ONE_TOO_MANY: Final = (
-    "Where they are one asset, keep the oldest, and delete the others with their links."
+    "If they are the same asset, keep the oldest, and delete the others with their links."
 )
 
 Stamp = tuple[int, int, int, int]
@@ -36,7 +36,7 @@ _READ_AHEAD: Final = 8  # batches
 
 
 class Move(NamedTuple):
-    """One file's next step, with how long it took."""
+    """The next step of a file, and how long it took."""
 
     path: str
     trigger: FileTrigger
@@ -46,24 +46,24 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Upload:
-    """The work on one execution.
+    """The upload of one unit.
 
     Attributes:
         execution: Its record.
         disk: Its directory.
         model: The catalog's model.
-        journal, emit: Where moves are written and reported.
-        assets: What the plan wants, by path.
-        records: Where each file stands, by path; kept up to date by `commit`.
-        rows: The files of rows that the plan wants, by path.
+        journal, emit: Store and report moves.
+        assets: The planned assets, by path.
+        records: The record of each file, by path; `commit` keeps them up to date.
+        rows: The planned files of rows, by path.
         vouched: Returns True for a file whose rows nobody can have loaded before us.
-        row_receipt: Has the rows that an earlier journal had recorded; None: nobody has.
-        ahead: Digests of contents that were read while the directory was filling, by stamp.
-        halt: Raises where the whole, or a file, is to be put down, because a person says so.
-        changed: Paths that moved under us: the execution must be looked at again.
+        row_receipt: The rows recorded by an earlier journal, if there is such a receipt.
+        ahead: Digests of files that were hashed while the directory was filling, by stamp.
+        halt: Raises if a person has stopped the unit, or a file of it.
+        changed: Paths that changed during the upload: the unit has to be scanned again.
         again: Paths that another uploader has recorded since we looked for their rows.
-        transient: The last error that may pass, if any.
-        notices: Sentences for the receipt, by what they are about.
+        transient: The last temporary error, if any.
+        notices: Sentences for the receipt, by subject.
     """
 
     execution: ExecutionRecord
@@ -85,21 +85,21 @@ class Upload:
     _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file
 
     def __post_init__(self) -> None:
-        """Know which rows the files stand for already."""
+        """Note the rows that the files already have."""
         for record in self.records.values():
             self._hold(record)
 
     def planned(self) -> list[AssetPlan | RowsPlan]:
-        """Return all that the plan wants."""
+        """Return all planned files."""
         return [*self.assets.values(), *self.rows.values()]
 
     def is_about(self, path: str, row: Row) -> bool:
-        """Tell whether a row is about the content and the name of a file."""
+        """Return whether a row has the content and the name of a file."""
         record, about = self.records[path], (row["MD5"], row["Length"], row["Filename"])
         return about == (record.md5, record.size_bytes, self.assets[path].file_name)
 
     def chosen(self, path: str, rows: Iterable[Row]) -> Row | None:
-        """Return the one of *rows* that says what a file says, or None: it needs its own."""
+        """Return the one of *rows* with the same values as the file; None if it needs a new row."""
         asset, candidates = self.assets[path], [row for row in rows if self.is_about(path, row)]
         table, held = self.model.name_to_table(asset.table), self._held(path, candidates)
         found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
@@ -111,7 +111,7 @@ class Upload:
         return dict(found.row)
 
     def compare(self, path: str, rows: Iterable[Row]) -> None:
-        """Say so where several of *rows* are about a file whose row we made just now."""
+        """Add a notice if several of *rows* have the values of a file whose row we just made."""
         asset, candidates = self.assets[path], [row for row in rows if self.is_about(path, row)]
         table = self.model.name_to_table(asset.table)
         found = adopt(
@@ -122,10 +122,10 @@ class Upload:
             self.notice(path, f"{_several(found.rids)}: {meanwhile}. {_ONE_TOO_MANY}")
 
     def _held(self, path: str, rows: Iterable[Row]) -> frozenset[str]:
-        """Return the RIDs of those of *rows* that another file than *path* stands for.
+        """Return the RIDs of those of *rows* that belong to a file other than *path*.
 
-        Its URL tells as well: a row that was inserted a moment ago, or whose INSERT was never
-        answered, is there before the journal knows its RID.
+        The URL is compared too: a row that was just inserted, or whose INSERT was not answered,
+        exists before the journal knows its RID.
         """
         return frozenset(
             row["RID"]
@@ -139,79 +139,79 @@ class Upload:
                 self._holders.setdefault(name, record.path)
 
     def known_digests(self, entry: Entry) -> Digests | None:
-        """Return the digests of a file that was read already and is what it was then."""
+        """Return the digests of a file that was hashed before and has not changed since."""
         known = self.ahead.get(entry.stamp)
         return Digests(known.md5, known.sha256, known.size_bytes) if known else None
 
     def batches(self, path: str) -> Iterator[BatchRecord]:
-        """Yield what the journal has of a file of rows, in order."""
+        """Yield the batches of a file of rows in the journal, in order."""
         first = 0
         while part := self.journal.batches(self.records[path].id, first, _READ_AHEAD):
             yield from part
             first = part[-1].first + 1
 
     def hinted(self, path: str) -> Iterable[Batch]:
-        """Return what an earlier journal had of a file of rows, as its receipt says."""
+        """Return the batches of a file of rows from its receipt, written by an earlier journal."""
         receipt = self.row_receipt
         return receipt.read(path, partial(self.notice, ROWS_NAME)) if receipt else ()
 
-    def standing(self, paths: Iterable[str], *states: FileState) -> list[str]:
-        """Return those of *paths* that stand in one of *states* and did not move under us."""
+    def in_state(self, paths: Iterable[str], *states: FileState) -> list[str]:
+        """Return those of *paths* that are in one of *states* and did not change meanwhile."""
         return [p for p in paths if self.records[p].state in states and p not in self.changed]
 
-    def going(self, paths: Iterable[str]) -> list[str]:
-        """Return those of *paths* that nobody has cancelled meanwhile; the others are refused.
+    def not_cancelled(self, paths: Iterable[str]) -> list[str]:
+        """Return those of *paths* that are not cancelled; refuse the others.
 
-        Raises InterruptedWorkError where all of it is to be put down.
+        Raises InterruptedWorkError if the whole unit is stopped.
         """
         self.halt(None)
-        going = []
+        kept = []
         for path in paths:
             try:
                 self.halt(path)
             except RefusedError as error:
                 self.refuse(path, error)
             else:
-                going.append(path)
-        return going
+                kept.append(path)
+        return kept
 
     def commit(self, moves: Sequence[Move]) -> None:
-        """Write moves down in one transaction, then know them."""
+        """Store moves in one transaction, then apply them to the records."""
         moves = [self._with_types(move) for move in moves]
         if moves:
             self.journal.commit(
                 [MoveFile(self.records[m.path].id, m.trigger, m.facts, m.seconds) for m in moves]
             )
         for move in moves:
-            self.know(move)
+            self.apply(move)
 
     def _with_types(self, move: Move) -> Move:
-        """Add what is left to link once there is a row, for a file that vanishes before."""
+        """Store the types of a new row, so that it is linked even if its file vanishes."""
         asset = self.assets.get(move.path)
         if asset is None or move.trigger not in (FileTrigger.RECORDED, FileTrigger.ADOPTED):
             return move
         return move._replace(facts={**move.facts, "types": asset.types})
 
-    def know(self, move: Move) -> None:
-        """Follow a move that the journal has."""
+    def apply(self, move: Move) -> None:
+        """Apply a move that the journal has to the records."""
         record = self.records[move.path]
         state = file_after(record.state, move.trigger)
         self.records[move.path] = replace(record, state=state, **move.facts)
         self._hold(self.records[move.path])
 
     def refuse(self, path: str, error: RefusedError) -> None:
-        """End one file with a sentence; its neighbours go on."""
+        """Refuse one file; the others continue."""
         facts: FileFacts = {**FileFacts(), **error.sentence(self.execution.rid)}
         self.commit([Move(path, FileTrigger.REFUSED, facts)])
 
     def change(self, path: str) -> None:
-        """Put a file that moved under us back to its beginning."""
+        """Start again with a file that changed during the upload."""
         self.changed.add(path)
         if self.records[path].state in (FileState.HASHED, FileState.STORED):
             self.commit([Move(path, FileTrigger.CHANGED)])
 
     def notice(self, about: str, why: str) -> None:
-        """Tell a person something that stops nothing, once."""
+        """Report, once, something that does not stop the upload."""
         known = self.notices.get(about, "")
         if why in known:
             return
@@ -219,7 +219,7 @@ class Upload:
         self.emit(NoticeAdded(execution=self.execution.rid, about=about, why=why))
 
     def tally(self) -> dict[str, int]:
-        """Return how many files stand in each state."""
+        """Return the number of files in each state."""
         return dict(Counter(record.state.value for record in self.records.values()))
 
 

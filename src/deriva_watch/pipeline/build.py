@@ -20,7 +20,7 @@ from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.edges.server.processors import SpecProcessors
 from deriva_watch.edges.server.spec_source import SpecSource
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.files.files import Files, Watch
 from deriva_watch.engine.files.upload_jobs import Jobs
@@ -29,7 +29,7 @@ from deriva_watch.engine.ports import Catalog, ObjectStore
 from deriva_watch.engine.rows.executions import Executions
 from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
-from deriva_watch.engine.rows.template_rows import Letter
+from deriva_watch.engine.rows.template_rows import TemplateRows
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.uploader import Uploader
@@ -173,7 +173,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     store: ObjectStore,
     writer: CatalogWriter,
     pool: Executor,
-    patience: Patience,
+    call_retry: CallRetry,
     *,
     emit: Emit,
     probe: Callable[[], object],
@@ -191,7 +191,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         store: The object store.
         writer: Writes into *catalog*.
         pool: Hashes and sends files.
-        patience: Repeats calls to the server.
+        call_retry: Repeats calls to the server.
         emit: Where events go.
         probe: As in `Parts`.
         server_time: As in `Parts`.
@@ -206,16 +206,16 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
     processors = SpecProcessors(
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
     )
-    naming = Naming(catalog, processors, patience)
-    jobs = Jobs(store, journal, patience)
-    depositor = Depositor(store, catalog, journal, patience, jobs, settings.transfer.chunk_bytes)
-    files = Files(depositor, naming, pool, patience, watch)
+    naming = Naming(catalog, processors, call_retry)
+    jobs = Jobs(store, journal, call_retry)
+    depositor = Depositor(store, catalog, journal, call_retry, jobs, settings.transfer.chunk_bytes)
+    files = Files(depositor, naming, pool, call_retry, watch)
     uploader = Uploader(
         files,
-        Rows(catalog, store, journal, writer, jobs, patience),
-        Letter(catalog, writer, files, naming, patience),
+        Rows(catalog, store, journal, writer, jobs, call_retry),
+        TemplateRows(catalog, writer, files, naming, call_retry),
         processors,
-        Tables(catalog, writer, patience, watch),
+        Tables(catalog, writer, call_retry, watch),
     )
     holds = HoldCache(journal)
     holds.reload()
@@ -228,7 +228,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         uploader=uploader,
         unit_reader=unit_reader,
         plan=plan,
-        executions=Executions(catalog, writer, patience),
+        executions=Executions(catalog, writer, call_retry),
         finalizer=Finalizer(catalog, writer, settings, specs, name),
         fingerprint=fingerprint,
         holds=holds,
@@ -250,7 +250,7 @@ def build(  # noqa: PLR0913, PLR0917  # what all parts are made from
         attempts=attempts,
         fingerprint=fingerprint,
         holds=holds,
-        server_check=ServerCheck(catalog, store, patience),
+        server_check=ServerCheck(catalog, store, call_retry),
         emit=emit,
         probe=probe,
         server_time=server_time,
@@ -273,10 +273,10 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
 
     Raises JournalHeldError while another process has the journal open.
     """
-    patience = Patience(emit, settings.server.host, stop)
+    call_retry = CallRetry(emit, settings.server.host, stop)
     with Journal.open(settings.journal.url, emit=emit) as journal:
         pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
-        writer = CatalogWriter(connection.catalog, patience)
+        writer = CatalogWriter(connection.catalog, call_retry)
         try:
             yield build(
                 settings,
@@ -285,7 +285,7 @@ def assemble(  # noqa: PLR0913, PLR0917  # what differs between the daemon, comm
                 connection.store,
                 writer,
                 pool,
-                patience,
+                call_retry,
                 emit=emit,
                 probe=connection.probe,
                 server_time=connection.server_time,

@@ -255,7 +255,7 @@ def test_a_job_that_somebody_else_began_is_not_ours_to_go_on_with(lab):
         assert rig.upload().state == "uploaded"
 
     assert job["url"] not in {url for url, _ in chunks(rig)}
-    why = f"its upload job {job['url']} is another identity's: we cannot cancel it"
+    why = f"its upload job {job['url']} belongs to another identity: we cannot cancel it"
     assert (NAME, why) in {(told.about, told.why) for told in rig.told("notice.added")}
 
 

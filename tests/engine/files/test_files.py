@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_its_neighbours(many, error, st
 
 
 def test_a_passing_error_leaves_a_file_where_it_was_and_is_remembered(many):
-    """Patience has ended; the execution comes back to this file later."""
+    """CallRetry has ended; the execution comes back to this file later."""
     with many.rigged() as rig:
         upload = hashed(rig)
         rig.store.then["make_namespace"] = [instead(BUSY)] * 9

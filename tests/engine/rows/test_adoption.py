@@ -93,7 +93,7 @@ def test_of_several_rows_the_oldest_is_taken_and_a_person_is_told(lab, content):
     [why] = told(rig, "rows")
     assert why == (
         f"3 rows say the same of it ({', '.join(rids)}); the oldest, {rids[0]}, is taken. "
-        "Where they are one asset, keep the oldest, and delete the others with their links."
+        "If they are the same asset, keep the oldest, and delete the others with their links."
     )
 
 
@@ -130,7 +130,7 @@ def test_a_row_whose_object_is_gone_is_no_proof(lab, content, fresh):
     assert (record.state, bad.state) == ("refused", "refused")
     assert lab.states()[image("b.bin")] == "linked"
     assert bad.why == f"row {before['RID']} describes it, but the object {before['URL']} is gone"
-    assert bad.next == f"Mend or delete the row, then `deriva-watch retry {lab.rid}`."
+    assert bad.next == f"Correct or delete the row, then run `deriva-watch retry {lab.rid}`."
 
 
 def other_content(lab, _):
@@ -149,9 +149,9 @@ def another_place(lab, _):
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        (other_content, "is another content"),
-        (no_md5, "does not say what it holds (no MD5)"),
-        (another_place, "is no object of this server"),
+        (other_content, "has different content"),
+        (no_md5, "has no MD5"),
+        (another_place, "is not an object of this server"),
     ],
 )
 def test_a_row_whose_object_is_not_the_content_is_no_proof(lab, content, place, why):
@@ -274,7 +274,7 @@ def test_the_rid_of_another_files_row_is_refused(lab, content, fresh):
 
     [file] = lab.files().values()
     assert file.state == "refused"
-    assert file.why.startswith(f"the RID {other['RID']} that it shall have is the row of another")
+    assert file.why.startswith(f"the RID {other['RID']} given for it belongs to the row of another")
     assert rows_of(lab, content) == []
 
 
@@ -285,7 +285,7 @@ def test_a_row_that_was_there_keeps_its_rid_and_a_person_is_told(lab, content):
 
     assert rows_of(lab, content) == [before]
     [why] = told(rig, "RID")
-    assert why.endswith(f"is {before['RID']}, not 9-ZZZZ: the row was there before")
+    assert why.endswith(f"is {before['RID']}, not 9-ZZZZ: the row existed before")
 
 
 # ---------------------------------------------------------------- another uploader meanwhile

@@ -52,7 +52,7 @@ class AssetPlan:
         return self.path.rpartition("/")[2]
 
     @property
-    def to_the_letter(self) -> bool:
+    def by_templates(self) -> bool:
         """Whether its mapping says more about the row than content, name and metadata."""
         return not self.match.mapping.by_content
 

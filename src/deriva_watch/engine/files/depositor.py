@@ -1,4 +1,4 @@
-"""From a file to an object version that nobody else's row stands for."""
+"""Stores a file in an object version that belongs to no other row."""
 
 import threading
 import time
@@ -15,19 +15,19 @@ from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
 from deriva_watch.core.spec.templates import content_disposition, object_name
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import Progress, span
 from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
 _NOT_FOUND = 404
-_CONTESTS = 5  # how often a name may move under us before we come back later
-_LOCKS = 256  # names share locks by hash: a lock a name would never be given back
+_CONTESTS = 5  # how often a name may change meanwhile before we try again later
+_LOCKS = 256  # names share locks by hash: one lock for each name would need memory forever
 
 
 class RecordedMeanwhileError(WatchError):
-    """A row that says the same came into the catalog since we looked; it is to be taken."""
+    """An equal row was added to the catalog since we looked; it has to be adopted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Source:
 
     Attributes:
         body: Its bytes.
-        moved: Is told how many of them were sent.
-        verify: Looks at the file once more; what it raises leaves the version unclaimed.
-        notice: Takes what a person should know of it.
-        says: Tells of rows whether one of them says what the file says.
+        moved: Called with the number of bytes sent.
+        verify: Checks the file again; if it raises, the version is not used.
+        notice: Called with text for people.
+        says: Returns whether one of the given rows has the same values as the file.
     """
 
     body: BinaryIO
@@ -51,16 +51,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Depositor:
-    """Stores contents. A name begins with the MD5, so what it holds is known before it is sent.
+    """Stores contents under names with their MD5, so that existing content is found by its name.
 
-    A version that a row or another file of ours stands for is never taken twice: the same content
-    for another asset becomes a version of its own.
+    A version that belongs to a row or to another file of ours is not used again: the same content
+    of another asset becomes a new version.
     """
 
     store: ObjectStore
     catalog: Catalog
     journal: Journal
-    patience: Patience
+    call_retry: CallRetry
     jobs: Jobs
     chunk_bytes: int
     _names: tuple[threading.Lock, ...] = field(
@@ -68,16 +68,16 @@ class Depositor:
     )
 
     def deposit(self, asset: AssetPlan, record: FileRecord, source: Source) -> FileFacts:
-        """Make sure that an object version holds the content, and write that down.
+        """Make sure that an object version has the content, and write that to the journal.
 
-        The move to `stored` is committed here, while the name is locked: a second file with the
-        same content must see that the version is taken.
+        The move to `stored` is committed here, while the name is locked, so that a second file
+        with the same content sees that the version is used.
 
         Returns:
-            The facts that the journal now has.
+            The facts now in the journal.
 
         Raises:
-            RecordedMeanwhileError: Another uploader has brought it in.
+            RecordedMeanwhileError: Another uploader has uploaded it.
         """
         known, mapping = known_names(asset, record), asset.match.mapping
         head = ObjectHead(
@@ -99,7 +99,7 @@ class Depositor:
             except RefusedError as error:
                 if error.status != _NOT_FOUND or not mapping.options.create_parents:
                     raise
-                self.store.forget_namespace(namespace)  # deleted since it was looked for
+                self.store.forget_namespace(namespace)  # deleted since we checked
                 self._make(namespace)
                 url = self._version(asset, record, head, source)
             facts: FileFacts = {"url": url, "job": None}
@@ -109,14 +109,14 @@ class Depositor:
         return facts
 
     def _make(self, namespace: str) -> None:
-        self.patience("PUT namespace", lambda: self.store.make_namespace(namespace))
+        self.call_retry("PUT namespace", lambda: self.store.make_namespace(namespace))
 
     def _version(
         self, asset: AssetPlan, record: FileRecord, head: ObjectHead, source: Source
     ) -> str:
         chunk_bytes, in_chunks = self._chunk_bytes(asset), self.by_job(asset, record)
         forced = asset.match.mapping.options.force
-        # A PUT asks for an empty name itself; a job checks nothing, so it is HEAD that must ask.
+        # A PUT requires an empty name; a job has no such check, so HEAD checks it.
         there = self._head(head.name) if in_chunks or forced else None
         if forced:
             record = self._noted(record, there)
@@ -130,7 +130,7 @@ class Depositor:
                 record = replace(record, job=None)
             else:
                 etag = there.etag if there else None
-                url = self.patience(
+                url = self.call_retry(
                     "PUT object",
                     lambda etag=etag: self.store.put(  # type: ignore[misc]
                         head,
@@ -146,16 +146,16 @@ class Depositor:
         )
 
     def by_job(self, asset: AssetPlan, record: FileRecord) -> bool:
-        """Tell whether a file goes by an upload job."""
+        """Return whether a file is sent by an upload job."""
         size_bytes, begun = content_bytes(record), record.job is not None
-        # What was begun goes on in chunks, however long they are by now.
+        # A started job continues in chunks, even if the chunk size has changed.
         return begun or size_bytes > self._chunk_bytes(asset) or size_bytes == 0
 
     def _chunk_bytes(self, asset: AssetPlan) -> int:
         return min(asset.match.mapping.chunk_bytes or self.chunk_bytes, MAX_BODY_BYTES)
 
     def _head(self, name: str) -> ObjectVersion | None:
-        return self.patience("HEAD object", lambda: self.store.head(name))
+        return self.call_retry("HEAD object", lambda: self.store.head(name))
 
     def _is_free(
         self,
@@ -165,17 +165,17 @@ class Depositor:
         record: FileRecord,
         source: Source,
     ) -> bool:
-        """Tell whether a version has our content and stands for no other asset."""
+        """Return whether a version has our content and belongs to no other asset."""
         same = (there.md5, there.size_bytes) == (head.md5, head.size_bytes)
-        if asset.to_the_letter:
+        if asset.by_templates:
             return self._may_serve(there, asset, record, same=same)
         if not same:
             return False
-        # A file of which the same is said may have stored it before its row: that is ours too.
+        # It may be the version of an equal file that has no row yet: that is ours too.
         held = self.journal.holders([there.url], unlike=asset.statement()).get(there.url)
         if held and not (record.url == there.url and record.id <= min(held)):
             return False
-        rows = self.patience(
+        rows = self.call_retry(
             "GET rows by MD5", lambda: self.catalog.rows_with(asset.table, "MD5", [head.md5])
         )
         if source.says(rows):
@@ -185,20 +185,22 @@ class Depositor:
     def _may_serve(
         self, there: ObjectVersion, asset: AssetPlan, record: FileRecord, *, same: bool
     ) -> bool:
-        """Tell whether a version is taken for a file by what `hatrac_options` say."""
+        """Return whether `hatrac_options` allow the use of a version for a file."""
         options = asset.match.mapping.options
         if options.force:
-            return same and there.url != (record.names or {}).get(BEFORE)  # ours, of a crash
+            return same and there.url != (record.names or {}).get(
+                BEFORE
+            )  # ours, from before a crash
         if not same and not options.allow_versioning:
             raise RefusedError(
                 f"cannot store {asset.path}",
-                f"{there.url} has another content, and the bulk spec allows one version only",
+                f"{there.url} has different content, and the bulk spec allows one version only",
                 "Rename the file, or allow versions in the specification.",
             )
         return same
 
     def _noted(self, record: FileRecord, there: ObjectVersion | None) -> FileRecord:
-        """Write down which version a forced one comes after: a crash must not force two."""
+        """Journal the version before a forced one, so that a crash does not force two."""
         names = record.names or {}
         if BEFORE in names:
             return record

@@ -1,4 +1,4 @@
-"""The steps that touch the bytes of files: many at once, each for itself."""
+"""The steps that read the bytes of files: many files at once."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import Digests, Progress, digests
 from deriva_watch.engine.files.depositor import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.unit_upload import Move, Upload
 from deriva_watch.liveness import beat, rest
 
-Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just moved
+Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just processed
 Step = Callable[[Upload, str], Move | None]
-_TOGETHER_S: Final = 0.2  # results of so long a time are one transaction
+_TOGETHER_S: Final = 0.2  # results within this time are one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +37,23 @@ class Files:
     depositor: Depositor
     naming: Naming
     pool: Executor
-    patience: Patience
+    call_retry: CallRetry
     watch: Watch = lambda _path, _phase, _count: None
 
     def hash(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Find the digests of *paths*."""
+        """Compute the digests of *paths*."""
         self.each(upload, self._hash, paths)
 
     def store(self, upload: Upload, paths: Sequence[str]) -> None:
-        """See that an object version holds each of *paths*."""
+        """Make sure that each of *paths* is stored in an object version."""
         self.each(upload, self._store, paths)
 
     def each(self, upload: Upload, step: Step, paths: Sequence[str]) -> None:
-        """Do one step for many files; one that fails does not stop its neighbours.
+        """Do one step for many files; one that fails does not stop the others.
 
-        The moves that steps return are written down together, as they come. What stops everything
-        (the server is away, the daemon stops, a bug) is raised once all running steps have ended.
+        The moves returned by steps are written to the journal in groups. An error that stops
+        everything (the server is away, the daemon stops, a bug) is raised after all running steps
+        have ended.
         """
         stopping = threading.Event()
 
@@ -71,7 +72,7 @@ class Files:
         running = {self.pool.submit(one, path) for path in paths}
         error: BaseException | None = None
         while running:
-            beat()  # those who run show their life themselves
+            beat()  # the running threads give signs of life themselves
             done, running = wait(running, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:
@@ -83,11 +84,11 @@ class Files:
             raise error
 
     def attempt(self, upload: Upload, step: Step, path: str) -> Move | None:
-        """Do one step for a file and return its move; a failure is noted in *upload*.
+        """Do one step for a file and return its move; *upload* notes a failure.
 
-        Raises what concerns all files: the server is away, the work shall stop, a bug.
+        Raises errors that concern all files: the server is away, the work has to stop, a bug.
         """
-        self.patience.check()
+        self.call_retry.check()
         try:
             upload.halt(path)
             return step(upload, path)
@@ -95,13 +96,13 @@ class Files:
             return Move(path, FileTrigger.VANISHED)
         except RecordedMeanwhileError:
             upload.again.add(path)
-        except Exception as error:  # noqa: BLE001  # what concerns all files is raised again
+        except Exception as error:  # noqa: BLE001  # an error that concerns all files is raised again
             _note_failure(upload, path, error)
         return None
 
     def _moved(self, upload: Upload, path: str, phase: str) -> Progress:
         def moved(count: int) -> None:
-            self.patience.check()
+            self.call_retry.check()
             upload.halt(path)
             self.watch(path, phase, count)
 
@@ -129,7 +130,7 @@ class Files:
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
     def _digests(self, upload: Upload, asset: AssetPlan, known: Mapping[str, Any]) -> Digests:
-        """Read what is sent for a file, unless that was done while its directory was filling."""
+        """Hash the content to send, unless that was done while the directory was filling."""
         more, made = self.naming.more_digests(asset), CONTENT_PATH in known
         if not (more or made) and (ahead := upload.known_digests(asset.entry)):
             return ahead
@@ -154,13 +155,13 @@ class Files:
             try:
                 facts = self.depositor.deposit(asset, record, source)
             except (RefusedError, TransientError):
-                verify()  # bytes that changed on the way do not fit their digest: a change
+                verify()  # the bytes do not match their digest: the file has changed
                 raise
-        upload.know(Move(path, FileTrigger.STORED, facts))  # the depositor wrote it down
+        upload.apply(Move(path, FileTrigger.STORED, facts))  # the depositor has committed it
 
 
 def _note_failure(upload: Upload, path: str, error: Exception) -> None:
-    """Note in *upload* what became of one file; raises what concerns all of them."""
+    """Note in *upload* the failure of one file; raise an error that concerns all files."""
     match classify(error, f"cannot read {path}"):
         case (Effect.CHANGED, _):
             upload.change(path)
@@ -170,7 +171,7 @@ def _note_failure(upload: Upload, path: str, error: Exception) -> None:
             upload.transient = transient
         case (_, OSError() as unreadable):
             why = unreadable.strerror or type(unreadable).__name__
-            then = f"Correct it, then `deriva-watch retry {quote(upload.execution.rid)}`."
+            then = f"Fix it, then run `deriva-watch retry {quote(upload.execution.rid)}`."
             upload.refuse(path, RefusedError(f"cannot read {path}", why, then))
         case _:
             raise error

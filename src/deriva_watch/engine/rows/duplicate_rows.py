@@ -1,4 +1,4 @@
-"""Rows without a key that another uploader may have brought in as well."""
+"""Finds rows without a key that another uploader may have uploaded too."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from deriva_watch.engine.unit_upload import Upload
 
 
 class Sent(NamedTuple):
-    """A row that is in the catalog: where the file has it, its RID, and what was sent of it."""
+    """A row in the catalog: its place in the file, its RID, and the values sent."""
 
     place: str
     rid: str
@@ -21,15 +21,16 @@ class Sent(NamedTuple):
 def tell_doubled(
     upload: Upload, plan: RowsPlan, sent: Sent, find: Callable[[Row], list[Row]]
 ) -> None:
-    """Tell a person where another row says the same as one of a batch that was *sent*.
+    """Add a notice if another row equals one of a batch that was *sent*.
 
-    A leased RID keeps our own attempts apart; another journal, once the first lease is used up,
-    or another identity leases another. Batches are brought in whole, so that one row tells of all.
+    A leased RID prevents duplicates between our own attempts. Another journal, after the first
+    lease is used up, or another identity leases a different RID. Batches are inserted as a whole,
+    so one row is enough.
     """
     try:
         rows = find(known_by(plan.definition, sent.values))
     except RefusedError as error:
-        why = f"nobody can tell whether its rows were brought in twice: {error.why}"
+        why = f"it is not known whether its rows were uploaded twice: {error.why}"
         upload.notice(plan.path, why)
         return
     alike = [
@@ -40,14 +41,14 @@ def tell_doubled(
     if others := _without_its_own(upload, plan, alike):
         upload.notice(
             plan.path,
-            f"{sent.place} is row {sent.rid} of {plan.table}, and row {others[0]} says the same: "
-            "another uploader may have brought the same file in. Compare the rows, and delete "
-            "those that are too many.",
+            f"{sent.place} is row {sent.rid} of {plan.table}, and row {others[0]} is equal: "
+            "another uploader may have uploaded the same file. Compare the rows, and delete the "
+            "duplicates.",
         )
 
 
 def _without_its_own(upload: Upload, plan: RowsPlan, rids: Iterable[str]) -> list[str]:
-    """Return *rids* without those of other rows of the same file: they are meant to be alike."""
+    """Return *rids* without those of other rows of the same file, which may be equal."""
     others = dict.fromkeys(rids)
     if others:
         for rid in (rid for kept in upload.batches(plan.path) for rid in kept.rids or ()):

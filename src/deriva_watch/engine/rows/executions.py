@@ -1,7 +1,7 @@
-"""The Execution of a unit of a drop folder: made exactly once, its Status moved as deriva-ml does.
+"""The Execution of a unit of a drop folder: made exactly once, with the Status steps of deriva-ml.
 
-Its RID is leased and in the journal before there is a row of it, so that whoever comes back after a
-crash looks for that row and makes no other.
+Its RID is leased and written to the journal before the row is made. After a crash, the next attempt
+looks for that row and makes no other.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.events import ExecutionCreated, StatusChanged
 from deriva_watch.core.model import CatalogModel, Table
 from deriva_watch.core.records import ExecutionFacts, NoteExecution
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion
 from deriva_watch.engine.unit_upload import Upload
 
-# What deriva-ml goes through; a catalog may lack terms of it.
+# The steps of deriva-ml; a catalog may lack some of these terms.
 _CREATED, _SENDING, _DONE = "Created", "Pending_Upload", "Uploaded"
 _WAY: Final = (_CREATED, "Running", "Stopped", _SENDING, _DONE)
 _THEN: Final = ", then run `deriva-watch retry RID`"
@@ -28,18 +28,18 @@ _THEN: Final = ", then run `deriva-watch retry RID`"
 
 @dataclass(frozen=True, slots=True)
 class Executions:
-    """Makes the rows of Execution, and moves their Status."""
+    """Makes rows of Execution and sets their Status."""
 
     catalog: Catalog
     writer: CatalogWriter
-    patience: Patience
+    call_retry: CallRetry
 
     def begin(self, upload: Upload, drop: Drop, before: str | None = None) -> None:
-        """See that the unit has its Execution, and that it is about to be uploaded.
+        """Make sure that the unit has its Execution, with the Status of a running upload.
 
-        *before* is the RID of one that was made for it, as somebody else remembers.
+        *before* is the RID of its Execution according to a receipt, if any.
 
-        Raises RefusedError where there cannot be one: without it nothing of the unit is sent.
+        Raises RefusedError if it cannot be made: then nothing of the unit is sent.
         """
         table = _execution(upload)
         if before and self._there(table, before):
@@ -51,7 +51,7 @@ class Executions:
         self._walk(upload, table, row, _SENDING)
 
     def end(self, upload: Upload) -> None:
-        """Say that all of the unit is in the catalog."""
+        """Set the Status to uploaded: all of the unit is in the catalog."""
         table, rid = _execution(upload), upload.execution.execution_rid
         if rid and (row := self._there(table, rid)):
             self._walk(upload, table, row, _DONE)
@@ -63,13 +63,13 @@ class Executions:
         said = json.dumps([unit.server, unit.prefix, unit.rid, "execution"])
         name = "deriva-watch:" + hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
         leased = self.writer.run(
-            lambda: self.patience("POST leases", lambda: self.catalog.lease([name]))
+            lambda: self.call_retry("POST leases", lambda: self.catalog.lease([name]))
         )
         self._note(upload, {"execution_rid": leased[name]})
         return leased[name]
 
     def _there(self, table: Table, rid: str) -> Row | None:
-        rows = self.patience(
+        rows = self.call_retry(
             f"GET {table.full_name}",
             lambda: self.catalog.rows_with(table.full_name, "RID", [rid]),
         )
@@ -89,7 +89,7 @@ class Executions:
         return written.row
 
     def _tell(self, upload: Upload, table: Table, row: Row) -> None:
-        """Write down that the row is there; "" stands for no Status."""
+        """Write to the journal that the row exists; "" stands for no Status."""
         status, workflow = (_column(upload.model, table, word) for word in ("Status", "Workflow"))
         self._note(upload, {"status_set": (status and row.get(status)) or ""})
         unit = upload.execution
@@ -119,7 +119,7 @@ class Executions:
         return values
 
     def _workflow(self, upload: Upload, wanted: str | NamedWorkflow) -> str:
-        """Return the RID of the one row that the settings mean; none is ever made."""
+        """Return the RID of the Workflow named in the settings; never makes one."""
         table = upload.model.ml_table("Workflow")
         if table is None:
             raise _unusable(upload, "the catalog has no table Workflow", "workflow")
@@ -129,7 +129,7 @@ class Executions:
         if missing := sorted(said.keys() - table.column.keys()):
             why = f"{table.full_name} has no column {missing[0]}"
             raise _unusable(upload, why, "workflow")
-        rows = self.patience(
+        rows = self.call_retry(
             f"GET {table.full_name}", lambda: self.catalog.rows_where(table.full_name, said)
         )
         if len(rows) == 1:
@@ -142,28 +142,30 @@ class Executions:
     # ------------------------------------------------------------------ its Status
 
     def _walk(self, upload: Upload, table: Table, row: Row, goal: str) -> None:
-        """Move the Status on, term by term, as far as *goal*; what others set stays."""
+        """Set the Status term by term up to *goal*; leave a Status that others have set."""
         column = _column(upload.model, table, "Status")
         if column is None:
             return
         now = row.get(column)
         if now is not None and now not in _WAY:
-            upload.notice("Status", f"somebody set it to {now}: it stays")
+            upload.notice("Status", f"somebody set it to {now}, which is kept")
             return
         at, to = (-1 if now is None else _WAY.index(now)), _WAY.index(goal)
         terms = self._terms(table, column) if at < to else frozenset()
         for term in (each for each in _WAY[at + 1 : to + 1] if each in terms):
             moved = self._move(upload, str(row["RID"]), now, term)
-            # After a lost answer the same call moves nothing.
+            # After a lost answer the repeated call changes nothing.
             if not moved and (self._there(table, row["RID"]) or {}).get(column) != term:
                 return
             now = term
 
     def _move(self, upload: Upload, rid: str, old: str | None, new: str) -> bool:
-        """Compare and set; False: it was not *old*, or may not be set."""
+        """Set the Status to *new* if it is *old*; False if it is not, or we may not set it."""
         try:
             moved = self.writer.run(
-                lambda: self.patience("PUT status", lambda: self.catalog.move_status(rid, old, new))
+                lambda: self.call_retry(
+                    "PUT status", lambda: self.catalog.move_status(rid, old, new)
+                )
             )
         except RefusedError as error:
             upload.notice("Status", f"it stays {old}: {error.why}")
@@ -175,7 +177,7 @@ class Executions:
 
     def _terms(self, table: Table, column: str) -> frozenset[str]:
         key = next(key for key in table.foreign_keys if key.columns == (column,))
-        return self.patience(f"GET {key.target}", lambda: self.catalog.terms(key.target))
+        return self.call_retry(f"GET {key.target}", lambda: self.catalog.terms(key.target))
 
     def _note(self, upload: Upload, facts: ExecutionFacts) -> None:
         number = upload.execution.id
@@ -191,7 +193,7 @@ def _execution(upload: Upload) -> Table:
 
 
 def _column(model: CatalogModel, table: Table, word: str) -> str | None:
-    """Return the column that refers to the Workflow, or to the term that is the Status."""
+    """Return the column that refers to the Workflow, or to the term of the Status."""
     if word == "Workflow":
         workflow = model.ml_table(word)
         key = table.key_to(workflow.full_name) if workflow else None
@@ -206,6 +208,6 @@ def _unusable(upload: Upload, why: str, key: str) -> RefusedError:
     return RefusedError(
         f"{unit.label} is not uploaded",
         why,
-        f"Correct {key} of the [[drop]] with path {unit.prefix} and restart the daemon, or mend "
+        f"Correct {key} of the [[drop]] with path {unit.prefix} and restart the daemon, or correct "
         f"the catalog{_THEN}.",
     )

@@ -1,4 +1,4 @@
-"""Are the rows of a file that have a key of their own still in their table, as the file says?"""
+"""Checks that the rows of a file that have a key are still in their table, with equal values."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import Final
 from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.references import References, values_of
 from deriva_watch.engine.rows.row_source import opened, rows_in
@@ -18,22 +18,22 @@ from deriva_watch.engine.unit_upload import Upload
 
 _TOGETHER: Final = 1000
 
-Keyed = tuple[str, Row]  # where it stands, and what it says
+Keyed = tuple[str, Row]  # its place and values
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedRows:
-    """Looks for rows by their keys."""
+    """Finds rows by their keys."""
 
     catalog: Catalog
-    patience: Patience
+    call_retry: CallRetry
 
     def differences(self, upload: Upload, path: str) -> Iterator[str]:
-        """Say which rows of a file are not in, or say otherwise than it does.
+        """Return which rows of a file are not in the table, or have other values there.
 
-        Rows without a key, and those that never were sent, are another's business.
+        Does not check rows without a key and rows that were never sent.
         """
-        plan, references = upload.rows[path], References(upload, self.catalog, self.patience)
+        plan, references = upload.rows[path], References(upload, self.catalog, self.call_retry)
         with opened(upload.disk, plan) as body:
             rows = self._keyed(plan, references, rows_in(plan, body))
             while group := list(islice(rows, _TOGETHER)):
@@ -60,12 +60,12 @@ class KeyedRows:
             telling = max(sorted(key), key=lambda name: len(said[name]))
             wanted = list(said[telling].values())
             ask = partial(self.catalog.rows_with, plan.table, telling, wanted)
-            found = self.patience(f"GET {plan.table}", ask)
+            found = self.call_retry(f"GET {plan.table}", ask)
             there = {said_by(sorted(key), table, row): row for row in found}
             for place, values in group:
                 row = there.get(said_by(sorted(key), table, values))
                 if row is None:
-                    yield f"{place}: its row is not in {plan.table} any more"
+                    yield f"{place}: its row is no longer in {plan.table}"
                 elif odd := contradictions(table, values, row):
                     told = "; ".join(f"{c} = {row.get(c)!r}, not {values[c]!r}" for c in odd)
                     yield f"{place}: row {row['RID']} of {plan.table} says {told}"

@@ -1,4 +1,4 @@
-"""Values that name a local file become the RID of the row that the file became."""
+"""Replaces values that name a local file by the RID of the file's row."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -9,23 +9,23 @@ from deriva_watch.core.plan.features import EXECUTION
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.unit_upload import Upload
 
 
 @dataclass(slots=True)
 class References:
-    """The files of one execution, by the asset table that they went to and by their name."""
+    """The files of one execution by asset table and name."""
 
     upload: Upload
     catalog: Catalog
-    patience: Patience
+    call_retry: CallRetry
     _files: dict[tuple[str, str], list[FileRecord]] = field(init=False)
     _linked: dict[TableName, dict[str, list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Know the files, also those that are gone by now: their rows are not."""
+        """Note the files, including deleted ones, whose rows still exist."""
         self._files = defaultdict(list)
         for record in self.upload.records.values():
             self._files[str(record.table), _name(record.path)].append(record)
@@ -33,10 +33,10 @@ class References:
     def rid(self, table: TableName, value: Any) -> str:
         """Return the RID of the row of *table* that *value* names.
 
-        A value that no file has is taken for a RID.
+        A value that is not a file name is taken as a RID.
 
         Raises:
-            ValueError: There is no such file, it did not arrive, or several have its name.
+            ValueError: There is no such file, it is not uploaded, or several files have its name.
         """
         text = str(value)
         records = self._files.get((str(table), _name(text)), [])
@@ -65,7 +65,7 @@ class References:
         return any(text in {path, f"{root}/{path}"} for path in paths)
 
     def _rows(self, table: TableName) -> dict[str, list[str]]:
-        """Return the rows that the catalog has linked to the execution: RIDs by file name."""
+        """Return the rows that are linked to the execution: RIDs by file name."""
         if table not in self._linked:
             self._linked[table] = self._read(table)
         return self._linked[table]
@@ -76,18 +76,18 @@ class References:
         rid = self.upload.execution.links_to
         if pair is None or rid is None:
             return found
-        links = self.patience(
+        links = self.call_retry(
             f"GET {pair.table}", lambda: self.catalog.rows_where(pair.table, {pair.other: rid})
         )
         rids = [link[pair.own] for link in links]
-        rows = self.patience(f"GET {table}", lambda: self.catalog.rows_with(table, "RID", rids))
+        rows = self.call_retry(f"GET {table}", lambda: self.catalog.rows_with(table, "RID", rids))
         for row in rows:
             found[row["Filename"]].append(row["RID"])
         return found
 
 
 def values_of(plan: RowsPlan, references: References, row: RawRow) -> Row:
-    """Return what of *row* its table gets; ValueError where it cannot be sent."""
+    """Return the values of *row* to send; ValueError if it cannot be sent."""
     values = plan.values(row)
     for column, table in plan.assets.items():
         if (value := values.get(column)) is not None:

@@ -1,6 +1,6 @@
-"""A batch of rows on its way into a table, so that no crash and no lost answer doubles one.
+"""Sends batches of rows to a table without duplicates, despite crashes and lost answers.
 
-A row that gives a unique key of its own is known by it. Any other gets a leased RID, which is in
+A row with a unique key is found by its key. Any other row gets a leased RID, which is written to
 the journal before it is used.
 """
 
@@ -17,7 +17,7 @@ from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
 from deriva_watch.core.rows.ledger import HOLE, Batch
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.duplicate_rows import Sent, tell_doubled
 from deriva_watch.engine.rows.references import References, values_of
@@ -27,17 +27,17 @@ from deriva_watch.engine.unit_upload import Upload
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a row cannot be brought in; *name* is what its key says, where another row has it."""
+    """Why a row cannot be uploaded; *name* is its key if another row has the same key."""
 
     place: str
     why: str
-    next: str = "Mend the row; what is in already is not sent again."
+    next: str = "Correct the row; rows that are in the catalog are not sent again."
     name: Hashable = None
 
 
 @dataclass(slots=True)
 class Faults:
-    """The rows of one file that cannot be brought in: the first of them, and how many."""
+    """The rows of one file that cannot be uploaded: the first of them, and their number."""
 
     first: Fault | None = None
     count: int = 0
@@ -48,7 +48,7 @@ class Faults:
         self.count += 1
 
     def refusal(self, path: str, earlier: str | None = None) -> RefusedError:
-        """Return what to say of the file; *earlier* is the place of a row with the same key."""
+        """Return the error for the file; *earlier* is the place of a row with the same key."""
         fault = self.first or Fault("the file", "nothing is wrong with it")
         both = f" ({earlier} has the same key)" if earlier else ""
         more = f"; {self.count} rows in all cannot be uploaded" if self.count > 1 else ""
@@ -64,21 +64,21 @@ class Sender:
     plan: RowsPlan
     catalog: Catalog
     writer: CatalogWriter
-    patience: Patience
+    call_retry: CallRetry
     references: References
     faults: Faults = field(default_factory=Faults)
 
     # ------------------------------------------------------------------ one row
 
     def ready(self, row: RawRow) -> Row | None:
-        """Return what of *row* is sent, or None: it cannot be."""
+        """Return the values of *row* to send, or None if it cannot be sent."""
         try:
             return self._values(row)
         except ValueError:
             return None
 
     def values(self, row: RawRow) -> Row | None:
-        """As `ready`, and count a row that cannot be sent."""
+        """Like `ready`, but count a row that cannot be sent."""
         try:
             return self._values(row)
         except ValueError as error:
@@ -91,7 +91,7 @@ class Sender:
         return values_of(self.plan, self.references, row)
 
     def name(self, row: RawRow) -> Hashable:
-        """Return what the key of *row* says, or None."""
+        """Return the key of *row*, or None."""
         values = self.ready(row)
         if values is None or (key := natural_key(self.plan.definition, values)) is None:
             return None
@@ -103,17 +103,17 @@ class Sender:
     # ------------------------------------------------------------------ one batch
 
     def send(self, batch: Batch, there: int) -> None:
-        """Send what of *batch* is not in; the journal has it before, where need be, and after.
+        """Send the rows of *batch* that are not in the catalog, and write it to the journal.
 
         Args:
-            batch: The rows; afterwards its digests are those of the rows that are in.
-            there: How many rows of the file are in before it.
+            batch: The rows; afterwards its digests are those of the rows in the catalog.
+            there: How many earlier rows of the file are in the catalog.
         """
         self.verify()
         made = {at: self.values(written.row) for at, written in batch.todo.items()}
         rows = {at: values for at, values in made.items() if values is not None}
         for at in made.keys() - rows.keys():
-            if batch.rids[at] is None:  # nobody but a hint said that it is in
+            if batch.rids[at] is None:  # only a hint said that it is in the catalog
                 batch.digests[at] = HOLE
         claimed = {at for at in rows if batch.todo[at].row.recorded}
         keys = {
@@ -145,14 +145,14 @@ class Sender:
         self._keep(batch, {}, there, sent=True)
 
     def verify(self) -> None:
-        """Look whether the file is what it was."""
+        """Check that the file is unchanged."""
         if self.plan.is_file:
             self.upload.disk.verify(self.plan.entry)
 
     def found(self, batch: Batch) -> frozenset[str]:
-        """Return which of the RIDs of *batch* are rows: nobody knows whether they arrived."""
+        """Return which RIDs of *batch* are rows of the table; a lost answer left it open."""
         rids = [rid for rid in batch.rids if rid]
-        rows = self.patience(
+        rows = self.call_retry(
             f"GET {self.plan.table}", lambda: self.catalog.rows_with(self.plan.table, "RID", rids)
         )
         return frozenset(row["RID"] for row in rows)
@@ -160,7 +160,7 @@ class Sender:
     def _twins(
         self, batch: Batch, rows: dict[int, Row], keys: dict[int, frozenset[str] | None]
     ) -> dict[int, int]:
-        """Return rows that say what an earlier one says; one with its key alone is a fault."""
+        """Return rows equal to an earlier one; a row with only its key in common is a fault."""
         seen: dict[Hashable, int] = {}
         twins: dict[int, int] = {}
         for at, key in list(keys.items()):
@@ -183,7 +183,7 @@ class Sender:
     def _order(
         self, rows: Mapping[int, Row], keys: Mapping[int, frozenset[str] | None]
     ) -> Mapping[str, int]:
-        """Return how many values each column has: the key is looked up by its most telling one."""
+        """Return how many values each column has: rows are looked up by the most selective one."""
         columns = {column for key in keys.values() if key for column in key}
         return {c: len({str(rows[at].get(c)) for at in keys}) for c in columns}
 
@@ -206,21 +206,21 @@ class Sender:
         )
 
     def _lease(self, batch: Batch, keyless: list[int]) -> None:
-        """Give each row a RID that it keeps, whatever happens."""
+        """Give each row a permanent RID."""
         names = {at: self._lease_name(batch, at) for at in keyless if batch.rids[at] is None}
         if names and not self.upload.vouched(self.plan.entry):
             rid = self.upload.execution.rid
             raise RefusedError(
                 f"cannot upload {self.plan.path}",
-                "it is older than the journal, and its rows have no key by which one could tell "
-                "whether they are in already",
-                f"Look into {self.plan.table}. If none of them is there: "
-                f"`deriva-watch retry {rid}`. If some are, take these out of the file before.",
+                "it is older than the journal, and as its rows have no key, it is not known "
+                "whether they are in the catalog",
+                f"Check {self.plan.table}. If it has none of them, run `deriva-watch retry {rid}`. "
+                "If it has some, remove these from the file first.",
             )
         if names:
             wanted = list(names.values())
             leased = self.writer.run(
-                lambda: self.patience("POST leases", lambda: self.catalog.lease(wanted))
+                lambda: self.call_retry("POST leases", lambda: self.catalog.lease(wanted))
             )
             for at, name in names.items():
                 batch.rids[at] = leased[name]
@@ -234,7 +234,7 @@ class Sender:
     def _keep(
         self, batch: Batch, on_the_way: Mapping[int, bytes], there: int, *, sent: bool
     ) -> None:
-        """Write down where a batch stands."""
+        """Write the progress of a batch to the journal."""
         digests = [on_the_way.get(at, digest) for at, digest in enumerate(batch.digests)]
         number = self.upload.records[self.plan.path].id
         rids = batch.rids if any(batch.rids) else None
@@ -242,10 +242,10 @@ class Sender:
         count = there + sum(digest != HOLE for digest in batch.digests)
         self.upload.journal.commit([KeepBatch(kept), NoteFile(number, {"rows": count})])
 
-    # ------------------------------------------------------------------ what became of it
+    # ------------------------------------------------------------------ results
 
     def _is_in(self, row: RawRow, item: Insertion, written: Written) -> bool:
-        """Tell whether a row is in the catalog as it is written; count it if not."""
+        """Return whether a row is in the catalog as in the file; count it as a fault if not."""
         if written.error:
             self.faults.add(row.place, written.error.why, next=written.error.next)
             return False
@@ -263,7 +263,7 @@ class Sender:
         return not odd
 
     def _hidden(self, values: Row) -> str:
-        """Say why a row was left out although none has its key."""
+        """Return why a row was not inserted although no visible row has its key."""
         for key in self.plan.definition.keys:
             wanted = {name: values.get(name) for name in sorted(key - SYSTEM_COLUMNS)}
             if not wanted or None in wanted.values():
@@ -276,7 +276,7 @@ class Sender:
 
     def _rows_where(self, wanted: Row) -> list[Row]:
         table = self.plan.table
-        return self.patience(f"GET {table}", lambda: self.catalog.rows_where(table, wanted))
+        return self.call_retry(f"GET {table}", lambda: self.catalog.rows_where(table, wanted))
 
 
 def _shown(values: Row, key: frozenset[str]) -> str:

@@ -1,4 +1,4 @@
-"""The rows of a file, or of deriva-ml's workspace, one after the other."""
+"""Reads the rows of a file, or of deriva-ml's workspace, one after the other."""
 
 import io
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from deriva_watch.engine.ports import Disk
 
 @contextmanager
 def opened(disk: Disk, plan: RowsPlan) -> Iterator[BinaryIO]:
-    """Open the file of *plan*; records of the workspace have none, and it is empty."""
+    """Open the file of *plan*; an empty one for records of the workspace."""
     if plan.format is Format.RECORDS:
         yield io.BytesIO()
         return
@@ -33,7 +33,7 @@ def opened(disk: Disk, plan: RowsPlan) -> Iterator[BinaryIO]:
 
 
 def rows_in(plan: RowsPlan, body: BinaryIO) -> Iterator[RawRow]:
-    """Return the rows from the beginning; TableFileError where they cannot be read."""
+    """Return the rows from the beginning; TableFileError if they cannot be read."""
     body.seek(0)
     match plan.format:
         case Format.RECORDS:
@@ -45,13 +45,14 @@ def rows_in(plan: RowsPlan, body: BinaryIO) -> Iterator[RawRow]:
         case Format.JSON:
             content = body.read(LIST_BYTES + 1)
             if len(content) > LIST_BYTES:
-                why = f"a JSON list may have {LIST_BYTES >> 20} MiB; write CSV, or an object a line"
+                most = f"a JSON list may have {LIST_BYTES >> 20} MiB"
+                why = f"{most}; write CSV, or one object per line"
                 raise TableFileError("the file", f"{why} (.jsonl)")
             return json_rows(content)
 
 
 def columns_in(plan: RowsPlan, body: BinaryIO) -> set[str]:
-    """Return all columns that some row gives, before any is sent."""
+    """Return the columns of all rows, before any row is sent."""
     if plan.format is Format.CSV:
         body.seek(0)
         return set(csv_header(_lines(body)))
@@ -72,12 +73,12 @@ def _lines(body: BinaryIO) -> Iterator[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What lies in a file of rows, before anything is sent.
+    """The number of rows in a file, before anything is sent.
 
     Attributes:
-        rows: How many rows can be sent, as far as their values tell.
-        bad: How many cannot.
-        problem: The first of these, or why the file cannot be read on; None where all is well.
+        rows: How many rows have valid values.
+        bad: How many do not.
+        problem: The first invalid row, or why the file cannot be read further; None if all is well.
     """
 
     rows: int
@@ -86,7 +87,7 @@ class Count:
 
 
 def count(disk: Disk, plan: RowsPlan) -> Count:
-    """Read a file of rows to its end, and look at every value."""
+    """Read a file of rows to its end, and check every value."""
     rows, bad, problem = 0, 0, None
     try:
         with opened(disk, plan) as body:

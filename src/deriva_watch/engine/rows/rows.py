@@ -1,4 +1,4 @@
-"""The steps that touch the catalog: look up, adopt, insert, link; always many rows at once."""
+"""The steps that use the catalog: look up, adopt, insert, link; always many rows at once."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,34 +11,34 @@ from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.rows.adoption import edits
 from deriva_watch.core.spec.templates import row as spec_row
 from deriva_watch.core.states import FileState, FileTrigger
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
 from deriva_watch.engine.unit_upload import Move, Upload
 
-OUTPUT_ROLE: Final = "Output"  # the term of Asset_Role that deriva-ml links outputs with
+OUTPUT_ROLE: Final = "Output"  # the Asset_Role with which deriva-ml links outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Brings stored files into asset tables and links them."""
+    """Inserts rows for stored files into asset tables, and links them."""
 
     catalog: Catalog
     store: ObjectStore
     journal: Journal
     writer: CatalogWriter
     jobs: Jobs
-    patience: Patience
+    call_retry: CallRetry
 
-    # ------------------------------------------------------------------ what is there already
+    # ------------------------------------------------------------------ existing rows
 
     def follow_edits(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Let the rows that files became say what is said of the files by now.
+        """Update the rows of files whose metadata has changed since.
 
-        The journal knows those rows: a second one would be wrong. A row that we did not make, or
-        that stands for another file as well, is not ours to change.
+        The journal knows those rows, so no second row is made. A row that we did not make, or that
+        also belongs to another file, is not changed.
         """
         known = [path for path in paths if upload.records[path].rid]
         for table, group in _by_table(upload, known).items():
@@ -56,32 +56,32 @@ class Rows:
     def _follow(self, upload: Upload, path: str, row: Row, *, shared: bool) -> None:
         asset, adopted = upload.assets[path], upload.records[path].adopted
         new = edits(upload.model.name_to_table(asset.table), asset.values, row)
-        if adopted or shared:  # its NULL is no statement about this file
+        if adopted or shared:  # NULL there says nothing about this file
             new = {column: value for column, value in new.items() if row[column] is not None}
         if not new:
             return
         said = "; ".join(f"{c} = {row[c]!r}, but now {value!r}" for c, value in new.items())
-        why = f"row {row['RID']}, which it became, says {said}"
+        why = f"row {row['RID']}, made from it, has {said}"
         try:
             if adopted or shared:
-                whose = "another file as well" if shared else "what another uploader brought in"
-                raise RefusedError(path, f"the row stands for {whose}", "")  # noqa: TRY301
+                whose = "another file too" if shared else "a file of another uploader"
+                raise RefusedError(path, f"the row belongs to {whose}", "")  # noqa: TRY301
             old = {"RID": row["RID"]} | {column: row[column] for column in new}
-            self.patience(
+            self.call_retry(
                 f"PUT {asset.table}",
                 lambda: self.writer.run(lambda: self.catalog.replace(asset.table, old, new)),
             )
         except RefusedError as error:
-            then = "Correct the row, or what is said of the file, whichever is wrong."
+            then = "Correct the row or the metadata of the file, whichever is wrong."
             why = f"{why}; {error.why}"
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
         else:
             upload.notice(path, f"{why}: the row was updated")
 
     def settle_foreign(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Believe another uploader's word that it recorded a file, once its row says so too."""
+        """Accept that another uploader has recorded a file, once its row confirms it."""
         claimed = [path for path in paths if upload.assets[path].recorded]
-        # That it is recorded may be our own word, written back into the manifest.
+        # We may have written this into the manifest ourselves.
         claimed = [p for p in claimed if not upload.records[p].rid or upload.records[p].adopted]
         for table, group in _by_table(upload, claimed).items():
             rids = [upload.assets[path].given_rid for path in group]
@@ -95,7 +95,7 @@ class Rows:
             upload.commit(moves)
 
     def adopt(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Take rows that are in the catalog already, before anything is sent."""
+        """Adopt rows that are already in the catalog, before anything is sent."""
         for table, group in _by_table(upload, paths).items():
             md5s = {upload.records[path].md5 for path in group}
             rows = self._rows(table, "MD5", sorted(md5s, key=str))
@@ -104,11 +104,11 @@ class Rows:
                     self._take(upload, path, row)
 
     def _take(self, upload: Upload, path: str, row: Row) -> None:
-        """Adopt a row, if the object that it names is really there."""
+        """Adopt a row if its object exists."""
         record, rid = upload.records[path], row["RID"]
         facts: FileFacts = {"rid": rid, "url": row["URL"], "job": None}
         if record.state is FileState.STORED and row["URL"] == record.url:
-            # Our own INSERT, whose answer was lost.
+            # Our own INSERT; its answer was lost.
             upload.commit([Move(path, FileTrigger.RECORDED, facts | {"adopted": False})])
             return
         try:
@@ -120,29 +120,32 @@ class Rows:
         self.jobs.cancel(record.job)
         facts["adopted"] = record.adopted or row["URL"] != record.url  # ours: it was read again
         upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
-        _notice_rid(upload, path, rid, "the row was there before")
+        _notice_rid(upload, path, rid, "the row existed before")
 
     def _verify(self, record: FileRecord, url: str | None) -> None:
-        """Ask the object store whether *url* holds the content of a file."""
-        what, then = "cannot adopt a row", "Mend or delete the row, then `deriva-watch retry RID`."
+        """Check in the object store that *url* has the content of a file."""
+        what, then = (
+            "cannot adopt a row",
+            "Correct or delete the row, then run `deriva-watch retry RID`.",
+        )
         if url is None or not url.startswith("/hatrac/"):
-            raise RefusedError(what, f"{url} is no object of this server", then)
-        there = self.patience("HEAD object", lambda: self.store.head(url))
+            raise RefusedError(what, f"{url} is not an object of this server", then)
+        there = self.call_retry("HEAD object", lambda: self.store.head(url))
         if there is None:
             raise RefusedError(what, f"the object {url} is gone", then)
         if there.md5 is None:
-            raise RefusedError(what, f"the object {url} does not say what it holds (no MD5)", then)
+            raise RefusedError(what, f"the object {url} has no MD5", then)
         if (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
-            raise RefusedError(what, f"the object {url} is another content", then)
+            raise RefusedError(what, f"the object {url} has different content", then)
 
     # ------------------------------------------------------------------ insert
 
     def record(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Insert a row for every stored file, unless somebody did meanwhile."""
+        """Insert a row for every stored file unless another uploader has done so meanwhile."""
         given = [rid for path in paths if (rid := upload.assets[path].given_rid)]
         claimable: frozenset[str] = frozenset()
         if given:
-            claimable = self.patience("GET leases", lambda: self.catalog.claimable(given))
+            claimable = self.call_retry("GET leases", lambda: self.catalog.claimable(given))
         rows = [self._insertion(upload, path, claimable) for path in paths]
         told = list(zip(paths, rows, self.writer.insert(rows), strict=True))
         made = {path: w.row["RID"] for path, _, w in told if w.row and w.inserted}
@@ -176,7 +179,7 @@ class Rows:
         )
 
     def _not_inserted(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
-        """Say of a file whose row we did not make what there is instead."""
+        """Handle a file whose row was not inserted: adopt the existing row, or refuse the file."""
         row = written.row
         if written.error:
             why = written.error.why
@@ -187,17 +190,17 @@ class Rows:
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
         elif upload.chosen(path, [row]):
             self._take(upload, path, row)
-        elif row["URL"] == item.row["URL"]:  # our version was taken by another: store one anew
+        elif row["URL"] == item.row["URL"]:  # another row uses our version: store a new one
             upload.change(path)
         else:
-            why = f"the RID {row['RID']} that it shall have is the row of another file"
-            then = "Take the RID out of its path or manifest entry."
+            why = f"the RID {row['RID']} given for it belongs to the row of another file"
+            then = "Remove the RID from its path or manifest entry."
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
 
     def compare(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Look whether another uploader made a row of the same file since we looked last.
+        """Check whether another uploader has made a row for the same file meanwhile.
 
-        Of two who insert, the second sees both rows.
+        Of two uploaders that insert, the second one sees both rows.
         """
         for table, group in _by_table(upload, paths).items():
             md5s = {str(upload.records[path].md5) for path in group}
@@ -209,12 +212,12 @@ class Rows:
 
     def link(self, upload: Upload, paths: Sequence[str]) -> None:
         """Link rows to the execution and to their asset types."""
-        linkable = upload.standing(paths, FileState.RECORDED, FileState.ELSEWHERE)
+        linkable = upload.in_state(paths, FileState.RECORDED, FileState.ELSEWHERE)
         links = {path: self._links(upload, path) for path in linkable}
         flat = [item for items in links.values() for item in items]
         written = dict(zip(flat, self.writer.insert(flat), strict=True))
         moves: list[Move] = []
-        for path in upload.standing(linkable, FileState.RECORDED):
+        for path in upload.in_state(linkable, FileState.RECORDED):
             bad = next((e for item in links[path] if (e := written[item].error)), None)
             if bad:
                 upload.refuse(path, RefusedError(f"cannot link {path}", bad.why, bad.next))
@@ -230,7 +233,7 @@ class Rows:
         execution = upload.execution.links_to
         if not ((execution or upload.execution.unit) and rid and is_asset):
             return []
-        # Of a file that vanished since its row was made the journal knows what to link.
+        # If the file has vanished since, the journal knows what to link.
         types = asset.types if asset else record.types or ()
         links = []
         for target, values in (
@@ -241,7 +244,7 @@ class Rows:
             pair = model.find_association(table, other) if other else None
             if pair is None:
                 if values:
-                    why = f"no table links {table} to {target}: its files stay without"
+                    why = f"no table links {table} to {target}: its files are not linked"
                     upload.notice(str(table), why)
                 continue
             role = pair.others.get(TableName(ML_SCHEMA, "Asset_Role"))
@@ -255,7 +258,9 @@ class Rows:
         return links
 
     def _rows(self, table: TableName, column: str, values: Iterable[Any]) -> list[Row]:
-        return self.patience(f"GET {table}", lambda: self.catalog.rows_with(table, column, values))
+        return self.call_retry(
+            f"GET {table}", lambda: self.catalog.rows_with(table, column, values)
+        )
 
 
 def _by_table(upload: Upload, paths: Iterable[str]) -> dict[TableName, list[str]]:
@@ -266,7 +271,7 @@ def _by_table(upload: Upload, paths: Iterable[str]) -> dict[TableName, list[str]
 
 
 def _notice_rid(upload: Upload, path: str, rid: str, why: str) -> None:
-    """Tell of a row that does not have the RID which its file gives."""
+    """Add a notice about a row whose RID is not the one that its file gives."""
     given = upload.assets[path].given_rid
     if given and given != rid:
         upload.notice(path, f"the RID of its row is {rid}, not {given}: {why}")

@@ -1,7 +1,7 @@
-"""Files of rows: read once an attempt, sent in batches, each batch written down.
+"""Uploads files of rows: read once for each attempt, sent in batches, each one journaled.
 
-What the journal has of a file tells which of its rows are in; `core.ledger` compares. Memory holds
-one batch.
+The journal's batches of a file show which of its rows are in the catalog; `core.rows.ledger`
+compares them. Memory holds one batch.
 """
 
 import time
@@ -16,7 +16,7 @@ from deriva_watch.core.rows.ledger import HOLE, Batch, ChangedRowError, Rows, Wr
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import TableFileError
 from deriva_watch.core.states import FileTrigger
-from deriva_watch.engine.call_retry import Patience, elapsed_since
+from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.engine.ports import Catalog
@@ -29,15 +29,15 @@ from deriva_watch.engine.unit_upload import Move, Upload
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Brings files of rows into their tables; each method is a step of `Files.each`."""
+    """Uploads files of rows to their tables; each method is a step of `Files.each`."""
 
     catalog: Catalog
     writer: CatalogWriter
-    patience: Patience
+    call_retry: CallRetry
     watch: Watch = lambda _path, _phase, _count: None
 
     def hash(self, upload: Upload, path: str) -> Move:
-        """Find the digests of a file, so that the journal can tell what was sent of it."""
+        """Compute the digests of a file, so that the journal can record what was sent of it."""
         plan, start_s = upload.rows[path], time.monotonic()
         entry = plan.entry
         facts: FileFacts = {
@@ -60,14 +60,14 @@ class Tables:
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
     def bring(self, upload: Upload, path: str) -> Move:
-        """See that all rows of a file are in its table.
+        """Make sure that all rows of a file are in its table.
 
-        Raises RefusedError with the first row that cannot be, and how many; what could be sent
-        before it, and beside it, is.
+        Raises RefusedError with the first row that cannot be sent, and the number of such rows;
+        the other rows are sent.
         """
         plan, start_s = upload.rows[path], time.monotonic()
-        references = References(upload, self.catalog, self.patience)
-        sender = Sender(upload, plan, self.catalog, self.writer, self.patience, references)
+        references = References(upload, self.catalog, self.call_retry)
+        sender = Sender(upload, plan, self.catalog, self.writer, self.call_retry, references)
         with opened(upload.disk, plan) as body:
             run = _Run(self, upload, plan, body, sender)
             try:
@@ -83,7 +83,7 @@ class Tables:
         return Move(path, FileTrigger.RECORDED, {"rows": run.there}, elapsed_since(start_s))
 
     def _moved(self, upload: Upload, path: str, count: int) -> None:
-        self.patience.check()
+        self.call_retry.check()
         upload.halt(path)
         self.watch(path, "hash", count)
 
@@ -97,14 +97,16 @@ class _Run:
         self._tables, self._upload, self._plan = tables, upload, plan
         self._body, self._sender = body, sender
         self._read_bytes = 0
-        self.there = 0  # rows that are in the catalog
+        self.there = 0  # rows in the catalog
 
     def go(self) -> None:
-        """Send what is not in, until a row cannot be sent; then only count."""
+        """Send the missing rows until one cannot be sent; then only count."""
         given = columns_in(self._plan, self._body)
         self._plan.check_columns(given)
         if ignored := self._plan.ignored(given - {"RCT"} if self._plan.records else given):
-            why = f"the server fills {', '.join(ignored)} itself: what the file says is ignored"
+            why = (
+                f"the server fills {', '.join(ignored)} itself: the values in the file are ignored"
+            )
             self._upload.notice(self._plan.path, why)
         rows, first, faults = Rows(self._written()), 0, self._sender.faults
         for batch, following in self._known():
@@ -117,7 +119,7 @@ class _Run:
             batch = self._next(rows, first)
             first += len(batch.digests)
             self._send(batch)
-        while rows.next:  # how many more a person has to mend
+        while rows.next:  # how many more a person has to correct
             self._sender.values(rows.take().row)
         if rows.broken:
             raise rows.broken
@@ -138,7 +140,7 @@ class _Run:
             yield Written(row, self._plan.digest(row))
 
     def _known(self) -> Iterator[tuple[Batch, bytes | None]]:
-        """Yield what is known, each batch with the digest of the row that comes after it."""
+        """Yield the known batches, each with the digest of the row that follows it."""
         for batch, later in pairwise(chain(self._batches(), [None])):
             if batch is None:
                 return
@@ -146,7 +148,7 @@ class _Run:
             yield batch, next((digest for digest in following if digest != HOLE), None)
 
     def _batches(self) -> Iterator[Batch]:
-        """Yield what the journal has, then what an earlier one had beyond that."""
+        """Yield the batches of the journal, then further ones of an earlier journal."""
         end = 0
         for batch in map(Batch.of, self._upload.batches(self._plan.path)):
             if not batch.sent:
@@ -160,7 +162,7 @@ class _Run:
                 yield batch
 
     def _next(self, rows: Rows, first: int) -> Batch:
-        """Return the next rows that are new; a row that cannot be sent stands alone."""
+        """Return the next new rows as a batch; a row that cannot be sent is alone in it."""
         batch, size_bytes = Batch(first), 0
         while rows.next and len(batch.digests) < BATCH_ROWS and size_bytes < BATCH_BYTES:
             values = self._sender.ready(rows.next.row)
@@ -175,8 +177,8 @@ class _Run:
         return batch
 
     def _send(self, batch: Batch) -> None:
-        """Send what of a batch is not in, and report how far the file is read."""
-        self._tables.patience.check()
+        """Send the missing rows of a batch, and report the progress."""
+        self._tables.call_retry.check()
         self._upload.halt(self._plan.path)
         if batch.todo:
             self._sender.send(batch, self.there)
@@ -191,7 +193,7 @@ def _changed(plan: RowsPlan, error: ChangedRowError) -> RefusedError:
     where = error.place or "the end of the file"
     return RefusedError(
         f"cannot upload {plan.path}",
-        f"{where}: here stood another row, which is in {plan.table} since an earlier upload",
-        "Restore the rows that were uploaded, in their order; new ones come last. "
-        "What is in the catalog is mended there.",
+        f"{where}: this was a different row, which is in {plan.table} since an earlier upload",
+        "Restore the uploaded rows in their order, and add new rows at the end. "
+        "Correct rows that are in the catalog there.",
     )

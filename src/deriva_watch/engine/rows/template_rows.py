@@ -1,7 +1,7 @@
-"""Files whose mapping is followed to the letter: found, inserted and updated by its templates.
+"""Uploads files whose mapping has templates for finding, inserting and updating rows.
 
-The order is that of deriva-py's uploader: names, object, record. Looking for a record and writing
-it are one step of the catalog's only writer, so that two files never make one row twice.
+The order is that of deriva-py's uploader: names, object, record. Finding and writing a record is
+one step of the catalog writer, so that two files never make the same row twice.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from deriva_watch.core.spec.mapping import AssetMapping
 from deriva_watch.core.spec.templates import query, row
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.core.values import check
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.files import Files, Step
 from deriva_watch.engine.naming import Naming, known_names
 from deriva_watch.engine.ports import Catalog, Row
@@ -30,34 +30,34 @@ MEND: Final = "Correct the specification or the row, then `deriva-watch retry RI
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """Brings files in by the templates of their mappings."""
+class TemplateRows:
+    """Uploads files by the templates of their mappings."""
 
     catalog: Catalog
     writer: CatalogWriter
     files: Files
     naming: Naming
-    patience: Patience
+    call_retry: CallRetry
 
     def bring(self, upload: Upload, paths: Sequence[str]) -> None:
-        """Bring hashed files as far as they go; what happened to each stands in *upload*."""
-        for path in upload.standing(paths, FileState.HASHED, FileState.STORED):
-            if upload.records[path].names is None:  # hashed when its mapping said less
+        """Upload hashed files as far as possible; *upload* has the results."""
+        for path in upload.in_state(paths, FileState.HASHED, FileState.STORED):
+            if upload.records[path].names is None:  # hashed when its mapping had fewer names
                 upload.change(path)
-        hashed = upload.standing(paths, FileState.HASHED)
+        hashed = upload.in_state(paths, FileState.HASHED)
         first = [p for p in hashed if upload.assets[p].match.mapping.create_record_first]
         self._each(upload, first, self._begin_record)
-        self.files.store(upload, upload.standing(paths, FileState.HASHED))
-        self._each(upload, upload.standing(paths, FileState.STORED), self._record)
+        self.files.store(upload, upload.in_state(paths, FileState.HASHED))
+        self._each(upload, upload.in_state(paths, FileState.STORED), self._record)
 
     def _each(self, upload: Upload, paths: Sequence[str], step: Step) -> None:
-        """Do one step for many files; one that fails does not stop its neighbours."""
+        """Do one step for many files; one that fails does not stop the others."""
         for path in paths:
             move = self.files.attempt(upload, step, path)
             upload.commit([move] if move else [])
 
     def _begin_record(self, upload: Upload, path: str) -> None:
-        """See that there is a row before there is an object, and know what it says."""
+        """Make sure that the row exists before the object, and read its values."""
         found, _ = self._written(upload, path, finding_is_enough=True)
         record = upload.records[path]
         known = known_names(upload.assets[path], record)
@@ -79,7 +79,7 @@ class Letter:
     def _written(
         self, upload: Upload, path: str, *, finding_is_enough: bool = False
     ) -> tuple[Row, bool]:
-        """Return the row of a file, made or brought up to date, and whether it was made."""
+        """Return the inserted or updated row of a file, and whether it was inserted."""
 
         def write() -> tuple[Row, bool]:
             found = self._found(upload, path)
@@ -89,7 +89,7 @@ class Letter:
                 self._update(upload, path, found)
             return found, False
 
-        return self.patience(f"write the row of {path}", lambda: self.writer.run(write))
+        return self.call_retry(f"write the row of {path}", lambda: self.writer.run(write))
 
     def _found(self, upload: Upload, path: str) -> Row | None:
         asset = upload.assets[path]
@@ -98,12 +98,12 @@ class Letter:
         return rows[0] if rows else None
 
     def _inserted(self, upload: Upload, path: str) -> tuple[Row, bool]:
-        """Insert a row; one without a natural key is first looked for where it may be there."""
+        """Insert a row; if it has no natural key and may exist, look for it first."""
         asset, table = upload.assets[path], upload.model.name_to_table(upload.assets[path].table)
         made, given = self._row(upload, path, {}), self._given_rid(asset)
         made = {c: v for c, v in made.items() if c not in SYSTEM_COLUMNS} | given
         if not given and natural_key(table, made) is None:
-            if (upload.records[path].names or {}).get(SENDING):  # its answer was lost
+            if (upload.records[path].names or {}).get(SENDING):  # the answer was lost
                 same = self.catalog.rows_where(table.full_name, made)
                 if same:
                     return min(same, key=lambda each: rid_order(each["RID"])), True
@@ -119,14 +119,14 @@ class Letter:
         return inserted[0], True
 
     def _given_rid(self, asset: AssetPlan) -> Row:
-        """Return the RID that the path gives, if its row may have it."""
+        """Return the RID in the path, if the row may use it."""
         rid = asset.given_rid
         if rid is None or "RID" not in asset.match.mapping.column_map:
             return {}
         return {"RID": rid} if rid in self.catalog.claimable([rid]) else {}
 
     def _update(self, upload: Upload, path: str, found: Row) -> None:
-        """Bring a row up to date with what the column map makes of the file."""
+        """Update a row with the values that the column map gives for the file."""
         asset, record = upload.assets[path], upload.records[path]
         mapping, table = asset.match.mapping, upload.model.name_to_table(asset.table)
         new = self._row(upload, path, found)
@@ -134,7 +134,7 @@ class Letter:
         if not changed:
             return
         if mapping.require_record_update and not mapping.record_update:
-            why = "its row says something else; only a record_update_template may change that"
+            why = "its row has other values; only a record_update_template may change them"
             raise RefusedError(f"cannot record {path}", why, MEND)
         if mapping.record_update:
             known = found | known_names(asset, record)
@@ -157,7 +157,7 @@ class Letter:
             raise RefusedError(f"cannot record {path}", why, MEND)
 
     def _row(self, upload: Upload, path: str, found: Row) -> Row:
-        """Return the row of a file; what its own names do not say a *found* row does."""
+        """Return the row of a file; values that its names lack come from the *found* row."""
         asset = upload.assets[path]
         table = upload.model.name_to_table(asset.table)
         made = row(asset.match, found | known_names(asset, upload.records[path]))
@@ -169,7 +169,7 @@ class Letter:
         return dict.fromkeys(empty) | made
 
     def _keep(self, upload: Upload, path: str, more: dict[str, Any]) -> None:
-        """Write further names of a file down."""
+        """Write more names of a file to the journal."""
         record = upload.records[path]
         names = {**(record.names or {}), **more}
         if names != record.names:

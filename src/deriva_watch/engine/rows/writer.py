@@ -1,8 +1,8 @@
-"""The one writer of a catalog: rows of many executions go through it in large batches.
+"""The only writer of a catalog: sends the rows of many executions in large batches.
 
-ERMrest runs every request as one serializable transaction: parallel writers abort each other
-(measured: two lose 20-30 % of their requests), and a thousand rows cost what twenty single rows
-cost. So whoever has rows hands them over here and waits.
+ERMrest runs every request as one serializable transaction. Parallel writers abort each other
+(measured: two lose 20-30 % of their requests), and a thousand rows in one request cost as much as
+twenty single rows. So all threads pass their rows to this one and wait.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from deriva_watch.core.errors import InterruptedWorkError, RefusedError, WatchError
 from deriva_watch.core.model import TableName
-from deriva_watch.engine.call_retry import Patience
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.liveness import begin, end, waiting
 
@@ -32,14 +32,15 @@ class Insertion:
     """A row to insert.
 
     Attributes:
-        table: Where.
+        table: The table.
         row: Its columns.
-        key: Columns of a unique key that the row gives: how it is recognised afterwards.
-        given_rid: The row carries the RID that it must keep.
-        apart: Rows with another value go in another request.
-        named: What *key* says of a row, where equal values may be written differently.
-        adopt: For an asset row: chooses among the rows with the same MD5, Filename and Length,
-            read right before the INSERT, one to take instead; None inserts.
+        key: Columns of a unique key of the row, by which it is found afterwards.
+        given_rid: The row has a RID that it must keep.
+        apart: Rows with different values are sent in different requests.
+        named: Returns the key of a row in a normal form, if equal values can be written
+            differently.
+        adopt: For an asset row: returns the one of the rows with the same MD5, Filename and
+            Length to use instead, or None to insert. Called right before the INSERT.
     """
 
     table: TableName
@@ -51,26 +52,26 @@ class Insertion:
     named: Callable[[Row], _Identity] | None = None
 
     def identity(self) -> _Identity:
-        """Two rows with one identity must not stand in one request."""
+        """One request must not have two rows of the same identity."""
         return _values(self.row, _CONTENT) if self.adopt else self.name(self.row)
 
     def name(self, row: Row) -> _Identity:
-        """Return what tells *row* from others, this one or one of the catalog."""
+        """Return the key of *row*, which is this row or one of the catalog."""
         return self.named(row) if self.named else _values(row, self.key)
 
     def size_bytes(self) -> int:
-        """Return about how much of a request it takes."""
+        """Return its approximate size in a request."""
         return len(json.dumps(self.row))
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of an `Insertion`.
+    """The result of an `Insertion`.
 
     Attributes:
-        row: The row as the catalog has it; None: refused, or there but not visible to us.
-        inserted: We made it just now; False: it was there.
-        error: Why the catalog refuses the row.
+        row: The row in the catalog; None if it was refused, or exists but is not visible to us.
+        inserted: Whether we inserted it; False if it existed.
+        error: Why the catalog refused the row.
     """
 
     row: Row | None
@@ -79,21 +80,21 @@ class Written:
 
 
 _FORBIDDEN: Final = 403
-_NOT_LEASED: Final = "non-leased"  # so ERMrest says it
-_ONE_BAD_ROW: Final = {400, 409}  # what a single row can do to its batch
+_NOT_LEASED: Final = "non-leased"  # the text of ERMrest
+_ONE_BAD_ROW: Final = {400, 409}  # answers that a single row can cause for its batch
 _CONTENT: Final = ("MD5", "Filename", "Length")
 
 
 class CatalogWriter:
-    """A thread that owns every call that changes the catalog.
+    """A thread that makes every call that changes the catalog.
 
     `insert` and `run` may be called from any thread; both wait for the answer. Once the writer is
     closed they raise InterruptedWorkError.
     """
 
-    def __init__(self, catalog: Catalog, patience: Patience) -> None:
+    def __init__(self, catalog: Catalog, call_retry: CallRetry) -> None:
         """Start the thread."""
-        self._catalog, self._patience = catalog, patience
+        self._catalog, self._call_retry = catalog, call_retry
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -101,9 +102,9 @@ class CatalogWriter:
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what is queued and end the thread. Closing twice is fine.
+        """Finish queued jobs and end the thread; a second call does nothing.
 
-        A request that waits for the network is left behind after a moment: it bears repeating.
+        A request that waits for the network is abandoned after a moment: it can be repeated.
         """
         with self._closing:
             if not self._closed:
@@ -112,12 +113,12 @@ class CatalogWriter:
         self._thread.join(CLOSE_S)
 
     def insert(self, insertions: Sequence[Insertion]) -> list[Written]:
-        """Insert rows that may exist already; a bad row is refused alone.
+        """Insert rows that may exist already; a bad row does not affect the others.
 
-        Raises TransientError, ServerAwayError or CredentialError when not all rows are known to be
-        there; the call bears repeating.
+        Raises TransientError, ServerAwayError or CredentialError if it is not known whether all
+        rows exist; the call can be repeated.
         """
-        for item in insertions:  # what cannot be sent is the fault of who brings it, not ours
+        for item in insertions:  # an unsendable row is an error of the caller, not of the writer
             hash(item.identity())
             item.size_bytes()
         job = _Job(list(insertions))
@@ -151,7 +152,7 @@ class CatalogWriter:
         end()
 
     def _work(self, jobs: list["_Job"]) -> None:
-        """Do all jobs; an error ends the jobs that it hits, and no other."""
+        """Do all jobs; an error ends only the jobs that it concerns."""
         for job in jobs:
             if job.call:
                 job.attempt(job.call)
@@ -163,7 +164,7 @@ class CatalogWriter:
                 job.done.set_result(None)
 
     def _write(self, batch: list[Insertion], owner: Mapping[Insertion, "_Job"]) -> None:
-        """Insert the rows of a batch for those who brought them."""
+        """Insert the rows of a batch for the callers."""
         hit = dict.fromkeys(owner[item] for item in batch)
         try:
             for item, written in self._insert(batch):
@@ -173,20 +174,20 @@ class CatalogWriter:
                 for job in hit:
                     job.fail(error)
                 return
-            for job in hit:  # a bug in what one of them brought: find whose
+            for job in hit:  # a bug in the rows of one caller: find which
                 self._write([item for item in batch if owner[item] is job], owner)
 
     def _insert(self, batch: list[Insertion]) -> Iterator[tuple[Insertion, Written]]:
-        """Insert rows of one table, unless they are there; split where one of them is bad."""
+        """Insert the missing rows of one table; split the batch if a row is bad."""
         try:
-            there, made = self._patience(f"POST {batch[0].table}", lambda: self._post(batch))
+            there, made = self._call_retry(f"POST {batch[0].table}", lambda: self._post(batch))
         except RefusedError as error:
             if len(batch) > 1 and _is_for_one(error, given=batch[0].given_rid):
                 middle = len(batch) // 2
                 yield from self._insert(batch[:middle])
                 yield from self._insert(batch[middle:])
                 return
-            there = self._patience(f"GET {batch[0].table}", lambda: self._there(batch))
+            there = self._call_retry(f"GET {batch[0].table}", lambda: self._there(batch))
             yield from (
                 (item, Written(there[item]) if item in there else Written(None, error=error))
                 for item in batch
@@ -202,10 +203,10 @@ class CatalogWriter:
             yield item, Written(by_key.get(key) or found.get(key), inserted=key in by_key)
 
     def _post(self, batch: list[Insertion]) -> tuple[dict[Insertion, Row], list[Row]]:
-        """Look, then send what is not there. Return what is, and what was inserted.
+        """Look up the rows, send the missing ones; return the existing and the inserted rows.
 
-        Whoever comes back looks again: another writer may have aborted us with the same rows; or
-        the first POST took effect in spite of its error, and used up the leases of the second.
+        Every attempt looks them up again: another writer may have inserted the same rows and
+        aborted our request, or the first POST took effect despite its error and used up the leases.
         """
         there = self._there(batch)
         fresh = [item for item in batch if item not in there]
@@ -215,10 +216,10 @@ class CatalogWriter:
         return there, self._catalog.insert(fresh[0].table, rows, given_rids=given)
 
     def _there(self, batch: list[Insertion]) -> dict[Insertion, Row]:
-        """Return the rows that are in the catalog already and must not be sent.
+        """Return the rows that already exist and must not be sent.
 
-        A given RID is looked up too: the lease of an ordinary writer is consumed by the first
-        INSERT, so that the same POST again is refused as a whole (measured).
+        A given RID is looked up too: the first INSERT uses up the lease of an ordinary writer, so
+        that repeating the POST is refused as a whole (measured).
         """
         there: dict[Insertion, Row] = {}
         assets = [item for item in batch if item.adopt]
@@ -237,7 +238,7 @@ class CatalogWriter:
 
     def _find(self, items: list[Insertion]) -> dict[_Identity, Row]:
         one = items[0]
-        rows = self._patience(f"GET {one.table}", lambda: self._rows(items, one.key[0]))
+        rows = self._call_retry(f"GET {one.table}", lambda: self._rows(items, one.key[0]))
         return {one.name(row): row for row in rows}
 
     def _rows(self, items: list[Insertion], column: str) -> list[Row]:
@@ -264,9 +265,9 @@ class _Job:
 
 
 def _is_for_one(error: RefusedError, *, given: bool) -> bool:
-    """Tell whether a single row can be why its batch is refused.
+    """Return whether a single row can be the reason why its batch was refused.
 
-    A 403 is for all of them, unless it is the RID of one that is not leased to us.
+    A 403 concerns all rows, unless a row has a RID that is not leased to us.
     """
     not_leased = given and error.status == _FORBIDDEN and _NOT_LEASED in error.why
     return error.status in _ONE_BAD_ROW or not_leased
@@ -277,7 +278,7 @@ def _values(row: Row, columns: Iterable[str]) -> _Identity:
 
 
 def _batches(insertions: Iterable[Insertion]) -> Iterator[list[Insertion]]:
-    """Cut rows into requests: one table, bounded rows and bytes, no identity twice."""
+    """Split rows into requests: one table, limited rows and bytes, no identity twice."""
     waiting: dict[Hashable, list[Insertion]] = defaultdict(list)
     for item in insertions:
         waiting[item.table, item.given_rid, item.key, item.apart].append(item)
