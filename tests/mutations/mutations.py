@@ -359,16 +359,16 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "removed without reading it again",
-        "cleanup/remover.py",
+        "cleanup/proof.py",
         (("if (found.md5, found.sha256) != (file.md5, file.sha256):", "if found is None:"),),
         (f"{REMOVER}::test_another_content_with_the_same_stamp_is_found_and_uploaded_again",),
     ),
     Mutation(
         "removed without asking the server",
-        "cleanup/remover.py",
+        "cleanup/proof.py",
         (
             (
-                "found = self.server_check.differences(self.catalog.model(), files, unit.links_to)",
+                "found = self.server_check.differences(self.model(), files, unit.links_to)",
                 "found = dict[str, list[str]]()",
             ),
         ),
