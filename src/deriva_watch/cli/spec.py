@@ -31,9 +31,11 @@ def spec(
     from deriva_watch.commands.plan import specification
     from deriva_watch.settings.model import load
 
-    document, problem = specification(load(config), folder)
+    document, problem, slow = specification(load(config), folder)
     print_json(document)
-    if problem:  # beside the document, which programs read
+    for place, why in slow.items():  # beside the document, which programs read
+        print(f"note: {printable(f'{place}: {why}')}", file=sys.stderr)
+    if problem:
         print(
             *map(printable, (problem.what, problem.why, problem.next)), sep="\n  ", file=sys.stderr
         )

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deriva_watch.commands.dry_run import ExpectedVerdict, expected_verdict
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError, UnusableSpecError
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.spec.slow_patterns import slow_pattern, slow_patterns
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.journal import open_readonly
@@ -78,6 +80,8 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
             rows = {each.path: count(disk, each) for each in plan.rows}
             verdict = expected_verdict(unit_reader, catalog, unit, seen, record)
             dropped = unit.drop is not None
+            slow = _slow_drop(unit.drop) if unit.drop else slow_patterns(spec)
+            plan = replace(plan, notices={**plan.notices, **slow})
             return Preview(plan, spec, seen.root, rows, verdict, unit.label, dropped)
 
         yield preview
@@ -92,10 +96,16 @@ def _known(settings: Settings, unit: Unit) -> ExecutionRecord | None:
         return None
 
 
-def specification(
-    settings: Settings, folder: Path | None = None
-) -> tuple[Any, RefusedError | None]:
-    """Return the bulk spec in force, as it is written, and why it cannot be used.
+class Specification(NamedTuple):
+    """The bulk spec in force, as it is written; why it cannot be used, and what may be slow."""
+
+    document: Any
+    problem: RefusedError | None
+    slow: Mapping[str, str]
+
+
+def specification(settings: Settings, folder: Path | None = None) -> Specification:
+    """Return the bulk spec in force.
 
     With *folder* it is the one that this drop folder is compiled to. Raises UnusableSpecError where
     it cannot be, SettingsError where the settings have no such folder.
@@ -106,13 +116,20 @@ def specification(
         model = read_model(catalog)
         if drop:
             compiled = compiled_for(drop, model, catalog, settings.transfer.chunk_bytes)
-            return compiled.spec.document, None
+            return Specification(compiled.spec.document, None, _slow_drop(drop))
     specs = spec_source(settings)
+    problem = None
     try:
         specs.spec(model)
     except UnusableSpecError as error:
-        return specs.document(model), error
-    return specs.document(model), None
+        problem = error
+    document = specs.document(model)
+    return Specification(document, problem, slow_patterns(Spec.read(document)[0]))
+
+
+def _slow_drop(drop: Drop) -> dict[str, str]:
+    why = slow_pattern(Pattern(drop.pattern))
+    return {"pattern": why} if why else {}
 
 
 def _drop(settings: Settings, folder: Path) -> Drop:

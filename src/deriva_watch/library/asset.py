@@ -13,6 +13,7 @@ from deriva_watch.core.errors import DerivaMLException
 from deriva_watch.core.layout import LOOSE, ROOT
 from deriva_watch.core.metadata.agreement import checked_values
 from deriva_watch.core.model import CatalogModel, TableName
+from deriva_watch.core.patterns import TooSlowError
 from deriva_watch.core.plan.candidates import Leftover, refused
 from deriva_watch.core.plan.plan import AssetPlan, Plan
 from deriva_watch.core.unit import Unit
@@ -123,7 +124,10 @@ class _AssetPlanner:
             return refused(entry, str(error), "Correct the value.")
         nulls = f"{NULL_SENTINEL}/" * len(values)
         virtual = f"/{ROOT}/execution/0/asset/{self.table.schema}/{self.table.table}/{nulls}"
-        match = self.specs.spec(model).match(virtual + self.name)
+        try:
+            match = self.specs.spec(model).match(virtual + self.name)
+        except TooSlowError as error:
+            return refused(entry, error.why, error.next)
         if match is None:
             return refused(
                 entry, f"no mapping takes files of {self.table}", "Choose another table."

@@ -18,6 +18,7 @@ from deriva_watch.core.drop.drop_folder import (
     NamedWorkflow,
 )
 from deriva_watch.core.layout import ROOT
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.spec.spec_keys import fields, near
 from deriva_watch.settings.types import AbsolutePath, Observer, Seconds, Section, SomeSeconds, home
 
@@ -33,7 +34,7 @@ _WORKFLOW: Final = 'must be the RID of a Workflow, or { name = "…", version = 
 
 def _pattern(text: str) -> str:
     try:
-        groups = re.compile(text).groupindex
+        groups = Pattern(text).groups
     except re.error as error:
         place = "" if error.pos is None else f" at character {error.pos + 1}"
         why = f"is not a valid regular expression: {error.msg}{place}; correct it there"
@@ -162,7 +163,7 @@ class DropFolder(Section):
 
 def _groups(info: ValidationInfo) -> Iterable[str] | None:
     """Return the groups of the pattern; None if that is invalid."""
-    return re.compile(info.data["pattern"]).groupindex if "pattern" in info.data else None
+    return Pattern(info.data["pattern"]).groups if "pattern" in info.data else None
 
 
 def overlap(folders: Iterable[DropFolder], prefixes: Iterable[Path]) -> str | None:

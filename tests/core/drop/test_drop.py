@@ -25,6 +25,7 @@ from deriva_watch.core.model import CatalogModel, Column, ForeignKey, Schema, Ta
 from deriva_watch.core.plan.plan import Plan, make_plan
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.spec.spec import Spec
+from deriva_watch.core.states import FileTrigger
 
 TERMS: Final = frozenset({"Scan", "Thumb Nail"})
 BY_NAME: Final = {"Subject": Lookup("Subject", "RID", "{who}")}
@@ -402,3 +403,27 @@ def test_what_is_looked_up_is_what_the_column_refers_to():
     found = compiled(drop, model_of(thing, scanner)).searches["Scanner"]
 
     assert (found.table, found.returns) == (scanner.full_name, "Name")
+
+
+# ------------------------------------------------------------------- patterns that take long
+
+SLOW: Final = r"(?P<who>(?:[a-z]|[a-z][a-z])+)/.+[.]png"
+HOSTILE: Final = f"{'a' * 60}-/1.png"
+
+
+def test_a_file_whose_name_takes_too_long_is_refused_alone():
+    drop = a_drop(pattern=SLOW, columns={"Label": "{who}"})
+
+    plan = planned(drop, HOSTILE, "ann/1.png")
+
+    assert [asset.path for asset in plan.assets] == ["ann/1.png"]
+    (left,) = plan.leftovers
+    assert left.trigger is FileTrigger.REFUSED
+    assert HOSTILE in left.why
+    assert f"the pattern {SLOW} takes too long" in left.why
+
+
+def test_a_name_that_takes_too_long_asks_no_question():
+    seen = observed(entry(HOSTILE), entry("ann/1.png"), root="/drop")
+
+    assert questions(seen, compiled(images(pattern=SLOW))) == {"Subject": {"ann"}}

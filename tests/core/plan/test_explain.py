@@ -72,3 +72,13 @@ def test_each_mapping_tells_which_of_its_patterns_is_not_found():
     )
     assert (told[1].key, told[1].target) == ("ext_pattern", "c:d")
     assert told[1].matched == "/data/scans/x/a."
+
+
+def test_how_far_a_path_matches_is_not_told_where_that_takes_too_long():
+    # Without QQ in the path the whole pattern fails at once; what stands before QQ takes long.
+    mapping = {"file_pattern": "(?:a|aa)+[x-z]QQ", "target_table": ["demo", "Image"]}
+
+    (miss,) = misses(Spec({"asset_mappings": [mapping]}), f"{ROOT}/{'a' * 60}-", ROOT)
+
+    assert miss.matched is None
+    assert miss.wants == "(?:a|aa)+[x-z]QQ"

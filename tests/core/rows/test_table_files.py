@@ -110,3 +110,8 @@ def test_a_json_file_is_one_list_of_objects():
     for bad in (b"{}", b"[1]", b"nope"):
         with pytest.raises(TableFileError):
             list(json_rows(bad))
+
+
+def test_a_long_quoted_field_with_text_after_it_is_refused_at_once():
+    with pytest.raises(TableFileError, match="line 2: a quote stands inside"):
+        list(csv_rows([b"a,b\n", b'"' + b"x" * 100_000 + b'"y,"z"\n']))

@@ -7,6 +7,8 @@ from deriva_watch.commands.check.finding import Line
 from deriva_watch.commands.check.session import Look
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
+from deriva_watch.core.patterns import Pattern
+from deriva_watch.core.spec.slow_patterns import SIMPLER, slow_pattern, slow_patterns
 from deriva_watch.engine.rows.rows import OUTPUT_ROLE
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.finalize import UPLOADED
@@ -26,6 +28,8 @@ def bulk_spec(look: Look) -> Iterator[Line]:
     facts = {"source": said.source, "file": said.file, "mappings": count}
     what = f"{_SOURCES.get(said.source) or said.file}; {count} mappings, all fit the catalog"
     yield Line("bulk spec", what, facts=facts)
+    for place, why in slow_patterns(look.spec).items():
+        yield Line.note("bulk spec", place, why, SIMPLER)
 
 
 def drop_folders(look: Look) -> Iterator[Line]:
@@ -42,6 +46,8 @@ def drop_folders(look: Look) -> Iterator[Line]:
         look.drops.append(compiled)
         table = str(compiled.table.full_name)
         yield Line(about, f"fits the catalog; its files go to {table}", facts={"table": table})
+        if why := slow_pattern(Pattern(drop.pattern)):
+            yield Line.note(about, "its pattern can be slow", why, SIMPLER)
 
 
 def roles(look: Look) -> Iterator[Line]:

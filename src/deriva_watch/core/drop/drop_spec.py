@@ -21,6 +21,7 @@ from deriva_watch.core.model import (
     Table,
     TableName,
 )
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.spec.bulk_spec import asset_mapping
 from deriva_watch.core.spec.mapping import SINGLE
 from deriva_watch.core.spec.queries import answer
@@ -164,7 +165,7 @@ def _fillable(table: Table, model: CatalogModel) -> set[str]:
 
 def _templates(drop: Drop, table: Table, model: CatalogModel) -> dict[str, Any]:
     """Return the templates of the columns that are not looked up; by default, their group."""
-    groups = re.compile(drop.pattern).groupindex.keys() & _fillable(table, model)
+    groups = set(Pattern(drop.pattern).groups) & _fillable(table, model)
     of_groups = {name: f"{{{name}}}" for name in groups - drop.lookup.keys()}
     return of_groups | dict(drop.columns)
 
@@ -186,7 +187,7 @@ def _groups(drop: Drop, table: Table, templates: Mapping[str, Any]) -> Iterator[
     said = [each for each in templates.values() if isinstance(each, str)]
     said += [lookup.template for lookup in drop.lookup.values()]
     used = {name for each in said for name in fields(each)}
-    for group in re.compile(drop.pattern).groupindex:
+    for group in Pattern(drop.pattern).groups:
         if group not in used:
             yield (
                 f"pattern: its group {group!r} fills nothing, {table.full_name} has no metadata "

@@ -9,6 +9,7 @@ from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.drop.drop_spec import DESCRIPTION, CompiledDrop, Search
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.metadata.sources import Statement
+from deriva_watch.core.patterns import TooSlowError
 from deriva_watch.core.spec.mapping import Match
 from deriva_watch.core.spec.spec_keys import fields
 from deriva_watch.core.spec.templates import fill, query
@@ -46,7 +47,10 @@ def questions(seen: Observation, compiled: CompiledDrop) -> dict[str, set[str]]:
     for path, entry in seen.entries.items() if compiled.searches else ():
         if entry.kind is not Kind.CONTENT or not is_text(path):
             continue  # it is refused for that
-        match = compiled.spec.match(f"{seen.root}/{path}")
+        try:
+            match = compiled.spec.match(f"{seen.root}/{path}")
+        except TooSlowError:
+            continue  # as well
         for column, search in compiled.searches.items() if match else ():
             text = _asked(search, match) if match else None
             if text is not None:

@@ -11,6 +11,7 @@ from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segmen
 from deriva_watch.core.metadata.metadata_order import Reading
 from deriva_watch.core.metadata.sources import Sources, Statement
 from deriva_watch.core.model import CatalogModel, Table, TableName
+from deriva_watch.core.patterns import TooSlowError
 from deriva_watch.core.plan.explain import misses
 from deriva_watch.core.plan.path_metadata import read_path
 from deriva_watch.core.plan.rules import Rules
@@ -69,8 +70,8 @@ def candidate(
         return left
     if rules.drop:
         return _dropped(entry, root, rules.drop)
-    match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
     try:
+        match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
         if match:
             table = rules.model.name_to_table(match.table)
             return _fitting(_by_path(entry, where, table, match, said, rules))
@@ -88,7 +89,11 @@ def candidate(
 def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
     """Classify a file in a drop folder."""
     compiled, path = dropped.compiled, f"{root}/{entry.path}"
-    match = compiled.spec.match(path)
+    try:
+        match = compiled.spec.match(path)
+    except TooSlowError:  # it names what the pattern is compiled to
+        error = TooSlowError.of(compiled.drop.pattern, entry.path)
+        return refused(entry, f"{error.what}: {error.why}", error.next)
     if match is None:
         return Leftover(
             entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
@@ -105,6 +110,8 @@ def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
 
 def _how_far(compiled: CompiledDrop, path: str, root: str) -> str:
     (miss,) = misses(compiled.spec, path, root)
+    if miss.matched is None:
+        return "it does not match the pattern of the drop folder; how far takes long to find out"
     upto = miss.matched.removeprefix(f"{compiled.drop.path}/")
     wants = unfitted(miss.wants)
     after = f"after {upto!r}" if upto else "at its start"

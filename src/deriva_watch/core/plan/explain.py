@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.names import RESERVED
+from deriva_watch.core.patterns import Pattern, TooSlowError
 from deriva_watch.core.plan.asset_plan import AssetPlan
 from deriva_watch.core.spec.mapping import AssetMapping, Match
 from deriva_watch.core.spec.spec import Spec
@@ -15,6 +16,7 @@ from deriva_watch.core.spec.spec_keys import fields
 from deriva_watch.core.spec.templates import environment, object_name, row
 
 _DEEPEST: Final = 5  # nested groups that may be open where a prefix of a pattern ends
+_PREFIX_S: Final = 0.05  # computing time for one prefix: a pattern has hundreds of them
 _OPEN: Final = "open0{}0open"  # placeholder of a value that is not known yet; needs no encoding
 
 
@@ -26,7 +28,8 @@ class Miss:
         mapping: Its number.
         target: The table of the mapping.
         key: The pattern that does not match.
-        matched: The start of the path that a prefix of the pattern does match.
+        matched: The start of the path that a prefix of the pattern does match; None if that takes
+            too long to find out.
         wants: The rest of the pattern.
         fits: How many characters of all its patterns match, to compare misses.
     """
@@ -34,7 +37,7 @@ class Miss:
     mapping: int
     target: str
     key: str
-    matched: str
+    matched: str | None
     wants: str
     fits: int
 
@@ -49,31 +52,33 @@ def misses(spec: Spec, path: str, root: str) -> list[Miss]:
 def _miss(mapping: AssetMapping, path: str) -> Miss | None:
     fits = 0
     for key, pattern in mapping.patterns:
-        text = pattern.pattern
-        if pattern.search(path):
-            fits += len(text)
-            continue
-        if nearest := _nearest(pattern, path):
-            end, length = nearest
-            rest = text[length:]
-            return Miss(mapping.number, _target(mapping), key, path[:end], rest, fits + length)
-        return Miss(mapping.number, _target(mapping), key, "", text, fits)
+        text = pattern.text
+        try:
+            if pattern.search(path):
+                fits += len(text)
+                continue
+            end, length = _nearest(pattern, path) or (0, 0)
+        except TooSlowError:
+            return Miss(mapping.number, _target(mapping), key, None, text, fits)
+        rest = text[length:]
+        return Miss(mapping.number, _target(mapping), key, path[:end], rest, fits + length)
     return None
 
 
-def _nearest(pattern: re.Pattern[str], path: str) -> tuple[int, int] | None:
+def _nearest(pattern: Pattern, path: str) -> tuple[int, int] | None:
     """Return where the match of the longest matching prefix of a pattern ends, and its length.
 
     Of prefixes whose matches end at the same place, take the one with the fewest open groups.
     """
     nearest: tuple[int, int, int] | None = None
-    for head in _heads(pattern):
-        found = head.pattern.search(path)
-        if found is None:
+    for length in range(len(pattern.text) - 1, 0, -1):
+        head = _head(pattern, length)
+        found = head and head.pattern.search(path, _PREFIX_S)
+        if head is None or found is None:
             continue
         end = found.end()
         if nearest is None or (nearest[0] == end and head.open_groups < nearest[2]):
-            nearest = end, head.length, head.open_groups
+            nearest = end, length, head.open_groups
         elif nearest[0] != end:
             break
     return nearest and nearest[:2]
@@ -82,23 +87,17 @@ def _nearest(pattern: re.Pattern[str], path: str) -> tuple[int, int] | None:
 class _Head(NamedTuple):
     """A prefix of a pattern; groups that are open at its end are closed."""
 
-    pattern: re.Pattern[str]
-    length: int
+    pattern: Pattern
     open_groups: int
 
 
-@cache
-def _heads(pattern: re.Pattern[str]) -> tuple[_Head, ...]:
-    """Return the prefixes of a pattern that are valid patterns, the longest first."""
-    lengths = range(len(pattern.pattern) - 1, 0, -1)
-    return tuple(head for length in lengths if (head := _head(pattern, length)))
-
-
-def _head(pattern: re.Pattern[str], length: int) -> _Head | None:
+@lru_cache(maxsize=4096)
+def _head(pattern: Pattern, length: int) -> _Head | None:
+    """Return the prefix of a pattern of that *length*; None if it is no valid pattern."""
     for open_groups in range(_DEEPEST):
-        text = pattern.pattern[:length] + ")" * open_groups
+        text = pattern.text[:length] + ")" * open_groups
         try:
-            return _Head(re.compile(text, pattern.flags & re.IGNORECASE), length, open_groups)
+            return _Head(Pattern(text, pattern.ignore_case), open_groups)
         except re.error as error:
             if not error.msg.startswith("missing )"):
                 return None

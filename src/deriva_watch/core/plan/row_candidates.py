@@ -22,10 +22,10 @@ def rows_of(
 
     The arguments are those of `candidates.candidate`.
     """
-    if unusable(entry):
+    if unusable(entry) or rules.drop:  # a drop folder takes files alone
         return None
-    match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
     try:
+        match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
         if match and match.mapping.asset_type == "table":
             return _table_rows(entry, match, rules)
         if where and where.shape is Shape.FEATURE and not match:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError, UnusableSpecError
 from deriva_watch.core.model import FILE_COLUMNS, TableName
+from deriva_watch.core.patterns import Pattern
 
 SINGLE: Final = re.compile(r"\{(\w+)\}")  # a template that is one name keeps its value's type
 NULL_SENTINEL_PROCESSOR: Final = "NullSentinelProcessor"
@@ -37,6 +38,7 @@ _OUR_QUERIES: Final = frozenset(
     for name in ("{file_name}", "{file_name_urlencoded}")
     for filters in (f"MD5={{md5}}&Filename={name}", f"Filename={name}&MD5={{md5}}")
 )
+_PLAIN_NAME: Final = Pattern("[^a-zA-Z0-9_.-]")  # as deriva-py has it
 _OUR_COLUMNS: Final = {
     "MD5": "{md5}",
     "URL": "{URI}",
@@ -77,7 +79,7 @@ class ObjectOptions:
     force: bool = False
     versioned: bool = True  # the row's URL names the version
     sanitize: bool = True
-    sanitize_pattern: str = "[^a-zA-Z0-9_.-]"
+    sanitize_pattern: Pattern = _PLAIN_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,9 @@ class AssetMapping:
 
     number: int
     asset_type: str
-    dir_pattern: re.Pattern[str] | None
-    ext_pattern: re.Pattern[str] | None
-    file_pattern: re.Pattern[str] | None
+    dir_pattern: Pattern | None
+    ext_pattern: Pattern | None
+    file_pattern: Pattern | None
     target: tuple[str, str] | None
     column_map: Mapping[str, str]
     object_name: str | None
@@ -144,7 +146,7 @@ class AssetMapping:
         return self.options.chunk_bytes
 
     @cached_property
-    def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    def patterns(self) -> tuple[tuple[str, Pattern], ...]:
         """The patterns that a path must match, by key, in the order in which they are tried."""
         each = {
             "dir_pattern": self.dir_pattern,
@@ -156,7 +158,7 @@ class AssetMapping:
     @cached_property
     def names(self) -> dict[str, str]:
         """All named groups, each with an empty text."""
-        return dict.fromkeys((g for _, p in self.patterns for g in p.groupindex), "")
+        return dict.fromkeys((g for _, p in self.patterns for g in p.groups), "")
 
     @cached_property
     def groups(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.names import ENCODED, RESERVED
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.spec.mapping import (
     BAG_PROCESSOR,
     NULL_SENTINEL_PROCESSOR,
@@ -215,8 +216,8 @@ def _rename(params: Mapping[str, Any]) -> Iterator[str]:
     except ValueError as error:
         yield f"its replacement cannot be used: {error}"
     try:
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
+        Pattern(pattern)
+    except (re.error, TypeError, RecursionError, OverflowError) as error:
         yield f"its pattern does not compile: {error}"
 
 

@@ -7,6 +7,7 @@ from string import Formatter
 from typing import Any, Final
 
 from deriva_watch.core.names import NUMBERS, RESERVED
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.spec.mapping import Processor
 
 UNKNOWN: Final = "unknown key"
@@ -119,11 +120,11 @@ def _fits(text: str, names: Iterable[str], other: Any) -> bool:
     return True
 
 
-def _pattern(flags: int = 0) -> _Reader:
-    def read_pattern(value: Any, place: str) -> re.Pattern[str] | None:
+def _pattern(*, ignore_case: bool = False) -> _Reader:
+    def read_pattern(value: Any, place: str) -> Pattern | None:
         text = _text(value, place)
         try:
-            return re.compile(text, flags) if text else None
+            return Pattern(text, ignore_case) if text else None
         except (re.error, RecursionError, OverflowError) as error:
             raise _WrongError(place, f"the pattern does not compile: {error}") from None
 
@@ -211,7 +212,7 @@ def _extension(value: Any, place: str) -> str:
 MAPPING: Final[Mapping[str, _Reader]] = {
     "asset_type": _one_of("file", "table"),
     "dir_pattern": _pattern(),
-    "ext_pattern": _pattern(re.IGNORECASE),
+    "ext_pattern": _pattern(ignore_case=True),
     "file_pattern": _pattern(),
     "target_table": _list_of(_template, 2),
     "column_map": _map_of(_template),

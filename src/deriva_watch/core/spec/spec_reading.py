@@ -85,7 +85,7 @@ def _options(said: Mapping[str, Any]) -> ObjectOptions:
         force=said.get("force", False),
         versioned=versioned,
         sanitize=said.get("sanitize_filenames", True),
-        **({"sanitize_pattern": pattern.pattern} if pattern and pattern.pattern else {}),
+        **({"sanitize_pattern": pattern} if pattern else {}),
     )
 
 

@@ -99,7 +99,7 @@ def _in_name(name: str, value: Any) -> str:
 
 
 def _plain(mapping: AssetMapping, file_name: str) -> str:
-    return re.sub(mapping.options.sanitize_pattern, "_", file_name)
+    return mapping.options.sanitize_pattern.replaced(file_name, "_")
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,6 @@ operator's list allows it, and no processor changes the tree that holds the data
 import importlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO, Final, Protocol
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.names import CONTENT_PATH, of_path
+from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.spec.mapping import Match, Processor
 
@@ -145,7 +145,7 @@ def _renamed(params: Mapping[str, Any], path: Path, names: Mapping[str, Any]) ->
     """Return *names* with a new file name; the file itself is not renamed."""
     known: dict[str, Any] = {}
     if pattern := params.get("pattern"):
-        found = re.match(pattern, str(path))
+        found = Pattern(pattern).match(str(path))
         if found is None:
             raise ValueError(f"the pattern {pattern!r} does not match {path}")
         known |= found.groupdict()
