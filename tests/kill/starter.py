@@ -22,6 +22,7 @@ import sqlite3
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import alembic.command
@@ -143,11 +144,11 @@ def watch(diary):
                 name = "uploaded" if not known and is_uploaded(self) else "commit"
                 diary.through(name, lambda _: commit())
 
-    def replaced(path, *args, **options):
-        name = path.name
-        if path.parent.parent.name == "receipts":
-            name = "kept rows" if path.suffix == ".jsonl" else "kept receipt"
-        return diary.through(f"write {name}", lambda _: replace(path, *args, **options))
+    def replaced(folder, name, *args, **options):
+        said = name
+        if Path(f"/proc/self/fd/{folder}").readlink().parent.name == "receipts":
+            said = "kept rows" if name.endswith(".jsonl") else "kept receipt"
+        return diary.through(f"write {said}", lambda _: replace(folder, name, *args, **options))
 
     deriva._Adapter.send = sent
     sqlite._Connection = Connection

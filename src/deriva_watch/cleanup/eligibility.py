@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from shlex import quote
 from typing import Final
@@ -19,7 +20,7 @@ from deriva_watch.core.removal.removal import (
     removable,
 )
 from deriva_watch.core.states import FileState
-from deriva_watch.edges.disk import scanner
+from deriva_watch.edges.disk import open_folders, scanner
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.pipeline.unit_reader import UnitReader
 
@@ -123,11 +124,12 @@ class Eligibility:
         )
         found: dict[str, str] = {}
         for folder in {path.rpartition("/")[0] for path in seen.entries}:
-            for place in (policy.top / folder).iterdir():
-                path = f"{folder}/{place.name}".lstrip("/")
-                is_left = path in known or (ignores(place.name) and not place.is_dir())
-                if is_left and path not in policy.markers:
-                    found[folder] = path
+            with suppress(RefusedError):  # behind a link: each file there is kept for that reason
+                for name, is_dir in open_folders.listed(policy.top, folder).items():
+                    path = f"{folder}/{name}".lstrip("/")
+                    is_left = path in known or (ignores(name) and not is_dir)
+                    if is_left and path not in policy.markers:
+                        found[folder] = path
         return found
 
 

@@ -227,8 +227,6 @@ class UnitCleaner:
         """Write into the receipt which files were removed here."""
         files = self.journal.files(unit.id)
         removed = {file.path for file in files if file.state is FileState.REMOVED}
-        root, folder = (
-            self.unit_reader.settings.unit_of(unit).root,
-            self.unit_reader.settings.state_directory,
-        )
-        receipts.tell_removed(folder, self.server, receipts.kept_as(unit), root, removed)
+        settings, name = self.unit_reader.settings, receipts.kept_as(unit)
+        beside = self.unit_reader.directory(settings.unit_of(unit)).opened
+        receipts.tell_removed(settings.state_directory, self.server, name, beside, removed)

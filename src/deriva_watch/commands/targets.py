@@ -36,14 +36,14 @@ def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
         return
     # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
     prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)
-    prefix = next((prefix for prefix in prefixes if execution_names(prefix)), None)
+    prefix = next((prefix for prefix in prefixes if execution_names(prefix, settings)), None)
     if prefix is None:
         raise _nothing(
             path,
             "it is no directory deriva-ml/execution/<RID>, and has none below it",
             "Name an execution directory, the folder that holds deriva-ml/, or a drop folder.",
         )
-    yield from (Unit(prefix, rid) for rid in sorted(execution_names(prefix)))
+    yield from (Unit(prefix, rid) for rid in sorted(execution_names(prefix, settings)))
 
 
 def _units_in(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:

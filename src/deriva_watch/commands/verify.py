@@ -181,7 +181,14 @@ class Verifier:
                 self.moved(file.path, 0)
         find = self.find
         rows = RowVerifier(
-            self.planner, find.reader, find.server, self.model, self.server_check, target, seen
+            self.planner,
+            find.reader,
+            find.server,
+            self.model,
+            self.server_check,
+            target,
+            find.unit(target),
+            seen,
         )
         for file in files:
             if file.rows is not None:

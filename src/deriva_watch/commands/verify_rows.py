@@ -5,7 +5,9 @@ receipt. Every other row has a key that only its file contains, so the file is p
 again.
 """
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,11 +25,13 @@ from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.rows.ledger import HOLE, Batch
 from deriva_watch.core.rows.table_files import TableFileError
+from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.pipeline.receipt_schema import Receipt
 from deriva_watch.pipeline.unit_planner import UnitPlanner
 
 _BATCHES: Final = 8
@@ -45,6 +49,7 @@ class RowVerifier:
     """Looks up the rows of one execution.
 
     Attributes:
+        unit: The unit, if it is known where it is.
         seen: Its directory as it is now; None: it is not here, or must not be read.
     """
 
@@ -54,6 +59,7 @@ class RowVerifier:
     model: CatalogModel
     server_check: ServerCheck
     target: VerifyTarget
+    unit: Unit | None
     seen: Observation | None
     _upload: Upload | None = None
 
@@ -78,13 +84,16 @@ class RowVerifier:
         if self.target.record and self.reader:
             batches = self._batches(self.reader, file)
         elif self.target.receipt:
-            root = Path(self.target.receipt.directory)
-            folder, name = self.planner.unit_reader.settings.state_directory, self.target.kept_as
-            kept = receipts.RowReceipt.of(folder, self.server, name, root)
-            batches = kept.read(file.path, lambda _why: None)
+            batches = self._kept(self.target.receipt).read(file.path, lambda _why: None)
         for batch in batches:
             pairs = zip(batch.rids, batch.digests, strict=True)
             yield {rid for rid, digest in pairs if rid and digest != HOLE}
+
+    def _kept(self, receipt: Receipt) -> receipts.RowReceipt:
+        reader, unit = self.planner.unit_reader, self.unit
+        beside = reader.directory(unit).opened if unit else _nowhere
+        folder, root = reader.settings.state_directory, Path(receipt.directory)
+        return receipts.RowReceipt.of(folder, self.server, self.target.kept_as, root, beside)
 
     def _batches(self, reader: Reader, file: FileRecord) -> Iterator[Batch]:
         first = 0
@@ -125,3 +134,10 @@ class RowVerifier:
             records={file.path: file for file in self.target.files},
             rows={each.path: each for each in plan.rows},
         )
+
+
+@contextmanager
+def _nowhere() -> Iterator[int]:
+    """Stand for the folder of a unit that is not known to be anywhere."""
+    raise FileNotFoundError(errno.ENOENT, "it is not known where the unit is")
+    yield -1

@@ -1,6 +1,7 @@
 """Finds what journal and receipt know about uploaded executions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -90,14 +91,14 @@ class VerifyTargets:
     def _known(self, record: ExecutionRecord) -> VerifyTarget:
         files = tuple(self.reader.files(record.id)) if self.reader else ()
         name = receipts.kept_as(record)
-        root = self.unit_reader.settings.unit_of(record).root
-        receipt, wrong = self._receipt(name, [root])
+        unit = self.unit_reader.settings.unit_of(record)
+        receipt, wrong = self._receipt(name, [unit])
         return VerifyTarget(record.rid, name, record, files, receipt, wrong)
 
     def _by_receipt(self, name: str) -> VerifyTarget:
         """Return what a receipt alone tells: the one kept here, or the copy beside the files."""
-        roots = [Unit(prefix, name).root for prefix in self._prefixes()]
-        receipt, wrong = self._receipt(name, roots)
+        units = [Unit(prefix, name) for prefix in self._prefixes()]
+        receipt, wrong = self._receipt(name, units)
         if receipt is None and wrong is None:
             raise TroubleError(
                 f"cannot verify {name}",
@@ -107,11 +108,11 @@ class VerifyTargets:
         rid = (receipt.unit or receipt.execution) if receipt else name
         return VerifyTarget(rid, name, None, (), receipt, wrong)
 
-    def _receipt(self, name: str, roots: list[Path]) -> tuple[Receipt | None, Difference | None]:
+    def _receipt(self, name: str, units: list[Unit]) -> tuple[Receipt | None, Difference | None]:
         where = self.unit_reader.settings.state_directory
         found: Any = receipts.read_receipt(where, self.server, name)
-        for root in roots if not found else ():
-            found = found or receipts.read_copy(root)
+        for unit in units if not found else ():
+            found = found or self._copy(unit)
         if not found:
             return None, None
         try:
@@ -122,6 +123,11 @@ class VerifyTargets:
             what, why = f"the receipt {name} belongs to another server", f"it names {said.server}"
             return None, Difference(Where.RECEIPT, None, what, why, _NOT_OURS)
         return said, None
+
+    def _copy(self, unit: Unit) -> Mapping[str, Any]:
+        with suppress(OSError), self.unit_reader.directory(unit).opened() as folder:
+            return receipts.read_copy(folder)
+        return {}
 
     def _prefixes(self) -> list[Path]:
         """Return the folders that the settings name: a receipt could name any folder."""

@@ -10,7 +10,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import Observation
@@ -28,6 +27,7 @@ from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Upload
 from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.receipt_schema import line, software
+from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
 
 UPLOADED: Final = "Uploaded"
@@ -70,7 +70,7 @@ class Finalizer:
         digest = self._update_manifest(upload, seen, done)
         self._keep_rows(upload, plan)
         if done:
-            self._write_receipt(upload, plan, done)
+            self._write_receipt(upload, seen, plan, done)
         return digest
 
     # ------------------------------------------------------------------ status
@@ -139,7 +139,8 @@ class Finalizer:
             if record.state is FileState.REFUSED:
                 news[path.removeprefix("assets/")] = {"error": record.why}
         try:
-            written = receipts.update_manifest(Path(seen.root), entry, news)
+            with self._directory(upload.execution).opened(seen) as folder:
+                written = receipts.update_manifest(folder, entry, news)
         except (OSError, ValueError, KeyError, TypeError) as error:
             upload.notice(MANIFEST, f"status and RIDs are not written back: {error}")
             return seen.digest()
@@ -156,9 +157,12 @@ class Finalizer:
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return the receipt that keeps the RIDs of rows without a key."""
-        root = self.settings.unit_of(record).root
-        folder = self.settings.state_directory
-        return receipts.RowReceipt.of(folder, self.server, receipts.kept_as(record), root)
+        place, folder = self._directory(record), self.settings.state_directory
+        name = receipts.kept_as(record)
+        return receipts.RowReceipt.of(folder, self.server, name, place.root, place.opened)
+
+    def _directory(self, record: ExecutionRecord) -> Directory:
+        return directory_of(self.settings.unit_of(record), self.settings)
 
     def execution_before(self, record: ExecutionRecord) -> str | None:
         """Return the Execution that a lost journal had made for a directory, or None.
@@ -202,7 +206,9 @@ class Finalizer:
             f"See to {self.settings.state_directory} (room, rights); it is tried again by itself.",
         )
 
-    def _write_receipt(self, upload: Upload, plan: Plan, done: Mapping[str, FileRecord]) -> None:
+    def _write_receipt(
+        self, upload: Upload, seen: Observation, plan: Plan, done: Mapping[str, FileRecord]
+    ) -> None:
         execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
         # Only the journal knows when each of them came to where it is.
         lines = [r for r in upload.journal.files(execution.id) if r.path in done]
@@ -235,7 +241,8 @@ class Finalizer:
             raise self._not_kept(upload, error) from error
         try:
             if _has_folder(execution) and not plan.partial:
-                receipts.copy_receipt(upload.disk.root, receipt)
+                with self._directory(execution).opened(seen) as beside:
+                    receipts.copy_receipt(beside, receipt)
         except OSError as error:
             upload.notice("receipt", f"no copy beside the files ({error}); it is {kept}")
         upload.emit(ReceiptWritten(execution=execution.rid, path=str(kept), files=len(done)))

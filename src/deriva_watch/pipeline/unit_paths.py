@@ -1,29 +1,33 @@
 """Which units there are on disk, and the folder of one of them. Nothing is created."""
 
 import subprocess
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.completeness.observation import Entry, Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
 from deriva_watch.core.layout import TABLES
 from deriva_watch.core.os_errors import passing
 from deriva_watch.core.unit import Unit
-from deriva_watch.edges.disk import listing, scanner
+from deriva_watch.edges.disk import listing, scanner, unit_folder
 from deriva_watch.settings.model import Settings
 
 
-def execution_names(prefix: Path) -> set[str]:
+def execution_names(prefix: Path, settings: Settings) -> set[str]:
     """Return the names of the execution directories below a prefix; `TABLES` if there are any.
 
     Raises SettingsError if they may not be listed, TransientError if they cannot be listed now.
     """
     try:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
-        return tables | listing.execution_directories(prefix).keys()
+        allowed = settings.files.allowed_link_roots
+        return tables | listing.execution_directories(prefix, allowed).keys()
+    except RefusedError as error:
+        raise SettingsError(error.what, error.why, error.next_for(None)) from error
     except OSError as error:
         raise _unlisted(f"cannot look for executions in {prefix}", error) from error
 
@@ -89,6 +93,21 @@ class Directory:
     def verify(self, entry: Entry) -> None:
         """Raise FileChangedError if the file has changed since the look."""
         scanner.check_unchanged(self.root, entry)
+
+    def opened(self, seen: Observation | None = None) -> AbstractContextManager[int]:
+        """Open the folder to write files of ours into it; raises as `unit_folder.opened`."""
+        return unit_folder.opened(self.root, self.policy.links(), seen)
+
+
+def directory_of(unit: Unit, settings: Settings) -> Directory:
+    """Return the folder of a unit, to open its files by the rules for links."""
+    policy = scanner.ScanPolicy(
+        prefix=unit.prefix,
+        ignore=settings.files.ignore,
+        allowed_link_roots=settings.files.allowed_link_roots,
+        state_directory=settings.state_directory,
+    )
+    return Directory(unit.root, policy)
 
 
 def birth(path: Path) -> datetime | None:

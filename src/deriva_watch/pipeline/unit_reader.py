@@ -17,7 +17,7 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.pipeline.ownership import workspace_of
-from deriva_watch.pipeline.unit_paths import Directory
+from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
 
 Members = Callable[[Unit], Iterable[str] | None]
@@ -49,13 +49,7 @@ class UnitReader:
 
     def directory(self, unit: Unit) -> Directory:
         """Return the folder of a unit, to open its files by the rules for links."""
-        policy = scanner.ScanPolicy(
-            prefix=unit.prefix,
-            ignore=self.settings.files.ignore,
-            allowed_link_roots=self.settings.files.allowed_link_roots,
-            state_directory=self.settings.state_directory,
-        )
-        return Directory(unit.root, policy)
+        return directory_of(unit, self.settings)
 
     def is_away(self, unit: Unit) -> bool:
         """Return whether the folder that contains the unit is missing too.

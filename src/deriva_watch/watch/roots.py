@@ -194,7 +194,7 @@ class Roots:
         drop = self.settings.drops.get(prefix)
         about = f"{root.home}: names"  # a missing root is a problem of its own
         try:
-            found = self._units(drop) if drop else execution_names(prefix)
+            found = self._units(drop) if drop else execution_names(prefix, self.settings)
         except (SettingsError, TransientError) as error:
             self.problems.report(about, error)
             self._due_s[prefix] = time.monotonic() + AGAIN_S

@@ -471,3 +471,16 @@ def test_a_rename_that_is_said_to_have_failed_and_has_not_is_taken_back(tmp_path
         raise AssertionError
 
     assert contents(tmp_path) == {"run/a.dcm": b"verified"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make folders of other users")
+@pytest.mark.parametrize("path", ["uploaded", "uploaded/run"])
+def test_nothing_is_moved_into_a_folder_of_another_user(tmp_path, path):
+    """Who may write to the drop folder could have made it to get hold of the files of others."""
+    (tmp_path / path).mkdir(parents=True)
+    os.chown(tmp_path / path, 20_002, 20_002)
+
+    with pytest.raises(RefusedError, match="folder of user 20002"), made(tmp_path) as aside:
+        aside.move()
+
+    assert contents(tmp_path) == {"run/a.dcm": b"verified"}

@@ -12,6 +12,7 @@ import pytest
 
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.disk.listing import execution_directories
 from deriva_watch.edges.disk.scanner import ScanPolicy, check_unchanged, open_content, scan
 
@@ -424,3 +425,34 @@ def test_unchanged_content_is_unchanged_through_its_link(root, prefix):
     (root / "a").symlink_to(prefix / "a")
 
     check_unchanged(root, only_entry(root))
+
+
+@pytest.mark.usefixtures("root")
+def test_executions_are_not_looked_for_outside_the_prefix(prefix, tmp_path):
+    """A link in the place of `execution` would tell the names in somebody's folder."""
+    (tmp_path / "secret").mkdir()
+    (prefix / "deriva-ml/execution").rename(prefix / "deriva-ml/before")
+    (prefix / "deriva-ml/execution").symlink_to(tmp_path)
+
+    with pytest.raises(RefusedError, match="outside the prefix"):
+        execution_directories(prefix)
+    assert list(execution_directories(prefix, (tmp_path,))) == ["secret"]
+
+
+def test_a_folder_that_is_swapped_for_a_link_while_it_is_scanned_is_not_listed(
+    root, tmp_path, monkeypatch
+):
+    (root / "asset").mkdir()
+    (root / "a.txt").write_text("x")
+    (tmp_path / "secret.txt").write_text("x")
+    take = scanner._Look._take
+
+    def swap(self, name, place, stack):
+        take(self, name, place, stack)
+        if name.name == "asset":
+            (root / "asset").rmdir()
+            (root / "asset").symlink_to(tmp_path)
+
+    monkeypatch.setattr(scanner._Look, "_take", swap)
+
+    assert set(look(root).entries) == {"a.txt"}

@@ -82,6 +82,7 @@ class Observation:
         looked_at: When the scan began, UTC by this host's clock.
         unreadable: Directories below that could not be listed, with the reason.
         directories: Every directory that was listed, by its real path.
+        owner: User ID of the owner of the execution directory; None: not known.
     """
 
     root: str
@@ -89,6 +90,7 @@ class Observation:
     looked_at: datetime
     unreadable: Mapping[str, str]
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
+    owner: int | None = None
 
     def changed_at(self) -> datetime:
         """Return the latest time of a file or directory; a copy may have older times."""

@@ -11,26 +11,42 @@ from functools import cache
 from pathlib import Path
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import ROOT
+from deriva_watch.edges.disk.links import Links
+from deriva_watch.edges.disk.open_folders import open_real
 
 
-def execution_directories(prefix: Path) -> dict[str, Path]:
+def execution_directories(prefix: Path, allowed: tuple[Path, ...] = ()) -> dict[str, Path]:
     """Return the execution directories below *prefix* by RID; empty if there is no such folder.
 
     Includes links to directories (`scan` checks whether they may be followed), but not our own
     directories.
 
     Raises:
+        RefusedError: The folder is a link that leads out of the prefix, and not into *allowed*.
         OSError: The folder exists but cannot be listed.
     """
+    folder = prefix / ROOT / "execution"
     try:
-        with os.scandir(prefix / "deriva-ml" / "execution") as names:
+        place = os.path.realpath(folder, strict=True)
+        if why := Links.within((prefix, *allowed), None).objection(place):
+            then = (
+                "Replace the link with a folder, or add its target to [files] allowed_link_roots."
+            )
+            raise RefusedError(f"cannot look for executions in {folder}", why, then)
+        descriptor = open_real(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    try:
+        with os.scandir(descriptor) as names:
             return {
-                name.name: Path(name.path)
+                name.name: folder / name.name
                 for name in names
                 if name.is_dir() and not name.name.startswith(OWN_PREFIX)
             }
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+    finally:
+        os.close(descriptor)
 
 
 def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:

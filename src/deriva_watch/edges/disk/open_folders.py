@@ -3,7 +3,7 @@
 An open folder and a name without "/" always mean an entry of that folder, even if a folder above is
 renamed.
 """
-# ruff: noqa: PTH208
+# ruff: noqa: PTH208,PTH115
 # Path has no functions for open directories.
 
 import ctypes
@@ -28,12 +28,30 @@ _UNKNOWN: Final = {
     errno.ENOSYS,
     errno.EOPNOTSUPP,
 }  # not supported by this file system or kernel
+_LINK: Final = {errno.ELOOP, errno.ENOTDIR}  # what O_DIRECTORY | O_NOFOLLOW says to a link
 _NUMBERS: Final = 1000  # how many names are tried if one is taken
 
 
 def kept(path: str, why: str, then: str) -> RefusedError:
     """Return the error for a file that is not removed."""
     return RefusedError(f"{path} is uploaded, but the local file is kept", why, then)
+
+
+def open_real(path: str) -> int:
+    """Open the folder at *path*, absolute and without links; the caller closes it.
+
+    Raises FileNotFoundError if any part of the path is a link by now, or was renamed.
+    """
+    try:
+        folder = os.open(path, FOLDER | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in _LINK:
+            raise FileNotFoundError(errno.ENOENT, "it is no longer a folder", path) from error
+        raise
+    if os.readlink(f"/proc/self/fd/{folder}") == path:
+        return folder
+    os.close(folder)
+    raise FileNotFoundError(errno.ENOENT, "a folder above it was replaced", path)
 
 
 def walk(top: Path, folders: Sequence[str]) -> int:
@@ -57,7 +75,7 @@ def enter(folder: int, name: str) -> int:
     try:
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        if error.errno in _LINK:
             then = "Remove the file by hand."
             raise kept(name, "it is a link, or not a folder", then) from error
         raise
@@ -88,18 +106,44 @@ def check_writable(folder: int) -> None:
         os.close(_private(folder))
 
 
+def listed(top: Path, path: str) -> dict[str, bool]:
+    """Return the names in the folder *path* below *top*, and whether each is a directory.
+
+    Raises as `walk`.
+    """
+    with ExitStack() as opened:
+        folder = walk(top, [name for name in path.split("/") if name])
+        opened.callback(os.close, folder)
+        with os.scandir(folder) as names:
+            return {name.name: name.is_dir() for name in names}
+
+
 def made(folder: int, name: str, like: os.stat_result) -> int:
-    """Open the folder *name* in *folder*; if needed, create it with the owner of *like*."""
+    """Open the folder *name* in *folder*; if needed, create it with the owner of *like*.
+
+    Raises RefusedError if it belongs to somebody else than that owner, root or us, or is on
+    another file system.
+    """
     try:
         os.mkdir(name, 0o700, dir_fd=folder)
     except FileExistsError:
-        return enter(folder, name)
+        return _entered(folder, name, like)
     made = enter(folder, name)
     if _is_private(made) and not os.listdir(made):  # nobody has replaced it
         with suppress(PermissionError):
             os.fchown(made, like.st_uid, like.st_gid)
         os.fchmod(made, stat.S_IMODE(like.st_mode))
     return made
+
+
+def _entered(folder: int, name: str, like: os.stat_result) -> int:
+    there = enter(folder, name)
+    found = os.fstat(there)
+    if found.st_uid in {like.st_uid, os.geteuid(), 0} and found.st_dev == os.fstat(folder).st_dev:
+        return there
+    os.close(there)
+    then = f"Remove {name}, or make user {like.st_uid} its owner."
+    raise kept(name, f"it is a folder of user {found.st_uid}, or on another file system", then)
 
 
 def _is_private(folder: int) -> bool:

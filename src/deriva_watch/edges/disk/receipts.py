@@ -4,19 +4,20 @@ A receipt lists what the server held when it was written. People read it, and a 
 rebuilt from it. Before deleting files, ask the server again.
 """
 
+import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
-import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX, RECEIPT_NAME, ROWS_NAME, Entry
 from deriva_watch.core.layout import MANIFEST
@@ -26,6 +27,11 @@ from deriva_watch.core.rows.row_plan import DIGEST_BYTES
 
 _VERIFIED: Final = ".verified"
 _COPY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+Opener = Callable[[], AbstractContextManager[int]]
+"""Opens the folder of a unit, checked, as a descriptor; raises OSError."""
 
 
 def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping[str, Any]) -> Path:
@@ -34,8 +40,8 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
     Raises OSError if it cannot be written.
     """
     path = _receipt_path(state_directory, server, rid)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(path, [_text(receipt)], mode=0o600)
+    with _opened(path.parent) as folder:
+        _replace(folder, path.name, [_text(receipt)], mode=0o600)
     return path
 
 
@@ -48,13 +54,13 @@ def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, A
     return found if isinstance(found, dict) else {}
 
 
-def read_copy(root: Path) -> Mapping[str, Any]:
-    """Return the copy beside the files, which anybody may have written; empty if there is none."""
+def read_copy(folder: int) -> Mapping[str, Any]:
+    """Return the copy in the open *folder* of a unit; empty if there is none that counts.
+
+    It counts if the owner of the folder, root or this process's user wrote it.
+    """
     try:
-        descriptor = os.open(root / RECEIPT_NAME, _COPY)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return {}
+        with _open_copy(folder, RECEIPT_NAME) as file:
             found = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
@@ -70,9 +76,9 @@ def receipt_names(state_directory: Path, server: str) -> list[str]:
 def keep_verified(state_directory: Path, server: str, rid: str, found: Mapping[str, Any]) -> None:
     """Record a verification that found everything; OSError if we may not write there."""
     path = _receipt_path(state_directory, server, rid + _VERIFIED)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     owner = state_directory.stat()  # root may verify on behalf of the daemon's user
-    _replace(path, [_text(found)], mode=0o600, owner=owner)
+    with _opened(path.parent) as folder:
+        _replace(folder, path.name, [_text(found)], mode=0o600, owner=owner)
 
 
 def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
@@ -80,9 +86,9 @@ def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, 
     return read_receipt(state_directory, server, rid + _VERIFIED)
 
 
-def copy_receipt(root: Path, receipt: Mapping[str, Any]) -> None:
-    """Write a copy into the execution directory; OSError if we may not write there."""
-    _replace(root / RECEIPT_NAME, [_text(receipt)], mode=0o644)
+def copy_receipt(folder: int, receipt: Mapping[str, Any]) -> None:
+    """Write a copy into the open *folder* of a unit; OSError if we may not write there."""
+    _replace(folder, RECEIPT_NAME, [_text(receipt)], mode=0o644)
 
 
 def kept_as(execution: ExecutionRecord) -> str:
@@ -93,10 +99,13 @@ def kept_as(execution: ExecutionRecord) -> str:
     return f"{execution.rid[:50]}-{digest.hexdigest()[:16]}"
 
 
-def tell_removed(  # where a receipt is, twice
-    state_directory: Path, server: str, rid: str, root: Path, paths: Collection[str]
+def tell_removed(
+    state_directory: Path, server: str, rid: str, beside: Opener, paths: Collection[str]
 ) -> None:
-    """Note in a receipt and its copy that local files were removed; best effort, like the copy."""
+    """Note in a receipt and its copy that local files were removed; best effort, like the copy.
+
+    *beside* opens the folder of the unit. Only a copy of this receipt is replaced there.
+    """
     receipt = read_receipt(state_directory, server, rid)
     news = [line for line in receipt.get("files", ()) if line["file"] in paths]
     if all(line["state"] == "removed" for line in news):
@@ -105,34 +114,43 @@ def tell_removed(  # where a receipt is, twice
         line["state"] = "removed"
     with suppress(OSError):
         write_receipt(state_directory, server, rid, receipt)
-        copy_receipt(root, receipt)
+        with beside() as folder:
+            if _same_receipt(read_copy(folder), receipt):
+                copy_receipt(folder, receipt)
+
+
+def _same_receipt(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    names = ("server", "execution", "unit", "directory", "written_at")
+    return all(one.get(name) == other.get(name) for name in names)
 
 
 def update_manifest(
-    root: Path, seen: Entry, news: Mapping[str, Mapping[str, Any]]
+    folder: int, seen: Entry, news: Mapping[str, Mapping[str, Any]]
 ) -> os.stat_result | None:
     """Write *news* (fields by "<Table>/<file>") into the manifest with the stamp *seen*.
+
+    *folder* is the open folder of the unit.
 
     Everything else in it stays as it is. Returns the stamp of the new file, or None if nothing was
     written: there is no news, or its writer has changed it meanwhile.
 
     Raises OSError if we may not write, ValueError if it is no longer a manifest.
     """
-    path = root / MANIFEST
-    with path.open("rb") as file:
+    with os.fdopen(os.open(MANIFEST, _COPY, dir_fd=folder), "rb") as file:
         before = os.fstat(file.fileno())
+        if (before.st_mtime_ns, before.st_ino) != (seen.mtime_ns, seen.inode):
+            return None
         document = json.loads(file.read())
-    if (before.st_mtime_ns, before.st_ino) != (seen.mtime_ns, seen.inode):
-        return None
     entries, changed = document["assets"], False
     for key, fields in news.items():
         entry = entries.get(key)
         if isinstance(entry, dict) and any(entry.get(k) != v for k, v in fields.items()):
             entry.update(fields)
             changed = True
-    if not changed or path.stat().st_mtime_ns != before.st_mtime_ns:
+    now = os.lstat(MANIFEST, dir_fd=folder)
+    if not changed or (now.st_mtime_ns, now.st_ino) != (before.st_mtime_ns, before.st_ino):
         return None
-    return _replace(path, [_text(document)], mode=before.st_mode & 0o777, owner=before)
+    return _replace(folder, MANIFEST, [_text(document)], mode=before.st_mode & 0o777, owner=before)
 
 
 def _receipt_path(state_directory: Path, server: str, rid: str) -> Path:
@@ -145,11 +163,41 @@ def _text(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
 
 
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Open a folder of the state directory; create it if needed."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open_copy(folder: int, name: str) -> BinaryIO:
+    """Open a file of ours that is in the folder of a unit; PermissionError if it does not count."""
+    file = os.fdopen(os.open(name, _COPY, dir_fd=folder), "rb")
+    found, why = os.fstat(file.fileno()), None
+    if not stat.S_ISREG(found.st_mode):
+        why = "it is not a regular file"
+    elif found.st_uid not in {os.fstat(folder).st_uid, os.geteuid(), 0}:
+        why = f"user {found.st_uid} wrote it, who does not own the folder"
+    if why is None:
+        return file
+    file.close()
+    raise PermissionError(errno.EPERM, why, name)
+
+
 def _replace(
-    path: Path, content: Iterable[bytes], mode: int, owner: os.stat_result | None = None
+    folder: int,
+    name: str,
+    content: Iterable[bytes],
+    mode: int,
+    owner: os.stat_result | None = None,
 ) -> os.stat_result:
-    """Replace the file *path* durably, or leave it as it was."""
-    descriptor, name = tempfile.mkstemp(prefix=OWN_PREFIX, dir=path.parent)
+    """Replace the file *name* in the open *folder* durably, or leave it as it was."""
+    part = f"{OWN_PREFIX}{secrets.token_hex(8)}"
+    descriptor = os.open(part, _NEW, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.writelines(content)
@@ -159,9 +207,10 @@ def _replace(
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             os.fsync(file.fileno())
             written = os.fstat(file.fileno())
-        Path(name).replace(path)
+        os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
         raise
     return written
 
@@ -179,20 +228,20 @@ class RowReceipt:
 
     Attributes:
         kept: Its path in the state directory.
-        copy: Its path beside the files.
+        beside: Opens the folder of the unit, which has a copy.
         head: What it belongs to: server, execution and directory.
     """
 
     kept: Path
-    copy: Path
+    beside: Opener
     head: Mapping[str, str]
 
     @classmethod
-    def of(cls, state_directory: Path, server: str, rid: str, root: Path) -> Self:
-        """Return the one of an execution directory, whether or not the file exists."""
+    def of(cls, state_directory: Path, server: str, rid: str, root: Path, beside: Opener) -> Self:
+        """Return the one of an execution directory *root*, whether or not the file exists."""
         kept = _receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
         head = {"server": server, "execution": rid, "directory": os.fsdecode(root)}
-        return cls(kept, root / ROWS_NAME, head)
+        return cls(kept, beside, head)
 
     def write(self, batches: Iterable[tuple[str, BatchRecord]]) -> bool:
         """Write batches by path to the state directory; return whether there were any.
@@ -202,39 +251,47 @@ class RowReceipt:
         lines = (_row_line(path, batch) for path, batch in batches)
         if (line := next(lines, None)) is None:
             return False
-        self.kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _replace(self.kept, chain([_json_line({"rows": _ROWS, **self.head}), line], lines), 0o600)
+        head = _json_line({"rows": _ROWS, **self.head})
+        with _opened(self.kept.parent) as folder:
+            _replace(folder, self.kept.name, chain([head, line], lines), 0o600)
         return True
 
     def leave_copy(self) -> None:
         """Write a copy beside the files; OSError if we may not write there."""
-        with self.kept.open("rb") as file:
-            _replace(self.copy, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
+        with self.kept.open("rb") as file, self.beside() as folder:
+            _replace(folder, ROWS_NAME, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
 
     def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
         """Yield the batches of a file of rows; report what cannot be read to *doubt*.
 
         The result is only a hint: anybody may have written the copy.
         """
-        for place in (self.kept, self.copy):
+        for is_copy in (False, True):
             found = False
             try:
-                for batch in self._read(place, path):
+                for batch in self._read(path, is_copy=is_copy):
                     found = True
                     yield batch
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
+                place = f"the copy {ROWS_NAME}" if is_copy else self.kept
                 doubt(f"{place} is ignored from here on: {error}")
             if found:
                 return
 
-    def _read(self, place: Path, path: str) -> Iterator[Batch]:
-        descriptor = os.open(place, _COPY)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError("it is not a regular file")
-            self._check(file.readline(_LINE_BYTES), is_copy=place == self.copy)
+    @contextmanager
+    def _open(self, *, is_copy: bool) -> Iterator[BinaryIO]:
+        if not is_copy:
+            with self.kept.open("rb") as file:
+                yield file
+            return
+        with self.beside() as folder, _open_copy(folder, ROWS_NAME) as file:
+            yield file
+
+    def _read(self, path: str, *, is_copy: bool) -> Iterator[Batch]:
+        with self._open(is_copy=is_copy) as file:
+            self._check(file.readline(_LINE_BYTES), is_copy=is_copy)
             for number, line in enumerate(iter(partial(file.readline, _LINE_BYTES), b""), 2):
                 try:
                     said = json.loads(line)

@@ -69,10 +69,12 @@ def is_there(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
 def moved_to(top: Path, path: str, stamp: open_folders.Stamp) -> str | None:
     """Return where below *top* the file of *path* was moved to, or None."""
     folder = "/".join((MOVED, *path.split("/")[:-1]))
-    with suppress(OSError):
-        for found in (top / folder).iterdir():
-            if open_folders.stamp_of(found.lstat()) == stamp:
-                return f"{folder}/{found.name}"
+    with suppress(OSError, RefusedError), ExitStack() as opened:
+        there = open_folders.walk(top, folder.split("/"))
+        opened.callback(os.close, there)
+        for name in os.listdir(there):
+            if open_folders.stamp_of(os.lstat(name, dir_fd=there)) == stamp:
+                return f"{folder}/{name}"
     return None
 
 

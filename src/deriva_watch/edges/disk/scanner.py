@@ -29,6 +29,7 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.os_errors import passing
 from deriva_watch.edges.disk.links import Links, below, link_owner, stranger, unreadable
 from deriva_watch.edges.disk.listing import matcher
+from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.liveness import beat
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -86,7 +87,9 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     look.follow_links()
     if not look.entries and not look.unreadable and not os.path.isdir(base):
         return None
-    return Observation(str(root), look.entries, looked_at, look.unreadable, look.directories)
+    return Observation(
+        str(root), look.entries, looked_at, look.unreadable, look.directories, look.owner
+    )
 
 
 def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
@@ -161,16 +164,6 @@ class _Directory(NamedTuple):
     ignored: bool = False
 
 
-class _Name(NamedTuple):
-    """One entry of a directory, like `os.DirEntry`."""
-
-    path: str
-
-    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
-        """Return its stat result."""
-        return os.stat(self.path, follow_symlinks=follow_symlinks)
-
-
 class _Look:
     """A scan in progress."""
 
@@ -179,6 +172,7 @@ class _Look:
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
         self.directories: dict[str, DirectoryStamp] = {}
+        self.owner: int | None = None
         self.base = base
         self._links = links
         self._ignores = ignores
@@ -196,14 +190,10 @@ class _Look:
             place = stack.pop()
             shown = place.shown.rstrip("/") or "."
             try:
-                if why := self._objection_to_listing(place):
-                    self.unreadable[shown] = why
-                    continue
-                with os.scandir(place.path) as names:
-                    for name in names:
-                        beat()
-                        self._take(name, place, stack)
+                self._list(place, shown, stack)
             except (FileNotFoundError, NotADirectoryError):
+                if not place.shown and os.path.isdir(place.path):
+                    self.unreadable["."] = "it was replaced while it was listed"
                 continue  # it has vanished
             except OSError as error:
                 _check_lasting(place.path, error)
@@ -216,9 +206,25 @@ class _Look:
             self._linked.sort(key=lambda place: place.shown, reverse=True)
             self.walk(self._linked.pop())
 
-    def _objection_to_listing(self, place: _Directory) -> str | None:
-        found = os.stat(place.path)  # before it is listed, so that a later change is noticed
+    def _list(self, place: _Directory, shown: str, stack: list[_Directory]) -> None:
+        """List one directory through a descriptor: its path may be a link by now."""
+        folder = open_real(place.path)
+        try:
+            if why := self._objection_to_listing(place, os.fstat(folder)):
+                self.unreadable[shown] = why
+                return
+            with os.scandir(folder) as names:
+                for name in names:
+                    beat()
+                    self._take(name, place, stack)
+        finally:
+            os.close(folder)
+
+    def _objection_to_listing(self, place: _Directory, found: os.stat_result) -> str | None:
+        # The stamp is that of before the listing, so that a later change is noticed.
         self.directories[place.path] = _directory_stamp(found)
+        if not place.shown:
+            self.owner = found.st_uid if place.link_owner is None else place.link_owner
         identity = found.st_dev, found.st_ino
         if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
             return "this execution already has it under another name"
@@ -232,28 +238,27 @@ class _Look:
         if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):
             return
         ignored = place.ignored or bool(self._ignores(name.name))
-        shown = place.shown + name.name
+        shown, path = place.shown + name.name, f"{place.path}/{name.name}"
         try:
             if name.is_dir(follow_symlinks=False):
                 if name.name == ASIDE_NAME:  # files there are put back or removed
                     return
-                stack.append(_Directory(name.path, f"{shown}/", place.link_owner, ignored))
+                stack.append(_Directory(path, f"{shown}/", place.link_owner, ignored))
             elif ignored:
                 self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED)
             elif name.is_symlink():
-                self.take_link(name, shown)
+                self.take_link(path, name.stat(follow_symlinks=False), shown)
             else:
-                self.take_file(name, shown, place.link_owner)
+                self.take_file(path, name.stat(follow_symlinks=False), shown, place.link_owner)
         except FileNotFoundError:
             return  # it has vanished
 
     def take_file(
-        self, name: "os.DirEntry[str] | _Name", shown: str, link_owner: int | None
+        self, path: str, found: os.stat_result, shown: str, link_owner: int | None
     ) -> None:
         """Note an entry that is neither a directory nor a link."""
-        found = name.stat(follow_symlinks=False)
-        why = self._links.objection_to_file(name.path, found, link_owner)
-        target = None if link_owner is None else name.path
+        why = self._links.objection_to_file(path, found, link_owner)
+        target = None if link_owner is None else path
         self._add(shown, found, problem=why, target=target)
 
     def take_path(self, path: str) -> None:
@@ -265,27 +270,26 @@ class _Look:
                 owner = link_owner(Path(self.base), folder) if folder else None
                 self._folders[folder] = real, owner
             real, owner = self._folders[folder]
-            name = _Name(os.path.join(real, last))
-            found = name.stat(follow_symlinks=False)
+            name = os.path.join(real, last)
+            found = os.lstat(name)
             if any(map(self._ignores, path.split("/"))):
                 self._add(path, found, Kind.IGNORED)
             elif stat.S_ISLNK(found.st_mode):
-                self.take_link(name, path)
+                self.take_link(name, found, path)
             elif not stat.S_ISDIR(found.st_mode):
-                self.take_file(name, path, owner)
+                self.take_file(name, found, path, owner)
         except (FileNotFoundError, NotADirectoryError):
             return  # it is gone
         except OSError as error:
             _check_lasting(path, error)
             self.unreadable[folder or "."] = _reason(error)
 
-    def take_link(self, name: "os.DirEntry[str] | _Name", shown: str) -> None:
+    def take_link(self, path: str, link: os.stat_result, shown: str) -> None:
         """Note a link: the file it leads to, or why it is not followed."""
-        link = name.stat(follow_symlinks=False)
         try:
-            target, found = self._resolve(name.path)
+            target, found = self._resolve(path)
         except OSError as error:
-            _check_lasting(name.path, error)
+            _check_lasting(path, error)
             self._add(
                 shown, link, problem=f"it is a link that cannot be followed: {_reason(error)}"
             )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deriva_watch.edges.watching.tree import subfolders
+
 _LIMITS: Final = ("/proc/sys/fs/inotify/max_user_{}", "/proc/sys/user/max_inotify_{}")
 _RECOMMENDED: Final = 1048576
 _SCARCE: Final = 0.8  # this share of the limit is in use
@@ -52,14 +54,10 @@ def count_folders(top: Path, within_s: float) -> tuple[int, bool]:
 
     Counting stops after *within_s*; the second value is whether all were counted.
     """
-    found, pending, ends_s = 0, [os.fspath(top)], time.monotonic() + within_s
+    found, pending, ends_s = 0, [os.path.realpath(top)], time.monotonic() + within_s
     while pending and time.monotonic() < ends_s:
         found += 1
-        try:
-            with os.scandir(pending.pop()) as names:
-                pending += [each.path for each in names if each.is_dir(follow_symlinks=False)]
-        except OSError:
-            continue  # deleted meanwhile, or not readable for us
+        pending += subfolders(pending.pop())
     return found + len(pending), not pending
 
 

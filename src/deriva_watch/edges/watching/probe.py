@@ -10,7 +10,7 @@ import os
 import queue
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -95,36 +95,40 @@ def _time_step_s(descriptor: int) -> float:
 @contextmanager
 def _test_directory(folder: Path) -> Iterator[tuple[Path, int]]:
     """Make a locked directory and remove it again; first remove those of killed processes."""
-    _clean_up(folder)
-    path = Path(os.path.realpath(folder), _PREFIX + secrets.token_hex(8))
-    path.mkdir(0o700)
-    descriptor = os.open(path, _DIRECTORY)
-    try:
-        flock(descriptor, LOCK_EX | LOCK_NB)
-        yield path, descriptor
-    finally:
-        _remove(path, descriptor)
-        os.close(descriptor)
+    name = _PREFIX + secrets.token_hex(8)
+    with ExitStack() as opened:
+        above = os.open(os.path.realpath(folder), _DIRECTORY)
+        opened.callback(os.close, above)
+        path = Path(f"/proc/self/fd/{above}").readlink() / name
+        _clean_up(above)
+        os.mkdir(name, 0o700, dir_fd=above)
+        descriptor = os.open(name, _DIRECTORY, dir_fd=above)
+        opened.callback(os.close, descriptor)
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+            yield path, descriptor
+        finally:
+            _remove(above, name, descriptor)
 
 
-def _clean_up(folder: Path) -> None:
+def _clean_up(above: int) -> None:
     """Remove the directories that killed processes of our user left behind."""
-    with os.scandir(folder) as found:
-        left = [Path(each.path) for each in found if each.name.startswith(_PREFIX)]
-    for path in left:
+    for name in os.listdir(above):
+        if not name.startswith(_PREFIX):
+            continue
         with suppress(OSError):
-            descriptor = os.open(path, _DIRECTORY)
+            descriptor = os.open(name, _DIRECTORY, dir_fd=above)
             try:
                 if os.fstat(descriptor).st_uid == os.geteuid():
                     flock(descriptor, LOCK_EX | LOCK_NB)
-                    _remove(path, descriptor)
+                    _remove(above, name, descriptor)
             finally:
                 os.close(descriptor)
 
 
-def _remove(path: Path, descriptor: int) -> None:
+def _remove(above: int, directory: str, descriptor: int) -> None:
     """Remove our files and the directory; if it has other files, they stay and so does it."""
     for name in _NAMES:
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=descriptor)
-    path.rmdir()
+    os.rmdir(directory, dir_fd=above)

@@ -3,8 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(eq=False, slots=True)
@@ -51,11 +54,19 @@ def identity(folder: Path) -> tuple[int, int] | None:
 def subfolders(folder: str) -> list[str]:
     """Return the paths of the folders in *folder*, without ours; none if it cannot be read."""
     try:
-        with os.scandir(folder) as found:
+        descriptor = os.open(folder, _FOLDER)
+    except OSError:
+        return []  # deleted meanwhile, or not readable for us: the scan reports that
+    try:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) != folder:
+            return []  # a folder above it was replaced
+        with os.scandir(descriptor) as found:
             return [
-                each.path
+                f"{folder}/{each.name}"
                 for each in found
                 if each.is_dir(follow_symlinks=False) and not each.name.startswith(OWN_PREFIX)
             ]
     except OSError:
-        return []  # deleted meanwhile, or not readable for us: the scan reports that
+        return []
+    finally:
+        os.close(descriptor)
