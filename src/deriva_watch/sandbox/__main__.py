@@ -1,4 +1,4 @@
-"""``python -m deriva_watch.sandbox``: serve, and say on one line when it is ready."""
+"""``python -m deriva_watch.sandbox``: serve, and print one line when it is ready."""
 
 import argparse
 import json

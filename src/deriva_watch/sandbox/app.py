@@ -21,7 +21,7 @@ from deriva_watch.sandbox.identity import Sessions
 from deriva_watch.sandbox.refusal import RefusedError
 
 ASSET_TAG: Final = "tag:isrd.isi.edu,2017:asset"
-CLIENT_GONE: Final = 499  # for the log; nobody reads it
+CLIENT_GONE: Final = 499  # only for the log
 
 
 def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
@@ -32,7 +32,7 @@ def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
 
         data: The folder of names and contents of the object store.
 
-        sessions: Who may come in.
+        sessions: The sessions that may log in.
     """
 
     async def session(request: Request) -> Response:
@@ -76,7 +76,7 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 
 async def _give_up(_: Request, __: Exception) -> Response:
-    """Answer nobody: the client has gone before its body was complete."""
+    """Send nothing: the client has left before its body was complete."""
     return Response(status_code=CLIENT_GONE)
 
 

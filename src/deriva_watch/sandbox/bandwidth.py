@@ -1,18 +1,18 @@
-"""A narrow line between a client and the services."""
+"""A slow network connection between a client and the services."""
 
 import asyncio
 from typing import Final
 
 from starlette.types import Message, Receive, Send
 
-PIECE_S: Final = 0.1  # how often something of an answer arrives
+PIECE_S: Final = 0.1  # how often a piece of an answer is sent
 
 
 class NarrowLine:
-    """Hands on the bodies of a request and of its answer at *bytes_per_s*.
+    """Passes on the bodies of a request and of its answer at *bytes_per_s*.
 
-    What the kernel and the web server hold in their buffers (some 100 kB) the client gets
-    rid of at once; the answer still comes as late as the line says.
+    The client can send as much as fits into the buffers of the kernel and the web server (some
+    100 kB) at once; the answer is still delayed as if it had been sent slowly.
     """
 
     def __init__(self, receive: Receive, send: Send, bytes_per_s: float) -> None:
@@ -21,13 +21,13 @@ class NarrowLine:
         self._bytes_per_s = bytes_per_s
 
     async def receive(self) -> Message:
-        """Hand on a piece of the request's body."""
+        """Pass on a piece of the request's body."""
         message = await self._receive()
         await self._wait(message)
         return message
 
     async def send(self, message: Message) -> None:
-        """Hand on a piece of the answer, bit by bit."""
+        """Pass on a piece of the answer in small parts."""
         body = message.get("body", b"")
         step = max(1, int(self._bytes_per_s * PIECE_S))
         while len(body) > step:

@@ -2,11 +2,11 @@
 
 A file of faults is a JSON list of rules, or ``{"faults": [rule, ...]}`` in JSON or TOML.
 A rule has ``action`` and any of ``route`` (a regular expression that is searched in path
-and query), ``method``, ``nth`` (which of the requests it fits, from 1; a number or a
-list), ``probability`` with ``seed``, ``times`` (how often it strikes at most). Without
-``nth``, ``probability`` and ``times`` it strikes every request it fits. Some actions have
-words of their own: ``status`` and ``retry_after_s``; ``stall_s`` or ``while_there``, a file;
-``bytes_per_s`` of ``slow``; ``renew_after_s`` of ``expire``, never where it is left out.
+and query), ``method``, ``nth`` (which of the matching requests, from 1; a number or a
+list), ``probability`` with ``seed``, ``times`` (how often it applies at most). Without
+``nth``, ``probability`` and ``times`` it applies to every matching request. Some actions
+have further keys: ``status`` and ``retry_after_s``; ``stall_s`` or ``while_there``, a file;
+``bytes_per_s`` of ``slow``; ``renew_after_s`` of ``expire`` (without it, never).
 """
 
 import json
@@ -25,16 +25,16 @@ class Action(StrEnum):
 
     STATUS = "status"  # an error is answered, nothing else happens
     RESET_BEFORE = "reset_before"  # the connection breaks, nothing else happens
-    RESET_AFTER = "reset_after"  # the request takes effect, its answer is lost
-    TRUNCATE = "truncate"  # it takes effect, half of the answer's body arrives
-    STALL = "stall"  # nothing happens for a while, then all goes on
-    SLOW = "slow"  # the bodies of request and answer come by a narrow line
-    EXPIRE = "expire"  # the session that sent it ends, with this request as the first
+    RESET_AFTER = "reset_after"  # the request takes effect, but its answer is lost
+    TRUNCATE = "truncate"  # it takes effect, but only half of the answer's body arrives
+    STALL = "stall"  # nothing happens for a while, then the request is served
+    SLOW = "slow"  # the bodies of request and answer are slow
+    EXPIRE = "expire"  # the sender's session ends before this request
 
 
 @dataclass(slots=True)
 class Rule:
-    """One rule; it counts the requests it fits."""
+    """One rule; it counts the requests that match it."""
 
     action: Action
     route: str = ""
@@ -58,7 +58,7 @@ class Rule:
         """Read one rule.
 
         Raises:
-            ValueError: It has an unknown key, no known action, or a line without width.
+            ValueError: It has an unknown key, an unknown action, or ``slow`` without a speed.
         """
         known = {each.name for each in fields(cls) if not each.name.startswith("_")}
         unknown = set(document) - known
@@ -73,7 +73,7 @@ class Rule:
         return rule
 
     def strikes(self, method: str, target: str) -> bool:
-        """Say whether this request, which counts from now on, is struck."""
+        """Count this request and return whether the rule applies to it."""
         if self.method not in (None, method) or not re.search(self.route, target):
             return False
         self._seen += 1
@@ -88,7 +88,7 @@ def read_faults(file: Path) -> list[Rule]:
     """Read a file of faults.
 
     Raises:
-        ValueError: It is no such file.
+        ValueError: It is not a valid file of faults.
     """
     text = file.read_text()
     document = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
@@ -99,6 +99,6 @@ def read_faults(file: Path) -> list[Rule]:
 
 
 def strike(rules: list[Rule], method: str, target: str) -> Rule | None:
-    """Return the first of *rules* that strikes this request; every rule counts it."""
+    """Return the first of *rules* that applies to this request; every rule counts it."""
     struck = [rule for rule in rules if rule.strikes(method, target)]
     return struck[0] if struck else None

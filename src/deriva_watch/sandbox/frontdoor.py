@@ -1,4 +1,4 @@
-"""What stands before the services: the web server's own rules, the log, latency, faults."""
+"""The layer in front of the services: rules of the web server, log, latency, faults."""
 
 import asyncio
 import os
@@ -16,12 +16,21 @@ from deriva_watch.sandbox.bandwidth import NarrowLine
 from deriva_watch.sandbox.faults import Action, Rule, strike
 from deriva_watch.sandbox.identity import Sessions
 
-# Measured: Apache maps the path to a file name, and that has a longest length.
+# Measured: Apache maps the path to a file name, whose length is limited.
 LONGEST_PATH_BYTES: Final = 4000
 LONGEST_TARGET_BYTES: Final = 8190
 REQUESTS_A_CONNECTION: Final = 100
 BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-CLOSING: Final = {400, 408, 411, 413, 414, 500, 501, 503}  # after these Apache hangs up
+CLOSING: Final = {
+    400,
+    408,
+    411,
+    413,
+    414,
+    500,
+    501,
+    503,
+}  # after these Apache closes the connection
 PAGE: Final = "<html><head>\n<title>{0}</title>\n</head><body>\n<h1>{0}</h1>\n</body></html>\n"
 TITLES: Final = {
     400: "Bad Request",
@@ -37,7 +46,7 @@ class Connection(Protocol):
     requests: int
 
     def reset(self) -> None:
-        """Break it without a goodbye."""
+        """Reset it."""
 
     def hang_up(self) -> None:
         """Close it, in the middle of an answer or not."""
@@ -49,7 +58,7 @@ class FrontDoor:
     Args:
         app: The services.
 
-        sessions: Tells who sends a request.
+        sessions: Identifies the sender of a request.
 
         log: Takes one JSON line for each request, before its answer ends.
 
@@ -132,7 +141,7 @@ class FrontDoor:
         await asyncio.sleep(0)  # let the connection notice that it is gone
 
     def _expire(self, fault: Rule, scope: Scope) -> None:
-        """End the sender's session; somebody logs in again later, or never."""
+        """End the sender's session; renew it later, or never."""
         client = self._sessions.end(Headers(scope=scope))
         scope["state"]["client"] = None
         if client is not None and fault.renew_after_s is not None:
@@ -141,7 +150,7 @@ class FrontDoor:
 
 
 async def _stall(fault: Rule) -> None:
-    """Wait for the time of a fault, or for somebody to remove its file."""
+    """Wait for the time of a fault, or until its file is removed."""
     if fault.while_there is None:
         await asyncio.sleep(fault.stall_s)
         return
@@ -150,7 +159,7 @@ async def _stall(fault: Rule) -> None:
 
 
 def _refusal(scope: Scope) -> ASGIApp | None:
-    """Return the page with which the web server itself refuses a request, if it does."""
+    """Return the error page if the web server itself refuses the request, else None."""
     if len(_target(scope)) > LONGEST_TARGET_BYTES:
         status = 414
     elif BAD_ESCAPE.search(scope["path"]):
@@ -171,7 +180,7 @@ def _target(scope: Scope) -> str:
 
 
 class _Exchange:
-    """One request and its answer: counts, logs, and closes the connection when it is time."""
+    """One request and its answer: counts and logs it, and closes the connection if needed."""
 
     def __init__(
         self, log: BinaryIO, number: int, scope: Scope, receive: Receive, send: Send
@@ -188,14 +197,14 @@ class _Exchange:
         self._is_received = False
 
     async def receive(self) -> Message:
-        """Hand on a piece of the request's body."""
+        """Pass on a piece of the request's body."""
         message = await self._receive()
         self._received_bytes += len(message.get("body", b""))
         self._is_received = not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
-        """Hand on a piece of the answer."""
+        """Pass on a piece of the answer."""
         if message["type"] == "http.response.start":
             await self._start(message)
         elif not message.get("more_body", False):
@@ -207,16 +216,16 @@ class _Exchange:
         requests = self._scope["state"]["connection"].requests
         if self._status in CLOSING or requests >= REQUESTS_A_CONNECTION:
             MutableHeaders(raw=message["headers"])["Connection"] = "close"
-            # To hang up on a client that is still sending would lose the answer.
+            # Closing while the client is still sending would lose the answer.
             while not self._is_received:
                 await self.receive()
 
     async def swallow(self, message: Message) -> None:
-        """Let a piece of the answer get lost."""
+        """Drop a piece of the answer."""
         self._status = message.get("status", self._status)
 
     async def send_half(self, message: Message) -> None:
-        """Hand on the head of the answer and half of each piece of its body."""
+        """Pass on the head of the answer and half of each piece of its body."""
         if message["type"] == "http.response.start":
             await self._start(message)
             await self._send(message)

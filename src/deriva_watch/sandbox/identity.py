@@ -29,11 +29,11 @@ class Session:
     """A login.
 
     Attributes:
-        client: Whose it is.
+        client: Its user.
 
         since, expires: When it began, and when it ends unless it is extended.
 
-        extended_at: When its end was moved last.
+        extended_at: When it was last extended.
 
         seen_at: When each of the services that remember sessions looked it up last.
     """
@@ -45,7 +45,7 @@ class Session:
     seen_at: dict[str, datetime] = field(default_factory=dict)
 
     def extend(self, length: timedelta, now: datetime) -> None:
-        """Move the end, unless that was done a moment ago (measured)."""
+        """Extend it, unless that was done a moment ago (measured)."""
         if now - self.extended_at >= EXTENDED_EVERY:
             self.expires, self.extended_at = now + length, now
 
@@ -61,7 +61,7 @@ class Session:
             "attributes": [identity],
             "since": str(self.since),
             "expires": str(self.expires),
-            # Measured: whole days are dropped.
+            # Measured: the days are left out.
             "seconds_remaining": (self.expires - now).seconds,
             "vary_headers": ["cookie"],
             "tracking": None,
@@ -72,7 +72,7 @@ class Sessions:
     """The live sessions of one server.
 
     Args:
-        folder: Where the credential files lie. A token found there is valid when the
+        folder: The folder of the credential files. A token found there is valid when the
             server starts, so that clients survive a restart.
 
         host: ``address:port`` of the server, the key in deriva's credential format.
@@ -94,7 +94,7 @@ class Sessions:
         return session if session and datetime.now(UTC) < session.expires else None
 
     def client_of(self, headers: Mapping[str, str], service: str) -> Client | None:
-        """Return who sent a request to *service*; None for nobody we know.
+        """Return who sent a request to *service*; None if there is no session.
 
         Measured: ERMrest and Hatrac remember a session for a minute; when they look it up
         again, they extend it.
@@ -111,14 +111,14 @@ class Sessions:
         return session.client
 
     def extend(self, session: Session) -> None:
-        """Move the end of a session, as ``PUT /authn/session`` does."""
+        """Extend a session, as ``PUT /authn/session`` does."""
         session.extend(self._length, datetime.now(UTC))
 
     def end(self, headers: Mapping[str, str]) -> Client | None:
         """End the session that a request with these *headers* belongs to.
 
         Returns:
-            Whose it was; None if there is none (any more).
+            Its user; None if there is no such session.
         """
         session = self._sessions.pop(_sent_token(headers), None)
         return session.client if session else None

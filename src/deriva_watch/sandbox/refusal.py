@@ -1,4 +1,4 @@
-"""How a service says no."""
+"""The error answers of the services."""
 
 from collections.abc import Mapping
 

@@ -26,7 +26,7 @@ from deriva_watch.sandbox.faults import read_faults
 from deriva_watch.sandbox.frontdoor import FrontDoor
 from deriva_watch.sandbox.identity import SESSION_LENGTH, Sessions
 
-IDLE_S = 5  # measured: after so long without a request the server hangs up
+IDLE_S = 5  # measured: the server closes a connection after this long without a request
 STOP_S = 5
 
 
@@ -50,19 +50,19 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def hang_up(self) -> None:
-        """Send what is under way, then close."""
+        """Send the current answer, then close."""
         self.transport.close()
 
 
 class Server(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that announces when it is ready."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
+        """Start, then announce it."""
         await super().startup(sockets)
         self._ready()
 
@@ -102,7 +102,7 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
             ``catalog``, ``owner_credential_file``, ``writer_credential_file``, ``data``.
 
     Raises:
-        ValueError: *listen* is no loopback address, or a file is not what it should be.
+        ValueError: *listen* is not a loopback address, or a file is invalid.
     """
     address, port = _loopback(listen)
     rules = read_faults(faults) if faults else []
@@ -152,7 +152,7 @@ def _config(app: FrontDoor) -> uvicorn.Config:
 
 
 def _run(server: Server, listener: socket.socket) -> None:
-    """Run until a signal. uvicorn raises it again when it has stopped; that is for nobody."""
+    """Run until a signal; ignore that uvicorn raises it again after it has stopped."""
 
     def ignore(_: int, __: FrameType | None) -> None:
         return
@@ -167,7 +167,7 @@ def _run(server: Server, listener: socket.socket) -> None:
 
 @contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    """Hold the folder: two servers would spoil each other's files."""
+    """Lock the folder: two servers would damage each other's files."""
     with (data / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

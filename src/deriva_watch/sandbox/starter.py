@@ -1,4 +1,4 @@
-"""The catalog that a new sandbox has unless it is given one: deriva-ml and a small lab."""
+"""The default catalog of a new sandbox: deriva-ml and a small lab."""
 
 import itertools
 import json
@@ -90,12 +90,12 @@ ROWS: Final[list[Document]] = [
 
 
 def schema_text() -> str:
-    """Return the ``/schema`` document, with placeholders for what only the server knows."""
+    """Return the ``/schema`` document, with placeholders for values that the server fills in."""
     return json.dumps(_Builder().document())
 
 
 class _Builder:
-    """Writes the document; numbers its parts as they come."""
+    """Builds the document and numbers its parts."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(2, 2)
@@ -190,7 +190,7 @@ class _Builder:
         yield from self._instruments()
 
     def _instruments(self) -> Iterator[Document]:
-        """Write the tables of instruments that know of paths alone."""
+        """Add the tables for instruments whose files only have paths."""
         columns = [self._column("Plate", needed=True), self._column("Well", needed=True)]
         columns += [self._column("Site", "int4"), self._column("Objective")]
         yield from self._asset("demo", "Micrograph", columns, [])
@@ -211,7 +211,7 @@ class _Builder:
     def _asset(
         self, schema: str, name: str, metadata: list[Document], links: list[Link]
     ) -> Iterator[Document]:
-        """Write an asset table, its link to executions and its types."""
+        """Add an asset table with its links to executions and types."""
         url = self._column("URL", needed=True)
         url["annotations"][ASSET_TAG] = {
             "md5": "MD5",

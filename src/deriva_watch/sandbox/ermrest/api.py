@@ -120,7 +120,7 @@ def _set_acl(catalog: Catalog, caller: Caller, request: Request, body: bytes) ->
 def _entity_rid(catalog: Catalog, caller: Caller, request: Request, _: bytes) -> Response:
     rid = unquote_plus(request.path_params["rid"])
     tables = sorted(catalog.model.tables.values(), key=lambda table: table.identity == LEASES)
-    for table in tables:  # leases last: a claimed RID belongs to the row
+    for table in tables:  # leases last: a used RID belongs to its row
         if "RID" not in table.columns or not _sees(catalog, caller, table):
             continue
         if catalog.read(f"SELECT 1 FROM {table.sql} WHERE RID = ?", [rid]):
@@ -152,7 +152,7 @@ def _query(kind: str, catalog: Catalog, caller: Caller, request: Request, _: byt
 
 
 def _holds(request: Request, etag: str) -> bool:
-    """Tell whether the conditions of a request hold for what *etag* names."""
+    """Return whether the conditions of a request are true for *etag*."""
     wanted, unwanted = (
         set(re.findall(r'"[^"]*"|\*', request.headers.get(header, "")))
         for header in ("if-match", "if-none-match")
@@ -162,10 +162,10 @@ def _holds(request: Request, etag: str) -> bool:
 
 
 def _guard(catalog: Catalog, request: Request) -> None:
-    """Go on only if the conditions of a write hold.
+    """Check the conditions of a write.
 
     Raises:
-        RefusedError: 412, the catalog was written since, by anybody and to any table.
+        RefusedError: 412, the catalog has changed since, in any table and by any client.
     """
     etag = _tag(request, catalog.changed_at.isoformat(), _media_type(request, JSON))["ETag"]
     if not _holds(request, etag):
@@ -185,7 +185,7 @@ def _insert(catalog: Catalog, caller: Caller, request: Request, body: bytes) -> 
     options = writing.InsertOptions(
         parameters.get("defaults", set()), parameters.get("nondefaults", set()), action == "skip"
     )
-    if "RID" in options.nondefaults:  # measured: the server goes through the whole table
+    if "RID" in options.nondefaults:  # measured: the server scans the whole table
         request.state.entries = catalog.read(f"SELECT count(*) FROM {table.sql}")[0][0]
     rows = writing.insert(catalog, caller, table, _body(request, body), options)
     return _written(catalog, request, table, rows)
@@ -264,14 +264,14 @@ def _written(
     names = [*(rows[0] if rows else table.columns)]
     media_type = _media_type(request, _content_type(request))
     if media_type == CSV:
-        # Measured: the system columns stand a second time at the end of each line.
+        # Measured: the system columns are repeated at the end of each line.
         names += [name for name in SYSTEM_COLUMNS if name in names]
     headers = _tag(request, catalog.changed_at.isoformat(), media_type)
     return _rows(names, rows, media_type, headers, quote_lines=False)
 
 
 def _media_type(request: Request, default: str) -> str:
-    """Return what the client wants to get; *default* where it has no wish."""
+    """Return the media type that the client accepts, or *default*."""
     asked = {"csv": CSV, "json": JSON}.get(request.query_params.get("accept", ""))
     if asked:
         return asked

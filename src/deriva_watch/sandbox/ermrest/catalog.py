@@ -1,4 +1,4 @@
-"""The catalog as it lies on disk: its model, its rows, its transactions."""
+"""The catalog on disk: its model, rows and transactions."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ from deriva_watch.sandbox.identity import Client
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and when the request reached the server (by the monotonic clock)."""
+    """The sender of a request, and when it reached the server (monotonic clock)."""
 
     client: Client | None
     arrived_ns: int
@@ -40,15 +40,17 @@ class Catalog:
         self.id: str = meta["id"]
         self.document: dict[str, Any] = orjson.loads(meta["document"])
         self.model = Model(self.document)
-        self.changed_at = datetime.now(UTC)  # when something was last written; also a restart
+        self.changed_at = datetime.now(
+            UTC
+        )  # when something was last written; also set by a restart
 
     def read(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
-        """Return the rows of a query; it sees committed rows and disturbs no writer."""
+        """Return the rows of a query; it sees committed rows and does not block writers."""
         return self._database.reader().execute(sql, tuple(parameters)).fetchall()
 
     @contextmanager
     def change(self, caller: Caller, *, rebuild: bool = False) -> Iterator["Change"]:
-        """Hold a write transaction; with *rebuild* it may make tables again.
+        """Hold a write transaction; with *rebuild* it may rebuild tables.
 
         Raises:
             RefusedError: 503, another write was committed after this request had
@@ -60,7 +62,7 @@ class Catalog:
         with self._database.writing(rebuild=rebuild) as connection:
             if self._database.committed_ns > caller.arrived_ns:
                 raise refused(503, "Transaction aborted.")
-            # PostgreSQL looks at references after the statement, which here is many.
+            # PostgreSQL checks references after the statement, which is several statements here.
             connection.execute("PRAGMA defer_foreign_keys = ON")
             change = Change(connection, caller.client)
             yield change
@@ -68,10 +70,10 @@ class Catalog:
 
     @contextmanager
     def remodel(self, caller: Caller, document: dict[str, Any]) -> Iterator[tuple["Change", Model]]:
-        """Hold a write transaction at the end of which *document* is the model.
+        """Hold a write transaction that makes *document* the model.
 
         Yields:
-            The change, and the model to come.
+            The change, and the new model.
         """
         model = Model(document)
         with self.change(caller, rebuild=True) as change:
@@ -81,7 +83,7 @@ class Catalog:
         self.document, self.model = document, model
 
     def set_acl(self, access: str, members: list[str]) -> None:
-        """Replace one of the catalog's own ACLs, for good."""
+        """Replace one of the catalog's own ACLs permanently."""
         acls = {**self.document["acls"], access: members}
         document = orjson.dumps({**self.document, "acls": acls}).decode()
         with self._database.writing() as connection:
@@ -89,7 +91,7 @@ class Catalog:
         self.document["acls"][access] = members  # the model shares this object
 
     def version(self) -> str:
-        """Return what is another once the model, or what is allowed in it, is another."""
+        """Return a token that changes whenever the model or its ACLs change."""
         return f"model {zlib.crc32(orjson.dumps(self.document)):08x}"
 
     def snaptime(self) -> str:
@@ -117,7 +119,7 @@ class Change:
         return rid.issue(int(following) - count, count)
 
     def skip_rids(self, rids: Iterable[str]) -> None:
-        """Let the sequence go on above *rids*, which a client has brought along."""
+        """Continue the sequence above *rids*, which a client has sent."""
         highest = max((rid.decode(each) for each in rids), default=0)
         self.connection.execute(
             "UPDATE meta SET value = max(CAST(value AS INTEGER), ?) WHERE key = 'next_rid'",

@@ -1,4 +1,4 @@
-"""The rules that PostgreSQL holds rows to, with its words for breaking them."""
+"""The constraints that PostgreSQL checks, with its error texts."""
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
@@ -34,7 +34,7 @@ def default_of(column: Column, change: Change, row_id: str) -> Stored:
 
 
 def check_nulls(inputs: Mapping[str, Column], rows: Iterable[Mapping[str, Stored]]) -> None:
-    """Refuse rows without a value where the model wants one.
+    """Refuse rows without a value for a column that needs one.
 
     Raises:
         RefusedError: 409.
@@ -48,10 +48,10 @@ def check_nulls(inputs: Mapping[str, Column], rows: Iterable[Mapping[str, Stored
 
 
 def check_indexed(inputs: Mapping[str, Column], rows: Iterable[Mapping[str, Stored]]) -> None:
-    """Refuse texts that are too long for the index that every text column has.
+    """Refuse texts that are too long for the index of every text column.
 
-    PostgreSQL compresses a long value before it goes into an index. DEFLATE with fixed codes
-    and a window of 4 KiB comes close to its method.
+    PostgreSQL compresses a long value before indexing it. DEFLATE with fixed codes and a window
+    of 4 KiB is similar to its method.
 
     Raises:
         RefusedError: 400.
@@ -78,7 +78,7 @@ def check_distinct(names: Sequence[str], rows: Iterable[Mapping[str, Stored]]) -
     """Refuse rows that are equal in all of the columns *names*; a null equals nothing.
 
     Raises:
-        RefusedError: 400, also where the request asks to skip conflicts.
+        RefusedError: 400, even if the request asks to skip conflicts.
     """
     keys = [key for key in (tuple(row[name] for name in names) for row in rows) if None not in key]
     if names and len(set(keys)) < len(keys):
@@ -88,10 +88,10 @@ def check_distinct(names: Sequence[str], rows: Iterable[Mapping[str, Stored]]) -
 def check_references(
     change: Change, model: Model, table: Table, names: Iterable[str], rows: Sequence[Row]
 ) -> None:
-    """Refuse rows that point to nothing by one of the columns *names*.
+    """Refuse rows whose columns *names* refer to a row that does not exist.
 
     Raises:
-        RefusedError: 409, also where the request asks to skip conflicts.
+        RefusedError: 409, even if the request asks to skip conflicts.
     """
     names = set(names)
     for reference in table.references:
@@ -141,12 +141,12 @@ def duplicate(table: Table, error: sqlite3.IntegrityError, row: Mapping[str, Sto
 def claim_leases(change: Change, model: Model, rids: Sequence[str]) -> None:
     """Use up the client's leases of *rids*.
 
-    Measured: of everybody but the catalog's owner the server wants a lease for each RID,
-    and deletes it before the insert, also when the row is then skipped. The transaction
-    gives it back if the request is refused.
+    Measured: everybody but the catalog's owner needs a lease for each RID. The server deletes
+    it before the insert, even if the row is then skipped. It is restored by the rollback if
+    the request is refused.
 
     Raises:
-        RefusedError: 403, one of them is not leased, or by somebody else.
+        RefusedError: 403, one of them is not leased, or leased by another client.
     """
     leases = model.tables[LEASES].sql
     own = f"{leases} WHERE RCB = ? AND RID IN (SELECT value FROM json_each(?))"

@@ -1,6 +1,6 @@
 """Changes of the model: schemas, tables, columns, keys, foreign keys, annotations.
 
-A change is an edit of a copy of the ``/schema`` document, which `remodel` then makes true.
+A change edits a copy of the ``/schema`` document; `remodel` then applies it to the tables.
 """
 
 import copy
@@ -51,7 +51,7 @@ def create_table(catalog: Catalog, caller: Caller, schema: str, definition: Docu
 
     Raises:
         RefusedError: 400, a system column is missing; 409, the name is taken, there is no such
-            schema, or a foreign key refers to nothing.
+            schema, or a foreign key refers to a missing table.
     """
     document = _draft(catalog, caller)
     tables = _schema(document, schema)["tables"]
@@ -82,7 +82,7 @@ def alter_table(
 ) -> Document:
     """Move a table to another schema, or change its comment.
 
-    Measured: another name is refused by this version of the server.
+    Measured: this version of the server refuses to rename it.
     """
     document = _draft(catalog, caller)
     table = _table(document, schema, name)
@@ -121,7 +121,7 @@ def drop_table(catalog: Catalog, caller: Caller, schema: str, name: str) -> None
 def create_column(
     catalog: Catalog, caller: Caller, schema: str, table: str, definition: Document
 ) -> Document:
-    """Add a column; rows that are there get its default."""
+    """Add a column; existing rows get its default."""
     document = _draft(catalog, caller)
     columns = _table(document, schema, table)["column_definitions"]
     made = _column(definition)
@@ -177,7 +177,7 @@ def drop_column(catalog: Catalog, caller: Caller, schema: str, table: str, name:
 def create_key(
     catalog: Catalog, caller: Caller, schema: str, table: str, definition: Document
 ) -> Document:
-    """Add a key that the rows must fit."""
+    """Add a key, if the rows satisfy it."""
     document = _draft(catalog, caller)
     made = _key(schema, table, definition)
     keys = _table(document, schema, table)["keys"]
@@ -202,7 +202,7 @@ def drop_key(catalog: Catalog, caller: Caller, schema: str, table: str, names: l
 def create_foreign_key(
     catalog: Catalog, caller: Caller, schema: str, table: str, definition: Document
 ) -> Document:
-    """Add a foreign key that the rows must fit."""
+    """Add a foreign key, if the rows satisfy it."""
     document = _draft(catalog, caller)
     made = _foreign_key(schema, table, definition)
     _table(document, schema, table)["foreign_keys"].append(made)
@@ -232,7 +232,7 @@ def drop_foreign_key(  # noqa: PLR0913, PLR0917 - an address of five parts
 def annotate(
     catalog: Catalog, caller: Caller, place: Callable[[Document], Document], tag: str, value: Any
 ) -> None:
-    """Set an annotation of what *place* finds in the document; None removes it."""
+    """Set an annotation of the part of the document that *place* returns; None removes it."""
     document = _draft(catalog, caller)
     annotations = place(document).setdefault("annotations", {})
     if value is None and tag not in annotations:
@@ -247,7 +247,7 @@ def annotate(
 
 
 def _draft(catalog: Catalog, caller: Caller) -> Document:
-    """Return a copy of the model's document, for the owner alone."""
+    """Return a copy of the model's document; RefusedError unless the client is the owner."""
     if not catalog.model.is_owner(caller.client):
         raise denied(caller.client, f"owner access on catalog/{catalog.id}")
     return copy.deepcopy(catalog.document)
@@ -353,14 +353,14 @@ def _parts(document: Document) -> list[Document]:
 
 
 def _repoint(document: Document, table: tuple[str, str], schema: str) -> None:
-    """Let foreign keys follow a table into another schema."""
+    """Adapt foreign keys to a table that moved to another schema."""
     for part in _parts(document):
         if (part["schema_name"], part["table_name"]) == table:
             part["schema_name"] = schema
 
 
 def _rename(document: Document, table: tuple[str, str], old: str, new: str) -> None:
-    """Let keys and foreign keys follow a column to another name."""
+    """Adapt keys and foreign keys to a renamed column."""
     for part in _parts(document):
         if (part["schema_name"], part["table_name"], part["column_name"]) == (*table, old):
             part["column_name"] = new

@@ -1,4 +1,4 @@
-"""The documents that describe service, catalog and model, as one client sees them."""
+"""The documents that describe service, catalog and model, for one client."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -50,7 +50,7 @@ def schema(source: Catalog, client: Client | None) -> Document:
 
 
 def _seen(part: Document, **changes: Any) -> Document:
-    """Return *part* as those see it who own nothing."""
+    """Return *part* as a client without ownership sees it."""
     return {key: part[key] for key in part if key not in ONLY_FOR_OWNERS} | changes
 
 

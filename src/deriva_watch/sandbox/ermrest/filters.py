@@ -38,7 +38,8 @@ def parse_filter(text: str, find: FindColumn) -> Condition:
         find: Returns the SQL and the column that a name stands for.
 
     Raises:
-        RefusedError: 400 what cannot be read or cast; 409 an unknown column, a bad date.
+        RefusedError: 400 for a value that cannot be read or cast; 409 for an unknown column or
+            a bad date.
     """
     parser = _Parser(text, find)
     condition = parser.disjunction()

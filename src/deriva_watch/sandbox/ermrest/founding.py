@@ -1,4 +1,4 @@
-"""Making a catalog: its tables in SQLite, and the rows it starts with."""
+"""Makes a catalog: its tables in SQLite, and its first rows."""
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
@@ -25,7 +25,7 @@ CLIENTS: Final = [
 
 
 def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Make the catalog in *file*, whole or not at all; a catalog that is there stays as it is.
+    """Make the catalog in *file* in one transaction; leave an existing catalog as it is.
 
     Args:
         file: The database.
@@ -33,12 +33,12 @@ def found(file: Path, catalog_id: str, schema: str, rows: Iterable[Mapping[str, 
         catalog_id: The catalog's number.
 
         schema: The text of a ``/schema`` document, in which ``${catalog}``,
-            ``${owner_id}`` and ``${writer_id}`` stand for what this server has.
+            ``${owner_id}`` and ``${writer_id}`` are replaced by the values of this server.
 
-        rows: ``{"table": "schema:table", "rows": [...]}``. A RID that is given is kept.
+        rows: ``{"table": "schema:table", "rows": [...]}``. A given RID is kept.
 
     Raises:
-        ValueError: The document is none, or a row does not fit it.
+        ValueError: The document is invalid, or a row does not match it.
     """
     for name, value in (("catalog", catalog_id), ("owner_id", OWNER), ("writer_id", WRITER)):
         schema = schema.replace("${" + name + "}", value)
@@ -89,7 +89,7 @@ def _fill(change: Change, model: Model, parts: Iterable[Mapping[str, Any]]) -> N
 
 
 def _store(change: Change, table: Table, row: Mapping[str, Any]) -> None:
-    """Store one row as it is given; what is not given takes its default."""
+    """Store one row; missing values get their defaults."""
     row_id = row.get("RID") or change.issue_rids(1)[0]
     stored = [
         values.from_json(column, row[name]) if name in row else default_of(column, change, row_id)

@@ -1,4 +1,4 @@
-"""What a ``/schema`` document says, as values: tables, columns, keys, references, rights."""
+"""A ``/schema`` document as values: tables, columns, keys, references, rights."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A table and who may use it; the ACLs that stand nearest come first."""
+    """A table and who may use it; its ACLs come first, then those above it."""
 
     schema: str
     name: str
@@ -124,10 +124,10 @@ class Model:
         }
 
     def find(self, name: str, schema: str | None = None) -> Table:
-        """Return a table by its name; the schema may be left out where that is unique.
+        """Return a table by its name; the schema may be left out if the name is unique.
 
         Raises:
-            RefusedError: 409, there is none, or several.
+            RefusedError: 409, there is none, or more than one.
         """
         found = [
             table
@@ -140,11 +140,11 @@ class Model:
         return found[0]
 
     def is_owner(self, client: Client | None) -> bool:
-        """Say whether *client* owns the catalog, and so may do everything."""
+        """Return whether *client* owns the catalog, and so may do everything."""
         return client is not None and client.id in self.acls["owner"]
 
     def may(self, client: Client | None, access: str, table: Table | None = None) -> bool:
-        """Say whether *client* has the right *access* to *table*, or to the catalog."""
+        """Return whether *client* has the right *access* to *table*, or to the catalog."""
         if self.is_owner(client):
             return True
         for acls in table.acls if table else (self.acls,):
@@ -153,7 +153,7 @@ class Model:
         return False
 
     def enforce(self, client: Client | None, access: str, table: Table) -> None:
-        """Go on only if *client* has the right *access* to *table*.
+        """Check that *client* has the right *access* to *table*.
 
         Raises:
             RefusedError: 403, or 401 without a session.

@@ -20,17 +20,17 @@ _ENDLESS: Final = {"infinity": "infinity", "+infinity": "infinity", "-infinity":
 
 
 def day(text: str) -> str:
-    """Return a date; the time is dropped. ValueError where it is none."""
+    """Return a date, without a time; ValueError if it is not a date."""
     return _cast(text, lambda moment: moment.date().isoformat())
 
 
 def local(text: str) -> str:
-    """Return a timestamp; an offset is dropped, and not applied. ValueError where it is none."""
+    """Return a timestamp; an offset is ignored. ValueError if it is not a timestamp."""
     return _cast(text, lambda moment: _trimmed(moment.replace(tzinfo=None)))
 
 
 def instant(text: str) -> str:
-    """Return a timestamptz in UTC, which is also what a missing offset means. ValueError."""
+    """Return a timestamptz in UTC, the default offset; ValueError if it is not one."""
     return _cast(text, lambda moment: shown(moment if moment.tzinfo else _utc(moment)))
 
 
@@ -51,7 +51,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _read(text: str) -> tuple[datetime, str]:
-    """Return a moment, with its offset where it has one, and " BC" or nothing."""
+    """Return a time, with its offset if it has one, and " BC" or ""."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
         raise ValueError(text)

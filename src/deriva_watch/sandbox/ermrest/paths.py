@@ -28,12 +28,12 @@ class Element:
 
 @dataclass(slots=True)
 class DataPath:
-    """The tables a path leads through, joined, and what their rows must fulfil.
+    """The joined tables of a path, and the conditions for their rows.
 
     Attributes:
         elements: The tables.
 
-        current: The table that the path has led to: its rows are given.
+        current: The last table of the path, whose rows are returned.
 
         source: The ``FROM`` clause.
 
@@ -89,7 +89,7 @@ class DataPath:
         self.elements.append(self.current)
 
     def go_back(self, alias: str) -> None:
-        """Let the path go on from an earlier table: ``$alias``.
+        """Continue the path from an earlier table: ``$alias``.
 
         Raises:
             RefusedError: 400, there is none.
@@ -111,7 +111,7 @@ def parse_path(model: Model, text: str) -> DataPath:
     """Read the path in *text*, still percent-encoded.
 
     Raises:
-        RefusedError: 400 where the grammar, 409 where the model has no such thing.
+        RefusedError: 400 for a mistake in the grammar, 409 for a name that the model lacks.
     """
     first, *others = text.split("/")
     path = DataPath()

@@ -1,4 +1,4 @@
-"""Percent-encoding in ERMrest's URLs: which characters may stand there raw."""
+"""Percent-encoding in ERMrest's URLs: which characters need not be encoded."""
 
 import re
 from typing import Final
@@ -12,10 +12,10 @@ _RAW: Final = re.compile(r"[-A-Za-z0-9._~*%]*")
 def decode(text: str) -> str:
     """Return a name or a value of a path, decoded.
 
-    Bytes that are no UTF-8 become a character that no data has.
+    Invalid UTF-8 becomes a character that no data contains.
 
     Raises:
-        RefusedError: 400, a reserved character stands raw (measured: all but ``*`` and ``~``).
+        RefusedError: 400, a reserved character is not encoded (measured: all but ``*`` and ``~``).
     """
     if not _RAW.fullmatch(text):
         raise malformed(f"{text!r} has a reserved character that is not percent-encoded.")

@@ -1,4 +1,4 @@
-"""Queries: a path, what to show of its rows, in which order, from where to where."""
+"""Queries: a path, the columns to return, their order, and the page."""
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import re
@@ -47,7 +47,7 @@ class Page:
     Attributes:
         keys: Names to sort by, and whether downwards.
 
-        after, before: Values of the keys between which the part lies; None: no such limit.
+        after, before: Key values before and after the page; None means no limit.
 
         limit: The most rows; None for all.
     """
@@ -59,7 +59,7 @@ class Page:
 
     @property
     def is_last(self) -> bool:
-        """Whether it is the last rows before a boundary, not the first after one."""
+        """Whether it has the last rows before a boundary, not the first rows after one."""
         return self.before is not None and self.after is None
 
 
@@ -78,7 +78,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
     Args:
         catalog: The catalog.
 
-        client: Who asks; sees only rows it may see.
+        client: The sender; gets only rows that it may see.
 
         kind: ``entity``, ``attribute``, ``attributegroup`` or ``aggregate``.
 
@@ -87,7 +87,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
         limit: The query parameter of that name.
 
     Raises:
-        RefusedError: 400 where the grammar, 409 where the model has no such thing;
+        RefusedError: 400 for a mistake in the grammar, 409 for a name that the model lacks;
             401 or 403 without the right.
     """
     text, page = split_page(text, limit)
@@ -107,7 +107,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
     if kind == "attribute" and not {name for name, _ in page.keys} <= {e.name for e in shown}:
         raise malformed("A sort key is no column of the answer.")
     sql, parameters = _paged(sql, shown, page)
-    state = catalog.changed_at.isoformat()  # first: rows may be newer, never older
+    state = catalog.changed_at.isoformat()  # before the rows, which may be newer but never older
     found = catalog.read(sql, [*path.parameters, *parameters])
     if page.is_last:
         found.reverse()
@@ -122,7 +122,7 @@ def read(catalog: Catalog, client: Client | None, kind: str, text: str, limit: s
 
 
 def restrict(catalog: Catalog, client: Client | None, path: DataPath, table: Table) -> None:
-    """Let *path* give only rows of *table* that *client* may see."""
+    """Restrict *path* to the rows of *table* that *client* may see."""
     if table.identity != LEASES:
         catalog.model.enforce(client, "select", table)
     elif not catalog.model.is_owner(client):
@@ -178,7 +178,7 @@ def parse_columns(
 ) -> list[Shown]:
     """Read a list of ``[name:=][alias:]column``, ``*`` or ``function(column)``.
 
-    A name that stands twice is refused by *refuse*.
+    *refuse* makes the error for a name that occurs twice.
     """
     found = [shown for item in text.split(",") for shown in _item(path, item)]
     if len({each.name for each in found}) < len(found):
@@ -260,7 +260,7 @@ def _paged(sql: str, shown: list[Shown], page: Page) -> tuple[str, list[Any]]:
 
 
 def _beyond(keys: list[tuple[str, bool]], bounds: list[values.Stored]) -> tuple[str, list[Any]]:
-    """Return the condition for rows that stand behind *bounds* in the order of *keys*."""
+    """Return the condition for rows after *bounds* in the order of *keys*."""
     (key, down), bound = keys[0], bounds[0]
     if bound is None:
         sql, parameters = (f"{key} IS NOT NULL" if down else "0"), list[Any]()

@@ -1,4 +1,4 @@
-"""Rows as a request brings them: JSON, a stream of JSON lines, or CSV."""
+"""Reads the rows of a request: JSON, a stream of JSON lines, or CSV."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def read_rows(
         content_type: Its media type, without parameters.
 
     Raises:
-        RefusedError: 400 what cannot be read or cast; 409 an unknown CSV column;
+        RefusedError: 400 for a value that cannot be read or cast; 409 an unknown CSV column;
             415 another media type.
     """
     if content_type == CSV:
@@ -60,10 +60,10 @@ def _no_constant(text: str) -> Any:
 
 
 def _json_row(inputs: Mapping[str, Column], document: Any) -> Row:
-    """Return one row; keys that are no column are left out.
+    """Return one row, without keys that are not columns.
 
-    Measured: what is missing is null, not its default; of an array an empty one. What is no
-    object is a row of nulls.
+    Measured: a missing value is null, not the default; for an array column it is an empty
+    array. A value that is not an object becomes a row of nulls.
     """
     document = document if isinstance(document, dict) else {}
     return {

@@ -30,15 +30,15 @@ def malformed(detail: str) -> RefusedError:
 
 
 def conflict(detail: str) -> RefusedError:
-    """Return a 409: the request does not fit the model or the stored rows."""
+    """Return a 409: the request contradicts the model or the stored rows."""
     return refused(409, detail)
 
 
 def violation(detail: str) -> RefusedError:
-    """Return the 409 of a constraint that the database holds."""
+    """Return the 409 for a violated constraint of the database."""
     return conflict(f"Input data violates model. ERROR:  {detail}")
 
 
 def denied(client: Client | None, what: str) -> RefusedError:
-    """Return a 403 for somebody who is logged in, a 401 for everybody else."""
+    """Return a 403 for a client with a session, a 401 for others."""
     return refused(403 if client else 401, what)

@@ -1,4 +1,4 @@
-"""Gives SQLite the tables of a changed model: made again, and filled from the old ones."""
+"""Changes the tables in SQLite to a new model: makes new ones and copies the rows."""
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
@@ -12,8 +12,10 @@ from deriva_watch.sandbox.ermrest.refusals import conflict
 from deriva_watch.sandbox.ermrest.relations import statements
 from deriva_watch.sandbox.ermrest.writing import keep_trace
 
-Names = Mapping[tuple[str, str], tuple[str, str]]  # tables that have another name: old by new
-Columns = Mapping[tuple[str, str, str], str]  # columns likewise: old by (schema, table, new)
+Names = Mapping[tuple[str, str], tuple[str, str]]  # renamed tables: old name by new name
+Columns = Mapping[
+    tuple[str, str, str], str
+]  # renamed columns: old name by (schema, table, new name)
 
 
 def apply(
@@ -23,10 +25,10 @@ def apply(
     moved: Names | None = None,
     columns: Columns | None = None,
 ) -> None:
-    """Make *document* the model: build again what is another by it, and check all rows.
+    """Make *document* the model: rebuild the tables that differ, and check all rows.
 
     Raises:
-        RefusedError: 409, the rows do not fit; nothing is changed then.
+        RefusedError: 409, the rows violate the model; then nothing is changed.
     """
     old = catalog.model
     with catalog.remodel(caller, document) as (change, new):
@@ -52,7 +54,7 @@ def apply(
 
 
 def _rebuild(change: Change, model: Model, old: Table, new: Table, columns: Columns) -> None:
-    """Make a table again, with its rows."""
+    """Rebuild a table with its rows."""
     rows = quoted("rows to keep")
     change.connection.execute(f"CREATE TEMP TABLE {rows} AS SELECT * FROM {old.sql}")
     change.connection.execute(f"DROP TABLE {old.sql}")
@@ -86,7 +88,7 @@ def _check_nulls(change: Change, table: Table) -> None:
 
 
 def _check_names(model: Model) -> None:
-    """Refuse keys and foreign keys of columns or tables that are not there."""
+    """Refuse keys and foreign keys of columns or tables that do not exist."""
     for table in model.tables.values():
         for key in table.keys:
             for name in key.columns:

@@ -1,4 +1,4 @@
-"""Values on their way between JSON, CSV, URLs and SQLite, typed as in PostgreSQL."""
+"""Converts values between JSON, CSV, URLs and SQLite, with the types of PostgreSQL."""
 
 import json
 import math
@@ -31,7 +31,7 @@ class Literal(float):
 
 
 class CastError(ValueError):
-    """A text that is no value of the column's type; worded as PostgreSQL does."""
+    """A text that is not a value of the column's type, with the message of PostgreSQL."""
 
     def __init__(self, typename: str, text: str) -> None:
         names = {"int2": "smallint", "int4": "integer", "int8": "bigint"}
@@ -89,12 +89,12 @@ CASTS: Final[dict[str, Callable[[str], str | int | float]]] = {
 
 
 def is_date(column: Column) -> bool:
-    """Say whether *column* holds a date or a time."""
+    """Return whether *column* is a date or a time."""
     return column.type in {"date", "timestamp", "timestamptz"}
 
 
 def from_text(column: Column, text: str) -> Stored:
-    """Cast *text*, as it stands in a CSV field or a URL, to the column's type.
+    """Cast *text*, from a CSV field or a URL, to the column's type.
 
     Raises:
         CastError: It cannot be cast.

@@ -39,7 +39,7 @@ class InsertOptions:
 
         nondefaults: System columns that take the value of the rows.
 
-        skip: Whether rows whose key is taken are left out without a word.
+        skip: Whether rows whose key is taken are skipped silently.
     """
 
     defaults: set[str] = field(default_factory=set)
@@ -69,12 +69,11 @@ def insert(
 ) -> Answer:
     """Insert rows and return those that were inserted, in the order sent.
 
-    Measured: a RID that a client brings along is replaced without a word, unless
-    *options.nondefaults* has it. The answer to a repeated request tells which rows
-    are new, not which exist.
+    Measured: a RID sent by a client is replaced silently unless *options.nondefaults* has
+    it. The answer to a repeated request has the new rows, not the existing ones.
 
     Raises:
-        RefusedError: One row is refused, and so none is stored.
+        RefusedError: A row is refused; then none is stored.
     """
     for name in options.defaults - options.nondefaults:
         table.column(name)
@@ -116,7 +115,7 @@ def _fill_defaults(change: Change, table: Table, defaulted: set[str], row: Row) 
 
 
 def _insert_row(change: Change, table: Table, row: Row, *, skip: bool) -> bool:
-    """Insert one row; say whether it went in."""
+    """Insert one row; return whether it was inserted."""
     names = ", ".join(map(quoted, table.columns))
     marks = ", ".join("?" * len(table.columns))
     otherwise = " ON CONFLICT DO NOTHING" if skip else ""
@@ -131,10 +130,10 @@ def _insert_row(change: Change, table: Table, row: Row, *, skip: bool) -> bool:
 def update(catalog: Catalog, caller: Caller, assignment: Assignment, body: Body) -> Answer:
     """Write to all rows that *assignment* finds, and return what was written.
 
-    Rows that nothing matches are left out of the answer; that is no error.
+    Rows without a match are left out of the answer; that is not an error.
 
     Raises:
-        RefusedError: One row is refused, and so none is written.
+        RefusedError: A row is refused; then none is written.
     """
     table, inputs = assignment.table, {**assignment.keys, **assignment.targets}
     rows = read_rows(inputs, set(), body.content, body.content_type)
@@ -187,8 +186,8 @@ def upsert(catalog: Catalog, caller: Caller, table: Table, body: Body) -> Answer
     """Update the rows that have the same keys, and insert the others; return all of them.
 
     Raises:
-        RefusedError: 409 also where the table has no key but the RID: the server
-            compares only keys which clients manage.
+        RefusedError: 409, also if the RID is the only key: the server compares only keys that
+            clients manage.
     """
     own = {name: column for name, column in table.columns.items() if name not in SYSTEM_COLUMNS}
     keys = {name: own[name] for key in table.keys for name in key.columns if name in own}
@@ -248,7 +247,7 @@ def delete(catalog: Catalog, caller: Caller, path: DataPath) -> None:
 
 
 def keep_trace(change: Change, table: Table, rows: str, parameters: Sequence[Any]) -> None:
-    """Remember the RIDs of rows that are about to go: ``/entity_rid`` still knows them."""
+    """Keep the RIDs of rows that will be deleted: ``/entity_rid`` still knows them."""
     if "RID" in table.columns:
         change.connection.execute(
             f"INSERT OR REPLACE INTO deleted SELECT RID, ?, ?, ? FROM {rows}",

@@ -11,7 +11,7 @@ from deriva_watch.sandbox.refusal import RefusedError
 
 
 def get(store: Store, call: Call) -> Response:
-    """Show all lists, one, or one member."""
+    """Return all lists, one list, or one member."""
     name = _owned(store, call)
     if not call.address.rest:
         return as_json({access: name.acls.get(access, []) for access in name.lists})

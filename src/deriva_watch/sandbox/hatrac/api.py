@@ -1,4 +1,4 @@
-"""Hatrac's URLs, and what answers them."""
+"""Hatrac's URLs and their handlers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

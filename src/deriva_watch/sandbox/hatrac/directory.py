@@ -1,4 +1,4 @@
-"""Where all names, versions and jobs are written down."""
+"""The database of all names, versions and jobs."""
 # ruff: noqa: S608 - the identifiers in SQL are quoted and come from the model
 
 import sqlite3
@@ -51,7 +51,7 @@ class Directory:
                 connection.execute(statement)
             if _look(connection, "") is not None:
                 return
-            # The writer may make namespaces of its own, but has no rights in those of others.
+            # The writer may make its own namespaces, but has no rights in those of others.
             root: Acls = {"owner": [OWNER], "subtree-owner": [OWNER], "create": [WRITER]}
             _store_name(connection, Name("", is_object=False, is_deleted=False, acls=root))
             acls: Acls = {"owner": [OWNER], **{access: [WRITER] for access in WRITER_ACCESS}}
@@ -63,7 +63,7 @@ class Directory:
         """Return a namespace or object.
 
         Raises:
-            RefusedError: 404, there is none, or no more.
+            RefusedError: 404, there is none, or it was deleted.
         """
         found = _look(self._database.reader(), name)
         if found is None or found.is_deleted:
@@ -76,7 +76,7 @@ class Directory:
         Raises:
             RefusedError: 409, the name is or was in use; 404, no namespace above;
                 403 or 401; 500, another request made the same missing namespace in
-                the meantime (measured: the server stumbles over its own unique key).
+                the meantime (measured: the server violates its own unique key).
         """
         with self._database.writing() as connection:
             return self._create(connection, name, creation)
@@ -126,9 +126,9 @@ class Directory:
             connection.execute("UPDATE name SET acls = ? WHERE name = ?", (acls, name.name))
 
     def delete(self, client: Client | None, name: Name) -> list[Content]:
-        """Delete a name with everything below it; return the contents that are gone.
+        """Delete a name with everything below it; return the deleted contents.
 
-        The names stay taken for ever.
+        The names can never be used again.
 
         Raises:
             RefusedError: 403 or 401, something below belongs to somebody else.
@@ -167,18 +167,18 @@ class Directory:
         raise RefusedError(404, f"Resource {PREFIX}{name}:{version} not found.")
 
     def add_version(self, content: Content) -> None:
-        """Write down a version whose bytes lie on disk."""
+        """Add a version whose content is on disk."""
         with self._database.writing() as connection:
             _store_content(connection, "version", content)
 
     def set_metadata(self, content: Content, metadata: Metadata) -> None:
-        """Replace what is known of a version."""
+        """Replace the metadata of a version."""
         text = orjson.dumps(metadata).decode()
         with self._database.writing() as connection:
             connection.execute("UPDATE version SET metadata = ? WHERE id = ?", (text, content.id))
 
     def delete_version(self, content: Content) -> None:
-        """Forget one version."""
+        """Delete one version."""
         with self._database.writing() as connection:
             connection.execute("DELETE FROM version WHERE id = ?", (content.id,))
 
@@ -198,12 +198,12 @@ class Directory:
         raise _missing(f"{name};upload/{job}")
 
     def open_job(self, job: Content) -> None:
-        """Write down a job."""
+        """Add a job."""
         with self._database.writing() as connection:
             _store_content(connection, "job", job)
 
     def close_job(self, job: Content, version: Content | None) -> None:
-        """Forget a job; with a *version*, write that down in the same transaction.
+        """Delete a job; with a *version*, add that in the same transaction.
 
         Raises:
             RefusedError: 404, another request was faster.

@@ -1,4 +1,4 @@
-"""What requests to the object store have in common: preconditions, bodies, answers."""
+"""The common parts of requests to the object store: preconditions, bodies, answers."""
 
 import hashlib
 import re
@@ -36,7 +36,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: what it names, who sends it, and what came with it."""
+    """One request: its address, sender and contents."""
 
     request: Request
     address: Address
@@ -45,12 +45,12 @@ class Call:
     body: bytes = b""
 
     def creation(self, *, is_object: bool) -> Creation:
-        """Return how the name in the address is to be made."""
+        """Return how to make the name in the address."""
         parents = self.request.query_params.get("parents", "").lower() == "true"
         return Creation(self.client, is_object, parents, self.arrived_ns)
 
     def touch(self, entries: int) -> None:
-        """Note for the log how many entries the real server goes through for this call."""
+        """Record for the log how many entries the real server reads for this call."""
         self.request.state.entries = entries
 
     @property
@@ -87,7 +87,7 @@ class Call:
         """Return the length of the body, before it is read.
 
         Raises:
-            RefusedError: 411, it is not said; 413, it is above the limit.
+            RefusedError: 411, it is missing; 413, it is above the limit.
         """
         length = self.request.headers.get("content-length", "")
         if not length.isdecimal():
@@ -110,7 +110,7 @@ async def receive(request: Request, writer: Writer) -> bytes:
 
 
 def check_digest(writer: Writer, metadata: Metadata) -> None:
-    """Compare what was received with the MD5 that the client announced.
+    """Compare the received content with the MD5 sent by the client.
 
     Raises:
         RefusedError: 400.
@@ -123,7 +123,7 @@ def check_digest(writer: Writer, metadata: Metadata) -> None:
 
 
 def created(resource: object) -> Response:
-    """Answer 201 with the URL of what was made."""
+    """Answer 201 with the new URL."""
     url = str(resource)
     return Response(f"{url}\n", 201, {"Location": url}, URI_LIST)
 

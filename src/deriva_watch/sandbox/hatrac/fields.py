@@ -1,4 +1,4 @@
-"""``;metadata``: what is known of an object's content, field by field."""
+"""``;metadata``: the metadata of an object, field by field."""
 
 from starlette.responses import Response
 
@@ -9,7 +9,7 @@ from deriva_watch.sandbox.refusal import RefusedError
 
 
 def get(store: Store, call: Call) -> Response:
-    """Show all fields, or one as text."""
+    """Return all fields, or one as text."""
     content = _content(store, call)
     content.enforce_read(call.client, store.directory.find(call.address.name))
     if not call.address.rest:
@@ -18,7 +18,7 @@ def get(store: Store, call: Call) -> Response:
 
 
 def put(store: Store, call: Call) -> Response:
-    """Set a field; a hash only where there is none."""
+    """Set a field; a hash only if there is none."""
     content = _content(store, call)
     content.enforce_owner(call.client)
     if call.content_type != "text/plain":

@@ -1,4 +1,4 @@
-"""Upload jobs: content that comes in chunks, in any order, over any number of connections."""
+"""Upload jobs: content in chunks, in any order, over any number of connections."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -27,7 +27,7 @@ from deriva_watch.sandbox.refusal import RefusedError
 
 
 def create(store: Store, call: Call) -> Response:
-    """Open a job. No precondition is looked at, and an object may have several jobs."""
+    """Open a job. Preconditions are ignored, and an object can have several jobs."""
     description = _description(call)
     chunk_bytes = _count(description, "chunk-length")
     nbytes = _count(description, "content-length")
@@ -67,7 +67,7 @@ def _count(description: Mapping[str, Any], field: str) -> int:
 
 
 def _object(store: Store, call: Call) -> Name:
-    """Return the object that the job is for; made without content if it is not there."""
+    """Return the object of the job; make it, without content, if it does not exist."""
     try:
         return store.directory.create(call.address.name, call.creation(is_object=True))
     except RefusedError as refusal:
@@ -94,7 +94,7 @@ def list_open(store: Store, call: Call) -> Response:
 
 
 def status(store: Store, call: Call) -> Response:
-    """Describe a job; which chunks have arrived it does not say."""
+    """Describe a job, without the chunks that have arrived."""
     job = _own_job(store, call)
     return as_json(
         {
@@ -116,10 +116,10 @@ def _own_job(store: Store, call: Call) -> Content:
 
 
 async def put_chunk(store: Store, call: Call) -> Response:
-    """Take one chunk, again if need be.
+    """Store one chunk; it may be sent again.
 
-    Measured: the bytes lie in their place before their own MD5 is looked at, so a chunk
-    that was refused for it must be sent again.
+    Measured: the bytes are stored before their own MD5 is checked, so a chunk that was
+    refused for its MD5 must be sent again.
     """
     metadata, writer = await run_in_threadpool(_prepare_chunk, store, call)
     try:
@@ -143,7 +143,7 @@ def _prepare_chunk(store: Store, call: Call) -> tuple[Metadata, Writer]:
 
 
 def check_chunk(job: Content, number: int, length: int) -> None:
-    """Refuse a chunk that is not of the job's size, or not one of its chunks.
+    """Refuse a chunk of the wrong size or number.
 
     Measured: the last chunk may have any length.
 
@@ -167,10 +167,10 @@ def _finish_chunk(writer: Writer, rest: bytes) -> None:
 
 
 def finalize(store: Store, call: Call) -> Response:
-    """Make the version, whose name is that of the job.
+    """Make the version, which has the name of the job.
 
-    Measured: the content is compared with the job's ``content-md5`` and nothing else.
-    Without that, holes are accepted; they read as zeros. A mismatch leaves the job open.
+    Measured: only the job's ``content-md5`` is checked. Without it, missing chunks are
+    accepted and read as zeros. A mismatch leaves the job open.
     """
     job = _own_job(store, call)
     received, expected = store.storage.finish(job.id), digest(job.metadata)
@@ -186,7 +186,7 @@ def finalize(store: Store, call: Call) -> Response:
 
 
 def cancel(store: Store, call: Call) -> Response:
-    """Throw a job away; the name of its object stays."""
+    """Cancel a job; the name of its object stays."""
     job = _own_job(store, call)
     store.directory.close_job(job, None)
     store.storage.remove(job.id)

@@ -1,4 +1,4 @@
-"""What a client says of an object's content: type, disposition, hashes."""
+"""The metadata that a client sends for an object: type, disposition, hashes."""
 
 import base64
 import binascii
@@ -18,8 +18,8 @@ DEFAULT_TYPE: Final = "application/octet-stream"
 def read_metadata(source: Mapping[str, str]) -> Metadata:
     """Return the metadata among the headers, or the members of a job, in *source*.
 
-    Measured: hashes are base64, or hex of the right length; only the one spelling
-    of a disposition is accepted.
+    Measured: hashes are base64, or hex of the right length; only one form of a
+    disposition is accepted.
 
     Raises:
         RefusedError: 400.
@@ -38,7 +38,7 @@ def read_metadata(source: Mapping[str, str]) -> Metadata:
 
 
 def digest(metadata: Metadata) -> bytes | None:
-    """Return the MD5 that the content must have, if the client has said so."""
+    """Return the MD5 that the client has sent for the content, if any."""
     text = metadata.get("content-md5")
     return base64.b64decode(text) if text else None
 

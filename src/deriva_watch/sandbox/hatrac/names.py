@@ -21,7 +21,7 @@ LEGAL: Final = re.compile(r"(?:[-A-Za-z0-9._~/]|%[0-9A-Fa-f]{2})*")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a URL path names.
+    """The parts of a URL path.
 
     Attributes:
         name: The namespace or object, ``/a/b``; the root is empty. Percent-encoded in
@@ -55,7 +55,7 @@ def parse_address(path: str) -> Address:
             "Request malformed. Hatrac URL path names may only include characters A-Z, a-z, "
             '0-9, "-", ".", "~", or UTF-8 bytes percent-encoded with 2-digit hex values.',
         )
-    # By way of bytes: a file name need not be UTF-8.
+    # As bytes, because a file name may not be UTF-8.
     segments = [quote(unquote_to_bytes(part), safe="") for part in match["name"].split("/")]
     rest = tuple(unquote(step) for step in (match["rest"] or "").split("/") if step)
     return Address("/".join(segments), match["version"], match["part"], rest)
@@ -71,7 +71,7 @@ def check_storable(name: str) -> None:
     """Refuse names that are too long for a file system.
 
     Raises:
-        RefusedError: 500, with the words of the operating system.
+        RefusedError: 500, with the message of the operating system.
     """
     *parents, last = name.split("/")
     if len(last) + VERSION_SUFFIX_BYTES > LONGEST_FILE_NAME_BYTES or any(

@@ -1,4 +1,4 @@
-"""Namespaces and objects: made, read, listed, deleted."""
+"""Makes, reads, lists and deletes namespaces and objects."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ from deriva_watch.sandbox.hatrac.storage import Writer, new_version
 from deriva_watch.sandbox.refusal import RefusedError
 
 NAMESPACE_TYPE: Final = "application/x-hatrac-namespace"
-PRESENT: Final = "*"  # a namespace has no version, but conditions see that it is there
+PRESENT: Final = "*"  # a namespace has no version, but conditions notice that it exists
 
 
 async def put(store: Store, call: Call) -> Response:
@@ -31,7 +31,7 @@ async def put(store: Store, call: Call) -> Response:
     Measured: the server never compares contents. A PUT that is refused for its body or
     its headers leaves a new name behind, without content.
     """
-    if call.has_small_body:  # one change of threads instead of two
+    if call.has_small_body:  # one switch of threads instead of two
         return await run_in_threadpool(_put_small, store, call, await call.request.body())
     prepared = await run_in_threadpool(_prepare, store, call)
     if isinstance(prepared, Name):
@@ -58,7 +58,7 @@ def _put_small(store: Store, call: Call, body: bytes) -> Response:
 
 
 def _prepare(store: Store, call: Call) -> Name | tuple[Content, Writer]:
-    """Do all that comes before the body; return a namespace, or where the body goes."""
+    """Do everything before the body is read; return a namespace, or where to write the body."""
     name = _find_or_create(store, call)
     if not name.is_object:
         return name
@@ -80,7 +80,9 @@ def _find_or_create(store: Store, call: Call) -> Name:
         return store.directory.create(call.address.name, creation)
     if not name.is_object:
         call.touch(len(store.directory.children(name.name)))  # measured: as slow as a listing
-        name.enforce_own(call.client, "owner")  # measured: 403 even for the owner of what is above
+        name.enforce_own(
+            call.client, "owner"
+        )  # measured: 403 even for the owner of the namespace above
         call.check_preconditions(PRESENT)
         raise RefusedError(409, f"Namespace {name} already exists.")
     versions = store.directory.versions(name.name)
@@ -96,7 +98,7 @@ def _finish(store: Store, content: Content, writer: Writer, rest: bytes) -> None
 
 
 def get(store: Store, call: Call) -> Response:
-    """Answer an object's content, or the list of a namespace."""
+    """Return an object's content, or the list of a namespace."""
     name = store.directory.find(call.address.name)
     if not name.is_object:
         if call.address.version:
@@ -112,14 +114,16 @@ def get(store: Store, call: Call) -> Response:
     status, headers = 200, _headers(content)
     if part:
         status, headers["Content-Range"] = 206, f"bytes {part.start}-{part.stop - 1}/{part.total}"
-    if call.request.method == "HEAD":  # measured: the length and the hashes are those of the whole
-        # Measured: Apache leaves a zero out.
+    if (
+        call.request.method == "HEAD"
+    ):  # measured: the length and the hashes are those of the whole object
+        # Measured: Apache omits a zero.
         length = {"Content-Length": str(content.nbytes)} if content.nbytes else {}
         response = Response(status_code=status, headers=headers | length)
         if not content.nbytes:
             del response.headers["Content-Length"]
         return response
-    # What a job left out at the end is not there, whatever the length says.
+    # A chunk missing at the end is not in the file, although the length includes it.
     stored_bytes = store.storage.file(content.id).stat().st_size
     start, nbytes = (part.start, part.nbytes) if part else (0, stored_bytes)
     blocks = store.storage.read(content.id, start, nbytes)
@@ -143,7 +147,7 @@ def _headers(content: Content) -> dict[str, str]:
 
 
 def delete(store: Store, call: Call) -> Response:
-    """Delete a name for ever, or one version."""
+    """Delete a name permanently, or one version."""
     name = store.directory.find(call.address.name)
     if not name.name:
         raise RefusedError(403, f"Root service namespace {name} cannot be deleted.")

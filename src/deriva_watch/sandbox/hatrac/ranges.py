@@ -19,7 +19,7 @@ class Part:
     Attributes:
         start: Offset of its first byte.
 
-        stop: Offset of the byte behind its last.
+        stop: Offset after its last byte.
 
         total: Length of the object, in bytes.
     """
@@ -35,7 +35,7 @@ class Part:
 
 
 def requested_part(header: str | None, total: int) -> Part | None:
-    """Return the part that a ``Range`` header asks for; None where the whole object is answered.
+    """Return the part that a ``Range`` header asks for; None for the whole object.
 
     A range that cannot be read, is reversed, or covers everything is ignored.
 
@@ -45,7 +45,7 @@ def requested_part(header: str | None, total: int) -> Part | None:
         total: Length of the object, in bytes.
 
     Raises:
-        RefusedError: 416, it begins behind the end; 501, several ranges, or another unit.
+        RefusedError: 416, it starts after the end; 501, several ranges, or another unit.
     """
     if not header:
         return None

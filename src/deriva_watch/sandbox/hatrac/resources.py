@@ -26,20 +26,20 @@ class Name:
     is_deleted: bool
     acls: Acls
     above: tuple["Name", ...] = ()
-    version: str | None = None  # set: its lists are those of that version
+    version: str | None = None  # if set, the lists of that version count
 
     def __str__(self) -> str:
         return PREFIX + self.name + (f":{self.version}" if self.version else "")
 
     @property
     def lists(self) -> tuple[str, ...]:
-        """The access control lists it has."""
+        """Its access control lists."""
         if self.version:
             return VERSION_ACLS
         return OBJECT_ACLS if self.is_object else NAMESPACE_ACLS
 
     def enforce(self, client: Client | None, *accesses: str) -> None:
-        """Go on only if *client* has one of *accesses* here, or from above for the subtree.
+        """Check that *client* has one of *accesses* here or, for the subtree, in a namespace above.
 
         Raises:
             RefusedError: 403, or 401 without a session.
@@ -48,7 +48,7 @@ class Name:
         check_member(client, own | self.inherited(*accesses), str(self))
 
     def enforce_own(self, client: Client | None, access: str) -> None:
-        """Go on only if this name's own list of *access* has *client*: no list above counts.
+        """Check that the name's own list of *access* has *client*; lists above do not count.
 
         Raises:
             RefusedError: 403, or 401 without a session.
@@ -67,12 +67,12 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """How a name is to be made.
+    """How to make a name.
 
     Attributes:
-        client: Who asks, and becomes its owner.
+        client: The sender, who becomes its owner.
 
-        is_object: Whether it is to be an object, and not a namespace.
+        is_object: Whether to make an object instead of a namespace.
 
         parents: Whether to make missing namespaces above it.
 
@@ -101,19 +101,19 @@ class Content:
         return f"{PREFIX}{self.name}{sign}{self.id}"
 
     def enforce_read(self, client: Client | None, of: Name) -> None:
-        """Go on only if *client* may read this version *of* an object."""
+        """Check that *client* may read this version *of* an object."""
         readers = of.inherited("owner", "read")
         for access in ("subtree-owner", "subtree-read"):
             readers |= set(of.acls.get(access, ()))
         check_member(client, {self.owner} | readers, str(self))
 
     def enforce_owner(self, client: Client | None) -> None:
-        """Go on only if *client* created this job: nobody else may touch it."""
+        """Check that *client* created this job; nobody else may use it."""
         check_member(client, {self.owner}, str(self))
 
 
 def check_member(client: Client | None, members: Iterable[str], resource: str) -> None:
-    """Go on only if *client* is one of *members*.
+    """Check that *client* is one of *members*.
 
     Raises:
         RefusedError: 403, or 401 without a session.

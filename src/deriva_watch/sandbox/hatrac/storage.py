@@ -13,7 +13,7 @@ PART_SUFFIX: Final = ".part"
 
 
 def new_version() -> str:
-    """Return a random version, as long and of the same letters as Hatrac's."""
+    """Return a random version, with the length and alphabet of Hatrac's."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 
@@ -21,7 +21,7 @@ class Storage:
     """A folder of files named by version.
 
     Args:
-        folder: The folder; files that a killed server left half written are removed.
+        folder: The folder; incomplete files of a killed server are removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class Storage:
         self._folder = folder
 
     def file(self, version: str) -> Path:
-        """Return where the content of *version* lies; a job has the version it will become."""
+        """Return the file of *version*; a job has the version it will become."""
         return self._folder / version
 
     def read(self, version: str, start: int, nbytes: int) -> Iterator[bytes]:
@@ -59,23 +59,23 @@ class Storage:
         return Writer(stream, None)
 
     def finish(self, version: str) -> bytes:
-        """Bring a job's content to the disk and return its MD5."""
+        """Sync a job's content to disk and return its MD5."""
         with self.file(version).open("rb+") as stream:
             os.fsync(stream.fileno())
             return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).digest()
 
     def remove(self, version: str) -> None:
-        """Forget the content of *version*."""
+        """Delete the content of *version*."""
         self.file(version).unlink(missing_ok=True)
 
 
 class Writer:
-    """Takes content piece by piece.
+    """Writes content in pieces.
 
     Args:
-        stream: Where it goes.
+        stream: The open file.
 
-        target: The name that the file gets when it is complete; None to leave it as it is.
+        target: The final name of the complete file; None to keep its name.
     """
 
     def __init__(self, stream: BinaryIO, target: Path | None) -> None:
@@ -85,7 +85,7 @@ class Writer:
         self.received_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Take the next piece."""
+        """Write the next piece."""
         self._stream.write(data)
         self._md5.update(data)
         self.received_bytes += len(data)
@@ -95,7 +95,7 @@ class Writer:
         return self._md5.digest()
 
     def commit(self) -> None:
-        """Close the file; with a target, bring it to the disk and give it its name."""
+        """Close the file; with a target, sync it and give it its name."""
         with self._stream as stream:
             stream.flush()
             if self._target:
