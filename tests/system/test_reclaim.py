@@ -19,13 +19,17 @@ from running import command, daemon, detailed, sandbox, wait_until, without_priv
 from system.trusted import (
     Scene,
     change_row,
+    cut_object,
     edit,
     edit_in_secret,
+    empty_object,
     link_elsewhere,
     lose_link,
     lose_object,
     lose_row,
     lose_type,
+    rot_object,
+    stored,
 )
 
 SUBJECTS = "table/demo/Subject/Subject.csv"
@@ -291,6 +295,38 @@ def test_what_the_server_lost_or_changed_stays_and_is_named(scene):
     assert {path: state for path, state in states(scene).items() if state == "found"} == (
         dict.fromkeys(paths, "found")
     )
+
+
+@pytest.mark.parametrize("damage", [empty_object, cut_object, rot_object])
+def test_a_file_stays_where_the_server_cannot_give_its_bytes_back(scene, damage):
+    """However little of them it lost: its database does not notice."""
+    scene.upload()
+    damage(scene, scene.line(scene.typed))
+    _, (told,) = reclaim_here(scene)
+
+    assert lying(scene) == {RECEIPT, scene.typed}
+    assert told.stays.keys() == {scene.typed}
+    assert "administrator" in detailed(scene.config, scene.rid)["files"][-1]["next"]
+    assert detailed(scene.config, scene.rid)["state"] == "uploaded"
+    lines = {line["file"]: line for line in scene.receipt()["files"]}
+    assert lines[scene.paths[0]]["proof"]["read_back"] == "sample"
+    assert "proof" not in lines[scene.typed]
+
+
+def test_the_middle_of_a_large_object_is_read_only_where_all_of_it_is(scene):
+    path = scene.typed
+    content = os.urandom(400_000)
+    scene.upload({path: content})
+    with stored(scene, scene.line(path)).open("r+b") as file:
+        file.seek(200_000)
+        file.write(bytes([content[200_000] ^ 1]))
+
+    status, told = reclaim(scene, scene.rid, "--read-back", "all", "--dry-run")
+    assert (status, told["candidates"][0]["stays"].keys()) == (3, {path})
+    assert reclaim(scene, scene.rid, "--read-back", "all")[0] == 3
+    assert path in lying(scene)
+    assert reclaim(scene, scene.rid, "--read-back", "none")[0] == 0
+    assert lying(scene) == {RECEIPT}
 
 
 def test_a_forged_receipt_deletes_nothing(scene):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -10,17 +11,20 @@ import pytest
 from deriva_watch.commands.verify import verifying
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.pipeline.receipt_schema import SCHEMA
-from running import command, daemon, sandbox, write_files
+from running import command, daemon, requests_seen, sandbox, write_files
 from system.trusted import (
     Scene,
     change_row,
+    cut_object,
     edit,
     edit_in_secret,
+    empty_object,
     link_elsewhere,
     lose_link,
     lose_object,
     lose_row,
     lose_type,
+    rot_object,
 )
 
 SUBJECTS = "table/demo/Subject/Subject.csv"  # rows have a key, Name
@@ -124,6 +128,74 @@ def test_a_server_that_is_away_is_no_difference(scene):
 
     assert told.returncode in {2, 10}
     assert "error" in json.loads(told.stdout)
+
+
+DAMAGE = {
+    empty_object: "ends after 0 bytes",
+    cut_object: "ends after",
+    rot_object: "another MD5 or SHA-256",
+}
+
+
+def test_bytes_that_the_disk_of_the_server_lost_are_found_by_reading_them_back(scene):
+    """Its database does not know; every object is asked for in parts."""
+    for damage, path in zip(DAMAGE, scene.files, strict=True):
+        damage(scene, scene.line(path))
+    asked = len(requests_seen(scene.ready))
+
+    told = scene.verify(read_back=True)
+
+    assert scene.verify().differences == ()
+    assert found(told) == [("server", path) for path in sorted(scene.files)]
+    why = {each.path: each.why for each in told.differences}
+    assert all(said in why[path] for said, path in zip(DAMAGE.values(), scene.files, strict=True))
+    reads = [
+        each["status"]
+        for each in requests_seen(scene.ready)[asked:]
+        if (each["method"], each["path"][:8]) == ("GET", "/hatrac/")
+    ]
+    assert reads
+    assert set(reads) == {206}
+
+
+def test_reading_back_goes_on_where_it_was_interrupted(scene):
+    first = scene.paths[0]
+    damaged = scene.line(scene.typed)
+    empty_object(scene, damaged)
+    with verifying(scene.settings()) as verifier:
+        (subject,) = verifier.find.named([scene.rid])
+
+        def die(path, count):
+            if count and path != first:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            replace(verifier, moved=die).verify(subject, server_only=True, read_back=True)
+    empty_object(scene, scene.line(first))  # which is not read again
+    again = scene.verify(read_back=True)
+    whole = scene.verify(read_back=True)
+
+    assert found(again) == [("server", scene.typed)]
+    assert found(whole) == [("server", first), ("server", scene.typed)]
+
+
+def test_a_receipt_says_which_proof_was_made_and_when(scene):
+    receipt = scene.receipt()
+    assert "proof" not in receipt
+    plain = command(scene.config, "verify", scene.rid, "--server-only")
+    weak = scene.receipt()["proof"]
+    bytes_ = command(scene.config, "verify", scene.rid, "--bytes")
+    proof = scene.receipt()["proof"]
+
+    assert (plain.returncode, bytes_.returncode) == (0, 0), bytes_.stderr
+    assert "3 objects read back" in bytes_.stdout.replace("\n", " ")
+    assert (weak["read_back"], weak["local"]) == ("none", False)
+    assert (proof["read_back"], proof["local"], proof["files"]) == ("all", True, 3)
+    assert receipt["written_at"] < weak["at"] < proof["at"]
+    jsonschema.validate(scene.receipt(), SCHEMA)
+    assert json.loads((scene.root / RECEIPT).read_text()) == scene.receipt()
+    assert {**receipt, "proof": proof} == scene.receipt()
+    assert scene.upload({}) == "uploaded"
 
 
 # ------------------------------------------------------------------ the disk

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from pathlib import Path
 
 from deriva_watch.commands.upload import uploading
 from deriva_watch.commands.verify import verifying
@@ -39,11 +40,12 @@ class Scene:
             brought = one_shot.upload(Unit(prefix, self.rid))
             return brought.record.state
 
-    def verify(self, *, server_only=False):
+    def verify(self, **options):
         """Return what a verification finds."""
+        options = {"server_only": False, **options}
         with verifying(self.settings()) as verifier:
             (subject,) = verifier.find.named([self.rid])
-            return verifier.verify(subject, server_only=server_only)
+            return verifier.verify(subject, **options)
 
     def line(self, path):
         """Return what the receipt says of a file."""
@@ -79,6 +81,29 @@ def lose_row(scene, line):
 def lose_object(scene, line):
     """Delete its object."""
     scene.api.call("DELETE", scene.api.url + line["object"])
+
+
+def stored(scene, line):
+    """Return the file on the disk of the server that has its bytes."""
+    version = line["object"].rpartition(":")[2]
+    return next(Path(scene.ready["data"]).rglob(version))
+
+
+def empty_object(scene, line):
+    """Lose its bytes on the disk of the server, whose database does not notice."""
+    stored(scene, line).write_bytes(b"")
+
+
+def cut_object(scene, line):
+    """Lose the end of its bytes in the same way."""
+    os.truncate(stored(scene, line), line["size_bytes"] - 1)
+
+
+def rot_object(scene, line):
+    """Change its last byte in the same way."""
+    with stored(scene, line).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\0")
 
 
 def change_row(scene, line):

@@ -18,9 +18,11 @@ from deriva_watch.cleanup.policy import Policy
 from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.records import ExecutionRecord, FileRecord
-from deriva_watch.edges.disk import dangling_links, removal
+from deriva_watch.core.removal.verification import RESTORE
+from deriva_watch.edges.disk import dangling_links, open_folders, removal
 from deriva_watch.edges.disk.removal import Aside
 from deriva_watch.engine.content import digests
+from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
 
 
@@ -47,6 +49,7 @@ class Proof:
         check_writers(removals)  # before large files are read for nothing
         self._reread(still_open(removals))
         self._ask_server(unit, still_open(removals))
+        self._read_back(policy, still_open(removals))
         check_writers(removals)
 
     def _set_aside(self, policy: Policy, removals: Iterable[FileRemoval], stack: ExitStack) -> None:
@@ -64,8 +67,7 @@ class Proof:
         """Raise UploadAgainError where the bytes aside are not those that were uploaded."""
 
         def moved(_: int) -> None:
-            if self.stop.is_set():
-                raise InterruptedWorkError("stopping")
+            self._check_stop()
             aside.check()
 
         with removal.explained(file.path), aside.body() as body:
@@ -80,3 +82,22 @@ class Proof:
             for each in removals:
                 if why := found.get(each.file.path):
                     each.error = UploadAgainError("; ".join(why))
+
+    def _read_back(self, policy: Policy, removals: Iterable[FileRemoval]) -> None:
+        for each in removals if policy.read_back != "none" else ():
+            with each.catching():
+                if why := self._stored_differently(policy, each):
+                    with removal.explained(each.file.path):
+                        each.aside.check()  # the difference may be here
+                    raise open_folders.kept(each.file.path, why, RESTORE)
+
+    def _stored_differently(self, policy: Policy, each: FileRemoval) -> str | None:
+        reader = ObjectReader(self.server_check.store, self.server_check.call_retry)
+        if policy.read_back == "all":
+            return reader.compare_all(each.file, lambda _: self._check_stop())
+        with removal.explained(each.file.path), each.aside.body() as body:
+            return reader.compare_sample(each.file, body)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise InterruptedWorkError("stopping")

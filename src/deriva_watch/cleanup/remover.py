@@ -7,7 +7,7 @@ the two leaves a file that is put back, or one that is gone and was proved befor
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from deriva_watch.cleanup.file_removal import UPLOADED_AGAIN, FileRemoval, still_open
@@ -85,6 +85,7 @@ class Remover:
 
         Raises errors that concern more than these files, after all files were put back.
         """
+        removable = [replace(each, read_back=policy.read_back) for each in removable]
         begun = [NoteFile(each.file.id, {"removal": each.note()}) for each in removable]
         self.journal.commit(begun)
         removals = [FileRemoval.of(each, policy) for each in removable]

@@ -16,6 +16,7 @@ from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.orders.orders import Reclaim
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import age
 from deriva_watch.edges.journal import Journal, Reader
@@ -40,11 +41,13 @@ class Retention:
     Attributes:
         cleaner: Removes the files of one.
         server_time: Asks the server for the time; None: it does not say.
+        read_back: How much of each object is read back, unless an order says it.
         now: The time of this host, UTC.
     """
 
     cleaner: UnitCleaner
     server_time: Callable[[], datetime | None]
+    read_back: ReadBack = "sample"
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def carry_out(self, order: Reclaim, done: set[int]) -> bool:
@@ -59,7 +62,8 @@ class Retention:
             return False
         for unit in units:
             if unit.id not in done:
-                if not cleaner.clean(unit, reclaim_policy(unit), urgent=True):
+                policy = reclaim_policy(unit, order.read_back or self.read_back)
+                if not cleaner.clean(unit, policy, urgent=True):
                     return False
                 done.add(unit.id)
         return True
@@ -79,7 +83,8 @@ class Retention:
             if cleaner.must_wait():
                 return
             if not is_urgent or _is_full(unit.prefix, settings.min_free_percent):
-                cleaner.clean(unit, reclaim_policy(unit), urgent=is_urgent)
+                policy = reclaim_policy(unit, self.read_back)
+                cleaner.clean(unit, policy, urgent=is_urgent)
 
     def _old_enough(
         self, units: list[ExecutionRecord], older_than: timedelta

@@ -30,6 +30,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
+from deriva_watch.pipeline.receipt_schema import removal_proof
 from deriva_watch.pipeline.unit_reader import UnitReader
 
 KEPT_S: Final = 3600.0  # how long until files that a person must free are checked again
@@ -226,7 +227,7 @@ class UnitCleaner:
     def _update_receipt(self, unit: ExecutionRecord) -> None:
         """Write into the receipt which files were removed here."""
         files = self.journal.files(unit.id)
-        removed = {file.path for file in files if file.state is FileState.REMOVED}
+        removed = {file.path: proof for file in files if (proof := removal_proof(file))}
         settings, name = self.unit_reader.settings, receipts.kept_as(unit)
         beside = self.unit_reader.directory(settings.unit_of(unit)).opened
         receipts.tell_removed(settings.state_directory, self.server, name, beside, removed)

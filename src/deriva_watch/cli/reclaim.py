@@ -15,6 +15,7 @@ from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.prose import counted, printable
+from deriva_watch.core.read_back import ReadBack
 
 if TYPE_CHECKING:
     from deriva_watch.commands.reclaim import Candidate, Result
@@ -33,6 +34,13 @@ def reclaim(
             metavar="TIME", help="Only executions uploaded at least this long ago: 30d, 12h, 0."
         ),
     ] = "30d",
+    read_back: Annotated[
+        ReadBack | None,
+        typer.Option(
+            help="How much of each stored object is read and compared before its file is deleted: "
+            "its ends and a random block, all of it, or nothing. Default: reclaim.read_back."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything; delete nothing.")
     ] = False,
@@ -62,7 +70,11 @@ def reclaim(
             "`deriva-watch status` lists the executions; start with --dry-run.",
         )
     order = Reclaim(
-        by=asker(), reason=reason, rids=tuple(rids or ()), older_than_s=_seconds(older_than)
+        by=asker(),
+        reason=reason,
+        rids=tuple(rids or ()),
+        older_than_s=_seconds(older_than),
+        read_back=read_back,
     )
     loaded = load(config)
     work = ReclaimRun(loaded, open_views(loaded.journal.url), order)

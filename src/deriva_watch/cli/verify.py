@@ -26,6 +26,14 @@ def verify(
     server_only: Annotated[
         bool, typer.Option("--server-only", help="Do not read the local files.")
     ] = False,
+    read_back: Annotated[
+        bool,
+        typer.Option(
+            "--bytes",
+            help="Read every stored object and hash it too. If it is interrupted, it goes on where "
+            "it was.",
+        ),
+    ] = False,
     schema: Annotated[
         bool, typer.Option("--receipt-schema", help="Print the JSON schema of receipts and exit.")
     ] = False,
@@ -35,9 +43,9 @@ def verify(
     """Ask the server for every object, row and link again, and compare.
 
     They are compared with the journal, the receipt and the local files that are still there.
-    Nothing is changed. It works while the daemon runs, and with the receipts alone if the journal
-    is lost. Exit status 0 if nothing differs, 3 if anything does, 10 if the server cannot be
-    reached.
+    Nothing is changed, except that receipts get the date of this proof. It works while the daemon
+    runs, and with the receipts alone if the journal is lost. Exit status 0 if nothing differs, 3
+    if anything does, 10 if the server cannot be reached.
 
     For example: deriva-watch verify --all
     """
@@ -62,10 +70,12 @@ def verify(
         subjects = find.named(rids) if rids else find.all()
         waiting = 0 if rids else find.unfinished()
         for subject in subjects:
-            with bar.over(sum(file.size_bytes for file in subject.files)):
-                found.append(one := verifier.verify(subject, server_only=server_only))
+            total = sum(file.size_bytes for file in subject.files)
+            with bar.over(total * (read_back + (not server_only))):
+                one = verifier.verify(subject, server_only=server_only, read_back=read_back)
+            found.append(one)
             if not one.differences:
-                verifier.keep(subject, one, server_only=server_only)
+                verifier.keep(subject, one, server_only=server_only, read_back=read_back)
             if not as_json:
                 _tell(one)
     is_well = not any(one.differences for one in found)
@@ -114,6 +124,8 @@ def _local(one: Verified) -> str:
     differ = any(each.where is Where.DISK for each in one.differences)
     identical = "" if differ else " and identical"
     copies = counted(one.hashed, "local file")
+    if one.read_back:
+        copies = f"{counted(one.read_back, 'object')} read back; {copies}"
     return f"{copies} read again{identical}; {one.absent} already deleted here"
 
 

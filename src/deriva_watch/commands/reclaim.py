@@ -21,6 +21,7 @@ from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import RefusedError, ServerAwayError, TransientError, TroubleError
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.orders.orders import Reclaim
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import age
 from deriva_watch.core.states import ExecutionState, FileState
@@ -91,6 +92,10 @@ class ReclaimRun:
     @property
     def _server(self) -> str:
         return self.settings.server.name
+
+    @property
+    def _read_back(self) -> ReadBack:
+        return self.order.read_back or self.settings.reclaim.read_back
 
     # ------------------------------------------------------------------ what may be deleted
 
@@ -168,7 +173,7 @@ class ReclaimRun:
         passed = age(unit.changed_at, datetime.now(UTC), server_now)
         if passed < timedelta(seconds=self.order.older_than_s):
             return Candidate(unit, 0, 0, why=_TOO_YOUNG)
-        found = rehearsal.rehearse(unit, reclaim_policy(unit))
+        found = rehearsal.rehearse(unit, reclaim_policy(unit, self._read_back))
         size_bytes = sum(file.size_bytes for file in found.files)
         return Candidate(unit, len(found.files), size_bytes, found.stays, found.why)
 
@@ -250,7 +255,7 @@ class ReclaimRun:
             breaker = CircuitBreaker(host, parts.emit, parts.probe, lambda: False, max_s)
             cleaner = UnitCleaner.of(parts, breaker, stop, lambda unit: changed.add(unit.name))
             cleaner.recover(reclaim_policy)
-            retention, done = Retention(cleaner, parts.server_time), set[int]()
+            retention, done = Retention(cleaner, parts.server_time, self._read_back), set[int]()
             while not retention.carry_out(order, done):
                 if breaker.error:
                     raise breaker.error

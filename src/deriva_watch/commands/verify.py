@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from deriva_watch.commands.verify_rows import RowVerifier
 from deriva_watch.commands.verify_targets import VerifyTarget, VerifyTargets
@@ -27,6 +27,7 @@ from deriva_watch.core.removal.verification import (
     Verified,
     Where,
     askable,
+    damaged,
     forged,
     left,
     lost,
@@ -36,10 +37,12 @@ from deriva_watch.core.removal.verification import (
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk.read_marks import ReadMarks
 from deriva_watch.edges.journal import Reader, open_readonly
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, read_model
 from deriva_watch.pipeline.receipt_schema import records
@@ -65,6 +68,7 @@ class Verifier:
     model: CatalogModel
     server_check: ServerCheck
     planner: UnitPlanner
+    reader: ObjectReader
     moved: Callable[[str, int], None]
 
     @property
@@ -74,8 +78,13 @@ class Verifier:
 
     # ------------------------------------------------------------------ one of them
 
-    def verify(self, target: VerifyTarget, *, server_only: bool) -> Verified:
-        """Compare everything about one execution; raises as every call to a server does."""
+    def verify(
+        self, target: VerifyTarget, *, server_only: bool, read_back: bool = False
+    ) -> Verified:
+        """Compare everything about one execution; raises as every call to a server does.
+
+        *read_back*: also read every object and hash it.
+        """
         at, record = datetime.now(UTC), target.record
         lines = records(target.receipt) if target.receipt else []
         files = {f.path: f for f in lines} | {f.path: f for f in target.files}
@@ -94,6 +103,12 @@ class Verifier:
         differences = own
         try:
             differences += self._ask(target, there, seen, notes)
+            if read_back:
+                bad = {each.path for each in differences if each.where is Where.SERVER}
+                sound = [file for file in there if askable(file) and file.path not in bad]
+                marks = ReadMarks.resumed(receipts.marks_path(*self._where(target)), at)
+                at, count["read_back"] = marks.began_at, len(sound)
+                differences += self._read_back(sound, marks)
         except RefusedError as error:
             then = error.next_for(target.rid)
             differences.append(Difference(Where.SERVER, None, error.what, error.why, then))
@@ -113,6 +128,7 @@ class Verifier:
             hashed=count["hashed"],
             absent=count["absent"],
             ignored=sum(f.state is FileState.IGNORED for f in files.values()),
+            read_back=count["read_back"],
             differences=tuple(differences),
             notes=tuple(notes),
             well_at=self._well_at(target, at, differences),
@@ -124,19 +140,41 @@ class Verifier:
         """Return when a verification last found no difference: now, or the time that is kept."""
         if not found:
             return at.isoformat()
-        folder = self.unit_reader.settings.state_directory
-        said = receipts.read_verified(folder, self.find.server, target.kept_as).get("at")
+        said = receipts.read_verified(*self._where(target)).get("at")
         return str(said) if said else None
 
-    def keep(self, target: VerifyTarget, found: Verified, *, server_only: bool) -> None:
+    def keep(
+        self, target: VerifyTarget, found: Verified, *, server_only: bool, read_back: bool = False
+    ) -> None:
         """Keep the time of a verification without differences, if it can be written."""
-        said = {"at": found.at.isoformat(), "files": found.files, "server_only": server_only}
+        at, where = found.at.isoformat(), self._where(target)
+        said = {"at": at, "files": found.files, "server_only": server_only}
+        proof: dict[str, Any] = {"read_back": "all" if read_back else "none", "at": at}
+        proof |= {"files": found.files, "local": not server_only}
+        unit, receipt = self.find.unit(target), target.receipt
         try:
-            receipts.keep_verified(
-                self.unit_reader.settings.state_directory, self.find.server, target.kept_as, said
-            )
+            receipts.keep_verified(*where, said | {"read_back": proof["read_back"]})
+            if receipt:
+                path, written_at = receipts.receipt_path(*where), receipt.written_at.isoformat()
+                beside = self.unit_reader.directory(unit).opened if unit else None
+                receipts.tell_proof(path, beside, written_at, proof)
         except OSError:
             return  # it proves nothing: before a removal the server is asked again
+
+    def _where(self, target: VerifyTarget) -> tuple[Path, str, str]:
+        return self.unit_reader.settings.state_directory, self.find.server, target.kept_as
+
+    def _read_back(self, files: list[FileRecord], marks: ReadMarks) -> Iterator[Difference]:
+        """Read every object that *marks* does not have, and hash it."""
+        for file in files:
+            if file.url in marks.urls:
+                self.moved(file.path, file.size_bytes)
+                continue
+            if why := self.reader.compare_all(file, partial(self.moved, file.path)):
+                yield damaged(file, why)
+            else:
+                marks.add(file.url or "")
+        marks.end()
 
     def _misdirected(self, target: VerifyTarget) -> Iterator[Difference]:
         """Yield that the Execution is gone, or that the receipt belongs to another one."""
@@ -271,7 +309,8 @@ def verifying(
         planner = UnitPlanner(unit_reader, spec_source(settings))
         name = settings.server.name
         find = VerifyTargets(unit_reader, reader, name)
-        yield Verifier(find, catalog, read_model(catalog), server_check, planner, moved)
+        objects = ObjectReader(connection.store, call_retry)
+        yield Verifier(find, catalog, read_model(catalog), server_check, planner, objects, moved)
 
 
 def _reader(settings: Settings) -> Reader | None:

@@ -127,7 +127,8 @@ class FileRecord:
             queries, the time), kept so that a later attempt makes the same object and row.
         types: Its asset types, once it has a row: they are still to be linked if the file vanishes.
         removal: If we remove or removed it: `to`, where it was moved to, below its drop folder;
-            None: it was deleted, or the removal has not ended.
+            None: it was deleted, or the removal has not ended; `read_back`: how much of its object
+            was read back and compared before.
         held: The `Hold` of a person who cancelled it, as a document.
         what, why, next: The sentence for a person, if it was refused.
     """

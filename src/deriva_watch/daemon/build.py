@@ -41,7 +41,7 @@ def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
     inspector = Inspector.of(parts, settings.completion_policy, breaker, prehash)
     roots = Roots(settings, journal, inspector, looks, problems, emit)
     cleaner = UnitCleaner.of(parts, breaker, stop, looks.hint)
-    retention = Retention(cleaner, parts.server_time)
+    retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
     workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)
     restarts: dict[str, Callable[[], None]] = {

@@ -102,6 +102,10 @@ class ObjectStore(Protocol):
         """Return the current version, or None if the name has no content."""
         ...
 
+    def read(self, url: str, first: int, size_bytes: int) -> bytes:
+        """Return bytes of a version from *first* on; fewer if it ends, or breaks off, early."""
+        ...
+
     def make_namespace(self, name: str) -> None:
         """Create the namespace with its parents, unless it exists."""
         ...

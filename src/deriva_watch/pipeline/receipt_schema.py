@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 
@@ -40,6 +41,20 @@ def _hex(length: int, description: str | None = None) -> Any:
 
 class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+
+class Proof(_Form):
+    """A comparison with the server that found no difference."""
+
+    read_back: ReadBack = Field(
+        description="How much of the stored bytes was read: a sample, all, or none: then the "
+        "server only stated size and MD5."
+    )
+    at: datetime
+    files: Count | None = Field(None, description="How many files were compared.")
+    local: bool = Field(
+        default=True, description="Whether local files were read too, as far as they were here."
+    )
 
 
 class Line(_Form):
@@ -68,6 +83,7 @@ class Line(_Form):
     types: list[str] = Field([], description="Asset types that its row is linked to.")
     rows: Count | None = Field(None, description="Of a file of rows: how many are in the table.")
     links: list[Path] = Field([], description="Further paths that lead to the same file.")
+    proof: Proof | None = Field(None, description="Of a removed file: made right before.")
 
 
 class Left(_Form):
@@ -97,6 +113,7 @@ class Receipt(_Form):
     files: list[Line]
     left: list[Left] = []
     notices: dict[Path, Path] = {}
+    proof: Proof | None = Field(None, description="The last verification of all files.")
 
 
 SCHEMA: Final[dict[str, Any]] = {
@@ -105,9 +122,11 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-# Key of a line -> field of `FileRecord`: all but the links, which the journal does not have.
+# Key of a line -> field of `FileRecord`; the journal has no links, and no proof of its own.
 _RECORD_FIELDS: Final = {
-    part.alias or name: name for name, part in Line.model_fields.items() if name != "links"
+    part.alias or name: name
+    for name, part in Line.model_fields.items()
+    if name not in {"links", "proof"}
 }
 
 
@@ -117,7 +136,16 @@ def line(record: FileRecord, also: Sequence[str]) -> dict[str, Any]:
     found |= {"recorded_at": record.changed_at.isoformat(), "types": list(record.types or ())}
     if record.rows is None:
         del found["rows"]
-    return found | ({"links": list(also)} if also else {})
+    proof = removal_proof(record)
+    return found | ({"links": list(also)} if also else {}) | ({"proof": proof} if proof else {})
+
+
+def removal_proof(record: FileRecord) -> dict[str, Any] | None:
+    """Return the proof that was made before a file was removed; None if it was not."""
+    if record.state is not FileState.REMOVED:
+        return None
+    read_back = (record.removal or {}).get("read_back", "none")
+    return {"read_back": read_back, "at": record.changed_at.isoformat()}
 
 
 def software() -> dict[str, str]:

@@ -19,6 +19,7 @@ from deriva_watch.core.drop.drop_folder import (
 )
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.patterns import Pattern
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.spec.spec_keys import fields, near
 from deriva_watch.settings.types import AbsolutePath, Observer, Seconds, Section, SomeSeconds, home
 
@@ -112,6 +113,7 @@ class DropFolder(Section):
     quiet_s: Seconds | None = None
     after: After = "keep"
     after_delay_s: Seconds = 86400
+    read_back: ReadBack | None = None
     observer: Observer = "auto"
     rescan_s: SomeSeconds = 60
 
@@ -153,10 +155,11 @@ class DropFolder(Section):
             raise ValueError('batch_s is for batches, and unit = "directory" has none; remove it')
         return self
 
-    def drop(self, markers: tuple[str, ...], quiet_s: float) -> Drop:
-        """Return the drop folder; *markers* and *quiet_s* are the defaults."""
+    def drop(self, markers: tuple[str, ...], quiet_s: float, read_back: ReadBack) -> Drop:
+        """Return the drop folder; the arguments are the defaults."""
         said = {name: getattr(self, name) for name in Drop.__dataclass_fields__}
-        for name, common in (("markers", markers), ("quiet_s", quiet_s)):
+        defaults = {"markers": markers, "quiet_s": quiet_s, "read_back": read_back}
+        for name, common in defaults.items():
             said[name] = common if said[name] is None else said[name]
         return Drop(**said)
 

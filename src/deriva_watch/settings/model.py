@@ -35,6 +35,7 @@ from pydantic_settings import SettingsError as SourceError
 from deriva_watch.core.completeness.evidence import PARTIAL, CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
 from deriva_watch.settings.drop_folder import DropFolder, overlap, secret_in
@@ -211,6 +212,7 @@ class Reclaim(Section):
     mode: Literal["never", "after_days", "disk_pressure"] = "never"
     after_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
     min_free_percent: Annotated[float, Field(gt=0, lt=100)] = 10
+    read_back: ReadBack = "sample"
 
 
 def _journal_url() -> str:
@@ -347,7 +349,8 @@ class Settings(BaseSettings):
     def drops(self) -> dict[Path, Drop]:
         """The drop folders by path, with defaults from `[completion]`."""
         completion = self.completion
-        return {each.path: each.drop(completion.markers, completion.quiet_s) for each in self.drop}
+        common = completion.markers, completion.quiet_s, self.reclaim.read_back
+        return {each.path: each.drop(*common) for each in self.drop}
 
     def unit(self, prefix: Path, name: str) -> Unit:
         """Return the unit of that prefix and name, as these settings describe it."""

@@ -7,7 +7,10 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -413,3 +416,57 @@ def test_a_narrow_line_sends_in_pieces_so_that_a_stop_is_noticed():
     part = Part(io.BytesIO(b"x" * 1000), 1000, Bandwidth(bytes_per_s=100))
 
     assert len(part.read(1000)) == 50
+
+
+# ------------------------------------------------------------------ reading back
+
+
+def test_a_part_of_a_version_is_read_and_what_is_not_there_is_missing(store, space):
+    content = bytes(range(256)) * 10
+    url = put(store, f"{space}/parts", content)
+    empty = put(store, f"{space}/empty", b"")
+
+    assert store.read(url, 5, 300) == content[5:305]
+    assert store.read(url, 2550, 100) == content[2550:]
+    assert store.read(url, 5000, 10) == b""
+    assert store.read(empty, 0, 10) == b""
+    with pytest.raises(RefusedError):
+        store.read(f"{space}/none:X", 0, 10)
+
+
+class AnswersAll(BaseHTTPRequestHandler):
+    """A server that knows no ranges, and one that leads elsewhere."""
+
+    sent: ClassVar[list[int]] = []
+
+    def do_GET(self):
+        """Answer more than anybody asks for, or with a redirect."""
+        if self.path.endswith("elsewhere"):
+            self.send_response(303)
+            self.send_header("Location", "http://127.0.0.1:9/secret")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(10**9))
+        self.end_headers()
+        with suppress(OSError):
+            for number in range(1000):
+                self.wfile.write(bytes(10**6))
+                self.sent.append(number)
+
+    def log_message(self, *_):
+        """Keep quiet."""
+
+
+def test_a_whole_answer_is_cut_off_and_no_redirect_is_followed():
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnswersAll) as rude:
+        threading.Thread(target=rude.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{rude.server_address[1]}"
+        with Server(host, {"bearer-token": "x"}, protocol="http") as server:
+            store = Hatrac(server)
+            assert store.read("/hatrac/x:1", 0, 1000) == bytes(1000)
+            for url, first in (("/hatrac/x:1", 7), ("/hatrac/elsewhere", 0)):
+                with pytest.raises(RefusedError, match="cannot read a part"):
+                    store.read(url, first, 1000)
+        rude.shutdown()
+    assert len(AnswersAll.sent) < 100

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import OWN_PREFIX
 from deriva_watch.core.names import RESERVED
+from deriva_watch.core.read_back import ReadBack
 
 DropUnit = Literal["batch", "directory", "none"]
 After = Literal["keep", "move", "delete"]
@@ -62,6 +63,7 @@ class Drop:
         description: Of the Execution.
         markers, quiet_s: Of the folder, else those of `[completion]`.
         after: What to do with a file, *after_delay_s* after its upload.
+        read_back: How much of its object is read back before it is deleted.
     """
 
     path: Path
@@ -78,6 +80,7 @@ class Drop:
     quiet_s: float
     after: After
     after_delay_s: float
+    read_back: ReadBack = "sample"
 
     def policy(self, general: CompletionPolicy) -> CompletionPolicy:
         """Return when files of this folder count as complete, given *general*, `[completion]`."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, get_type_hints
 
 from deriva_watch.core.orders.holds import Hold, HoldKind
+from deriva_watch.core.read_back import READ_BACKS, ReadBack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +120,14 @@ class Reclaim(Order):
     Attributes:
         rids: The executions; none: all.
         older_than_s: Only those that were uploaded at least this long ago.
+        read_back: How much of each object is read back first; None: as the settings say.
     """
 
     KIND: ClassVar[str] = "reclaim"
 
     rids: tuple[str, ...] = ()
     older_than_s: float
+    read_back: ReadBack | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if the duration is too long."""
@@ -166,6 +169,8 @@ def parse(document: Any) -> Order:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if hint == ReadBack | None:
+        return value in {None, *READ_BACKS}
     if hint == tuple[str, ...]:
         return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
     return isinstance(value, hint)

@@ -16,6 +16,7 @@ from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.layout import place
 from deriva_watch.core.names import CONTENT_PATH
 from deriva_watch.core.objects import ObjectVersion
+from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
 
@@ -52,17 +53,20 @@ class Removable:
         file: As the journal has it.
         place: Path of the regular file, below the unit's own folder.
         links: Paths of the links there that lead to it and that would dangle without it.
+        read_back: How much of its object is read back first.
     """
 
     file: FileRecord
     place: str
     links: tuple[str, ...] = ()
+    read_back: ReadBack = "none"
 
     @classmethod
     def begun(cls, file: FileRecord) -> "Removable":
         """Return what the journal notes about a file whose removal was begun."""
         known = file.removal or {}
-        return cls(file, known.get("place", file.path), tuple(known.get("links", ())))
+        place, links = known.get("place", file.path), tuple(known.get("links", ()))
+        return cls(file, place, links, known.get("read_back", "none"))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +76,8 @@ class Removable:
     def note(self, to: str | None = None) -> dict[str, Any]:
         """Return the journal's note of its removal; *to* is where it was moved."""
         more = {"place": self.place, "links": list(self.links)}
-        return {"to": to} | (more if self.names != (self.file.path,) else {})
+        noted = {"to": to, "read_back": self.read_back}
+        return noted | (more if self.names != (self.file.path,) else {})
 
 
 def removable(

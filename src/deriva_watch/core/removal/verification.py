@@ -12,6 +12,9 @@ from deriva_watch.core.layout import Shape, place
 from deriva_watch.core.records import ON_SERVER, FileRecord
 from deriva_watch.core.states import SAFE, FileState
 
+RESTORE: Final = (
+    "Ask the server's administrator to restore that object, and delete no local copy of the file."
+)
 _NO_DATA: Final = {FileState.IGNORED, FileState.GONE}
 _SAYING: Final = {
     *(Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.ASSET_TYPES),
@@ -50,6 +53,7 @@ class Verified:
         hashed: How many local files were read again.
         absent: How many uploaded files are no longer here.
         ignored: How many files are never uploaded, because of `[files] ignore`.
+        read_back: How many objects were read back whole and hashed.
         differences: All differences, in order.
         notes: What could not be verified, sentences.
         well_at: When a verification last found no difference, ISO 8601; None: never.
@@ -64,6 +68,7 @@ class Verified:
     hashed: int
     absent: int
     ignored: int
+    read_back: int
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
     well_at: str | None = None
@@ -140,6 +145,12 @@ def lost(path: str, reasons: Iterable[str], *, is_here: bool) -> Iterator[Differ
     what = f"the server no longer has {path} as it was uploaded"
     for why in reasons:
         yield Difference(Where.SERVER, path, what, why, then)
+
+
+def damaged(record: FileRecord, why: str) -> Difference:
+    """Return the difference of a file whose object does not have the bytes that HEAD promises."""
+    what = f"the server cannot give back the bytes of {record.path}"
+    return Difference(Where.SERVER, record.path, what, why, RESTORE)
 
 
 def other_content(record: FileRecord, *, is_touched: bool) -> Difference:

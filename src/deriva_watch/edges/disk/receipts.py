@@ -11,9 +11,10 @@ import os
 import secrets
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -39,7 +40,7 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
 
     Raises OSError if it cannot be written.
     """
-    path = _receipt_path(state_directory, server, rid)
+    path = receipt_path(state_directory, server, rid)
     with _opened(path.parent) as folder:
         _replace(folder, path.name, [_text(receipt)], mode=0o600)
     return path
@@ -47,8 +48,12 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
 
 def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
     """Return the receipt in the state directory; empty if there is none."""
+    return _read(receipt_path(state_directory, server, rid))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(_receipt_path(state_directory, server, rid).read_bytes())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -69,13 +74,13 @@ def read_copy(folder: int) -> Mapping[str, Any]:
 
 def receipt_names(state_directory: Path, server: str) -> list[str]:
     """Return the names of all receipts for a server in the state directory."""
-    folder = _receipt_path(state_directory, server, "any").parent
+    folder = receipt_path(state_directory, server, "any").parent
     return sorted(path.stem for path in folder.glob("*.json") if not path.stem.endswith(_VERIFIED))
 
 
 def keep_verified(state_directory: Path, server: str, rid: str, found: Mapping[str, Any]) -> None:
     """Record a verification that found everything; OSError if we may not write there."""
-    path = _receipt_path(state_directory, server, rid + _VERIFIED)
+    path = receipt_path(state_directory, server, rid + _VERIFIED)
     owner = state_directory.stat()  # root may verify on behalf of the daemon's user
     with _opened(path.parent) as folder:
         _replace(folder, path.name, [_text(found)], mode=0o600, owner=owner)
@@ -100,23 +105,50 @@ def kept_as(execution: ExecutionRecord) -> str:
 
 
 def tell_removed(
-    state_directory: Path, server: str, rid: str, beside: Opener, paths: Collection[str]
+    state_directory: Path, server: str, rid: str, beside: Opener, proofs: Mapping[str, Any]
 ) -> None:
     """Note in a receipt and its copy that local files were removed; best effort, like the copy.
 
-    *beside* opens the folder of the unit. Only a copy of this receipt is replaced there.
+    *beside* opens the folder of the unit. Only a copy of this receipt is replaced there. *proofs*
+    are those that were made before each removal, by path.
     """
     receipt = read_receipt(state_directory, server, rid)
-    news = [line for line in receipt.get("files", ()) if line["file"] in paths]
+    news = [line for line in receipt.get("files", ()) if line["file"] in proofs]
     if all(line["state"] == "removed" for line in news):
         return
     for line in news:
-        line["state"] = "removed"
+        line |= {"state": "removed", "proof": proofs[line["file"]]}
     with suppress(OSError):
         write_receipt(state_directory, server, rid, receipt)
         with beside() as folder:
             if _same_receipt(read_copy(folder), receipt):
                 copy_receipt(folder, receipt)
+
+
+def tell_proof(
+    path: Path, beside: Opener | None, written_at: str, proof: Mapping[str, Any]
+) -> None:
+    """Note in the receipt *path*, and in its copy if there is one, that all files were verified.
+
+    *beside* opens the folder of the unit. A receipt of another time than *written_at* is another
+    one and stays as it is. Raises OSError if it cannot be written.
+    """
+    with _opened(path.parent) as folder:
+        before = _read(path)
+        if before.get("written_at") != written_at:
+            return
+        receipt = {**before, "proof": proof}
+        owner = path.stat()  # root may verify on behalf of the daemon's user
+        _replace(folder, path.name, [_text(receipt)], mode=0o600, owner=owner)
+    if beside:
+        with beside() as folder:
+            if _same_receipt(read_copy(folder), receipt):
+                copy_receipt(folder, receipt)
+
+
+def marks_path(state_directory: Path, server: str, rid: str) -> Path:
+    """Return the file that says which objects a verification has read back so far."""
+    return receipt_path(state_directory, server, rid).with_suffix(".read-back.jsonl")
 
 
 def _same_receipt(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -153,7 +185,8 @@ def update_manifest(
     return _replace(folder, MANIFEST, [_text(document)], mode=before.st_mode & 0o777, owner=before)
 
 
-def _receipt_path(state_directory: Path, server: str, rid: str) -> Path:
+def receipt_path(state_directory: Path, server: str, rid: str) -> Path:
+    """Return where a receipt is kept."""
     folder = state_directory / "receipts" / server.replace("/", "_").replace(":", "_")
     return folder / f"{rid.replace('/', '_')}.json"
 
@@ -165,10 +198,11 @@ def _text(document: Mapping[str, Any]) -> bytes:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    """Open a folder of the state directory; create it if needed."""
+    """Open a folder of the state directory for this process alone; create it if needed."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder, _FOLDER)
     try:
+        flock(descriptor, LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -239,7 +273,7 @@ class RowReceipt:
     @classmethod
     def of(cls, state_directory: Path, server: str, rid: str, root: Path, beside: Opener) -> Self:
         """Return the one of an execution directory *root*, whether or not the file exists."""
-        kept = _receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
+        kept = receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
         head = {"server": server, "execution": rid, "directory": os.fsdecode(root)}
         return cls(kept, beside, head)
 

@@ -16,7 +16,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -47,6 +47,7 @@ from deriva_watch.liveness import beat, waiting
 
 TIMEOUT_S: Final = (600.0, 600.0)
 BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB halve the speed of parallel bodies
+_READ_BYTES: Final = 64 * 1024  # no more of an answer than this is read in vain
 _SPARE: Final = 2  # besides the connections for bodies: one for the writer, one for a probe
 _SILENCE_S: Final = 120  # the host is gone if it acknowledges nothing for this long
 _SOCKET: Final = [
@@ -216,6 +217,34 @@ class Server:
         document = said if isinstance(said, dict) else {}
         return Greeting(document, moment(answer.headers.get("Date")), sent_at, received_at)
 
+    def get_part(self, path: str, first: int, size_bytes: int) -> bytes:
+        """GET *size_bytes* of *path* from *first* on; fewer if it ends, or breaks off, early.
+
+        The bindings cannot do it: they read whole answers into memory. Raises RefusedError if the
+        server does not answer with the part.
+        """
+        headers = {"Range": f"bytes={first}-{first + size_bytes - 1}"}
+        headers["Accept-Encoding"] = "identity"
+        url, data = f"{self._protocol}://{self.host}{path}", bytearray()
+        try:
+            answer = self._session.get(url, headers=headers, stream=True)
+        except requests.TooManyRedirects:
+            raise _no_part(path, f"{self.host} redirects us to another address") from None
+        with answer:
+            status = answer.status_code
+            if status == requests.codes.requested_range_not_satisfiable:
+                return b""
+            answer.raise_for_status()
+            is_all = status == requests.codes.ok and first == 0  # its beginning is the part
+            if status != requests.codes.partial_content and not is_all:
+                raise _no_part(path, f"{self.host} answers {status} to a request for a part of it")
+            with suppress(requests.exceptions.ChunkedEncodingError):
+                for block in answer.iter_content(_READ_BYTES):
+                    data += block
+                    if len(data) >= size_bytes:  # whatever follows is not read
+                        break
+        return bytes(data[:size_bytes])
+
     @contextmanager
     def asking(self, what: str) -> Iterator[None]:
         """Turn errors of the libraries into ours; *what* names what is being done ("cannot …").
@@ -255,6 +284,11 @@ class Server:
         name, value = self._header
         request.headers[name] = value
         return request
+
+
+def _no_part(path: str, why: str) -> RefusedError:
+    then = "Set reclaim.read_back to none, or ask the server's administrator."
+    return RefusedError(f"cannot read a part of {path}", why, then)
 
 
 def _left_s(expires: Any, now: datetime) -> float | None:

@@ -86,6 +86,11 @@ class Hatrac:
                 return None
             raise
 
+    def read(self, url: str, first: int, size_bytes: int) -> bytes:
+        """Return bytes of a version from *first* on; fewer if it ends, or breaks off, early."""
+        with self._asking(f"read {url}"):
+            return self._server.get_part(url, first, size_bytes)
+
     def ping(self) -> None:
         """Send a cheap request; raises like every call if the store does not answer."""
         self.namespace_status("/hatrac/")
