@@ -138,7 +138,7 @@ def test_every_request_is_logged_before_its_answer_ends(start):
 
     first, second = sandbox.log
 
-    keys = {"n", "method", "path", "status", "identity", "fault", "received_bytes", "ms"}
+    keys = {"n", "method", "path", "status", "identity", "fault", "received_bytes", "ms", "entries"}
     assert keys == set(first)
     assert (first["n"], first["method"], first["path"]) == (1, "PUT", "/hatrac/Image/logged")
     assert (
