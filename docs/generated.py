@@ -20,6 +20,7 @@ from typer.main import get_command
 import diagrams
 from deriva_watch.cli import app
 from deriva_watch.core.events import ALL_EVENTS, Event
+from deriva_watch.core.known_names import KNOWN, NameKind
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     FILE_TRANSITIONS,
@@ -239,6 +240,18 @@ def _states(state: Any, trigger: Any, transitions: Any, noun: str) -> str:
 # ---------------------------------------------------------------------- metrics
 
 
+def known_names() -> str:
+    """Return a table of the names that are ignored by default, and of what makes them."""
+    rows: dict[tuple[NameKind, str], list[str]] = {}
+    for known in KNOWN.values():
+        shown = known.pattern.replace("\uf022", "U+F022")
+        rows.setdefault((known.kind, known.made_by), []).append(f"`{shown}`")
+    return table(
+        ["kind", "made by", "names"],
+        ([kind.value, made_by, ", ".join(names)] for (kind, made_by), names in rows.items()),
+    )
+
+
 def metric_families() -> list[Any]:
     """Return the metrics of ours that `/metrics` has, with their help, from an empty journal."""
     meter = Meter()
@@ -300,6 +313,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "execution-states": execution_states,
     "exit-statuses": exit_statuses,
     "file-states": file_states,
+    "known-names": known_names,
     "layers": layers,
     "metrics": metrics,
     "settings": settings,

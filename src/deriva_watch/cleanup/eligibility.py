@@ -20,7 +20,7 @@ from deriva_watch.core.removal.removal import (
     removable,
 )
 from deriva_watch.core.states import FileState
-from deriva_watch.edges.disk import open_folders, scanner
+from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.pipeline.unit_reader import UnitReader
 
@@ -119,15 +119,14 @@ class Eligibility:
             left = blocking_path(files, seen, policy.markers)
             return {} if left is None else {"": left}
         known = set(self.journal.left_out(unit.server, unit.prefix))
-        ignores = scanner.ignores(
-            self.unit_reader.directory(self.unit_reader.settings.unit_of(unit)).policy
-        )
+        directory = self.unit_reader.directory(self.unit_reader.settings.unit_of(unit))
+        ignores = directory.policy.ignores(str(directory.root), None)
         found: dict[str, str] = {}
         for folder in {path.rpartition("/")[0] for path in seen.entries}:
             with suppress(RefusedError):  # behind a link: each file there is kept for that reason
                 for name, is_dir in open_folders.listed(policy.top, folder).items():
                     path = f"{folder}/{name}".lstrip("/")
-                    is_left = path in known or (ignores(name) and not is_dir)
+                    is_left = path in known or (ignores.on_way(path) and not is_dir)
                     if is_left and path not in policy.markers:
                         found[folder] = path
         return found

@@ -85,8 +85,7 @@ def _upload(
 
 def _reader_of(name: str, settings: Settings) -> UnitReader:
     """Return a reader for which a unit is the one file of that name, even if it is ignored."""
-    files = settings.files.model_copy(update={"ignore": ()})
-    return UnitReader(settings.model_copy(update={"files": files}), lambda _unit: [name])
+    return UnitReader(settings, lambda _unit: [name], ignores=False)
 
 
 @dataclass(slots=True)

@@ -5,16 +5,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from deriva_watch.core.completeness.observation import Entry, Observation
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
+from deriva_watch.core.ignore_rules import Rule
 from deriva_watch.core.layout import TABLES
 from deriva_watch.core.os_errors import passing
-from deriva_watch.core.unit import Unit
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import listing, scanner, unit_folder
 from deriva_watch.settings.model import Settings
+
+_IN_A_LIST: Final = {UnitKind.EXECUTION, UnitKind.DIRECTORY}  # folders that units are found in
 
 
 def execution_names(prefix: Path, settings: Settings) -> set[str]:
@@ -24,8 +27,9 @@ def execution_names(prefix: Path, settings: Settings) -> set[str]:
     """
     try:
         tables = {TABLES} if (prefix / TABLES).is_dir() else set()
-        allowed = settings.files.allowed_link_roots
-        return tables | listing.execution_directories(prefix, allowed).keys()
+        files = settings.files
+        found = listing.execution_directories(prefix, files.allowed_link_roots, files.ignored)
+        return tables | found.keys()
     except RefusedError as error:
         raise SettingsError(error.what, error.why, error.next_for(None)) from error
     except OSError as error:
@@ -38,7 +42,9 @@ def watched(settings: Settings) -> list[Path]:
     return [
         folder
         for each in found
-        for folder in (listing.matching(each) if listing.is_pattern(each) else [each])
+        for folder in (
+            listing.matching(each, settings.files.ignored) if listing.is_pattern(each) else [each]
+        )
     ]
 
 
@@ -48,7 +54,7 @@ def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
     Raises as `execution_names`.
     """
     try:
-        directories, others = listing.listed(drop.path, settings.files.ignore)
+        directories, others = listing.listed(drop.path, settings.files.ignored)
     except OSError as error:
         raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
     return set(filter(drop.is_unit, directories)), [
@@ -99,15 +105,30 @@ class Directory:
         return unit_folder.opened(self.root, self.policy.links(), seen)
 
 
-def directory_of(unit: Unit, settings: Settings) -> Directory:
+def directory_of(unit: Unit, settings: Settings, *, ignores: bool = True) -> Directory:
     """Return the folder of a unit, to open its files by the rules for links."""
     policy = scanner.ScanPolicy(
         prefix=unit.prefix,
-        ignore=settings.files.ignore,
+        ignore=settings.files.ignored if ignores else None,
+        lead=f"{unit.name}/" if unit.kind is UnitKind.DIRECTORY else "",
+        has_outer=unit.kind in _IN_A_LIST,
         allowed_link_roots=settings.files.allowed_link_roots,
         state_directory=settings.state_directory,
     )
     return Directory(unit.root, policy)
+
+
+def is_ignored(unit: Unit, settings: Settings) -> bool:
+    """Return whether the name of a unit's folder is ignored where such folders are listed.
+
+    A directory of a drop folder with the name of a transfer in progress is partial instead.
+    """
+    if unit.kind not in _IN_A_LIST:
+        return False
+    partial = Rule(settings.completion_policy.partial, "[completion] partial")
+    if unit.kind is UnitKind.DIRECTORY and partial.ignored(unit.name, is_dir=True):
+        return False
+    return listing.is_ignored(unit.root, settings.files.ignored)
 
 
 def birth(path: Path) -> datetime | None:

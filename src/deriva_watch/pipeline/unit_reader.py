@@ -30,10 +30,12 @@ class UnitReader:
 
     Attributes:
         members: Returns the paths of the files that a unit consists of; None: all below its root.
+        ignores: Whether names can be ignored.
     """
 
     settings: Settings
     members: Members
+    ignores: bool = True
 
     @classmethod
     def of(cls, settings: Settings, journal: Journal | Reader | None = None) -> "UnitReader":
@@ -49,7 +51,7 @@ class UnitReader:
 
     def directory(self, unit: Unit) -> Directory:
         """Return the folder of a unit, to open its files by the rules for links."""
-        return directory_of(unit, self.settings)
+        return directory_of(unit, self.settings, ignores=self.ignores)
 
     def is_away(self, unit: Unit) -> bool:
         """Return whether the folder that contains the unit is missing too.
@@ -73,9 +75,10 @@ class UnitReader:
         Raises TransientError if the workspace cannot be read: nothing is uploaded without its
         metadata. Raises RefusedError as `ownership.workspace_of`.
         """
+        skipped = {path: f"not uploaded: {why}" for path, why in seen.skipped.items()}
         if not unit.is_execution:
-            return Sources()
-        found = _Described()
+            return Sources(notices=skipped)
+        found = _Described(notices=skipped)
         directory = self.directory(unit)
         for path, entry in seen.entries.items():
             where = place(path)

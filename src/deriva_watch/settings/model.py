@@ -32,9 +32,10 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from deriva_watch.core.completeness.evidence import PARTIAL, CompletionPolicy
+from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
+from deriva_watch.core.known_names import IGNORED, PARTIAL, merged
 from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
@@ -47,6 +48,7 @@ from deriva_watch.settings.types import (
     Seconds,
     Section,
     SomeSeconds,
+    added_to,
     home,
     listenable,
     matching,
@@ -54,11 +56,6 @@ from deriva_watch.settings.types import (
     number,
 )
 
-_IGNORED: Final = (
-    *(".deriva-upload-state-*", ".DS_Store", "._*", "@eaDir", "Thumbs.db", "desktop.ini"),
-    ".nfs*",
-    *PARTIAL,
-)
 _POLICY: Final = CompletionPolicy()  # has the defaults of [completion]
 _LARGEST_BODY: Final = 128 * 1024**2  # what Hatrac takes in one request
 
@@ -140,7 +137,7 @@ class Completion(Section):
     quiet_max_s: Annotated[Seconds, not_below("quiet_s")] = _POLICY.quiet_max_s
     quiet_after_signal_s: Seconds = _POLICY.quiet_after_signal_s
     markers: tuple[str, ...] = _POLICY.markers
-    partial: tuple[str, ...] = _POLICY.partial
+    partial: Annotated[tuple[str, ...], added_to(PARTIAL)] = ()
     trust_status: bool = _POLICY.trust_status
     max_running_s: Seconds = _POLICY.max_running_s
     grace_s: Seconds = _POLICY.grace_s
@@ -170,9 +167,14 @@ class Spec(Section):
 class Files(Section):
     """Which files are uploaded, and how their paths are read."""
 
-    ignore: tuple[str, ...] = _IGNORED
+    ignore: Annotated[tuple[str, ...], added_to(IGNORED)] = ()
     allowed_link_roots: tuple[AbsolutePath, ...] = ()
     metadata_order: Literal["infer", "sorted"] = "infer"
+
+    @cached_property
+    def ignored(self) -> tuple[str, ...]:
+        """All patterns of ignored names: the known ones and those of `ignore`."""
+        return merged(IGNORED, self.ignore)
 
 
 class DerivaMl(Section):
@@ -343,7 +345,8 @@ class Settings(BaseSettings):
     @cached_property
     def completion_policy(self) -> CompletionPolicy:
         """`[completion]` as the core takes it."""
-        return CompletionPolicy(**self.completion.model_dump())
+        said = self.completion.model_dump()
+        return CompletionPolicy(**said | {"partial": merged(PARTIAL, self.completion.partial)})
 
     @cached_property
     def drops(self) -> dict[Path, Drop]:

@@ -16,6 +16,8 @@ from pydantic import (
     ValidationInfo,
 )
 
+from deriva_watch.core.spec.spec_keys import near
+
 _ADDRESS: Final = re.compile(r"(?P<host>localhost|[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
 _LAST_PORT: Final = 65535
 
@@ -71,6 +73,23 @@ def not_below(other: str) -> AfterValidator:
         if value < info.data.get(other, 0):
             raise ValueError(f"must not be below {other}; raise it, or lower {other}")
         return value
+
+    return AfterValidator(check)
+
+
+def added_to(known: tuple[str, ...]) -> AfterValidator:
+    """Return a validator of patterns that add to *known*; "!pattern" takes one of these out."""
+
+    def check(patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for each in patterns:
+            if each.startswith("!") and each[1:] not in known:
+                raise ValueError(
+                    f'has {each!r}, but "!" takes out only a pattern that is there by default'
+                    f"{near(each[1:], known)}"
+                )
+            if not each.strip("/!"):
+                raise ValueError(f"has {each!r}, which would match everything; remove it")
+        return patterns
 
     return AfterValidator(check)
 

@@ -29,7 +29,7 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.ownership import check_ours
-from deriva_watch.pipeline.unit_paths import unusable_name
+from deriva_watch.pipeline.unit_paths import is_ignored, unusable_name
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.batch_former import BatchFormer
@@ -115,6 +115,8 @@ class Inspector:
 
     def _look(self, unit: Unit, newer_than: datetime | None) -> datetime | None:
         drop = unit.drop
+        if is_ignored(unit, self.settings) and not self._is_known(unit):
+            return None
         seen = self.unit_reader.look(unit)
         if error := unusable_name(unit):
             if seen is None:
@@ -145,6 +147,11 @@ class Inspector:
         hash_at = self._hash_ahead(unit, record, seen, partial)  # also while the server is away
         judge_at = self._judge(unit, record, seen, partial)
         return earliest(judge_at, hash_at) if judge_at else None
+
+    def _is_known(self, unit: Unit) -> bool:
+        if unusable_name(unit):
+            return False
+        return self.journal.find(self.server, str(unit.prefix), unit.name) is not None
 
     def _hash_ahead(
         self, unit: Unit, record: ExecutionRecord, seen: Observation, partial: Sequence[str]

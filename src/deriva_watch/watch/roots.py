@@ -144,7 +144,7 @@ class Roots:
             if not listing.is_pattern(watch.prefix):
                 found = [watch.prefix]
             elif self._is_due(watch.prefix, watch.rescan_s):
-                found = listing.matching(watch.prefix)
+                found = listing.matching(watch.prefix, self.settings.files.ignored)
                 why, then = "no folder matches it", "It is watched as soon as one does."
                 nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
                 self.problems.report(str(watch.prefix), None if found else nothing)

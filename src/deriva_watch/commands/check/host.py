@@ -31,7 +31,9 @@ def roots(look: Look) -> Iterator[Line]:
         )
     for watch in settings.watch:
         found = [watch.prefix]
-        if listing.is_pattern(watch.prefix) and not (found := listing.matching(watch.prefix)):
+        if listing.is_pattern(watch.prefix) and not (
+            found := listing.matching(watch.prefix, settings.files.ignored)
+        ):
             then = "It is watched as soon as a folder matches; or correct the pattern."
             yield Line.wrong(
                 f"root {watch.prefix}", "cannot be watched", "no folder matches it", then

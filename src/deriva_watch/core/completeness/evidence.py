@@ -10,12 +10,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
-
-PARTIAL: Final = (
-    *("*.part", "*.partial", "*.filepart", "*.tmp", "*.crdownload"),
-    *(".*.swp", "~$*", ".~lock.*#"),
-)
-"""Names of files that some program is still writing."""
+from deriva_watch.core.known_names import PARTIAL
 
 UNKNOWN_HOLDERS: Final = 4
 """How many times as long it must be quiet where it cannot be seen who has files open."""

@@ -31,7 +31,7 @@ class Kind(StrEnum):
     """The kind of an entry, after following a link as far as the policy allows."""
 
     CONTENT = "content"  # a regular file, or a link that may be followed to one
-    IGNORED = "ignored"  # its name matches [files] ignore
+    IGNORED = "ignored"  # by [files] ignore or an ignore file
     UNUSABLE = "unusable"  # FIFO, socket, device, dangling or forbidden link, unreadable
 
 
@@ -48,7 +48,7 @@ class Entry:
         inode: Number of the file there: (device, inode) is the same for two links to one file.
         link: The name is a symbolic link, or is in a directory that is one.
         target: The target of a link: absolute, without further links; None for any other name.
-        problem: Why it cannot be uploaded, as a sentence, if `kind` is UNUSABLE.
+        problem: Why it is not uploaded, as a sentence, if `kind` is IGNORED or UNUSABLE.
     """
 
     path: str
@@ -83,6 +83,8 @@ class Observation:
         unreadable: Directories below that could not be listed, with the reason.
         directories: Every directory that was listed, by its real path.
         owner: User ID of the owner of the execution directory; None: not known.
+        skipped: Names below that were passed over as a whole, and ignore files that do not count,
+            each with the reason.
     """
 
     root: str
@@ -91,6 +93,7 @@ class Observation:
     unreadable: Mapping[str, str]
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
     owner: int | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def changed_at(self) -> datetime:
         """Return the latest time of a file or directory; a copy may have older times."""

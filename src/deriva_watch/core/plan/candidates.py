@@ -124,8 +124,8 @@ def unusable(entry: Entry) -> Leftover | None:
     if entry.kind is Kind.IGNORED:
         return Leftover(
             entry.path, entry, FileTrigger.IGNORED, f"{entry.path} is not uploaded",
-            "its name matches a pattern of [files] ignore",
-            "Nothing to do; change [files] ignore if it is data.",
+            entry.problem or "it is ignored",
+            "Nothing to do. If it is data, rename it, or take the pattern out.",
         )  # fmt: skip
     if entry.problem is not None:
         return refused(entry, entry.problem, "Replace it with a regular file, or remove it.")

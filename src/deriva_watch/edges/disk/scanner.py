@@ -9,7 +9,7 @@ the opening.
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,10 @@ from deriva_watch.core.completeness.observation import (
     Observation,
 )
 from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
+from deriva_watch.edges.disk.ignore_file import Ignores
 from deriva_watch.edges.disk.links import Links, below, link_owner, stranger, unreadable
-from deriva_watch.edges.disk.listing import matcher
 from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.liveness import beat
 
@@ -42,13 +43,18 @@ class ScanPolicy:
 
     Attributes:
         prefix: The folder that holds `deriva-ml/`; links may lead anywhere below it.
-        ignore: Patterns of names (`fnmatch`); everything below a matching directory is ignored.
+        ignore: Patterns (`core.ignore_rules`); everything below a matching directory is ignored.
+            None: nothing is, whatever ignore files say.
+        lead: What precedes a path below the folder in patterns with "/": "" or "run1/".
+        has_outer: The folder above may have an ignore file: it holds units.
         allowed_link_roots: Further folders that links may lead to.
         state_directory: The directory of the journal; no link may lead there.
     """
 
     prefix: Path
-    ignore: tuple[str, ...] = ()
+    ignore: tuple[str, ...] | None = ()
+    lead: str = ""
+    has_outer: bool = False
     allowed_link_roots: tuple[Path, ...] = ()
     state_directory: Path | None = None
 
@@ -56,10 +62,10 @@ class ScanPolicy:
         """Return where links may lead, with the present paths of the folders."""
         return Links.within((self.prefix, *self.allowed_link_roots), self.state_directory)
 
-
-def ignores(policy: ScanPolicy) -> Callable[[str], object]:
-    """Return a predicate that is true for names that a scan ignores but counts for people."""
-    return matcher(policy.ignore)
+    def ignores(self, base: str, link_owner: int | None) -> Ignores:
+        """Return what is ignored in the folder *base*; *link_owner* if a link leads to it."""
+        owner = os.stat(base).st_uid if link_owner is None else link_owner
+        return Ignores(base, owner, self.ignore, self.lead, self.has_outer)
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:
@@ -73,6 +79,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     looked_at, links = datetime.now(UTC), policy.links()
     try:
         base, link_owner = links.base(root)
+        ignores = policy.ignores(base, link_owner)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except RefusedError as error:
@@ -80,7 +87,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, links, matcher(policy.ignore))
+    look = _Look(base, links, ignores)
     if link_owner is not None:
         look.directories[str(root)] = _directory_stamp(os.lstat(root))
     look.walk(_Directory(base, "", link_owner))
@@ -88,7 +95,13 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     if not look.entries and not look.unreadable and not os.path.isdir(base):
         return None
     return Observation(
-        str(root), look.entries, looked_at, look.unreadable, look.directories, look.owner
+        str(root),
+        look.entries,
+        looked_at,
+        look.unreadable,
+        look.directories,
+        look.owner,
+        look.skipped(),
     )
 
 
@@ -108,9 +121,10 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 
     Raises the same errors as `scan`.
     """
-    looked_at, links, ignores = datetime.now(UTC), policy.links(), matcher(policy.ignore)
+    looked_at, links = datetime.now(UTC), policy.links()
     try:
-        base, _ = links.base(root)
+        base, link_owner = links.base(root)
+        ignores = policy.ignores(base, link_owner)
     except OSError as error:
         _check_lasting(str(root), error)
         return None
@@ -121,7 +135,7 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
         look.take_path(path)
     if not (look.entries or look.unreadable):
         return None
-    return Observation(str(root), look.entries, looked_at, look.unreadable)
+    return Observation(str(root), look.entries, looked_at, look.unreadable, skipped=look.skipped())
 
 
 def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
@@ -161,13 +175,13 @@ class _Directory(NamedTuple):
     path: str  # its path without links
     shown: str  # the start of the paths of its entries: "" or "a/b/"
     link_owner: int | None  # of the last link on the path, if any
-    ignored: bool = False
+    ignored: str | None = None  # why
 
 
 class _Look:
     """A scan in progress."""
 
-    def __init__(self, base: str, links: Links, ignores: Callable[[str], object]) -> None:
+    def __init__(self, base: str, links: Links, ignores: Ignores) -> None:
         """Start a scan of *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
@@ -176,12 +190,17 @@ class _Look:
         self.base = base
         self._links = links
         self._ignores = ignores
+        self._skipped: dict[str, str] = {}
         self._folders: dict[
             str, tuple[str, int | None]
         ] = {}  # like above, with the owner of the last link
         self._parents: dict[str, str] = {}  # from paths in links to paths without links
         self._listed: set[tuple[int, int]] = set()
         self._linked: list[_Directory] = []  # linked directories, scanned later
+
+    def skipped(self) -> dict[str, str]:
+        """Return what was left out beside the entries, and ignore files that do not count."""
+        return self._skipped | self._ignores.notices
 
     def walk(self, top: _Directory) -> None:
         """List *top* and every directory below it."""
@@ -237,15 +256,22 @@ class _Look:
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
         if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):
             return
-        ignored = place.ignored or bool(self._ignores(name.name))
+        if name.name == IGNORE_FILE:
+            return
         shown, path = place.shown + name.name, f"{place.path}/{name.name}"
         try:
-            if name.is_dir(follow_symlinks=False):
+            is_dir, why = name.is_dir(follow_symlinks=False), place.ignored
+            if not why and (ignored := self._ignores.by_itself(shown, is_dir=is_dir)):
+                if ignored.is_system:
+                    self._skipped[shown] = ignored.why
+                    return
+                why = ignored.why
+            if is_dir:
                 if name.name == ASIDE_NAME:  # files there are put back or removed
                     return
-                stack.append(_Directory(path, f"{shown}/", place.link_owner, ignored))
-            elif ignored:
-                self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED)
+                stack.append(_Directory(path, f"{shown}/", place.link_owner, why))
+            elif why:
+                self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED, why)
             elif name.is_symlink():
                 self.take_link(path, name.stat(follow_symlinks=False), shown)
             else:
@@ -272,8 +298,8 @@ class _Look:
             real, owner = self._folders[folder]
             name = os.path.join(real, last)
             found = os.lstat(name)
-            if any(map(self._ignores, path.split("/"))):
-                self._add(path, found, Kind.IGNORED)
+            if ignored := self._ignores.on_way(path):
+                self._add(path, found, Kind.IGNORED, ignored.why)
             elif stat.S_ISLNK(found.st_mode):
                 self.take_link(name, found, path)
             elif not stat.S_ISDIR(found.st_mode):
@@ -334,7 +360,7 @@ class _Look:
             *_stamp(found),
             link=target is not None or stat.S_ISLNK(found.st_mode),
             target=target if problem is None else None,
-            kind=kind if problem is None else Kind.UNUSABLE,
+            kind=Kind.UNUSABLE if problem and kind is Kind.CONTENT else kind,
             problem=problem,
         )
 

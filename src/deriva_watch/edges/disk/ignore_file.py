@@ -1,0 +1,106 @@
+"""Reads ignore files: one in a folder says what of it, and of all below it, is not data.
+
+It counts only if the owner of the unit, or root, owns it: nobody else can hide the unit's files.
+"""
+# ruff: noqa: PTH118
+# A Path object for every name would double the time of a scan.
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import Final
+
+from deriva_watch.core.ignore_rules import (
+    IGNORE_FILE,
+    IGNORE_FILE_BYTES,
+    Ignored,
+    Rule,
+    ignored,
+    ignored_on_way,
+    read_patterns,
+)
+
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Ignores:
+    """What is ignored in a unit, by the settings and by ignore files.
+
+    Attributes:
+        base: The unit's folder, without links.
+        owner: User ID of the owner of the unit.
+        patterns: Those of the settings; None: nothing is ignored.
+        lead: What precedes a path below *base* in patterns of the settings.
+        has_outer: Whether an ignore file beside the unit's folder counts too.
+        notices: Why an ignore file, or a line of it, does not count, by its path.
+    """
+
+    base: str
+    owner: int
+    patterns: tuple[str, ...] | None
+    lead: str = ""
+    has_outer: bool = False
+    notices: dict[str, str] = field(default_factory=dict)
+    _rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+
+    def by_itself(self, path: str, *, is_dir: bool) -> Ignored | None:
+        """Return why the name at *path* is ignored, if no folder on the way to it is; or None."""
+        return ignored(self._in(path.rpartition("/")[0]), path, is_dir=is_dir)
+
+    def on_way(self, path: str) -> Ignored | None:
+        """Return why the file at *path*, or a folder on the way to it, is ignored; or None."""
+        return ignored_on_way(self._in(path.rpartition("/")[0]), path)
+
+    def _in(self, folder: str) -> tuple[Rule, ...]:
+        """Return the rules for the names in *folder*, "" for the unit's own."""
+        if self.patterns is None:
+            return ()
+        if folder not in self._rules:
+            above = self._in(folder.rpartition("/")[0]) if folder else self._top()
+            skip = len(folder) + 1 if folder else 0
+            found = self._read(os.path.join(self.base, folder), folder, skip=skip)
+            self._rules[folder] = above + found
+        return self._rules[folder]
+
+    def _top(self) -> tuple[Rule, ...]:
+        rule = Rule(self.patterns or (), "[files] ignore", self.lead)
+        if not self.has_outer:
+            return (rule,)
+        outer, name = os.path.split(self.base)
+        return (rule, *self._read(outer, "..", lead=f"{name}/"))
+
+    def _read(self, folder: str, shown: str, *, lead: str = "", skip: int = 0) -> tuple[Rule, ...]:
+        path = f"{shown}/{IGNORE_FILE}".lstrip("/")
+        try:
+            patterns, why = read_ignore_file(folder, self.owner)
+        except OSError as error:
+            patterns, why = (), f"it cannot be read: {error.strerror}"
+        if why:
+            self.notices[path] = why
+        return (Rule(patterns, path, lead, skip),) if patterns else ()
+
+
+def read_ignore_file(folder: str, owner: int) -> tuple[tuple[str, ...], str | None]:
+    """Return the patterns of the ignore file in *folder*, and why some or all do not count.
+
+    No patterns if there is no such file. Raises OSError if it cannot be read.
+    """
+    try:
+        descriptor = os.open(os.path.join(folder, IGNORE_FILE), _FLAGS)
+    except (FileNotFoundError, NotADirectoryError):
+        return (), None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return (), "it is not a regular file, so it does not count"
+        if found.st_uid not in {owner, 0}:
+            return (), (
+                f"it does not count: user {found.st_uid} owns it, and user {owner} the folder "
+                "that it is about"
+            )
+        if found.st_size > IGNORE_FILE_BYTES:
+            return (), f"it is larger than {IGNORE_FILE_BYTES} bytes, so it does not count"
+        text = file.read(IGNORE_FILE_BYTES).decode(errors="surrogateescape")
+    patterns, wrong = read_patterns(text)
+    return patterns, "; ".join(wrong) or None

@@ -1,0 +1,134 @@
+"""Ignore files: whose count, and for what."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from deriva_watch.core.completeness.observation import Kind
+from deriva_watch.core.ignore_rules import IGNORE_FILE
+from deriva_watch.edges.disk.listing import execution_directories, listed, matching
+from deriva_watch.edges.disk.scanner import ScanPolicy, look_at, scan
+from running import write_files
+
+STRANGER = 65534
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
+
+
+@pytest.fixture
+def root():
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name).resolve() / "deriva-ml/execution/1-ABC"
+        root.mkdir(parents=True)
+        yield root
+
+
+def policy(root):
+    return ScanPolicy(root.parents[2], has_outer=True)
+
+
+def ignored(root):
+    """Return the paths that a scan ignores; the same must hold for a look at each of them."""
+    seen = scan(root, policy(root))
+    assert seen is not None
+    found = {path for path, entry in seen.entries.items() if entry.kind is Kind.IGNORED}
+    each = look_at(root, seen.entries, policy(root))
+    assert each is not None
+    assert {path: e.kind for path, e in each.entries.items()} == {
+        path: e.kind for path, e in seen.entries.items()
+    }
+    return found
+
+
+def test_it_counts_for_its_folder_and_all_below(root):
+    write_files(root, {"a/x.log": "", "a/b/y.log": "", "z.log": "", "a/out/1.bin": "", "out": ""})
+    (root / "a" / IGNORE_FILE).write_text("*.log\nout/\n")
+
+    assert ignored(root) == {"a/x.log", "a/b/y.log", "a/out/1.bin"}
+
+
+def test_it_is_no_file_of_the_unit_itself(root):
+    write_files(root, {f"a/{IGNORE_FILE}": "*.log", "a/x": ""})
+
+    seen = scan(root, policy(root))
+
+    assert seen is not None
+    assert set(seen.entries) == {"a/x"}
+
+
+def test_one_beside_the_unit_counts_too(root):
+    write_files(root, {"x.log": "", "a/y.log": "", "a/keep": ""})
+    (root.parent / IGNORE_FILE).write_text("*.log\n1-ABC/a/keep")
+
+    assert ignored(root) == {"x.log", "a/y.log", "a/keep"}
+
+
+@only_root
+def test_one_of_somebody_else_does_not_count_and_that_is_told(root):
+    write_files(root, {"x.log": "", IGNORE_FILE: "*"})
+    os.chown(root / IGNORE_FILE, STRANGER, -1)
+
+    assert ignored(root) == set()
+    seen = scan(root, policy(root))
+    assert seen is not None
+    assert "user 65534 owns it, and user 0 the folder" in seen.skipped[IGNORE_FILE]
+
+
+@only_root
+def test_one_of_root_counts_for_everybody(root):
+    write_files(root, {"x.log": "", IGNORE_FILE: "*.log"})
+    os.chown(root, STRANGER, -1)
+
+    assert ignored(root) == {"x.log"}
+
+
+def test_a_link_a_pipe_and_a_large_file_do_not_count(root):
+    write_files(root, {"a/x.log": "", "b/x.log": "", "c/x.log": "", "d/x.log": ""})
+    (root.parent / "patterns").write_text("*")
+    (root / "a" / IGNORE_FILE).symlink_to(root.parent / "patterns")
+    os.mkfifo(root / "b" / IGNORE_FILE)
+    (root / "c" / IGNORE_FILE).write_text("*\n" + "#" * 70_000)
+    (root / "d" / IGNORE_FILE).mkdir()
+
+    seen = scan(root, policy(root))
+
+    assert seen is not None
+    assert {entry.kind for entry in seen.entries.values()} == {Kind.CONTENT}
+    assert set(seen.skipped) == {f"{each}/{IGNORE_FILE}" for each in "abcd"}
+
+
+def test_execution_directories_whose_names_are_ignored_are_none(root):
+    for name in ("#recycle", "scratch-1", "old"):
+        (root.parent / name).mkdir()
+    (root.parent / IGNORE_FILE).write_text("old")
+
+    found = execution_directories(root.parents[2], ignore=("#recycle", "scratch*"))
+
+    assert set(found) == {"1-ABC"}
+
+
+def test_directories_and_files_of_a_drop_folder_are_left_out_by_name(tmp_path):
+    write_files(tmp_path, {"run1/a": "", "lost+found/b": "", "old/c": "", "x.tmp": "", "y": ""})
+    (tmp_path / IGNORE_FILE).write_text("old/")
+
+    assert listed(tmp_path, ("lost+found", "*.tmp")) == ({"run1"}, ["y"])
+
+
+def test_a_wildcard_of_a_prefix_does_not_find_a_recycle_bin(tmp_path):
+    for name in ("alice", "#recycle"):
+        (tmp_path / name / "work").mkdir(parents=True)
+
+    assert matching(tmp_path / "*/work", ("#recycle",)) == [tmp_path / "alice/work"]
+    assert matching(tmp_path / "#recycle/w*", ("#recycle",)) == [tmp_path / "#recycle/work"]
+
+
+def test_a_system_folder_is_not_entered_and_is_told(root):
+    write_files(root, {".snapshot/hourly/a": "", "a": ""})
+
+    seen = scan(root, ScanPolicy(root.parents[2], ignore=(".snapshot",)))
+
+    assert seen is not None
+    assert set(seen.entries) == {"a"}
+    assert "NetApp" in seen.skipped[".snapshot"]
+    assert not any(path.endswith("hourly") for path in seen.directories)
