@@ -55,3 +55,17 @@ def test_a_pause_after_a_refused_credential_grows_beyond_that_of_a_server_that_i
         longest[error] = tripped._pause_s
 
     assert longest == {NO_SESSION: 300.0, AWAY: 10.0}
+
+
+def test_a_doubt_is_kept_until_a_probe_has_answered_it():
+    asked, events = breaker(None, AWAY)
+    assert asked.allows_work()
+
+    asked.probe_soon()  # within the pause after the probe
+    assert not asked.allows_work()
+    assert not asked.allows_work()
+    asked._probe_at_s = 0.0
+
+    assert not asked.allows_work()
+    assert asked.error is AWAY
+    assert len(events) == 1

@@ -97,10 +97,10 @@ class CircuitBreaker:
         """Return whether work may go on; sends a probe if one is due, the first one at once."""
         if self.error is None and self._is_sure:
             return True
-        self._is_sure = True
         try:
             if not (self.renew() or time.monotonic() >= self._probe_at_s):
                 return False
+            self._is_sure = True  # before the probe: a doubt that comes meanwhile counts
             longest_s = LOGIN_PROBE_S if isinstance(self.error, CredentialError) else PROBE_S
             self._pause_s = min(2 * self._pause_s, longest_s)
             self._probe_at_s = time.monotonic() + self._pause_s
