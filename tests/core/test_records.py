@@ -43,9 +43,9 @@ def test_numbers_and_notes_for_ourselves_are_not_shown():
     shown = set(shown_fields(FileRecord))
 
     assert shown == {part.name for part in fields(FileRecord)} - {
-        *("id", "execution_id", "mtime_ns", "device", "inode"),
+        *("id", "execution_id", "mtime_ns", "device", "inode", "ctime_ns"),
         *("statement", "job", "names", "types"),
     }
     assert set(shown_fields(ExecutionRecord)) == {part.name for part in fields(ExecutionRecord)} - {
-        "id"
+        *("id", "checked_ns"),
     }

@@ -286,7 +286,8 @@ class Verifier:
         else:
             same_sha = file.sha256 is None or found.sha256 == file.sha256
             if found.md5 != file.md5 or not same_sha:
-                yield other_content(file, is_touched=not file.inode or entry.stamp != file.stamp)
+                moved = entry.stamp != file.stamp or file.ctime_ns not in {None, entry.ctime_ns}
+                yield other_content(file, is_touched=not file.inode or moved)
 
 
 @contextmanager

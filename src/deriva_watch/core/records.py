@@ -44,6 +44,8 @@ class ExecutionRecord:
             when that was noticed; `what`, `why`, `next` if something keeps files; `done` when none
             is left.
         held: The `Hold` of a person, as a document.
+        checked_ns: The latest `ctime_ns` of its files when they were last compared with the digests
+            of the upload.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -66,6 +68,7 @@ class ExecutionRecord:
     execution_rid: str | None = None
     removal: Mapping[str, Any] | None = None
     held: Mapping[str, Any] | None = None
+    checked_ns: int | None = field(default=None, metadata=_INTERNAL)
 
     @property
     def is_requested(self) -> bool:
@@ -101,6 +104,7 @@ class ExecutionFacts(TypedDict, total=False):
     execution_rid: str | None
     removal: Mapping[str, Any] | None
     held: Mapping[str, Any] | None
+    checked_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class FileRecord:
             was read back and compared before.
         held: The `Hold` of a person who cancelled it, as a document.
         what, why, next: The sentence for a person, if it was refused.
+        ctime_ns: As `Entry.ctime_ns`, before its bytes were read; None: not known.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -158,6 +163,7 @@ class FileRecord:
     what: str | None = None
     why: str | None = None
     next: str | None = None
+    ctime_ns: int | None = field(default=None, metadata=_INTERNAL)
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:
@@ -188,6 +194,7 @@ class FileFacts(TypedDict, total=False):
     types: Sequence[str] | None
     removal: Mapping[str, Any] | None
     held: Mapping[str, Any] | None
+    ctime_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +224,7 @@ class ContentDigest:
         execution_id: The number of its execution.
         size_bytes, mtime_ns, device, inode: The file as it was read, see `Entry.stamp`.
         md5, sha256: Hexadecimal.
+        ctime_ns: As `Entry.ctime_ns`, before it was read.
     """
 
     execution_id: int
@@ -226,6 +234,7 @@ class ContentDigest:
     inode: int
     md5: str
     sha256: str
+    ctime_ns: int | None = None
 
     @property
     def stamp(self) -> tuple[int, int, int, int]:

@@ -22,6 +22,7 @@ from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import LookQueue
 from deriva_watch.watch.prehash import Prehash
+from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.roots import Roots
 
 
@@ -38,7 +39,8 @@ def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
     looks, guard = LookQueue(), JournalGuard(problems, stop)
     orders = Orders(settings.state_directory / "orders")
     prehash = Prehash(journal, emit) if settings.transfer.hash_ahead else None
-    inspector = Inspector.of(parts, settings.completion_policy, breaker, prehash)
+    rereader = Rereader(journal, parts.unit_reader, looks.hint, emit)
+    inspector = Inspector.of(parts, settings.completion_policy, breaker, prehash, rereader)
     roots = Roots(settings, journal, inspector, looks, problems, emit)
     cleaner = UnitCleaner.of(parts, breaker, stop, looks.hint)
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
@@ -48,6 +50,7 @@ def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
         "removal": partial(removal.start, guard.run),
         "inotify": lambda: None,  # the watcher replaces these two: it checks them every tick
         "hints": lambda: None,
+        "rereader": rereader.start,
     }
     if prehash:
         restarts["hasher"] = partial(prehash.start, guard.run)
@@ -67,6 +70,7 @@ def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
         roots=roots,
         unit_looks=UnitLooks(roots, looks, cleaner.turns, breaker, problems, emit),
         prehash=prehash,
+        rereader=rereader,
         removal=removal,
         workers=workers,
         supervisor=Supervisor(problems, emit, restarts, guard, stop),

@@ -31,6 +31,7 @@ from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.look_queue import LookQueue
 from deriva_watch.watch.prehash import Prehash
+from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.roots import Roots
 
 TICK_S: Final = 0.5  # how often tasks without events of their own are done
@@ -59,6 +60,7 @@ class Service:
         roots: Where they are.
         unit_looks: Looks at one.
         prehash: Hashes files before their unit is complete; None: nobody does.
+        rereader: Reads uploaded files again whose change time alone moved.
         removal: The thread that removes uploaded files.
         workers: The threads that upload.
         supervisor: The thread that watches all others.
@@ -78,6 +80,7 @@ class Service:
     roots: Roots
     unit_looks: UnitLooks
     prehash: Prehash | None
+    rereader: Rereader
     removal: Scheduler
     workers: Workers
     supervisor: Supervisor
@@ -108,6 +111,7 @@ class Service:
             self.workers.start()
             if self.prehash:
                 self.prehash.start(self.guard.run)
+            self.rereader.start()
             self.removal.start(self.guard.run)
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
@@ -118,6 +122,7 @@ class Service:
             self.roots.stop()
             if self.prehash:
                 self.prehash.end(STOP_PREHASH_S)
+            self.rereader.end(STOP_PREHASH_S)
             self.workers.end(STOP_S)
             self.removal.end(STOP_REMOVAL_S)
             self.problems.clear()

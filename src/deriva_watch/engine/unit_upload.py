@@ -141,7 +141,9 @@ class Upload:
     def known_digests(self, entry: Entry) -> Digests | None:
         """Return the digests of a file that was hashed before and has not changed since."""
         known = self.ahead.get(entry.stamp)
-        return Digests(known.md5, known.sha256, known.size_bytes) if known else None
+        if known is None or known.ctime_ns != entry.ctime_ns:
+            return None
+        return Digests(known.md5, known.sha256, known.size_bytes)
 
     def batches(self, path: str) -> Iterator[BatchRecord]:
         """Yield the batches of a file of rows in the journal, in order."""

@@ -26,6 +26,7 @@ from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
+from deriva_watch.watch.reread import latest_change_ns
 
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
@@ -40,6 +41,7 @@ class BatchFormer:
         unit_reader: Reads the folders.
         folder_cache: Knows the folders that a rescan can skip.
         prehash: Hashes files before a batch is formed; None: nothing does.
+        notices_edits: A batch is looked at too if only change times of its files moved.
     """
 
     journal: Journal
@@ -47,6 +49,7 @@ class BatchFormer:
     unit_reader: UnitReader
     folder_cache: FolderCache[Unit]
     prehash: Prehash | None = None
+    notices_edits: bool = False
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> Looked:
@@ -61,7 +64,7 @@ class BatchFormer:
         members = self.journal.members(self.server, str(drop.path))
         units = self._units(drop)
         again_at = self._form(drop, policy, seen, members, units.keys())
-        changed = list(_changed(units.values(), members, seen))
+        changed = list(_changed(units.values(), members, seen, edits=self.notices_edits))
         resting = all(unit.state in _AT_REST for unit in units.values())
         if again_at or changed or not resting or seen.unreadable:
             self.folder_cache.forget(loose)
@@ -143,15 +146,26 @@ class BatchFormer:
 
 
 def _changed(
-    units: Iterable[ExecutionRecord], members: dict[str, set[str]], seen: Observation
+    units: Iterable[ExecutionRecord],
+    members: dict[str, set[str]],
+    seen: Observation,
+    *,
+    edits: bool,
 ) -> Iterable[ExecutionRecord]:
-    """Yield the batches that have changed or are filling: each is looked at by itself."""
+    """Yield the batches that have changed or are filling: each is looked at by itself.
+
+    With *edits*, also those of which only the change time of a file moved.
+    """
     for unit in units:
         paths = members.get(unit.rid, set())
         if unit.state is ExecutionState.GONE:
             if not paths.isdisjoint(seen.entries):
                 yield unit
-        elif unit.state is ExecutionState.FILLING or batching.is_another(seen, paths, unit.digest):
+        elif (
+            unit.state is ExecutionState.FILLING
+            or batching.is_another(seen, paths, unit.digest)
+            or (edits and latest_change_ns(batching.part(seen, paths)) != unit.checked_ns)
+        ):
             yield unit
 
 

@@ -37,6 +37,7 @@ from deriva_watch.watch.evidence_history import EvidenceHistory
 from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
+from deriva_watch.watch.reread import Rereader
 
 _WATCHED: Final = {  # a change of the unit moves these back to filling
     ExecutionState.READY,
@@ -63,6 +64,7 @@ class Inspector:
         policy: When a unit counts as complete, by `[completion]`.
         emit: Where notices go.
         prehash: Hashes files before a unit is complete; None: nothing does.
+        rereader: Reads uploaded files again whose change time alone moved; None: nothing does.
     """
 
     settings: Settings
@@ -76,6 +78,7 @@ class Inspector:
     policy: CompletionPolicy
     emit: Emit
     prehash: Prehash | None = None
+    rereader: Rereader | None = None
     _passed: set[Unit] = field(default_factory=set)
 
     @classmethod
@@ -85,6 +88,7 @@ class Inspector:
         policy: CompletionPolicy,
         breaker: CircuitBreaker,
         prehash: Prehash | None = None,
+        rereader: Rereader | None = None,
     ) -> "Inspector":
         """Build one, and what it works with, for the catalog of *parts*."""
         journal, server, reader = parts.journal, parts.server, parts.unit_reader
@@ -96,11 +100,14 @@ class Inspector:
             catalog=parts.catalog,
             unit_reader=reader,
             history=EvidenceHistory(journal, parts.catalog, parts.settings, reader, breaker),
-            batch_former=BatchFormer(journal, server, reader, folder_cache, prehash),
+            batch_former=BatchFormer(
+                journal, server, reader, folder_cache, prehash, notices_edits=rereader is not None
+            ),
             folder_cache=folder_cache,
             policy=policy,
             emit=parts.emit,
             prehash=prehash,
+            rereader=rereader,
         )
 
     def look(self, unit: Unit, newer_than: datetime | None = None) -> Looked:
@@ -135,7 +142,7 @@ class Inspector:
                 self.server, str(unit.prefix), unit.name, drop.unit if drop else None
             )
         unit = self.settings.unit_of(record)  # it may be confirmed
-        record = self._reopened(record, seen)
+        record = self._reopened(unit, record, seen)
         if record.state in _FINISHED:
             self.folder_cache.keep(unit, seen)
         else:
@@ -167,7 +174,7 @@ class Inspector:
         if self.prehash:
             self.prehash.forget(record.id)
 
-    def _reopened(self, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
+    def _reopened(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> ExecutionRecord:
         """Return the record, moved if its unit has come back or has changed."""
         if record.state is ExecutionState.GONE:
             return self.journal.move(record, ExecutionTrigger.APPEARED)
@@ -178,6 +185,8 @@ class Inspector:
             return self.journal.move(
                 record, ExecutionTrigger.CHANGED, {"digest": None, "next_at": None}
             )
+        if self.rereader and record.state in _FINISHED and not Hold.of(record.held):
+            return self.rereader.consider(unit, record, seen)
         return record
 
     def _changed_after_cancel(

@@ -76,7 +76,7 @@ class Prehash:
     emit: Emit
     stable_s: float = STABLE_S
     _files: dict[_Group, dict[tuple[int, int], _File]] = field(default_factory=dict)
-    _loose: dict[Path, dict[_Stamp, tuple[str, str]]] = field(default_factory=dict)
+    _loose: dict[Path, dict[_Stamp, tuple[str, str, int]]] = field(default_factory=dict)
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
     _found: list[KeepDigest] = field(default_factory=list)
     _process: HashProcess = field(default_factory=HashProcess)
@@ -271,9 +271,10 @@ class Prehash:
 
     def _learn(self, group: _Group, entry: Entry, found: Digests) -> None:
         if isinstance(group, Path):
-            self._loose.setdefault(group, {})[entry.stamp] = found.md5, found.sha256
+            known_loose = self._loose.setdefault(group, {})
+            known_loose[entry.stamp] = found.md5, found.sha256, entry.ctime_ns
         else:
-            known = ContentDigest(group, *entry.stamp, found.md5, found.sha256)
+            known = ContentDigest(group, *entry.stamp, found.md5, found.sha256, entry.ctime_ns)
             self._found.append(KeepDigest(known))
 
     def _tell(self, job: _Job, why: str) -> None:

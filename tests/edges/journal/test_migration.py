@@ -211,12 +211,13 @@ Journal.open(sys.argv[1], emit=print)
 
 
 def assert_first(path, url, before):
-    """Check that the release that wrote the journal can still work with all of it."""
+    """Check that the journal is as the first release left it, and can be worked with."""
+    assert schema(path) == before
+    assert query(path, "SELECT version_num FROM alembic_version") == [("0001",)]
     with open_journal(url) as journal:
         assert [each.rid for each in journal.executions()] == ["4-AB2C", "overview 1"]
         assert journal.paused() is not None
         journal.open_execution("example.org/1", "/data", "4-NEW")
-    assert schema(path) == before
     assert query(path, "SELECT version_num FROM alembic_version") == [(REVISION,)]
 
 

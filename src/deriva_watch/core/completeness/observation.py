@@ -49,6 +49,8 @@ class Entry:
         link: The name is a symbolic link, or is in a directory that is one.
         target: The target of a link: absolute, without further links; None for any other name.
         problem: Why it is not uploaded, as a sentence, if `kind` is IGNORED or UNUSABLE.
+        ctime_ns: When content or attributes last changed, nanoseconds since the epoch. Unlike
+            `mtime_ns`, no program can set it back; but links, modes and renames move it too.
     """
 
     path: str
@@ -60,6 +62,7 @@ class Entry:
     target: str | None = None
     kind: Kind = Kind.CONTENT
     problem: str | None = None
+    ctime_ns: int = field(default=0, compare=False)
 
     @property
     def identity(self) -> tuple[int, int]:

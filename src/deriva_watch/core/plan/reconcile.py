@@ -39,18 +39,22 @@ def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) ->
     ]
 
 
-def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFile]:
+def moves(
+    plan: Plan, known: Mapping[str, FileRecord], rid: str, *, insisted: bool = False
+) -> list[MoveFile]:
     """Return the moves that bring every known file to the state in which *plan* starts with it.
 
     A file with unchanged content and metadata keeps its state; a changed one goes back to `found`;
     one that is left over is ignored, unmatched or refused, once; one that does not exist any more
     is gone, unless the catalog has it.
+
+    If a person *insisted* on the upload, a file whose `ctime_ns` alone moved is read again too.
     """
     made: list[MoveFile] = []
     planned = set()
     for each in plan.work:
         planned.add(each.path)
-        made += _for_planned(each, known[each.path], rid)
+        made += _for_planned(each, known[each.path], rid, insisted=insisted)
     for left in plan.leftovers:
         planned.add(left.path)
         made += _for_leftover(left, known[left.path], rid)
@@ -61,13 +65,16 @@ def moves(plan: Plan, known: Mapping[str, FileRecord], rid: str) -> list[MoveFil
     return made
 
 
-def _for_planned(planned: AssetPlan | RowsPlan, record: FileRecord, rid: str) -> Iterator[MoveFile]:
+def _for_planned(
+    planned: AssetPlan | RowsPlan, record: FileRecord, rid: str, *, insisted: bool
+) -> Iterator[MoveFile]:
     if hold := Hold.of(record.held):  # even if the file changed
         yield from _for_cancelled(record, hold, rid)
         return
     if record.state is FileState.FOUND:
         return
     same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
+    same &= not (insisted and record.ctime_ns not in {None, planned.entry.ctime_ns})
     if record.state in _LEFT | _AWAY or not same:
         facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table), "removal": None}
         yield MoveFile(record.id, _back(record.state), facts)

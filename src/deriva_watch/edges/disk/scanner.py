@@ -362,6 +362,7 @@ class _Look:
             target=target if problem is None else None,
             kind=Kind.UNUSABLE if problem and kind is Kind.CONTENT else kind,
             problem=problem,
+            ctime_ns=found.st_ctime_ns,
         )
 
 

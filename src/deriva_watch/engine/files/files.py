@@ -125,6 +125,7 @@ class Files:
             "mtime_ns": entry.mtime_ns,
             "device": entry.device,
             "inode": entry.inode,
+            "ctime_ns": entry.ctime_ns,
             "names": self.naming.complete(asset, known, found),
         }
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))

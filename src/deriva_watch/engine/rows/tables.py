@@ -47,6 +47,7 @@ class Tables:
             "mtime_ns": entry.mtime_ns,
             "device": entry.device,
             "inode": entry.inode,
+            "ctime_ns": entry.ctime_ns,
         }
         if plan.is_file:
             found = upload.known_digests(entry)
