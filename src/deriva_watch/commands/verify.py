@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from deriva_watch.commands.verify_rows import RowVerifier
@@ -45,12 +46,13 @@ from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.pipeline.build import connect, read_model
-from deriva_watch.pipeline.receipt_schema import records
+from deriva_watch.pipeline.receipt_schema import left_out, records
 from deriva_watch.pipeline.unit_paths import Directory
 from deriva_watch.pipeline.unit_planner import UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
+_UPLOAD: Final = "`deriva-watch upload` of its folder says what keeps it."
 _TOGETHER: Final = 500  # files in one request
 
 
@@ -87,15 +89,21 @@ class Verifier:
         """
         at, record = datetime.now(UTC), target.record
         lines = records(target.receipt) if target.receipt else []
-        files = {f.path: f for f in lines} | {f.path: f for f in target.files}
+        said = left_out(target.receipt) if target.receipt and not record else []
+        files = {f.path: f for f in (*lines, *said, *target.files)}
         there = [f for f in files.values() if f.state in SAFE]
         unit = self.find.unit(target)
-        seen = None if server_only or not unit else self.unit_reader.look(unit)
         own = list(filter(None, [target.wrong]))
+        seen = None if server_only or target.wrong else self.find.look(target, unit)
+        cannot_look = isinstance(seen, Difference)
+        if isinstance(seen, Difference):
+            own.append(seen)
+            seen = None
         if not (
             record and record.state is ExecutionState.GONE
         ):  # its files were deleted before the upload
-            own += left(target.files, target.rid)
+            own += left(target.files, f"`deriva-watch show {quote(target.rid)}` shows its state.")
+            own += left(said, _UPLOAD)
         own += forged({f.path: f for f in target.files}, lines)
         own += self._misdirected(target)
         count = Counter[str]()
@@ -116,7 +124,7 @@ class Verifier:
             differences += self._unknown(unit, seen, files.values())
             disk = self.unit_reader.directory(unit)
             differences += self._reread(disk, seen, there, count, notes)
-        elif not server_only:
+        elif not (server_only or cannot_look):
             count["absent"] = len(there)
         return Verified(
             rid=target.rid,
@@ -259,7 +267,8 @@ class Verifier:
         for file in files:
             entry = seen.entries.get(file.path)
             if entry is None:
-                count["absent"] += not file.path.startswith("workspace://")
+                is_file = not file.path.startswith("workspace://")
+                count["absent"] += is_file and not seen.is_hidden(file.path)
             elif CONTENT_PATH in (file.names or {}):
                 notes.append(
                     f"{file.path}: a processor changed the bytes sent; they cannot be compared"

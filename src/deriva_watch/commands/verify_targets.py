@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.verification import Difference, Where
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.core.unit import Unit
+from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.pipeline.receipt_schema import Receipt, read
@@ -18,6 +19,10 @@ from deriva_watch.pipeline.unit_paths import watched
 from deriva_watch.pipeline.unit_reader import UnitReader
 
 _NOT_OURS: Final = "It proves nothing here: verify it with the settings of its own server."
+_ONLY: Final = "or compare only the server, with --server-only."
+_NO_FOLDER: Final = f"Add its folder to the settings, {_ONLY}"
+_MOUNT: Final = f"Mount it, {_ONLY}"
+_NO_FILES: Final = f"Put them back if they were moved, {_ONLY}"
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
@@ -66,8 +71,18 @@ class VerifyTargets:
         found: list[VerifyTarget] = []
         for rid in dict.fromkeys(rids):
             known = [self._known(record) for record in self._records(rid)]
-            found += known or [self._by_receipt(rid)]
+            found += known or [self._by_receipt(name) for name in self._kept_for(rid)]
         return found
+
+    def _kept_for(self, rid: str) -> list[str]:
+        """Return the names of the receipts of *rid*, which may be the name of a unit."""
+        where = self.unit_reader.settings.state_directory
+        names = receipts.receipt_names(where, self.server)
+        if rid in names:
+            return [rid]
+        said = ((name, receipts.read_receipt(where, self.server, name)) for name in names)
+        keys = ("unit", "execution", "linked_to")
+        return [name for name, each in said if rid in map(each.get, keys)] or [rid]
 
     def all(self) -> Iterator[VerifyTarget]:
         """Yield every execution that is uploaded, refused or gone; files are read as needed.
@@ -97,7 +112,8 @@ class VerifyTargets:
 
     def _by_receipt(self, name: str) -> VerifyTarget:
         """Return what a receipt alone tells: the one kept here, or the copy beside the files."""
-        units = [Unit(prefix, name) for prefix in self._prefixes()]
+        settings = self.unit_reader.settings
+        units = [settings.unit(prefix, name) for prefix in self._prefixes()]
         receipt, wrong = self._receipt(name, units)
         if receipt is None and wrong is None:
             raise TroubleError(
@@ -111,7 +127,7 @@ class VerifyTargets:
     def _receipt(self, name: str, units: list[Unit]) -> tuple[Receipt | None, Difference | None]:
         where = self.unit_reader.settings.state_directory
         found: Any = receipts.read_receipt(where, self.server, name)
-        for unit in units if not found else ():
+        for unit in units if not found else ():  # only a folder of its own has a copy
             found = found or self._copy(unit)
         if not found:
             return None, None
@@ -125,6 +141,8 @@ class VerifyTargets:
         return said, None
 
     def _copy(self, unit: Unit) -> Mapping[str, Any]:
+        if unit.kind not in {UnitKind.EXECUTION, UnitKind.DIRECTORY}:
+            return {}  # what is there belongs to others
         with suppress(OSError), self.unit_reader.directory(unit).opened() as folder:
             return receipts.read_copy(folder)
         return {}
@@ -137,14 +155,43 @@ class VerifyTargets:
     def unit(self, target: VerifyTarget) -> Unit | None:
         """Return the unit, or None if nothing tells where it is.
 
-        The prefix in a receipt counts only if the settings have it too.
+        The prefix in a receipt counts only if the settings have it too; a unit of a drop folder
+        needs its `[[drop]]`.
         """
-        settings = self.unit_reader.settings
+        settings, receipt = self.unit_reader.settings, target.receipt
         if target.record:
-            return settings.unit_of(target.record)
-        named = target.receipt.prefix if target.receipt else None
+            unit = settings.unit_of(target.record)
+            return unit if unit.drop or not target.record.unit else None
+        named, in_drop = (receipt.prefix, receipt.unit) if receipt else (None, None)
         roots = {str(prefix): prefix for prefix in self._prefixes()}
         if named in roots:
-            return settings.unit(roots[named], target.rid)
-        units = (Unit(prefix, target.rid) for prefix in roots.values())
-        return next((unit for unit in units if unit.root.is_dir()), None)
+            unit = settings.unit(roots[named], target.rid)
+            return unit if bool(unit.drop) == bool(in_drop) else None
+        units = (settings.unit(prefix, target.rid) for prefix in roots.values())
+        kinds = {UnitKind.DIRECTORY} if in_drop else {UnitKind.EXECUTION, UnitKind.TABLES}
+        return next((each for each in units if each.kind in kinds and each.root.is_dir()), None)
+
+    def look(self, target: VerifyTarget, unit: Unit | None) -> Observation | Difference | None:
+        """Return the files of a unit that are here; None: they were removed.
+
+        A Difference says why it cannot be told whether they are here.
+        """
+        what = f"cannot look for the files of {target.rid}"
+        if unit is None:
+            said = target.record.prefix if target.record else None
+            folder = said or (target.receipt and target.receipt.directory) or "where they are"
+            why = f"the settings have no [[watch]] or [[drop]] for {folder}"
+            return Difference(Where.DISK, None, what, why, _NO_FOLDER)
+        reader = self.unit_reader
+        if unit.kind is UnitKind.BATCH and not target.record and target.receipt:
+            paths = [line.path for line in target.receipt.files]
+            paths += [line.path for line in target.receipt.left]
+            reader = replace(reader, members=lambda _unit: paths)
+        seen = reader.look(unit)
+        if seen is None and reader.is_away(unit):
+            return Difference(Where.DISK, None, what, f"there is no folder {unit.parent}", _MOUNT)
+        lines = target.receipt.files if target.receipt and not target.record else ()
+        if seen is None and any(line.state != "removed" for line in lines):
+            why = f"nothing of it is in {unit.root}, and no journal says that it was removed"
+            return Difference(Where.DISK, None, what, why, _NO_FILES)
+        return seen

@@ -172,6 +172,22 @@ def records(receipt: Receipt) -> list[FileRecord]:
     return [_record(line) for line in receipt.files]
 
 
+def left_out(receipt: Receipt) -> list[FileRecord]:
+    """Return the files that a receipt lists as left out, as records without anything else."""
+    states = set(FileState)
+    return [
+        FileRecord(
+            id=0,
+            execution_id=0,
+            path=each.path,
+            state=FileState(each.state) if each.state in states else FileState.REFUSED,
+            changed_at=receipt.written_at,
+            why=each.why,
+        )
+        for each in receipt.left
+    ]
+
+
 def _record(line: Line) -> FileRecord:
     facts = {name: getattr(line, name) for name in _RECORD_FIELDS.values()}
     return FileRecord(id=0, execution_id=0, **facts | {"state": FileState(line.state)})

@@ -104,6 +104,10 @@ class Observation:
         times += [changed_ns for changed_ns, _, _ in self.directories.values()]
         return datetime.fromtimestamp(max(times, default=0) / 1e9, UTC)
 
+    def is_hidden(self, path: str) -> bool:
+        """Return whether *path* is below a directory that could not be listed."""
+        return any(each == "." or path.startswith(f"{each}/") for each in self.unreadable)
+
     def digest(self) -> str:
         """Return a digest of all names and stamps, without ignored files."""
         state = hashlib.sha256()

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from shlex import quote
 from typing import Final
 
 from deriva_watch.core.completeness.observation import Kind, Observation
@@ -79,14 +78,19 @@ def askable(record: FileRecord) -> bool:
     return bool(record.rows is None and record.url and record.rid and record.table and record.md5)
 
 
-def left(records: Iterable[FileRecord], rid: str) -> Iterator[Difference]:
-    """Yield the files that the journal knows and that are not in the catalog."""
+def left(records: Iterable[FileRecord], then: str) -> Iterator[Difference]:
+    """Yield the files that are known and not in the catalog; *then* is what to do by default."""
     for record in records:
         if record.state in SAFE or record.state in _NO_DATA:
             continue
-        then = record.next or f"`deriva-watch show {quote(rid)}` shows what it waits for."
         what = f"{record.path} is not in the catalog"
-        yield Difference(Where.LEFT, record.path, what, record.why or f"it is {record.state}", then)
+        yield Difference(
+            Where.LEFT,
+            record.path,
+            what,
+            record.why or f"it is {record.state}",
+            record.next or then,
+        )
 
 
 def unknown(
