@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from deriva_watch.core.completeness.evidence import CompletionPolicy
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.watch.inspector import Inspector

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from deriva_watch.commands.dry_run import expected_verdict
-from deriva_watch.core.completeness.evidence import CompletionPolicy
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.records import ContentDigest, KeepDigest, NoteExecution
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts

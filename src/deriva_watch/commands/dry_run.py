@@ -11,13 +11,9 @@ from typing import Any, Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, judge
 from deriva_watch.core.completeness.coverage import awaited
-from deriva_watch.core.completeness.evidence import (
-    CompletionPolicy,
-    Evidence,
-    Since,
-    partial_digest,
-)
+from deriva_watch.core.completeness.evidence import Evidence, Since, partial_digest
 from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders

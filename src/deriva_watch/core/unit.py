@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.evidence import partial_paths
 from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 

@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
-from deriva_watch.core.completeness.evidence import CompletionPolicy
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.known_names import IGNORED, PARTIAL, merged

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.core.completeness import batching
-from deriva_watch.core.completeness.evidence import CompletionPolicy, partial_paths
+from deriva_watch.core.completeness.evidence import partial_paths
 from deriva_watch.core.completeness.observation import Entry, Observation
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded

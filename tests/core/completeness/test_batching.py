@@ -14,7 +14,6 @@ from deriva_watch.core.completeness.batching import (
     quiet,
     settle,
 )
-from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import (
     Entry,
     HolderMethod,
@@ -22,6 +21,7 @@ from deriva_watch.core.completeness.observation import (
     Kind,
     Observation,
 )
+from deriva_watch.core.completeness.policy import CompletionPolicy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GIB = 1024**3

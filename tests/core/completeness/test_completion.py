@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
 from deriva_watch.core.completeness.coverage import awaited
 from deriva_watch.core.completeness.evidence import (
-    CompletionPolicy,
     Evidence,
     Since,
     outlived,
@@ -28,6 +27,7 @@ from deriva_watch.core.completeness.observation import (
     Kind,
     Observation,
 )
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.metadata.sources import Manifest, Sources, Statement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,13 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from deriva_watch.core.completeness.evidence import (
-    UNKNOWN_HOLDERS,
-    CompletionPolicy,
-    partial_paths,
-    quiet_needed,
-)
+from deriva_watch.core.completeness.evidence import UNKNOWN_HOLDERS, partial_paths, quiet_needed
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
+from deriva_watch.core.completeness.policy import CompletionPolicy
 
 
 @dataclass(frozen=True, slots=True)

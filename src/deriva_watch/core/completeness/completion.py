@@ -23,15 +23,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from deriva_watch.core.completeness.evidence import (
-    CompletionPolicy,
-    Evidence,
-    Facts,
-    conclude,
-    recorded,
-    shown,
-)
+from deriva_watch.core.completeness.evidence import Evidence, Facts, conclude, recorded, shown
 from deriva_watch.core.completeness.observation import HolderMethod
+from deriva_watch.core.completeness.policy import CompletionPolicy
 
 _EXACT_S: Final = 10  # shorter times are shown with tenths
 _ABOUT_TO_UPLOAD: Final = frozenset({"Stopped", "Completed"})  # deriva-ml uploads after these

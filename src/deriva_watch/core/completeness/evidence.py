@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
-from deriva_watch.core.known_names import PARTIAL
+from deriva_watch.core.completeness.policy import CompletionPolicy
 
 UNKNOWN_HOLDERS: Final = 4
 """How many times as long it must be quiet where it cannot be seen who has files open."""
@@ -18,36 +18,6 @@ UNKNOWN_HOLDERS: Final = 4
 _GIB: Final = 1024**3
 _DONE: Final = frozenset({"Stopped", "Failed", "Completed"})
 _NAMED_PATHS: Final = 10  # so many paths are kept as evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionPolicy:
-    """How long to wait for what; see [completion] in the settings.
-
-    Attributes:
-        quiet_s: How long nothing may have changed, for small files.
-        quiet_max_s: The same for the largest ones.
-        quiet_after_signal_s: The same once the writer said that it is done.
-        markers: Names of files by which a writer says that it is done.
-        partial: Patterns of names (`fnmatch`) of files that somebody is still writing.
-        trust_status: Whether the status of the execution counts as the writer's word.
-        max_running_s: After so long without any change a run that is Running is taken for dead.
-        grace_s: How long the program gets to begin its own upload after it stopped.
-        foreign_upload_cap_s: After so long without a change of status, another program's upload
-            is taken for dead.
-        recheck_s: When to ask again where something must happen that has no time.
-    """
-
-    quiet_s: float = 30
-    quiet_max_s: float = 600
-    quiet_after_signal_s: float = 5
-    markers: tuple[str, ...] = (".complete", "CopyComplete.txt")
-    partial: tuple[str, ...] = PARTIAL
-    trust_status: bool = True
-    max_running_s: float = 7 * 24 * 3600
-    grace_s: float = 60
-    foreign_upload_cap_s: float = 3600
-    recheck_s: float = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from deriva_watch.core.completeness.evidence import CompletionPolicy
 from deriva_watch.core.completeness.observation import OWN_PREFIX
+from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.names import RESERVED
 from deriva_watch.core.read_back import ReadBack
 
