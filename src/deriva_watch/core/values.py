@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from deriva_watch.core.json_text import read_json
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.model import Column
 
@@ -225,7 +226,7 @@ def _same_moment(one: str, other: str) -> bool:
 
 
 def _document(value: Any) -> Any:
-    return _sendable(json.loads(value) if isinstance(value, str) else value)
+    return _sendable(read_json(value) if isinstance(value, str) else value)
 
 
 def _sendable(value: Any) -> Any:

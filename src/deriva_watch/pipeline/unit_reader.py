@@ -9,6 +9,7 @@ from typing import Final
 
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.json_text import FILE_BYTES, JsonError, as_text, read_whole
 from deriva_watch.core.layout import MANIFEST, Place, Shape, place
 from deriva_watch.core.metadata.metadata_order import read_columns
 from deriva_watch.core.metadata.sources import Manifest, Sources, read_manifest, read_types
@@ -83,7 +84,7 @@ class UnitReader:
         for path, entry in seen.entries.items():
             where = place(path)
             if where and where.shape in _DESCRIBING:
-                found.read(where, path, _text(directory, entry))
+                found.read(where, path, _text(directory, entry, found))
         workspace = workspace_of(unit, self.settings.server)
         if workspace and (left := workspace.pending_rows(unit.name)):
             found.notices["pending rows of deriva-ml's workspace"] = (
@@ -103,6 +104,7 @@ class UnitReader:
 class _Described:
     """What the describing files of a unit say, as far as they have been read."""
 
+    left_bytes: int = FILE_BYTES  # of all of them together
     manifest: Manifest | None = None
     types: dict[TableName, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     columns: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
@@ -140,13 +142,19 @@ class _Unreadable:
     why: str
 
 
-def _text(directory: Directory, entry: Entry) -> str | _Unreadable:
+def _text(directory: Directory, entry: Entry, found: _Described) -> str | _Unreadable:
     if entry.kind is not Kind.CONTENT:
         return _Unreadable(f"{entry.path}: {entry.problem}")
+    if entry.size_bytes > found.left_bytes:
+        most = f"{FILE_BYTES >> 20} MiB"
+        why = f"with it, the files that describe others are larger than {most} together"
+        return _Unreadable(f"{entry.path}: {why}")
     try:
         with directory.open(entry) as file:
-            return file.read().decode()
-    except UnicodeDecodeError:
-        return _Unreadable(f"{entry.path} is not UTF-8")
+            content = read_whole(file, found.left_bytes)
+        found.left_bytes -= len(content)
+        return as_text(content)
+    except JsonError as error:
+        return _Unreadable(f"{entry.path}: {error}")
     except RefusedError as error:
         return _Unreadable(f"{entry.path}: {error.why}")

@@ -210,3 +210,35 @@ def test_what_a_program_appends_is_read(types: list[tuple[str, list[str]]], asci
 
     assert problems == []
     assert read == {name: tuple(names) for name, names in types}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"assets": {"Image/x": {}, "Image/x": {}, "Image/y": {}}}', "it stands there twice"),
+        (
+            '{"assets": {"Image/x": {"metadata": {"S": 1, "S": 2}}, "Image/y": {}}}',
+            "metadata names 'S' twice",
+        ),
+        ('{"assets": {"Image/x": {"rid": "1", "rid": "1"}, "Image/y": {}}}', "names 'rid' twice"),
+    ],
+)
+def test_an_entry_that_says_something_twice_is_named_and_stops_no_other(text: str, why: str):
+    found = read_manifest(text)
+
+    assert found.entries.keys() == {"Image/y"}
+    assert found.ambiguous == found.problems.keys() == {"Image/x"}
+    assert "'Image/x'" in found.problems["Image/x"]
+    assert why in found.problems["Image/x"]
+
+
+def test_a_manifest_with_two_lists_of_assets_is_one_problem():
+    found = read_manifest('{"assets": {"Image/x": {}}, "assets": {}}')
+
+    assert found == Manifest({}, {"": "asset-manifest.json names 'assets' twice"})
+
+
+def test_a_number_that_no_catalog_takes_is_told_with_its_place():
+    found = read_manifest('{"assets": {"Image/x": {"metadata": {"Size": 1e400}}}}')
+
+    assert "Image/x.metadata.Size is 1e400" in found.problems[""]

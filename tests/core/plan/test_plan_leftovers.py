@@ -3,7 +3,9 @@
 import pytest
 
 from core.given import (
+    ASSET,
     DESCRIBED,
+    IMAGE,
     ROOT,
     RULES,
     TREE,
@@ -265,3 +267,46 @@ def test_a_directory_that_cannot_be_listed_is_refused_by_its_name():
 
     assert (left.path, left.entry, left.why) == ("assets/Image/a.png", None, "permission denied")
     assert left.trigger is FileTrigger.REFUSED
+
+
+def test_a_file_with_two_entries_in_the_manifest_is_refused_by_name_wherever_it_is():
+    said = Sources(manifest=read_manifest('{"assets": {"Image/x.png": {}, "Image/x.png": {}}}'))
+
+    for path in ("assets/Image/x.png", f"{TREE}/x.png"):
+        left = only_leftover(planned(path, said=said))
+
+        assert left.path == path
+        assert (
+            "the manifest's entry 'Image/x.png' cannot be used: it stands there twice" in left.why
+        )
+        assert "once" in left.next
+
+
+def test_types_of_a_file_that_is_not_here_are_told():
+    said = Sources(types={ASSET: {"real.pt": ("Model_File",), "reel.pt": ("Model_File",)}})
+
+    plan = planned("asset/deriva-ml/Execution_Asset/real.pt", said=said)
+
+    assert only_asset(plan).types == ("Model_File",)
+    assert plan.notices == {
+        "asset-type/deriva-ml/Execution_Asset.jsonl": "no file gets the types that it gives to "
+        "'reel.pt'; correct the names, or write the files"
+    }
+
+
+def test_types_of_a_file_that_is_refused_for_something_else_are_no_stray():
+    said = Sources(types={ASSET: {"a.pt": ("Nonsense",)}, IMAGE: {"b.png": ("Image",)}})
+
+    plan = planned("asset/deriva-ml/Execution_Asset/a.pt", "asset/demo/Image/b.png", said=said)
+
+    assert plan.notices == {}
+
+
+def test_of_many_types_without_a_file_some_are_named():
+    said = Sources(types={ASSET: {f"{n:03}.pt": ("Model_File",) for n in range(1000)}})
+
+    (notice,) = planned(said=said).notices.values()
+
+    assert "'000.pt', '001.pt'" in notice
+    assert "…" in notice
+    assert len(notice) < 300

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.given import entry, patient, planned
+from core.given import ASSET, entry, patient, planned
 from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.metadata.sources import Sources, read_manifest
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.plan.plan import Plan
-from deriva_watch.core.plan.reconcile import additions, moves
+from deriva_watch.core.plan.reconcile import additions, moves, unremoved
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState, file_after
 
@@ -215,3 +215,19 @@ def test_a_file_that_a_person_has_cancelled_is_refused_whatever_became_of_it(sta
     assert after.state is FileState.REFUSED
     if state is not FileState.REFUSED:
         assert after.next == f"`deriva-watch retry 1-AAAA {GOOD.path}` takes it up again."
+
+
+def test_types_of_a_file_that_was_removed_here_are_no_stray():
+    said = Sources(types={ASSET: {"gone.pt": ("Image",), "reel.pt": ("Image",)}})
+    path = "asset/deriva-ml/Execution_Asset/gone.pt"
+    removed = replace(record(FileState.REMOVED, removal={}), path=path)
+    plan = planned(said=said)
+
+    (notice,) = unremoved(plan, {path: removed}).notices.values()
+    removed_both = replace(removed, path=path.replace("gone", "reel"))
+    none = unremoved(plan, {path: removed, removed_both.path: removed_both}).notices
+
+    assert "'gone.pt'" in plan.notices["asset-type/deriva-ml/Execution_Asset.jsonl"]
+    assert "'gone.pt'" not in notice
+    assert "'reel.pt'" in notice
+    assert none == {}

@@ -100,7 +100,7 @@ def test_only_the_daemon_s_user_can_read_or_leave_orders(orders):
     ("content", "why"),
     [
         (b"", "Expecting value"),
-        (b"\xff", "codec can't decode"),
+        (b"\xff", "it is not UTF-8 at byte 0"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"kind": "fly", "by": "alice"}', "this release knows no order 'fly'"),
     ],

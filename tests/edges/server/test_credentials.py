@@ -87,6 +87,8 @@ def test_looking_for_a_credential_creates_no_file(home):
     ("content", "why"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"a": {}, "a": {}}', "is not JSON"),
         ("", "is not JSON"),
         ("[]", "is not a JSON object with an entry for each host"),
         ({}, "has no entry for it"),

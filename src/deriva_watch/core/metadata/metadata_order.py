@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.json_text import read_json
 from deriva_watch.core.model import Column, Table, TableName
 from deriva_watch.core.values import check, same, value_from
 
@@ -195,7 +196,7 @@ class Directories:
 
 def read_columns(text: str) -> tuple[str, ...]:
     """Return the columns that a `.columns.json` names; raise ValueError if it is invalid."""
-    document = json.loads(text)
+    document = read_json(text)
     columns = document.get("columns") if isinstance(document, dict) else None
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise ValueError('it is not {"columns": […]}')

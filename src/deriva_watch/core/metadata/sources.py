@@ -3,16 +3,20 @@
 These functions parse text; the caller reads the disk.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from deriva_watch.core.json_text import (
+    JsonError,
+    Repeated,
+    read_json,
+    read_repeated,
+    repeated_in,
+)
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.model import TableName
 from deriva_watch.core.values import is_text
-
-_NO_JSON: Final = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +66,36 @@ class Manifest:
 
     entries: Mapping[str, Statement]
     problems: Mapping[str, str]  # by key; "" is the whole file
+    ambiguous: frozenset[str] = frozenset()  # keys that stand twice, or say something twice
 
 
 def read_manifest(text: str) -> Manifest:
     """Parse a manifest; invalid entries become sentences, valid ones are used."""
     try:
-        document = json.loads(text)
-    except _NO_JSON as error:
+        document = read_repeated(text)
+    except JsonError as error:
         return Manifest({}, {"": f"{MANIFEST} is no valid JSON: {error}"})
     if not isinstance(document, dict):
         return Manifest({}, {"": f"{MANIFEST} is no JSON object"})
     assets = document.get("assets", {})
     if not isinstance(assets, dict):
         return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
-    entries, problems = {}, {}
+    if isinstance(document, Repeated):
+        return Manifest({}, {"": f"{MANIFEST} names {min(document.names)!r} twice"})
+    twice = assets.names if isinstance(assets, Repeated) else frozenset[str]()
+    entries, problems, ambiguous = {}, {}, set[str]()
     for key, entry in assets.items():
-        try:
-            entries[key] = _entry(key, entry)
-        except (TypeError, ValueError) as error:
-            problems[key] = f"the manifest's entry {key!r} cannot be used: {error}"
-    return Manifest(entries, problems)
+        why = "it stands there twice" if key in twice else repeated_in(entry)
+        if why:
+            ambiguous.add(key)
+        else:
+            try:
+                entries[key] = _entry(key, entry)
+            except (TypeError, ValueError) as error:
+                why = str(error)
+        if why:
+            problems[key] = f"the manifest's entry {key!r} cannot be used: {why}"
+    return Manifest(entries, problems, frozenset(ambiguous))
 
 
 def _entry(key: str, entry: Any) -> Statement:
@@ -123,8 +137,8 @@ def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
         if not line.strip():
             continue
         try:
-            document = json.loads(line)
-        except _NO_JSON as error:
+            document = read_json(line)
+        except JsonError as error:
             problems.append(f"line {number} is no valid JSON: {error}")
             continue
         if not isinstance(document, dict) or not all(map(_are_names, document.values())):

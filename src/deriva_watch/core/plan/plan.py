@@ -6,7 +6,8 @@ Control files (manifest, type files, markers) describe other files and are not u
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
@@ -20,6 +21,7 @@ from deriva_watch.core.plan.candidates import FIX_SPEC, Candidate, Leftover, can
 from deriva_watch.core.plan.path_metadata import inferred
 from deriva_watch.core.plan.row_candidates import recorded_features, rows_of
 from deriva_watch.core.plan.rules import Rules
+from deriva_watch.core.plan.unused_types import unused_notices, unused_types
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check
@@ -36,6 +38,7 @@ class Plan:
     Attributes:
         assets, leftovers: The files to upload and the others.
         notices: Sentences by their subjects.
+        unused_types: Names of files that asset-type/ gives types to and that are not here.
         partial: It has only some of the files; uploading them does not complete the directory.
     """
 
@@ -44,6 +47,7 @@ class Plan:
     notices: Mapping[str, str]
     rows: tuple[RowsPlan, ...] = ()
     partial: bool = False
+    unused_types: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, wanted: Callable[[str], bool]) -> "Plan":
         """Return the plan for the files of which a path is *wanted*."""
@@ -107,7 +111,11 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         (rows if isinstance(records, RowsPlan) else leftovers).append(records)  # type: ignore[arg-type]
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
-    return Plan(tuple(assets), tuple(leftovers), notices | inferred(assets), tuple(rows))
+    there = {(group[0].table.full_name, group[0].file_name) for group in groups.values()}
+    there |= {(each.table.full_name, each.file_name) for each in chain(*bags.values())}
+    unused = unused_types(said, there, [left.path for left in leftovers])
+    notices |= inferred(assets) | unused_notices(unused)
+    return Plan(tuple(assets), tuple(leftovers), notices, tuple(rows), unused_types=unused)
 
 
 def _where(path: str, rules: Rules) -> Place | None:
@@ -192,6 +200,10 @@ def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone:
     statements: list[Statement] = []
     for key in flat or ([first.key] if lone else []):
         statements += [says for says in (said.workspace.get(key), entries.get(key)) if says]
+    ambiguous = said.manifest.ambiguous if said.manifest else frozenset()
+    if twice := ambiguous.intersection(candidate.key for candidate in group):
+        why = said.manifest.problems[min(twice)] if said.manifest else ""
+        raise _Refusal(why, "Correct the manifest, so that it says everything once.")
     if flat and not statements and (broken := _broken_manifest(said, flat[0])):
         raise _Refusal(broken, "Write the whole manifest again.")
     unclear = next((c.unclear for c in group if c.unclear), None)

@@ -9,6 +9,7 @@ from deriva_watch.core.errors import addressed
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.plan.candidates import Leftover
 from deriva_watch.core.plan.plan import AssetPlan, Plan
+from deriva_watch.core.plan.unused_types import unused_notices
 from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
 from deriva_watch.core.removal.removal import removed_names
 from deriva_watch.core.rows.row_plan import RowsPlan
@@ -23,7 +24,18 @@ def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
     """Return *plan* without files that are missing because we removed them here."""
     names = removed_names(known.values())
     left = (each for each in plan.leftovers if each.entry or each.path not in names)
-    return replace(plan, leftovers=tuple(left))
+    unused = {
+        table: tuple(each for each in files if f"assets/{table.table}/{each}" not in names)
+        for table, files in plan.unused_types.items()
+    }
+    before = unused_notices(plan.unused_types)
+    notices = {about: why for about, why in plan.notices.items() if about not in before}
+    return replace(
+        plan,
+        leftovers=tuple(left),
+        notices=notices | unused_notices(unused),
+        unused_types=unused,
+    )
 
 
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.json_text import read_json
 from deriva_watch.core.model import SYSTEM_COLUMNS, Table, TableName
 from deriva_watch.core.rows.table_files import Format, RawRow
 from deriva_watch.core.values import check
@@ -128,7 +129,7 @@ class RowsPlan:
 def _array(name: str, value: Any, *, parse: bool) -> list[Any]:
     """Return a list; in CSV it is written as JSON text, as for ERMrest."""
     try:
-        found = json.loads(value) if parse else value
+        found = read_json(value) if parse else value
     except ValueError:
         found = None
     if not isinstance(found, list):

@@ -4,15 +4,16 @@ An unquoted empty field is NULL and a quoted one the empty text, which Python's 
 tell apart. Nothing is held but the record at hand, except for JSON lists, which have no lines.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from deriva_watch.core.json_text import FILE_BYTES, JsonError, read_json
+
 RECORD_BYTES: Final = 16 * 1024 * 1024  # of one record: an unclosed quote would take the whole file
-LIST_BYTES: Final = 64 * 1024 * 1024  # of a JSON list, which is read whole
+LIST_BYTES: Final = FILE_BYTES  # of a JSON list, which is read whole
 _BOM: Final = b"\xef\xbb\xbf"
 # Possessive: otherwise a quoted field with text after it takes 2**length steps.
 _FIELD: Final = re.compile(r'(?:"((?:[^"]++|"")*+)"|([^",]*))(,|\Z)')
@@ -140,8 +141,8 @@ def jsonl_rows(lines: Iterable[bytes]) -> Iterator[RawRow]:
 def json_rows(content: bytes) -> Iterator[RawRow]:
     """Yield the rows of a file that is one JSON list of objects."""
     try:
-        rows = json.loads(content.removeprefix(_BOM) or b"[]")
-    except (ValueError, RecursionError) as error:
+        rows = read_json(content.removeprefix(_BOM) or b"[]")
+    except JsonError as error:
         raise TableFileError("the file", f"it is no valid JSON: {error}") from None
     if not isinstance(rows, list):
         raise TableFileError("the file", "it is no list of objects")
@@ -153,8 +154,8 @@ def json_rows(content: bytes) -> Iterator[RawRow]:
 
 def _object(place: str, text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = read_json(text)
+    except JsonError as error:
         raise TableFileError(place, f"it is no valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise TableFileError(place, "it is no object")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX, RECEIPT_NAME, ROWS_NAME, Entry
+from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.records import BatchRecord, ExecutionRecord
 from deriva_watch.core.rows.ledger import Batch
@@ -66,8 +67,8 @@ def read_copy(folder: int) -> Mapping[str, Any]:
     """
     try:
         with _open_copy(folder, RECEIPT_NAME) as file:
-            found = json.loads(file.read())
-    except (OSError, ValueError, RecursionError):
+            found = read_json(read_whole(file))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -172,7 +173,7 @@ def update_manifest(
         before = os.fstat(file.fileno())
         if (before.st_mtime_ns, before.st_ino) != (seen.mtime_ns, seen.inode):
             return None
-        document = json.loads(file.read())
+        document = read_json(read_whole(file))
     entries, changed = document["assets"], False
     for key, fields in news.items():
         entry = entries.get(key)
@@ -328,9 +329,9 @@ class RowReceipt:
             self._check(file.readline(_LINE_BYTES), is_copy=is_copy)
             for number, line in enumerate(iter(partial(file.readline, _LINE_BYTES), b""), 2):
                 try:
-                    said = json.loads(line)
+                    said = read_json(line)
                     batch = _row_batch(said) if said["file"] == path else None
-                except (ValueError, KeyError, TypeError, RecursionError) as error:
+                except (ValueError, KeyError, TypeError) as error:
                     raise ValueError(
                         f"line {number} was not written by deriva-watch ({error!r})"
                     ) from None
@@ -340,11 +341,11 @@ class RowReceipt:
     def _check(self, line: bytes, *, is_copy: bool) -> None:
         """Raise ValueError if a file with that first line belongs to another execution."""
         try:
-            head = json.loads(line)
+            head = read_json(line)
             odd = [name for name, value in self.head.items() if head[name] != value]
             if head["rows"] != _ROWS:
                 odd.append("rows")
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             raise ValueError("line 1 was not written by deriva-watch") from None
         if is_copy:  # the directory may have been moved
             odd = [name for name in odd if name != "directory"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Emit, ProblemFound
+from deriva_watch.core.json_text import read_json
 
 _NAME: Final = "hindrances.json"
 _ROOM_BYTES: Final = 4096  # the least size of the file
@@ -85,7 +86,7 @@ class Problems:
 def read(state_directory: Path, pid: int | None) -> list[dict[str, Any]]:
     """Return the problems of the daemon *pid*, each with about, what, why, next and since."""
     try:
-        found = json.loads((state_directory / _NAME).read_bytes())
+        found = read_json((state_directory / _NAME).read_bytes())
     except (OSError, ValueError):
         return []
     return list(found["hindrances"]) if found["pid"] == pid else []

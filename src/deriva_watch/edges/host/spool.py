@@ -19,6 +19,7 @@ from uuid import uuid4
 
 from deriva_watch.core.errors import SettingsError, TroubleError
 from deriva_watch.core.events import Emit, OrderRefused
+from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.orders.orders import Order, parse
 
 _ASIDE: Final = ".set-aside"
@@ -119,13 +120,10 @@ class Orders:
                 if found.st_uid not in {0, os.geteuid(), self.folder.stat().st_uid}:
                     raise ValueError(f"it belongs to user {found.st_uid}")
                 with path.open("rb") as file:
-                    text = file.read(_LONGEST_BYTES)
+                    text = read_whole(file, _LONGEST_BYTES)
             except FileNotFoundError:
                 return None
-        try:
-            return parse(json.loads(text))
-        except RecursionError:
-            raise ValueError("it is nested too deeply for an order") from None
+        return parse(read_json(text))
 
     def _files(self, suffix: str) -> list[Path]:
         with _explained("process the orders in", self.folder):

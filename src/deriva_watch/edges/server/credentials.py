@@ -5,7 +5,6 @@ files and takes 0.3 s to import. Only deriva can renew a Globus login. Therefore
 Globus logins is beside the default file, deriva is asked; that may take a request to Globus.
 """
 
-import json
 import os
 import stat
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from deriva_watch.core.errors import CredentialError
+from deriva_watch.core.json_text import read_json, read_whole
 
 _Stamp = tuple[int, int, int] | None
 
@@ -92,7 +92,7 @@ class CredentialSource:
         if self.origin is not Origin.GLOBUS or self._globus is None:
             return False
         try:
-            entries = json.loads(self._globus.read_text(encoding="utf-8"))
+            entries = _read(self._globus)
         except (OSError, ValueError):
             return False
         tokens = entries.values() if isinstance(entries, dict) else ()
@@ -118,7 +118,7 @@ class CredentialSource:
 
     def _parse(self) -> Any:
         try:
-            entries = json.loads(self.file.read_text(encoding="utf-8"))
+            entries = _read(self.file)
         except FileNotFoundError:
             raise self._error(f"there is no {self.file}") from None
         except OSError as error:
@@ -138,7 +138,7 @@ class CredentialSource:
         self._asked_at_s = time.monotonic()
         try:
             return get_credential(self._host, update_bdbag_keychain=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             why = f"deriva cannot read {self.file.parent} ({type(error).__name__})"
             raise self._error(why) from None
 
@@ -160,6 +160,11 @@ def _from_systemd() -> Path | None:
     except OSError:
         pass  # reading it reports what is wrong
     return file
+
+
+def _read(file: Path) -> Any:
+    with file.open("rb") as content:
+        return read_json(read_whole(content, 1 << 20))
 
 
 def _stamp(file: Path | None) -> _Stamp:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.names import CONTENT_PATH, of_path
 from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.plan.plan import AssetPlan
@@ -157,7 +158,8 @@ def _loaded(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the JSON file named in *params*."""
     if not params.get("input_file"):
         return {}
-    said = json.loads(Path(params["input_file"]).read_text())
+    with Path(params["input_file"]).open("rb") as content:
+        said = read_json(read_whole(content))
     if not isinstance(said, dict):
         raise TypeError(f"{params['input_file']} does not contain a JSON object")
     return said

@@ -1,12 +1,12 @@
 """Where the bulk spec comes from: the catalog's model, an annotation of the catalog, or a file."""
 
-import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from deriva_watch.core.errors import UnusableSpecError
+from deriva_watch.core.json_text import JsonError, read_json, read_whole
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.spec.spec import Spec
@@ -65,9 +65,10 @@ def _annotation(model: CatalogModel) -> Any:
 def _read(file: Path) -> Any:
     what = f"the bulk spec {file} cannot be read"
     try:
-        return json.loads(file.read_bytes())
+        with file.open("rb") as content:
+            return read_json(read_whole(content))
     except OSError as error:
         then = "Create it, readable for the user of deriva-watch, or change [spec] file."
         raise UnusableSpecError(what, error.strerror or str(error), then) from None
-    except (ValueError, RecursionError) as error:
+    except JsonError as error:
         raise UnusableSpecError(what, f"it is not JSON: {error}", "Correct the file.") from None
