@@ -8,7 +8,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.status import sections
 from deriva_watch.status.sections import MOST
 from looking import NOW, SENTENCE
@@ -253,6 +253,25 @@ def test_the_command_can_be_typed_whatever_a_unit_is_called(lab):
     lab.refused("my unit")
 
     assert lab.look()["verdict"]["next"] == "deriva-watch show 'my unit'"
+
+
+def test_a_problem_of_a_folder_is_no_outage(lab):
+    problems = Problems(lab.journal.path.parent, [].append)
+    error = TroubleError("cannot watch /nas", "there is no /nas", "Mount it.")
+    problems.put("/nas", error, Scope.FOLDER)
+
+    assert lab.look()["healthy"]
+    assert lab.look()["verdict"] == {
+        "level": "person",
+        "next": "deriva-watch check",
+        "text": "1 problem of folders needs attention: cannot watch /nas",
+    }
+    lab.refused("1-AA")
+    assert lab.look()["verdict"] == {
+        "level": "person",
+        "next": "deriva-watch show 1-AA",
+        "text": "1 execution and 1 problem of folders needs attention",
+    }
 
 
 def test_what_holds_the_daemon_up_comes_before_all_else(lab):

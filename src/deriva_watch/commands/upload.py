@@ -193,8 +193,8 @@ class OneShot:
 def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
     """Return what to say of files of a drop folder that are in none of its units."""
     what = f"some files in {drop.path} are not uploaded"
-    if seen and seen.unreadable:
-        where, why = min(seen.unreadable.items())
+    if seen and seen.unlisted:
+        where, why = min(seen.unlisted.items())
         return RefusedError(what, f"{where}: {why}", "Let the user of deriva-watch read it.")
     if drop.unit == "directory":
         return RefusedError(

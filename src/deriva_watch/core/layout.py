@@ -19,6 +19,9 @@ MANIFEST: Final = "asset-manifest.json"
 COLUMNS: Final = ".columns.json"  # the order of the metadata in the paths beside it
 
 
+RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")  # of ERMrest
+
+
 def is_execution(rid: str) -> bool:
     """Return True if a journal's *rid* names an execution, and not `TABLES` or `LOOSE`."""
     return rid not in {TABLES, LOOSE}

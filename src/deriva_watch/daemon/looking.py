@@ -10,7 +10,7 @@ from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.unit import Unit
-from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.watch.look_queue import Looked, LookQueue
@@ -56,7 +56,7 @@ class UnitLooks:
             wait_s, trouble = self._failed(unit, error)
             looked = Looked(datetime.now(UTC) + timedelta(seconds=wait_s))
         for about, problem in looked.problems.items():
-            self.problems.report(about, problem)
+            self.problems.report(about, problem, Scope.FOLDER)
         for other in looked.also:
             self.looks.soon(other)
         self._report(unit, trouble)
@@ -81,5 +81,5 @@ class UnitLooks:
     def _report(self, unit: Unit, trouble: TroubleError | None) -> None:
         # Several batches have the same root.
         about = f"{unit.root}: {unit.name}" if unit.root == unit.prefix else str(unit.root)
-        if self.problems.put(about, trouble) and trouble:
+        if self.problems.put(about, trouble, Scope.FOLDER) and trouble:
             self.emit(NoticeAdded(execution=unit.name, about="the directory", why=str(trouble)))

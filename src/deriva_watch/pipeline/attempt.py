@@ -12,7 +12,7 @@ from deriva_watch.core.errors import FileChangedError, TransientError
 from deriva_watch.core.events import Emit
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import Plan
-from deriva_watch.core.plan.reconcile import additions, moves, unremoved
+from deriva_watch.core.plan.reconcile import additions, moves, still_in_catalog, unremoved
 from deriva_watch.core.records import (
     DropDigests,
     ExecutionFacts,
@@ -146,7 +146,7 @@ class Attempts:
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
         """Bring the journal to where the plan begins."""
         known = self._records(record)
-        plan = unremoved(plan, known)
+        plan = still_in_catalog(unremoved(plan, known), known)
         if fresh := additions(record.id, plan, known):
             self.journal.commit(fresh)
             known = self._records(record)

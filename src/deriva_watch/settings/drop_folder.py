@@ -17,13 +17,12 @@ from deriva_watch.core.drop.drop_folder import (
     Lookup,
     NamedWorkflow,
 )
-from deriva_watch.core.layout import ROOT
+from deriva_watch.core.layout import RID, ROOT
 from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.spec.spec_keys import fields, near
 from deriva_watch.settings.types import AbsolutePath, Observer, Seconds, Section, SomeSeconds, home
 
-_RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
 _CONSTANT: Final = (str, bool, int, float)
 _BY_TABLE: Final = frozenset({"table", "column", "value"})
 _BY_QUERY: Final = frozenset({"query"})
@@ -88,7 +87,7 @@ def _lookup(column: str, said: Any, groups: Iterable[str]) -> Lookup:
 
 
 def _workflow(said: Any) -> str | NamedWorkflow | None:
-    if said is None or (isinstance(said, str) and _RID.fullmatch(said)):
+    if said is None or (isinstance(said, str) and RID.fullmatch(said)):
         return said
     named = isinstance(said, Mapping) and said.keys() == {"name", "version"}
     if named and all(isinstance(each, str) and each for each in said.values()):

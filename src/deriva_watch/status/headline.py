@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
+from deriva_watch.edges.host.problems import Scope
 from deriva_watch.status.amounts import clock
 
 _GOING: Final = (ExecutionState.READY, ExecutionState.UPLOADING)
@@ -41,6 +42,11 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     return _said("empty", "no execution was found yet", "deriva-watch check")
 
 
+def stops_daemon(hindrance: Mapping[str, Any]) -> bool:
+    """Return whether a hindrance stops the daemon, and not only what it is about."""
+    return bool(hindrance.get("scope", Scope.DAEMON) == Scope.DAEMON)
+
+
 def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
     return {"level": level, "text": text, "next": then}
 
@@ -57,7 +63,7 @@ def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
 def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if summary["daemon"] is None:
         return _said("trouble", _joined("no daemon is running", safe), "deriva-watch run")
-    hindrances = summary["hindrances"]
+    hindrances = list(filter(stops_daemon, summary["hindrances"]))
     if not hindrances:
         return None
     more = f" (and {len(hindrances) - 1} more)" if len(hindrances) > 1 else ""
@@ -80,11 +86,21 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     of_these = sum(entry["cancelled"] for entry in summary["refused"])
     more = summary.get("refused_more", 0) - (summary["cancelled"] - of_these)
     number = len(set(names)) + max(0, more) + summary.get("unmatched_more", 0)
-    if not number:
+    problems = [each for each in summary["hindrances"] if not stops_daemon(each)]
+    if not number + len(problems):
         return None
+    if not number:
+        need = f"{_problems(len(problems))} attention: {problems[0]['what']}"
+        return _said("person", _joined(need, safe), "deriva-watch check")
     need = f"{counted(number, 'execution')} need{_s(number)} attention"
+    if problems:
+        need = f"{counted(number, 'execution')} and {_problems(len(problems))} attention"
     then = f"deriva-watch show {quote(names[0])}" if names else None
     return _said("person", _joined(need, safe), then)
+
+
+def _problems(number: int) -> str:
+    return f"{counted(number, 'problem')} of folders need{_s(number)}"
 
 
 def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:

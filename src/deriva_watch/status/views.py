@@ -17,7 +17,7 @@ from deriva_watch.edges.disk.receipts import kept_as, read_receipt
 from deriva_watch.edges.host.problems import read as read_hindrances
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.problems import replaced
-from deriva_watch.status.headline import headline
+from deriva_watch.status.headline import headline, stops_daemon
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.sections import is_cancelled, paused, sections
 
@@ -34,10 +34,10 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
 
     `oldest_pending_s` is the age of the oldest execution that is complete and not uploaded, in
     seconds; 0 if there is none. `hindrances` are what the daemon waits for, such as the server.
-    `healthy` is false if no daemon runs, it is hindered, an execution is refused and not
-    `cancelled`, or the oldest pending execution is older than OLD; `problems` says why in
-    sentences, `reasons` the same in parts. `verdict` sums it up, see `headline`; the lists are
-    those of `sections`.
+    Those of scope "folder" stop nothing else. `healthy` is false if no daemon runs, it cannot work
+    (a hindrance of scope "daemon"), an execution is refused and not `cancelled`, or the oldest
+    pending execution is older than OLD; `problems` says why in sentences, `reasons` the same in
+    parts. `verdict` sums it up, see `headline`; the lists are those of `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
@@ -74,7 +74,7 @@ def _problems(
     """Yield every problem, as a sentence and in parts."""
     if pid is None:
         yield _problem("No daemon is running")
-    for each in hindrances:
+    for each in filter(stops_daemon, hindrances):
         text = f"{each['what']}: {each['why']}. {each['next']}"
         yield text, {name: each[name] for name in ("about", *_SENTENCE)}
     if refused:

@@ -67,7 +67,7 @@ class BatchFormer:
         again_at = self._form(drop, policy, seen, members, units.keys())
         changed = list(_changed(units.values(), members, seen, edits=self.notices_edits))
         resting = all(unit.state in _AT_REST for unit in units.values())
-        if again_at or changed or not resting or seen.unreadable:
+        if again_at or changed or not resting or seen.unlisted:
             self.folder_cache.forget(loose)
         else:
             self.folder_cache.keep(loose, seen)
@@ -171,11 +171,11 @@ def _changed(
 
 
 def _unreadable(drop: Drop, seen: Observation) -> TroubleError | None:
-    if not seen.unreadable:
+    if not seen.unlisted:
         return None
-    where, why = min(seen.unreadable.items())
+    where, why = min(seen.unlisted.items())
     return TroubleError(
-        f"cannot read {len(seen.unreadable)} folders of {drop.path}",
+        f"cannot read {len(seen.unlisted)} folders of {drop.path}",
         f"{where}: {why}",
         "Give the user of deriva-watch read access; the daemon tries again by itself.",
     )

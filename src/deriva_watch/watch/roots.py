@@ -21,9 +21,10 @@ from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import listing
-from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching import missing as missing_folder
 from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 from deriva_watch.pipeline.unit_paths import drop_units, execution_names
@@ -147,7 +148,7 @@ class Roots:
                 found = listing.matching(watch.prefix, self.settings.files.ignored)
                 why, then = "no folder matches it", "It is watched as soon as one does."
                 nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
-                self.problems.report(str(watch.prefix), None if found else nothing)
+                self.problems.report(str(watch.prefix), None if found else nothing, Scope.FOLDER)
             else:
                 continue
             for prefix in [each for each in found if each not in self._roots]:
@@ -166,11 +167,9 @@ class Roots:
         """Report that a root is watched, or that it is missing."""
         missing = None
         if watched.mode is Mode.MISSING:
-            missing = TroubleError(
-                f"cannot watch {prefix}",
-                f"there is no {self._roots[prefix].home}",
-                f"It is watched as soon as it exists: mkdir -p {prefix}",
-            )
+            home = self._roots[prefix].home
+            then = missing_folder.advice(home, prefix)
+            missing = TroubleError(f"cannot watch {prefix}", f"there is no {home}", then)
             self.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
         else:
             self.emit(
@@ -181,7 +180,7 @@ class Roots:
                     file_system=watched.file_system,
                 )
             )
-        self.problems.put(str(prefix), missing)
+        self.problems.put(str(prefix), missing, Scope.FOLDER)
 
     def _is_due(self, path: Path, every_s: float) -> bool:
         due = time.monotonic() >= self._due_s.get(path, 0.0)
@@ -196,7 +195,7 @@ class Roots:
         try:
             found = self._units(drop) if drop else execution_names(prefix, self.settings)
         except (SettingsError, TransientError) as error:
-            self.problems.report(about, error)
+            self.problems.report(about, error, Scope.FOLDER)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
         self.problems.report(about, None)
@@ -225,7 +224,7 @@ class Roots:
                 f'{others[0]} is beside the directories, but unit = "directory" uploads only these',
                 'Move them into a directory, or set unit = "batch".',
             )
-        self.problems.report(f"{drop.path}: loose files", trouble)
+        self.problems.report(f"{drop.path}: loose files", trouble, Scope.FOLDER)
         return directories
 
     def _tell_backlog(self, prefix: Path, directories: int) -> None:

@@ -1,7 +1,6 @@
 """Checks this host for watching: the roots, the limits, how open files are found."""
 
 import getpass
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +11,7 @@ from deriva_watch.core.completeness.observation import HolderMethod
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE, ROOT
 from deriva_watch.edges.disk import listing, open_files, workspace
-from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching import inotify_limits, missing
 from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
 from deriva_watch.edges.watching.probe import probe
 from deriva_watch.edges.watching.watcher import Folder
@@ -50,7 +49,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
     path = folder.path
     try:
         if not path.is_dir():
-            then = f"mkdir -p {shlex.quote(str(path))}"
+            then = missing.advice(path, prefix)
             return Line.wrong(about, "cannot be watched", f"there is no {path}", then)
         next(path.iterdir(), None)
         watched = choose(path, observer, probe)

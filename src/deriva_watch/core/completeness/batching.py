@@ -116,7 +116,7 @@ def is_another(seen: Observation, paths: Collection[str], digest: str | None) ->
 
     False if some are in a folder that cannot be listed: then it is not known.
     """
-    hidden = tuple("" if folder == "." else f"{folder}/" for folder in seen.unreadable)
+    hidden = tuple("" if folder == "." else f"{folder}/" for folder in seen.unlisted)
     if hidden and any(path.startswith(hidden) for path in paths):
         return False
     return part(seen, paths).digest() != digest

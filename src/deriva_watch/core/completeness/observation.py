@@ -27,6 +27,10 @@ SECRET_FOLDERS: Final = frozenset({".deriva", ".ssh", ".globus"})
 """Folders of a home directory that hold credentials; nothing in them is data."""
 
 
+ALIAS: Final = "it is another name of a folder that is here already"
+"""Why a linked folder is not listed, if nothing is missing without it."""
+
+
 class Kind(StrEnum):
     """The kind of an entry, after following a link as far as the policy allows."""
 
@@ -97,6 +101,11 @@ class Observation:
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
     owner: int | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unlisted(self) -> dict[str, str]:
+        """The directories below whose files are not known, with the reason."""
+        return {path: why for path, why in self.unreadable.items() if why != ALIAS}
 
     def changed_at(self) -> datetime:
         """Return the latest time of a file or directory; a copy may have older times."""

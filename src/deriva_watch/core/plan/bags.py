@@ -30,7 +30,7 @@ def spoilt(folder: str, seen: Observation) -> str | None:
     )
     unlisted = (
         f"{path}: {why}"
-        for path, why in seen.unreadable.items()
+        for path, why in seen.unlisted.items()
         if f"{path}/".startswith(f"{folder}/")
     )
     return next(problems, None) or next(unlisted, None)

@@ -128,7 +128,9 @@ def unusable(entry: Entry) -> Leftover | None:
             "Nothing to do. If it is data, rename it, or take the pattern out.",
         )  # fmt: skip
     if entry.problem is not None:
-        return refused(entry, entry.problem, "Replace it with a regular file, or remove it.")
+        return refused(
+            entry, entry.problem, "Put a regular file in its place, or move it elsewhere."
+        )
     try:
         entry.path.encode()
     except UnicodeEncodeError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
-from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.completeness.observation import ALIAS, Entry, Kind, Observation
 from deriva_watch.core.layout import Place, Shape, place
 from deriva_watch.core.metadata.agreement import Contradiction, checked_values, merge
 from deriva_watch.core.metadata.sources import Sources, Statement
@@ -111,6 +111,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         (rows if isinstance(records, RowsPlan) else leftovers).append(records)  # type: ignore[arg-type]
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
+    notices |= {path: why for path, why in seen.unreadable.items() if why == ALIAS}
     there = {(group[0].table.full_name, group[0].file_name) for group in groups.values()}
     there |= {(each.table.full_name, each.file_name) for each in chain(*bags.values())}
     unused = unused_types(said, there, [left.path for left in leftovers])
@@ -145,7 +146,7 @@ def _bag(
     if isinstance(made, Leftover):
         why, then = made.why, made.next
     elif spoil:
-        why, then = f"its bag would be incomplete: {spoil}", "Replace or remove that, then retry."
+        why, then = f"its bag would be incomplete: {spoil}", "Correct that, then retry."
     yield from (refused(each.entry, why, then) for each in members)
 
 
@@ -160,10 +161,10 @@ def _unread(entry: Entry, said: Sources) -> Iterator[Leftover]:
 
 def _unlisted(seen: Observation) -> Iterator[Leftover]:
     """Refuse the directories that cannot be listed."""
-    for path, why in seen.unreadable.items():
+    for path, why in seen.unlisted.items():
         yield Leftover(
             path, None, FileTrigger.REFUSED, f"cannot list {path}", why,
-            "Give the daemon's user the permission to list it, or remove it.",
+            "Let the daemon's user list it, or replace the link by a folder.",
         )  # fmt: skip
 
 

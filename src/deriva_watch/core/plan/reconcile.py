@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from deriva_watch.core.completeness.observation import Entry
+from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.errors import addressed
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.plan.candidates import Leftover
@@ -36,6 +36,25 @@ def unremoved(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
         notices=notices | unused_notices(unused),
         unused_types=unused,
     )
+
+
+def still_in_catalog(plan: Plan, known: Mapping[str, FileRecord]) -> Plan:
+    """Return *plan* without files that are in the catalog and cannot be read here any more.
+
+    A file that was replaced by a link to an archive, or that lost its rights, has not changed for
+    the catalog. A notice says so.
+    """
+    kept = {
+        left.path: f"it is in the catalog; it is not read here any more: {left.why}"
+        for left in plan.leftovers
+        if (record := known.get(left.path))
+        and record.state is FileState.LINKED
+        and left.entry
+        and left.entry.kind is Kind.UNUSABLE
+        and (left.entry.link or left.entry.stamp == record.stamp)
+    }
+    left = tuple(each for each in plan.leftovers if each.path not in kept)
+    return replace(plan, leftovers=left, notices={**plan.notices, **kept})
 
 
 def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) -> list[AddFile]:

@@ -153,7 +153,7 @@ def blocking_path(
     states = {record.path: record.state for record in records}
     left = sorted(path for path in seen.entries if states.get(path) in _HOLDING)
     left += sorted(path for path, e in seen.entries.items() if e.kind is not Kind.CONTENT)
-    left += sorted(seen.unreadable)
+    left += sorted(seen.unlisted)
     return next((path for path in left if path not in markers), None)
 
 

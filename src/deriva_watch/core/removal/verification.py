@@ -116,7 +116,7 @@ def unknown(
             entry.problem or "it was written after the upload, or the daemon has not seen it yet",
             "The daemon will upload it; or run `deriva-watch upload` on the directory.",
         )
-    for path, why in sorted(seen.unreadable.items()):
+    for path, why in sorted(seen.unlisted.items()):
         then = "Give the user of deriva-watch the right to list it."
         yield Difference(Where.DISK, path, f"cannot look into {path}", why, then)
 

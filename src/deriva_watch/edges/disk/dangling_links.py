@@ -19,7 +19,7 @@ def check(top: Path, paths: Iterable[str]) -> None:
             is_link = stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
             if not is_link or not os.access(".", os.W_OK, dir_fd=folder, effective_ids=True):
                 why = f"the link {path}, which leads to it, cannot be removed with it"
-                raise open_folders.kept(path, why, "Remove the link and the file by hand.")
+                raise open_folders.kept(path, why, "Both can be removed by hand.")
 
 
 def remove(top: Path, paths: Iterable[str]) -> None:

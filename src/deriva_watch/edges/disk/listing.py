@@ -1,5 +1,5 @@
 """Lists folders: execution directories, units of drop folders, prefixes of a pattern."""
-# ruff: noqa: PTH207
+# ruff: noqa: PTH120,PTH207
 # A pattern may be absolute, which Path.glob does not support.
 
 import glob
@@ -10,7 +10,7 @@ from pathlib import Path
 from deriva_watch.core.completeness.observation import OWN_PREFIX
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE, Rule
-from deriva_watch.core.layout import ROOT
+from deriva_watch.core.layout import RID, ROOT
 from deriva_watch.edges.disk.ignore_file import read_ignore_file
 from deriva_watch.edges.disk.links import Links
 from deriva_watch.edges.disk.open_folders import open_real
@@ -74,12 +74,13 @@ def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
 
 
 def is_ignored(path: Path, ignore: tuple[str, ...]) -> bool:
-    """Return whether a name is ignored by patterns, or by the ignore file of its folder."""
+    """Return whether a name is no unit: it is ignored, or a link to another name in its folder."""
     return _ignorer(path.parent, ignore)(path)
 
 
 def _ignorer(folder: Path, ignore: tuple[str, ...]) -> Callable[[os.DirEntry[str] | Path], bool]:
     """Return a predicate that is true for the names in *folder* that are ignored."""
+    real, is_of_executions = os.path.realpath(folder), folder.parts[-2:] == (ROOT, "execution")
     general, has_file = Rule(ignore, "[files] ignore"), os.path.lexists(folder / IGNORE_FILE)
 
     def by_file(name: os.DirEntry[str] | Path) -> bool:
@@ -89,9 +90,15 @@ def _ignorer(folder: Path, ignore: tuple[str, ...]) -> Callable[[os.DirEntry[str
             return False
         return Rule(patterns, IGNORE_FILE).ignored(name.name, is_dir=name.is_dir()) is not None
 
+    def is_alias(name: os.DirEntry[str] | Path) -> bool:
+        """Return whether it is a link to another name in the folder, such as `latest-run`."""
+        if is_of_executions and RID.fullmatch(name.name):
+            return False
+        return name.is_symlink() and os.path.dirname(os.path.realpath(folder / name.name)) == real
+
     def is_ignored(name: os.DirEntry[str] | Path) -> bool:
         known = general.ignored(name.name, is_dir=name.is_dir())
-        return known is not None or (has_file and by_file(name))
+        return known is not None or (has_file and by_file(name)) or is_alias(name)
 
     return is_ignored
 

@@ -76,7 +76,7 @@ def enter(folder: int, name: str) -> int:
         return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
     except OSError as error:
         if error.errno in _LINK:
-            then = "Remove the file by hand."
+            then = "The file can be removed by hand."
             raise kept(name, "it is a link, or not a folder", then) from error
         raise
 
@@ -93,7 +93,7 @@ def _private(folder: int) -> int:
     aside = enter(folder, ASIDE_NAME)
     if not _is_private(aside):
         os.close(aside)
-        then = "Remove it, or make the user of deriva-watch its owner, with mode 0700."
+        then = "Make the user of deriva-watch its owner, with mode 0700, or move it elsewhere."
         raise kept(ASIDE_NAME, "other users may enter it", then)
     return aside
 
@@ -142,7 +142,7 @@ def _entered(folder: int, name: str, like: os.stat_result) -> int:
     if found.st_uid in {like.st_uid, os.geteuid(), 0} and found.st_dev == os.fstat(folder).st_dev:
         return there
     os.close(there)
-    then = f"Remove {name}, or make user {like.st_uid} its owner."
+    then = f"Make user {like.st_uid} its owner, or move {name} elsewhere."
     raise kept(name, f"it is a folder of user {found.st_uid}, or on another file system", then)
 
 

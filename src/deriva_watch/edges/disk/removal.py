@@ -218,7 +218,9 @@ def explained(path: str) -> Iterator[None]:
 
 def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
     if stat.S_ISLNK(found.st_mode):
-        raise open_folders.kept(path, "it is a link", "Remove the link and its target by hand.")
+        raise open_folders.kept(
+            path, "it is a link", "The link and its target can be removed by hand."
+        )
     if (
         not stat.S_ISREG(found.st_mode)
         or found.st_nlink == 0
@@ -227,7 +229,7 @@ def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
         raise FileChangedError(f"{path} differs from what was uploaded")
     if found.st_nlink > 1:
         why = f"the file has {found.st_nlink} names (hard links)"
-        raise open_folders.kept(path, why, "Remove the other names, or this one by hand.")
+        raise open_folders.kept(path, why, "This name, or the others, can be removed by hand.")
 
 
 def _leased(descriptor: int) -> bool | None:

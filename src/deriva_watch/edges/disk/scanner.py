@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from deriva_watch.core.completeness.observation import (
+    ALIAS,
     ASIDE_NAME,
     OWN_PREFIX,
     RECEIPT_NAME,
@@ -245,13 +246,18 @@ class _Look:
         if not place.shown:
             self.owner = found.st_uid if place.link_owner is None else place.link_owner
         identity = found.st_dev, found.st_ino
-        if identity in self._listed or (place.link_owner is not None and self._is_above(place)):
+        is_above = place.link_owner is not None and self._is_above(place)
+        if identity in self._listed and not is_above:
+            return ALIAS
+        if is_above:
             return "this execution already has it under another name"
         self._listed.add(identity)
         return None if place.link_owner is None else self._links.objection(place.path)
 
     def _is_above(self, place: _Directory) -> bool:
-        return self.base != place.path and below(self.base, place.path)
+        """Return whether a linked directory contains the link: a loop, or more than the unit."""
+        folder = os.path.join(self.base, place.shown.rstrip("/").rpartition("/")[0])
+        return place.path != self.base and below(os.path.realpath(folder), place.path)
 
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
         if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):

@@ -1,7 +1,8 @@
 """What is in the way of the daemon at present, for other processes to read.
 
-The journal is about units. That the server is away or that a folder is missing concerns the
-daemon. It is kept in a small file beside the journal, which is void once the daemon has ended.
+The journal is about units. That the server is away concerns the daemon, that a folder is missing
+or a unit cannot be looked at concerns only these: the daemon works. All of it is kept in a small
+file beside the journal, which is void once the daemon has ended.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,13 @@ from deriva_watch.core.json_text import read_json
 
 _NAME: Final = "hindrances.json"
 _ROOM_BYTES: Final = 4096  # the least size of the file
+
+
+class Scope(StrEnum):
+    """What a problem concerns."""
+
+    DAEMON = "daemon"  # it cannot work: the server, the journal, the settings
+    FOLDER = "folder"  # a root, a unit or some names; all else is uploaded
 
 
 class Problems:
@@ -33,19 +42,24 @@ class Problems:
         self._lock = threading.Lock()
         self._write()
 
-    def report(self, about: str, error: TroubleError | None) -> None:
+    def report(self, about: str, error: TroubleError | None, scope: Scope = Scope.DAEMON) -> None:
         """Set or clear the problem of *about*; a new one is also an event."""
-        if self.put(about, error) and error:
+        if self.put(about, error, scope) and error:
             self._emit(ProblemFound(**error.sentence()))
 
-    def put(self, about: str, error: TroubleError | None) -> bool:
+    def put(self, about: str, error: TroubleError | None, scope: Scope = Scope.DAEMON) -> bool:
         """Set the problem of *about*, or clear it with None; return whether it is different now."""
         with self._lock:
             before = self._known.get(about)
             if error is None:
                 self._known.pop(about, None)
             elif before is None or before["why"] != error.why:
-                self._known[about] = {"about": about, **error.sentence(), "since": _now()}
+                self._known[about] = {
+                    "about": about,
+                    "scope": scope.value,
+                    **error.sentence(),
+                    "since": _now(),
+                }
             if self._known.get(about) == before:
                 return False
             self._write()
@@ -84,7 +98,7 @@ class Problems:
 
 
 def read(state_directory: Path, pid: int | None) -> list[dict[str, Any]]:
-    """Return the problems of the daemon *pid*, each with about, what, why, next and since."""
+    """Return the problems of the daemon *pid*, each with its fields and since."""
     try:
         found = read_json((state_directory / _NAME).read_bytes())
     except (OSError, ValueError):

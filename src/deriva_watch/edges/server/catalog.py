@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError, ServerBusyError
+from deriva_watch.core.layout import RID
 from deriva_watch.core.model import ML_SCHEMA, CatalogModel, Column, TableName, read_model
 from deriva_watch.core.spec.rights import LEASE, Rights, read_rights
 from deriva_watch.edges.server.answer_shapes import json_object, json_rows, reading
@@ -21,7 +21,6 @@ Row = dict[str, Any]
 # puts before the path on its own disk counts too.
 LONGEST_PATH_BYTES: Final = 3500
 _EXECUTION: Final = TableName(ML_SCHEMA, "Execution")
-_RID: Final = re.compile("[0-9A-HJKMNP-TV-Z]+(-[0-9A-HJKMNP-TV-Z]+)*")
 _ALL: Final = "limit=none"  # a server can be configured to return only 100 rows without saying so
 
 
@@ -68,7 +67,7 @@ class Ermrest:
 
     def rid_table(self, rid: str) -> TableName | None:
         """Return the table of the row *rid*, or None."""
-        if not _RID.fullmatch(rid):
+        if not RID.fullmatch(rid):
             return None
         try:
             with self._asking(f"look up {rid}"):

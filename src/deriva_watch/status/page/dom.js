@@ -1,6 +1,6 @@
 // Elements from text: no string ever becomes markup, and every string is made printable.
 
-import { capital, complete, ended, moment, printable, relative } from "./words.js";
+import { begun, complete, ended, moment, printable, relative } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -47,8 +47,8 @@ export function command(text) {
 /** What, why and what to do, as paragraphs. */
 export function said({ what, why, next }) {
   return [
-    what && h("p", { class: "what" }, ended(capital(what))),
-    why && h("p", null, ended(capital(why))),
+    what && h("p", { class: "what" }, ended(begun(what))),
+    why && h("p", null, ended(begun(why))),
     next && h("p", { class: "next" }, h("b", null, "What to do: "), sentence(next)),
   ];
 }

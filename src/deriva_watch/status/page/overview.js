@@ -1,7 +1,7 @@
 // The view below the verdict: what to do, what is happening, what was uploaded.
 
 import { h, named, said, when } from "./dom.js";
-import { bytes, capital, counted, duration, number } from "./words.js";
+import { begun, bytes, counted, duration, number } from "./words.js";
 
 const EMPTY = "Executions appear here as soon as a program writes into a watched folder.";
 const RENAME = "Move files that should be uploaded, for example below `assets/<Table>/` " +
@@ -68,7 +68,7 @@ function card(kind, key, ...children) {
 function title(entry, kind = "Execution") {
   const words = (entry.label ?? `${kind} ${entry.rid}`).split(" ");
   const link = h("a", { href: `#/execution/${encodeURIComponent(entry.rid)}` },
-    words.length > 1 && `${capital(words[0])} `, named(words.slice(words.length > 1).join(" ")));
+    words.length > 1 && `${begun(`${words[0]} `)}`, named(words.slice(words.length > 1).join(" ")));
   return h("h3", null, link, entry.prefix && h("span", { class: "place" }, " in ", named(entry.prefix)));
 }
 
@@ -83,8 +83,9 @@ function todo(data) {
 }
 
 function hindrance(each) {
-  const make = (at) => card("trouble", `hindrance ${each.about}`,
-    h("h3", null, "The daemon is blocked"), said(each),
+  const stops = (each.scope ?? "daemon") === "daemon";
+  const make = (at) => card(stops ? "trouble" : "person", `hindrance ${each.about}`,
+    h("h3", null, stops ? "The daemon is blocked" : "A folder needs attention"), said(each),
     each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
   return { about: each, make };
 }

@@ -63,6 +63,15 @@ export function complete(at) {
   return at.toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" });
 }
 
+// A text may begin with a name or a path, which is shown as it is.
+const STARTS = new RegExp("^(a|all|an|another|both|cannot|each|every|execution|files?|folder|it|its|no|nobody|none|nothing"
+  + "|not|nowhere|one|only|paused|cancelled|held|waiting|upload|uploads|several|after|because|somebody|some|something|the|their|there|these|they|this|those|uploaded|what|work)[ ,:]");
+
+/** A text as a sentence: its first letter becomes a capital unless it may belong to a name. */
+export function begun(text) {
+  return STARTS.test(text) ? capital(text) : text;
+}
+
 export function capital(text) {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
