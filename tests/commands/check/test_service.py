@@ -68,7 +68,7 @@ def test_a_journal_in_use_is_sound_and_names_its_daemon(found, data, state):
 
 
 def test_a_journal_of_an_older_release_is_brought_up_to_date_by_the_daemon(found, data, journal):
-    set_revision(journal, "0001")
+    set_revision(journal, "0000")
 
     status, lines = found(data)
 
