@@ -61,7 +61,7 @@ class Lab:
 
 
 @cache
-def _empty():
+def empty_journal():
     """Return the bytes of a journal in which nothing is yet: migrations take longer than a test."""
     with tempfile.TemporaryDirectory() as folder:
         Journal.open(f"sqlite:///{folder}/journal.db", emit=lambda _: None).close()
@@ -74,6 +74,6 @@ def laboratory(folder):
     clock = SimpleNamespace(time=NOW)
     clock.now = lambda: clock.time
     url = f"sqlite:///{folder}/journal.db"
-    Path(folder, "journal.db").write_bytes(_empty())
+    Path(folder, "journal.db").write_bytes(empty_journal())
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:
         yield Lab(journal, url, clock)

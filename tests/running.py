@@ -250,18 +250,18 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `deriva-watch` to its end, *through* a program such as setpriv."""
     words = [name, *map(str, arguments), "--config", str(config)]
-    if through:
+    if through and through != PLAIN_ROOT:
         line = [*through, sys.executable, "-m", "deriva_watch", *words]
         return subprocess.run(
             line, capture_output=True, text=True, timeout=timeout_s, check=False, env=os.environ
         )
-    return program(words, os.environ, timeout_s)
+    return program(words, os.environ, timeout_s, plain=bool(through))
 
 
-def program(words, environment, timeout_s=60) -> subprocess.CompletedProcess[str]:
+def program(words, environment, timeout_s=60, *, plain=False) -> subprocess.CompletedProcess[str]:
     """Run `deriva-watch` with *words* to its end."""
     with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as errors:
-        process = Program("deriva_watch", words, environment, out.name, errors.name)
+        process = Program("deriva_watch", words, environment, out.name, errors.name, plain=plain)
         try:
             status = process.wait(timeout_s)
         finally:
@@ -361,19 +361,19 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Run the daemon; yield it once it watches its roots, or at once without *wait*.
 
-    *through* is the command line of a program that starts it, such as setpriv. Then it is a
-    program of its own; otherwise it is forked from one that has imported all. *module* is run in
-    its place.
+    *through* is the command line of a program that starts it, such as env. Then it is a program
+    of its own; otherwise, and without privilege, it is forked from one that has imported all.
+    *module* is run in its place.
     """
     log = config.with_suffix(".log")
     words = ["run", "--config", str(config)]
     with log.open("ab") as stream:
         offset = stream.tell()
-        if through:
+        if through and through != PLAIN_ROOT:
             line = [*through, sys.executable, "-m", module, *words]
             process = subprocess.Popen(line, stdout=stream, stderr=stream, env=environment)
         else:
-            process = Program(module, words, environment, log, log)
+            process = Program(module, words, environment, log, log, plain=bool(through))
     running = Daemon(process, log, offset)
     try:
         if wait:

@@ -1,5 +1,6 @@
 """Programs of ours, started by a process that has imported all: that is most of a start."""
 
+import ctypes
 import multiprocessing
 import os
 import runpy
@@ -25,10 +26,15 @@ _FORKS.set_forkserver_preload(
 
 
 class Program:
-    """`python -m MODULE ARGUMENTS`, with the methods of `subprocess.Popen` that tests use."""
+    """`python -m MODULE ARGUMENTS`, with the methods of `subprocess.Popen` that tests use.
 
-    def __init__(self, module, arguments, environment, stdout, stderr):
-        order = module, [*map(str, arguments)], dict(environment), str(stdout), str(stderr)
+    *outputs* are the files of its standard output and error. With *plain*, root may not read and
+    write what its mode forbids, as an ordinary user may not.
+    """
+
+    def __init__(self, module, arguments, environment, *outputs, plain=False):
+        words, outputs = [module, *map(str, arguments)], [*map(str, outputs)]
+        order = words, dict(environment), outputs, plain
         self._process = _FORKS.Process(target=_live, args=order, daemon=True)
         self._process.start()
         self.pid = self._process.pid
@@ -59,13 +65,29 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
 
-def _live(module, arguments, environment, stdout, stderr):
+def _drop_capabilities():
+    """Drop CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, from the bounding set too."""
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the upper halves
+    libc.capget(header, sets)
+    for capability in (1, 2):
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+        for number in range(3):
+            sets[number] &= ~(1 << capability)
+    if libc.capset(header, sets):
+        raise PermissionError("the capabilities of root stay")
+
+
+def _live(words, environment, outputs, plain):
     """Be the program."""
-    for number, path in ((1, stdout), (2, stderr)):
+    if plain:
+        _drop_capabilities()
+    for number, path in enumerate(outputs, start=1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = words
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -25,6 +25,7 @@ from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.pipeline.build import Parts, build
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.settings.model import Settings
+from looking import empty_journal
 from running import Api, credential, write_files
 
 IMAGE = TableName("demo", "Image")
@@ -259,6 +260,9 @@ def _settings(folder, ready, chunk_bytes, sections):
         "journal": {"url": _journal(folder)},
     }
     (folder / "state").mkdir(parents=True, exist_ok=True)
+    journal = folder / "state" / "journal.db"
+    if not journal.exists():
+        journal.write_bytes(empty_journal())
     return Settings(**given | {name: value or {} for name, value in sections.items()})
 
 
