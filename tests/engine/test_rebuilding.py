@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from base64 import b64decode, b64encode
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from deriva_watch.core.completeness.observation import RECEIPT_NAME, ROWS_NAME
 from deriva_watch.core.records import BatchRecord, MoveExecution, NoteExecution
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.core.states import ExecutionTrigger
+from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.disk.receipts import RowReceipt
 from deriva_watch.engine.rows import tables
 from engine.rig import Crash, Lab, Power
@@ -450,7 +452,9 @@ def test_both_files_are_kept_and_neither_is_uploaded(scene):
 def test_a_million_rows_take_no_more_memory_than_some(tmp_path):
     """They are written and read a batch at a time: with fewer it is the same."""
     rows = 1_000_000 if SOAK else 50_000
-    receipt = RowReceipt.of(tmp_path / "state", "example.org/1", "1-AAAA", tmp_path)
+
+    beside = partial(receipts._opened, tmp_path)
+    receipt = RowReceipt.of(tmp_path / "state", "example.org/1", "1-AAAA", tmp_path, beside)
     rids = [f"1-{number:04X}" for number in range(1000)]
 
     def batches():
