@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from deriva_watch.core.states import FileState
+from deriva_watch.core.states import ExecutionState, FileState
 from engine.rig import WHO, Crash, Lab, Power, earlier, every_crash, image
 
 SYSTEM = {"RCT", "RMT", "RCB", "RMB"}
@@ -256,3 +256,46 @@ def repeated(rig, known):
 def acknowledged(file):
     """Return the chunks that the journal knows of: job and number."""
     return {(file.job["url"], number) for number in file.job["chunks"]} if file.job else set()
+
+
+RESTORING = [(name, after) for name in ("store.put", "catalog.replace") for after in (False, True)]
+LOST = "execution-asset/Model_File/lost.bin"
+
+
+def lose_object(lab, who):
+    """Upload a file, delete its object, and touch it; return what the journal knew of it."""
+    root = lab.write({LOST: f"lost {lab.rid}"})
+    with lab.rigged(who) as rig:
+        rig.upload()
+    before = lab.files()[LOST]
+    lab.api.call("DELETE", lab.api.url + before.url)
+    os.utime(root / LOST)
+    return before
+
+
+@pytest.mark.parametrize(("name", "after"), RESTORING)
+def test_a_crash_while_a_lost_object_is_sent_again_leaves_one_row_that_names_one_version(
+    lab, name, after
+):
+    before = lose_object(lab, "owner")
+    with lab.rigged(power=Power(name, 0, after)) as rig, pytest.raises(Crash):
+        rig.upload()
+    with lab.rigged() as rig:
+        rig.journal.void_claims()
+        assert rig.upload().state is ExecutionState.UPLOADED
+
+    now = lab.files()[LOST]
+    [row] = [r for r in lab.api.rows("deriva-ml:Execution_Asset") if r["MD5"] == before.md5]
+    assert (row["RID"], row["URL"]) == (before.rid, now.url)
+    assert (now.rid, now.adopted) == (before.rid, False)
+    assert lab.api.content(now.url) == f"lost {lab.rid}".encode()
+    assert lab.api.versions()[now.url.rpartition(":")[0]] == [now.url]
+
+
+def test_who_may_not_change_rows_is_told_what_right_a_lost_object_needs(lab):
+    before = lose_object(lab, "writer")
+    with lab.rigged("writer") as rig:
+        assert rig.upload().state is ExecutionState.REFUSED
+    now = lab.files()[LOST]
+    assert f"row {before.rid} cannot name the new one" in now.why
+    assert "for the right" in now.next

@@ -1,6 +1,8 @@
 """`verify` names what the server, the disk or a receipt has another way, and changes nothing."""
 
 import json
+import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from deriva_watch.commands.verify import verifying
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.pipeline.receipt_schema import SCHEMA
-from running import command, daemon, requests_seen, sandbox, write_files
+from running import command, daemon, detailed, requests_seen, sandbox, write_files
 from system.trusted import (
     Scene,
     change_row,
@@ -106,18 +108,53 @@ def test_what_the_server_lost_or_changed_is_named_with_the_journal_and_without(s
         assert all(said in why[path] for path, said in expected.items())
 
 
-def test_what_the_server_lost_is_brought_again_as_the_message_says(scene):
-    lose_row(scene, scene.line(scene.typed))
-    scene.api.call(
-        "DELETE",
-        f"{scene.api.catalog}/entity/demo:Image_Execution/Image={scene.line(scene.paths[0])['rid']}",
-    )
-    assert all("touch" in each.next for each in scene.verify().differences)
-    (scene.root / scene.paths[0]).touch()
+def told_command(scene, text):
+    """Give the command that a message names; return its arguments."""
+    [line] = re.findall(r"`deriva-watch ([^`]*)`", text)
+    name, *arguments = shlex.split(line)
+    done = command(scene.config, name, *arguments)
+    assert done.returncode == 0, done.stderr
+    return [name, *arguments]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_the_server_lost_is_brought_again_as_the_message_says(scene, loss):
+    """Its row stays the one that others refer to, unless that was lost."""
+    before = scene.line(scene.typed)
+    loss(scene, before)
+    nexts = {each.next for each in scene.verify().differences}
+    assert len(nexts) == 1
+
+    assert told_command(scene, nexts.pop()) == ["retry", scene.rid, scene.typed]
+
+    assert scene.upload({}) == "uploaded"
+    assert scene.verify(read_back=True).differences == ()
+    after = scene.line(scene.typed)
+    assert (after["rid"] == before["rid"]) == (loss not in {lose_row, change_row})
+    assert (after["object"] == before["object"]) == (loss not in {lose_object, change_row})
+
+
+def test_an_object_that_was_lost_with_its_name_is_sent_again_where_the_file_is_only_touched(scene):
+    line = scene.line(scene.typed)
+    scene.api.call("DELETE", scene.api.url + line["object"].rpartition(":")[0])
     (scene.root / scene.typed).touch()
 
-    assert scene.upload() == "uploaded"
-    assert scene.verify().differences == ()
+    assert scene.upload({}) == "refused"
+    [file] = [each for each in detailed(scene.config, scene.rid)["files"] if each["why"]]
+    assert "not available" in file["why"]
+
+
+def test_an_object_that_a_row_of_others_names_is_not_replaced(scene):
+    """The message names no command that would be refused."""
+    other = Scene(scene.config.parents[1], scene.ready)
+    path = "execution-asset/Model_File/same.bin"
+    for each in (scene, other):
+        assert each.upload({path: f"{scene.rid} same"}) == "uploaded"
+    line = other.line(path)
+    lose_object(scene, line)
+    other.lose_journal()
+    assert all("`" not in each.next for each in other.verify().differences)
+    assert other.upload({}) == "refused"
 
 
 def test_a_server_that_is_away_is_no_difference(scene):
@@ -208,8 +245,18 @@ def test_what_lies_here_and_is_another_is_named(scene):
     told = scene.verify()
 
     assert found(told) == [("disk", path) for path in sorted(scene.files)]
-    assert "the disk may fail" in told.differences[1].next
+    assert "the disk may fail" not in told.differences[1].next  # its change time tells
     assert scene.verify(server_only=True).differences == ()
+
+
+@pytest.mark.parametrize("change", [edit, edit_in_secret])
+def test_what_was_changed_here_is_uploaded_as_the_message_says(scene, change):
+    change(scene.root / scene.typed)
+    write_files(scene.root, {"execution-asset/Model_File/late.bin": f"late {scene.rid}"})
+    nexts = {each.next for each in scene.verify().differences}
+
+    assert [told_command(scene, each) for each in nexts] == [["upload", str(scene.root)]]
+    assert scene.verify().differences == ()
 
 
 def test_what_does_not_lie_here_any_more_is_counted(scene):

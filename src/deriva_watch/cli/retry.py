@@ -27,7 +27,8 @@ def retry(
     """Try an execution again, after the cause of its refusal has been fixed.
 
     It also ends a cancellation: of an execution by its RID, of a file by RID and PATH; refused
-    files of the same execution are tried with it. --all leaves out what is paused or cancelled. A
+    files of the same execution are tried with it. A file in the catalog is uploaded again if the
+    server has lost its object or row. --all leaves out what is paused or cancelled. A
     running daemon does it within a second; otherwise the next `run` or `upload` does.
 
     Exit status 2 if there is no such execution.

@@ -34,6 +34,7 @@ from deriva_watch.core.removal.verification import (
     lost,
     other_content,
     unknown,
+    uploading,
 )
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.core.unit import Unit
@@ -52,7 +53,6 @@ from deriva_watch.pipeline.unit_planner import UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
-_UPLOAD: Final = "`deriva-watch upload` of its folder says what keeps it."
 _TOGETHER: Final = 500  # files in one request
 
 
@@ -103,7 +103,7 @@ class Verifier:
             record and record.state is ExecutionState.GONE
         ):  # its files were deleted before the upload
             own += left(target.files, f"`deriva-watch show {quote(target.rid)}` shows its state.")
-            own += left(said, _UPLOAD)
+            own += left(said, uploading(target.receipt.directory if target.receipt else ""))
         own += forged({f.path: f for f in target.files}, lines)
         own += self._misdirected(target)
         count = Counter[str]()
@@ -217,12 +217,14 @@ class Verifier:
     ) -> Iterator[Difference]:
         """Ask the server for every file, and for every row of a file of rows."""
         here = seen.entries if seen else {}
+        rid = target.rid if target.record else None
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
             group = asked[start : start + _TOGETHER]
             why = self.server_check.differences(self.model, group, target.links_to)
             for path in sorted(why):
-                yield from lost(path, why[path], is_here=path in here)
+                file = next(each for each in group if each.path == path)
+                yield from lost(file, why[path], is_here=path in here, rid=rid)
             for file in group:
                 self.moved(file.path, 0)
         find = self.find
@@ -239,7 +241,7 @@ class Verifier:
         for file in files:
             if file.rows is not None:
                 found, unasked = rows.ask(file)
-                yield from lost(file.path, found, is_here=file.path in here)
+                yield from lost(file, found, is_here=file.path in here, rid=rid)
                 if unasked:
                     notes.append(
                         f"{file.path}: {unasked} rows have keys that only the file contains"
@@ -296,7 +298,7 @@ class Verifier:
             same_sha = file.sha256 is None or found.sha256 == file.sha256
             if found.md5 != file.md5 or not same_sha:
                 moved = entry.stamp != file.stamp or file.ctime_ns not in {None, entry.ctime_ns}
-                yield other_content(file, is_touched=not file.inode or moved)
+                yield other_content(file, str(disk.root), is_touched=not file.inode or moved)
 
 
 @contextmanager

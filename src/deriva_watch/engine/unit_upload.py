@@ -62,6 +62,7 @@ class Upload:
         halt: Raises if a person has stopped the unit, or a file of it.
         changed: Paths that changed during the upload: the unit has to be scanned again.
         again: Paths that another uploader has recorded since we looked for their rows.
+        lost: Paths whose row, which we made, names an object that is gone: they are sent again.
         transient: The last temporary error, if any.
         notices: Sentences for the receipt, by subject.
     """
@@ -80,6 +81,7 @@ class Upload:
     halt: Callable[[str | None], None] = lambda _path: None
     changed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     transient: TransientError | None = None
     notices: dict[str, str] = field(default_factory=dict)
     _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file

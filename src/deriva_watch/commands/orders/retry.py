@@ -7,12 +7,19 @@ from deriva_watch.commands.orders import lookup
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.orders.holds import Hold, HoldKind, is_cancelled
 from deriva_watch.core.orders.orders import Retry
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution, NoteExecution
+from deriva_watch.core.records import (
+    ExecutionFacts,
+    ExecutionRecord,
+    MoveExecution,
+    MoveFile,
+    NoteExecution,
+)
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     ExecutionState,
     ExecutionTrigger,
     FileState,
+    FileTrigger,
 )
 from deriva_watch.edges.journal import Journal, Reader
 
@@ -56,11 +63,17 @@ def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
             "verdict": {**(record.verdict or {}), "insisted": True},
             "ours": record.ours or order.this_catalog,
         }
+        known = {file.path: file for file in journal.files(record.id)} if order.paths else {}
+        again = [
+            MoveFile(known[path].id, FileTrigger.RECONSIDERED)
+            for path in order.paths
+            if path in known and known[path].state is FileState.LINKED
+        ]
         if is_cancelled(record.held):
             journal.release(record.id, HoldKind.CANCELLED, facts)
         elif _may_retry(record):
             moved = MoveExecution(record.id, ExecutionTrigger.RETRIED)
-            journal.commit([moved, NoteExecution(record.id, facts)])
+            journal.commit([moved, *again, NoteExecution(record.id, facts)])
     return wanted
 
 
@@ -96,9 +109,10 @@ def _check_files(order: Retry, reader: Reader, wanted: Sequence[ExecutionRecord]
         if path not in files:
             raise lookup.no_such_file(str(order.rid), path, files)
         file = files[path]
-        if not (file.held or file.state is FileState.REFUSED):
+        # Of a linked file the server may have lost the object or the row.
+        if not (file.held or file.state in {FileState.REFUSED, FileState.LINKED}):
             raise TroubleError(
                 f"cannot try {path} of {order.rid} again",
-                f"it is {file.state}, not refused",
+                f"it is {file.state}, not refused and not in the catalog",
                 f"`deriva-watch retry {quote(str(order.rid))}` tries all of it.",
             )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from shlex import quote
 from typing import Final
 
 from deriva_watch.core.completeness.observation import Kind, Observation
@@ -12,7 +13,7 @@ from deriva_watch.core.records import ON_SERVER, FileRecord
 from deriva_watch.core.states import SAFE, FileState
 
 RESTORE: Final = (
-    "Ask the server's administrator to restore that object, and delete no local copy of the file."
+    "Ask the server's administrator to restore it, and delete no local copy of the file."
 )
 _NO_DATA: Final = {FileState.IGNORED, FileState.GONE}
 _SAYING: Final = {
@@ -114,7 +115,7 @@ def unknown(
             path,
             f"{path} is not in the catalog",
             entry.problem or "it was written after the upload, or the daemon has not seen it yet",
-            "The daemon will upload it; or run `deriva-watch upload` on the directory.",
+            uploading(seen.root),
         )
     for path, why in sorted(seen.unlisted.items()):
         then = "Give the user of deriva-watch the right to list it."
@@ -139,13 +140,23 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
             )
 
 
-def lost(path: str, reasons: Iterable[str], *, is_here: bool) -> Iterator[Difference]:
-    """Yield what the server no longer has of a file."""
-    then = (
-        "Restore it on the server, or `touch` the file to upload it again."
-        if is_here
-        else "Restore it on the server, or put the file back from another copy: there is none here."
-    )
+def lost(
+    file: FileRecord, reasons: Iterable[str], *, is_here: bool, rid: str | None
+) -> Iterator[Difference]:
+    """Yield what the server no longer has of a file.
+
+    *rid* is its execution, None if no journal knows that.
+    """
+    path = file.path
+    if not is_here:
+        then = (
+            "Restore it on the server, or put the file back from another copy: there is none here."
+        )
+    elif rid is None or file.adopted or file.rows is not None or file.state is not FileState.LINKED:
+        then = RESTORE  # a retry changes no row of others, and sends no row twice
+    else:
+        again = f"`deriva-watch retry {quote(rid)} {quote(path)}`"
+        then = f"Restore it on the server; or {again} uploads it again, if we may change rows."
     what = f"the server no longer has {path} as it was uploaded"
     for why in reasons:
         yield Difference(Where.SERVER, path, what, why, then)
@@ -157,10 +168,15 @@ def damaged(record: FileRecord, why: str) -> Difference:
     return Difference(Where.SERVER, record.path, what, why, RESTORE)
 
 
-def other_content(record: FileRecord, *, is_touched: bool) -> Difference:
+def uploading(root: str) -> str:
+    """Return what to do about a file in the folder *root* that is not in the catalog."""
+    return f"The daemon uploads it; without a daemon run `deriva-watch upload {quote(root)}`."
+
+
+def other_content(record: FileRecord, root: str, *, is_touched: bool) -> Difference:
     """Return the difference of a file whose bytes are not those that were uploaded."""
     then = (
-        "The daemon uploads it again; or run `deriva-watch upload`."
+        uploading(root)
         if is_touched
         else f"No program wrote to it: the disk may fail. The uploaded bytes are {record.url}; "
         "`touch` the file if the bytes here are right."

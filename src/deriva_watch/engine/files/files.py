@@ -151,7 +151,7 @@ class Files:
                 moved,
                 verify,
                 notice=lambda why: upload.notice(path, why),
-                says=lambda rows: bool(upload.chosen(path, rows)),
+                says=lambda rows: path not in upload.lost and bool(upload.chosen(path, rows)),
             )
             try:
                 facts = self.depositor.deposit(asset, record, source)

@@ -21,6 +21,10 @@ from deriva_watch.engine.unit_upload import Move, Upload
 OUTPUT_ROLE: Final = "Output"  # the Asset_Role with which deriva-ml links outputs
 
 
+class _LostObjectError(RefusedError):
+    """The object that a row names is not there any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Inserts rows for stored files into asset tables, and links them."""
@@ -113,7 +117,10 @@ class Rows:
             return
         try:
             self._verify(record, row["URL"])
-        except RefusedError as error:
+        except _LostObjectError as error:
+            if record.rid == rid and not record.adopted:  # we made that row
+                self._restore(upload, path, row)
+                return
             why = f"row {rid} describes it, but {error.why}"
             upload.refuse(path, RefusedError(f"cannot record {path}", why, error.next))
             return
@@ -122,6 +129,31 @@ class Rows:
         upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
         _notice_rid(upload, path, rid, "the row existed before")
 
+    def _restore(self, upload: Upload, path: str, row: Row) -> None:
+        """Have the bytes sent again, and then let our row name the new version."""
+        record, table = upload.records[path], upload.assets[path].table
+        if record.state is not FileState.STORED:
+            upload.lost.add(path)
+            return
+        old = {"RID": row["RID"], "URL": row["URL"]}
+        try:
+            done = self.call_retry(
+                f"PUT {table}",
+                lambda: self.writer.run(
+                    lambda: self.catalog.replace(table, old, {"URL": record.url})
+                ),
+            )
+        except RefusedError as error:
+            why = f"its object was lost, and row {row['RID']} cannot name the new one: {error.why}"
+            upload.refuse(path, RefusedError(f"cannot record {path}", why, error.next))
+            return
+        if not done:  # somebody has changed the row meanwhile
+            upload.change(path)
+            return
+        facts: FileFacts = {"rid": row["RID"], "adopted": False}
+        upload.commit([Move(path, FileTrigger.RECORDED, facts)])
+        upload.notice(path, f"its object {row['URL']} was lost; it was sent again")
+
     def _verify(self, record: FileRecord, url: str | None) -> None:
         """Check in the object store that *url* has the content of a file."""
         what, then = (
@@ -129,14 +161,14 @@ class Rows:
             "Correct or delete the row, then run `deriva-watch retry RID`.",
         )
         if url is None or not url.startswith("/hatrac/"):
-            raise RefusedError(what, f"{url} is not an object of this server", then)
+            raise _LostObjectError(what, f"{url} is not an object of this server", then)
         there = self.call_retry("HEAD object", lambda: self.store.head(url))
         if there is None:
-            raise RefusedError(what, f"the object {url} is gone", then)
+            raise _LostObjectError(what, f"the object {url} is gone", then)
         if there.md5 is None:
-            raise RefusedError(what, f"the object {url} has no MD5", then)
+            raise _LostObjectError(what, f"the object {url} has no MD5", then)
         if (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
-            raise RefusedError(what, f"the object {url} has different content", then)
+            raise _LostObjectError(what, f"the object {url} has different content", then)
 
     # ------------------------------------------------------------------ insert
 
