@@ -218,6 +218,31 @@ def test_a_person_is_needed_and_the_command_is_told(lab):
     }
 
 
+def test_an_execution_that_is_refused_and_has_unmatched_files_counts_once(lab):
+    number, files = lab.claimed("1-AA", a=1, b=1)
+    lab.journal.commit([MoveFile(files["a"], FileTrigger.UNMATCHED)])
+    lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
+    lab.refused("1-AB")
+    number, files = lab.claimed("1-AC", a=1)
+    lab.journal.commit([MoveFile(files["a"], FileTrigger.UNMATCHED)])
+    lab.end(number)
+
+    found = lab.look()
+
+    assert found["attention"] == {"executions": 3, "folders": 0}
+    assert found["verdict"]["text"] == "3 executions need attention"
+
+
+def test_what_fills_says_how_much_there_is_so_far(lab):
+    new = lab.journal.open_execution("data.example.org/1", "/data", "1-AA")
+    verdict = {"why": "a.bin is open", "files": 2000, "size_bytes": 4_000_000}
+    lab.journal.commit([NoteExecution(new.id, {"verdict": verdict})])
+
+    [entry] = lab.look()["filling"]
+
+    assert (entry["files"], entry["bytes"]) == (2000, 4_000_000)
+
+
 def test_what_a_person_has_cancelled_needs_nobody(lab):
     lab.uploaded("1-AA", a=1)
     number, files = lab.claimed("1-AB", a=1)

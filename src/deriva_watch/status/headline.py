@@ -81,20 +81,18 @@ def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
 
 
 def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
-    entries = [entry for name in ("refused", "unmatched") for entry in summary[name]]
-    names = [entry["rid"] for entry in entries if not entry["cancelled"]]
-    of_these = sum(entry["cancelled"] for entry in summary["refused"])
-    more = summary.get("refused_more", 0) - (summary["cancelled"] - of_these)
-    number = len(set(names)) + max(0, more) + summary.get("unmatched_more", 0)
-    problems = [each for each in summary["hindrances"] if not stops_daemon(each)]
-    if not number + len(problems):
+    number, folders = summary["attention"]["executions"], summary["attention"]["folders"]
+    if not number + folders:
         return None
     if not number:
-        need = f"{_problems(len(problems))} attention: {problems[0]['what']}"
+        (first, *_) = (each for each in summary["hindrances"] if not stops_daemon(each))
+        need = f"{_problems(folders)} attention: {first['what']}"
         return _said("person", _joined(need, safe), "deriva-watch check")
     need = f"{counted(number, 'execution')} need{_s(number)} attention"
-    if problems:
-        need = f"{counted(number, 'execution')} and {_problems(len(problems))} attention"
+    if folders:
+        need = f"{counted(number, 'execution')} and {_problems(folders)} attention"
+    entries = (entry for name in ("refused", "unmatched") for entry in summary[name])
+    names = [entry["rid"] for entry in entries if not entry["cancelled"]]
     then = f"deriva-watch show {quote(names[0])}" if names else None
     return _said("person", _joined(need, safe), then)
 

@@ -155,8 +155,10 @@ def _current(file: FileRecord) -> dict[str, Any]:
 
 def _filling(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
     for execution in _some_in(reader, {ExecutionState.FILLING}):
-        why = (execution.verdict or {}).get("why")
-        yield {**some(execution, (*_WHO, "next_at")), "why": plain(why)}
+        verdict = execution.verdict or {}
+        known = "files" in verdict and "size_bytes" in verdict
+        so_far = {"files": verdict["files"], "bytes": verdict["size_bytes"]} if known else {}
+        yield {**some(execution, (*_WHO, "next_at")), "why": plain(verdict.get("why")), **so_far}
 
 
 def _refused(reader: Reader | Journal) -> Iterator[dict[str, Any]]:

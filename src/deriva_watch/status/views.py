@@ -37,14 +37,16 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     Those of scope "folder" stop nothing else. `healthy` is false if no daemon runs, it cannot work
     (a hindrance of scope "daemon"), an execution is refused and not `cancelled`, or the oldest
     pending execution is older than OLD; `problems` says why in sentences, `reasons` the same in
-    parts. `verdict` sums it up, see `headline`; the lists are those of `sections`.
+    parts. `attention` counts what a person must see to: executions that are refused or have
+    unmatched files, each once, and problems of folders. `verdict` sums it up, see `headline`; the
+    lists are those of `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
     hindrances = plain(read_hindrances(reader.path.parent, pid))
     held = reader.held()
-    cancelled = sum(map(is_cancelled, held))
-    refused = counts.get(ExecutionState.REFUSED, 0) - cancelled
+    cancelled = {each.id for each in held if is_cancelled(each)}
+    refused = counts.get(ExecutionState.REFUSED, 0) - len(cancelled)
     problems = list(_problems(pid, hindrances, refused, pending_s))
     found: dict[str, Any] = {
         "at": plain(now),
@@ -61,7 +63,11 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         **sections(reader, counts, now),
         "notices": plain(list(_journals_before(reader))),
         **paused(reader, held),
-        "cancelled": cancelled,
+        "cancelled": len(cancelled),
+        "attention": {
+            "executions": reader.count_attention(cancelled),
+            "folders": sum(not stops_daemon(each) for each in hindrances),
+        },
     }
     files = sum(found["files"][state] for state in SAFE)
     found["verdict"] = headline(found, files, reader.count_executions_with(SAFE))

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
-from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import (
@@ -118,12 +118,12 @@ class Inspector:
         """
         if unit.drop and unit.kind is UnitKind.LOOSE:
             return self.batch_former.look(unit.drop, unit.policy(self.policy))
+        if is_ignored(unit, self.settings) and not self._is_known(unit):
+            return Looked()
         return Looked(self._look(unit, newer_than))
 
     def _look(self, unit: Unit, newer_than: datetime | None) -> datetime | None:
         drop = unit.drop
-        if is_ignored(unit, self.settings) and not self._is_known(unit):
-            return None
         seen = self.unit_reader.look(unit)
         if error := unusable_name(unit):
             if seen is None:
@@ -152,7 +152,11 @@ class Inspector:
             return None
         partial = unit.partial_paths(seen, self.policy.partial)
         hash_at = self._hash_ahead(unit, record, seen, partial)  # also while the server is away
-        judge_at = self._judge(unit, record, seen, partial)
+        try:
+            judge_at = self._judge(unit, record, seen, partial)
+        except (TransientError, CredentialError):
+            self._note_files(record, seen)
+            raise
         return earliest(judge_at, hash_at) if judge_at else None
 
     def _is_known(self, unit: Unit) -> bool:
@@ -269,6 +273,15 @@ class Inspector:
         except RefusedError as error:
             return error
         return None
+
+    def _note_files(self, record: ExecutionRecord, seen: Observation) -> None:
+        """Keep for `status` how much there is, though nothing can be decided now."""
+        sizes = [e.size_bytes for e in seen.entries.values() if e.kind is not Kind.IGNORED]
+        known = {"files": len(sizes), "size_bytes": sum(sizes)}
+        before = record.verdict or {}
+        if known.items() - before.items():
+            verdict = {**before, **known}
+            self.journal.commit([NoteExecution(record.id, {"verdict": verdict})])
 
     def _note(self, record: ExecutionRecord, verdict: dict[str, object], at: datetime) -> None:
         """Keep for `show` why it is not complete yet."""

@@ -291,3 +291,26 @@ def test_its_parts_are_small_and_hold_nothing_of_others(tmp_path, browser):
     code = {url: size for url, size in sizes.items() if "api/" not in url and "stream" not in url}
     assert len(code) >= 8, json.dumps(code)
     assert sum(code.values()) < 55_000, json.dumps(code, indent=1)
+
+
+def test_what_needs_attention_is_the_same_number_everywhere(tmp_path, browser):
+    """One is refused, one has an unmatched file, one is both, one is cancelled."""
+
+    def fill(journal, clock):
+        scenes.person(journal, clock)
+        number, files = scenes.begin(journal, "4-B0TH", scenes.images(2))
+        journal.commit([MoveFile(files[0], FileTrigger.UNMATCHED, {"why": "nothing takes it"})])
+        why = {"what": "1 of 2 files is refused", "why": "it is a pipe", "next": "Replace it."}
+        journal.commit([MoveFile(files[1], FileTrigger.REFUSED, why)])
+        journal.commit([MoveExecution(number, ExecutionTrigger.REFUSED, why)])
+        scenes.refused(journal, "4-GONE", scenes.images(12))
+        [last] = journal.executions(rid="4-GONE")
+        journal.hold(last.id, Hold(HoldKind.CANCELLED, "ada", clock.now()))
+
+    with served(tmp_path, fill) as (url, _), looking(browser, url) as page:
+        level(page, "person")
+        todo = page.get_by_role("region", name="To do")
+        assert "4 executions need attention" in page.locator("#sentence").inner_text()
+        assert page.locator(".figures").get_by_text("4 executions", exact=True).count() == 1
+        assert todo.get_by_role("heading", name="To do 4").count() == 1
+        assert todo.locator("li.card").count() == 4

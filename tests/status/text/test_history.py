@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.records import AddFile, MoveFile
+from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.status import endings, open_views, render_endings, show
 from looking import NOW, SENTENCE
@@ -75,6 +75,19 @@ def test_people_get_a_line_an_end_and_a_line_a_day(told):
         "2026-03-01  1 uploaded, 1 refused; 3 files, 3.0 kB uploaded\n"
         "2026-03-02  1 uploaded; 1 file, 10 bytes uploaded\n"
     )
+
+
+def test_of_a_refused_batch_it_is_said_how_many_of_its_files_came_in(lab):
+    number, files = lab.claimed("batch-1", a=1, b=1, c=1)
+    lab.bring(files["a"])
+    lab.bring(files["b"])
+    refused = ExecutionTrigger.REFUSED
+    report = {"files": {"linked": 2, "refused": 1}}
+    lab.journal.commit([MoveExecution(number, refused, SENTENCE, report)])
+
+    told = piped(endings(open_views(lab.url)))
+
+    assert "refused  2 of 3 files uploaded  2 bytes  cannot store a.tif\n" in told
 
 
 def test_where_nothing_ended_it_says_so(lab):

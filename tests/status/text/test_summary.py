@@ -158,6 +158,13 @@ def test_what_holds_the_daemon_up_and_what_is_held_back_are_told():
     assert "cannot store it: 403. Ask.\n" in text
 
 
+def test_what_fills_is_told_with_how_much_there_is_so_far():
+    filling = {**WHO, "next_at": None, "why": "unchanged for 1 s (30 s required)"}
+    filling |= {"files": 2000, "bytes": 4_000_000}
+
+    assert "1-AA  2,000 files, 4.0 MB so far: unchanged for 1 s" in piped(filling=[filling])
+
+
 def test_what_came_in_last_is_told():
     recent = [{**WHO, "at": "2026-03-01T11:59:30+00:00", "files": 1, "bytes": 5}]
 

@@ -156,6 +156,7 @@ class Facts(NamedTuple):
     """What follows from the evidence."""
 
     files: int
+    size_bytes: int
     largest_bytes: int
     marker: str | None
     status: Since | None  # what the writer says; deriva-ml writes its workspace before the catalog
@@ -167,6 +168,7 @@ class Facts(NamedTuple):
         """Return them as JSON."""
         return {
             "files": self.files,
+            "size_bytes": self.size_bytes,
             "largest_bytes": self.largest_bytes,
             "quiet_s": self.quiet.total_seconds(),
             "quiet_needed_s": self.quiet_needed.total_seconds(),
@@ -203,6 +205,7 @@ def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     quiet = evidence.seen.looked_at - evidence.content.since
     return Facts(
         files=len(files),
+        size_bytes=sum(files),
         largest_bytes=largest_bytes,
         marker=marker,
         status=status,

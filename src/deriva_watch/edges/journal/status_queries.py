@@ -1,7 +1,7 @@
 """The queries for the status: the number of finished files does not make them slower."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -126,6 +126,20 @@ class StatusQueries(Queries):
         )
         count: int = self._rows(query)[0][0]
         return count
+
+    def count_attention(self, cancelled: Collection[int]) -> int:
+        """Return how many executions a person must see to: each counts once.
+
+        They are refused, or have unmatched files, and are not gone; *cancelled* do not count.
+        """
+        has_unmatched = select(_COUNTS.execution_id).where(
+            _COUNTS.state == FileState.UNMATCHED, _COUNTS.files > 0
+        )
+        query = select(execution.c.id).where(
+            (execution.c.state == ExecutionState.REFUSED)
+            | (execution.c.id.in_(has_unmatched) & (execution.c.state != ExecutionState.GONE))
+        )
+        return sum(number not in cancelled for (number,) in self._rows(query))
 
     def examples(self, execution_id: int, state: FileState, limit: int) -> list[FileRecord]:
         """Return at most *limit* files of an execution that are in *state*."""

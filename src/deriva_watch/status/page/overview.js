@@ -14,8 +14,7 @@ export function overview(data, { wanted, all, at }) {
   if (data.verdict.level === "empty") return h("p", { class: "answer" }, EMPTY);
   const look = { wanted: wanted.trim().toLowerCase(), all, at };
   const lists = [
-    list("todo", "To do", todo(data), look,
-      (data.refused_more ?? 0) + (data.unmatched_more ?? 0)),
+    list("todo", "To do", todo(data), look, data.attention.executions - theirs(data).length),
     list("flight", "Uploading", data.in_flight.map(flight), look, data.in_flight_more),
     list("waiting", "Waiting for a retry", data.waiting.map(waiting), look, data.waiting_more),
     list("filling", "Not complete yet", data.filling.map(filling), look, data.filling_more),
@@ -27,7 +26,7 @@ export function overview(data, { wanted, all, at }) {
 }
 
 function figures(data) {
-  const { files, executions } = data;
+  const { files } = data;
   const safe = files.linked + files.elsewhere + files.removed;
   const going = files.found + files.hashed + files.stored + files.recorded;
   const oldest = data.oldest_pending_s;
@@ -36,7 +35,7 @@ function figures(data) {
     figure("To upload", counted(going, "file"), bytes(data.bytes.pending)),
     figure("Oldest not uploaded", oldest ? duration(oldest) : "none",
       oldest ? "since it was complete" : "of the complete ones"),
-    figure("Needs attention", counted(executions.refused, "execution"),
+    figure("Needs attention", counted(data.attention.executions, "execution"),
       `${number(files.unmatched)} unmatched ${files.unmatched === 1 ? "file" : "files"}`));
 }
 
@@ -75,11 +74,22 @@ function title(entry, kind = "Execution") {
 function todo(data) {
   return [
     ...data.hindrances.map(hindrance),
-    ...data.refused.map(refused),
-    ...data.unmatched.map(unmatched),
+    ...theirs(data),
     ...data.paused.map(paused),
     ...data.notices.map(notice),
   ];
+}
+
+/** The executions that need attention, each once, as in `attention.executions`. */
+function theirs(data) {
+  const key = (each) => `${each.prefix} ${each.rid}`;
+  const left = new Map(data.unmatched.filter((each) => !each.cancelled).map((each) => [key(each), each]));
+  const cards = data.refused.filter((each) => !each.cancelled).map((each) => {
+    const also = left.get(key(each));
+    left.delete(key(each));
+    return refused(each, also);
+  });
+  return [...cards, ...[...left.values()].map(unmatched)];
 }
 
 function hindrance(each) {
@@ -90,9 +100,9 @@ function hindrance(each) {
   return { about: each, make };
 }
 
-function refused(each) {
+function refused(each, also) {
   const make = (at) => card("person", `refused ${each.prefix} ${each.rid}`,
-    title(each), said(each), examples(each, "refused"),
+    title(each), said(each), examples(each, "refused"), also && examples(also, "unmatched"),
     h("p", { class: "quiet" }, "Since ", when(each.changed_at, at)));
   return { about: each, make };
 }
@@ -164,7 +174,9 @@ function waiting(each) {
 }
 
 function filling(each) {
-  return later(each, "Next check ", said({ why: each.why ?? "not checked yet" }));
+  const soFar = each.files != null && `${counted(each.files, "file")}, ${bytes(each.bytes ?? 0)} so far`;
+  const why = said({ why: each.why ?? "not checked yet" });
+  return later(each, "Next check ", [soFar && h("p", { class: "numbers" }, soFar), ...why]);
 }
 
 function later(each, then, why) {

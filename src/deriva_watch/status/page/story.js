@@ -165,7 +165,7 @@ function told(name, value, at) {
     return h("ul", null, Object.entries(value).map(([key, part]) =>
       h("li", null, key, ": ", told(key, part, at))));
   }
-  if (name === "largest_bytes") return bytes(value);
+  if (name === "size_bytes" || name === "largest_bytes") return bytes(value);
   if (typeof value === "number") {
     return name.endsWith("_s") ? `${Math.round(value * 10) / 10} s` : number(value);
   }

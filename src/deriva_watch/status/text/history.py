@@ -25,8 +25,9 @@ def endings(
 ) -> dict[str, Any]:
     """Return how executions ended, the oldest first, and totals for each day (UTC).
 
-    `files` and `bytes` are what was uploaded since the execution's previous end. Raises
-    TroubleError if there is no execution *rid*.
+    `files` and `bytes` are what was uploaded since the execution's previous end, `files_of` is the
+    number of all its files, if an upload told it. Raises TroubleError if there is no execution
+    *rid*.
     """
     wanted = {execution.id for execution in executions_of(reader, rid)} if rid is not None else None
     entries = [
@@ -61,6 +62,7 @@ def _entry(reader: Reader | Journal, ended: Ended, before: int) -> dict[str, Any
         **some(execution, ("rid", "prefix", "label")),
         "state": line.after,
         **amount._asdict(),
+        "files_of": sum(line.detail.get("files", {}).values()) or None,
         **said,
     }
 
@@ -92,11 +94,18 @@ def render_endings(found: Mapping[str, Any]) -> RenderableType:
             cell(clock(entry["at"])),
             cell(entry["rid"], "bold"),
             cell(entry["state"], STYLES.get(entry["state"], "")),
-            cell(counted(entry["files"], "file")),
+            cell(_files(entry)),
             cell(size(entry["bytes"])),
             cell(entry["what"] if entry["state"] == ExecutionState.REFUSED else ""),
         )
     return Group(table, Text(), *(_sum(day) for day in found["days"]))
+
+
+def _files(entry: Mapping[str, Any]) -> str:
+    """Return how many files came in; "refused 2 files" would say that they were refused."""
+    if entry["state"] == ExecutionState.REFUSED and entry["files_of"]:
+        return f"{entry['files']:,} of {counted(entry['files_of'], 'file')} uploaded"
+    return counted(entry["files"], "file")
 
 
 def _sum(day: Mapping[str, Any]) -> RenderableType:

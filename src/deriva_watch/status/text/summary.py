@@ -142,6 +142,8 @@ def _filling(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
         again = after(entry["next_at"], summary["at"])
         why = entry["why"] or "not checked yet"
         text = f"{why}; next check {again}" if again else why
+        if entry.get("files") is not None:
+            text = f"{counted(entry['files'], 'file')}, {size(entry['bytes'] or 0)} so far: {text}"
         table.add_row(cell(f"  {_who(entry, summary)}", "bold"), cell(text))
     yield table
 

@@ -12,6 +12,7 @@ _LABELS: Final = {  # story.js has the same for the page
     "looked_at": "checked at",
     "quiet_s": "unchanged for",
     "quiet_needed_s": "required",
+    "size_bytes": "bytes",
     "largest_bytes": "largest file",
     "holders": "open files seen by",
     "open": "open for writing",
@@ -39,7 +40,7 @@ def readable(verdict: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "largest_bytes":
+    if name in {"size_bytes", "largest_bytes"}:
         value = size(value)
     match value:
         case None | False:

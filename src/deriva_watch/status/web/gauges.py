@@ -76,6 +76,11 @@ def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "hindrances", "Number of things the daemon waits for, such as the server", hindrances
     )
+    yield _gauge(
+        "attention",
+        "Number of executions that need attention: refused, or with unmatched files",
+        summary["attention"]["executions"],
+    )
     pending_s = summary["oldest_pending_s"]
     yield _gauge(
         "oldest_pending_seconds",
