@@ -199,8 +199,8 @@ def test_plan_tells_whether_a_directory_is_complete_and_what_is_missing(tmp_path
 
     assert f"not complete:\n  {ASSETS}/a.txt is open for writing\n  unchanged for " in text
     assert " s (1000 s required)\n" in text
-    assert f"  {ASSETS}/b.txt.part is partial by name: unchanged for " in text
-    assert "an estimate from file times; the daemon measures itself" in text
+    assert f"  {ASSETS}/b.txt.part has the name of a partial file: unchanged for " in text
+    assert "an estimate from file times; the daemon measures it directly" in text
     assert not told["is_complete"]
     assert told["missing"][0] == "unchanged for 0 s (0.2 s required)"
     assert told["missing"][1].startswith("the time of a file is in the future")

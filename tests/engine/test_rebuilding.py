@@ -223,10 +223,10 @@ def test_a_person_may_say_that_they_are_not_in(scene):
         assert (record.state, scene.there()) == ("refused", [])
 
         retried = MoveExecution(record.id, ExecutionTrigger.RETRIED)
-        said = NoteExecution(record.id, {"verdict": {"insisted": True}})
+        said = NoteExecution(record.id, {"verdict": {"requested": True}})
         rig.journal.commit([retried, said])
         digest = rig.parts.unit_reader.look(rig.settings.unit_of(record)).digest()
-        facts = {"digest": digest, "verdict": {"insisted": True}}
+        facts = {"digest": digest, "verdict": {"requested": True}}
         rig.journal.commit([MoveExecution(record.id, ExecutionTrigger.COMPLETED, facts)])
         record = rig.bring()
 

@@ -460,7 +460,7 @@ MUTATIONS: Final = (
     Mutation(
         "a registered file does not count",
         "watch/evidence_history.py",
-        (("missing := awaited(said, seen)", "missing := []"),),
+        (("missing := missing_files(said, seen)", "missing := []"),),
         (f"{LOOKOUT}::test_a_copy_that_brought_the_manifest_first_is_waited_for",),
     ),
     Mutation(

@@ -82,7 +82,7 @@ def test_a_right_that_is_granted_brings_in_what_was_refused_for_its_lack(lab, cl
     assert "403" in refused.why
     assert said == ["the bulk spec, the catalog's model, the settings or the credential changed"]
     assert record.state == "uploaded"
-    assert not (record.verdict or {}).get("insisted")
+    assert not (record.verdict or {}).get("requested")
 
 
 def test_what_is_refused_again_under_the_same_rules_stays(lab, closed):

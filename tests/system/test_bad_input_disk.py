@@ -164,7 +164,7 @@ def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, s
         wait_until(lambda: not summed_up(config)["hindrances"])
 
     assert said["why"] == waits["why"] == f"{root.parent} cannot be listed: Permission denied"
-    assert "goes on" in said["next"] or "by itself" in said["next"]
+    assert "goes on" in said["next"] or "automatically" in said["next"]
     assert len(told) == 1
     assert at_once.returncode == 2
     assert json.loads(at_once.stdout)["error"]["why"] == waits["why"]

@@ -145,8 +145,16 @@ def linked(api):
 @pytest.mark.parametrize(
     ("rid", "why", "then"),
     [
-        (UNKNOWN, "catalog 1 has no such Execution: no row of it has the RID 9-ZZZZ", "retry 9"),
-        (SUBJECT, "catalog 1 has no such Execution: 1-S001 is a row of demo:Subject", "Rename"),
+        (
+            UNKNOWN,
+            "catalog 1 has no such Execution: the catalog has no row with RID 9-ZZZZ",
+            "retry 9",
+        ),
+        (
+            SUBJECT,
+            "catalog 1 has no such Execution: RID 1-S001 belongs to table demo:Subject",
+            "Rename",
+        ),
         ("no rid", "catalog 1 has no such Execution", "deriva-watch retry 'no rid'"),
         (YOUNG, "before the Execution of that RID", f"retry {YOUNG} --this-catalog"),
         (ELSEWHERE, "belongs to other.example.org catalog 7, not to", "--this-catalog"),
@@ -198,7 +206,7 @@ def test_no_word_makes_an_execution_of_a_row_of_another_table(told):
     refused = {entry["rid"]: entry["why"] for entry in told.after.status["refused"]}
 
     assert refused.keys() == {SUBJECT, "no rid"}
-    assert refused[SUBJECT].endswith("1-S001 is a row of demo:Subject")
+    assert refused[SUBJECT].endswith("RID 1-S001 belongs to table demo:Subject")
 
 
 def test_an_upload_of_several_directories_refuses_only_those_that_are_not_ours(tmp_path):

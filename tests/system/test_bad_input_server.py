@@ -132,7 +132,7 @@ def test_a_server_that_is_down_at_the_start_is_waited_for(tmp_path):
     assert told["why"] == f"{listen} does not answer: Connection refused"
     assert (waits["why"], waits["next"]) == (
         told["why"],
-        "Nothing to do: it is tried again by itself.",
+        "Nothing to do: it is retried automatically.",
     )
 
 
@@ -152,7 +152,7 @@ def test_an_upload_to_a_server_that_is_down_says_so_at_once(tmp_path, server):
     assert json.loads(told.stdout)["error"] == {
         "what": f"cannot log in to {away['host']}",
         "why": f"{away['host']} does not answer: Connection refused",
-        "next": "Nothing to do: it is tried again by itself.",
+        "next": "Nothing to do: it is retried automatically.",
     }
 
 

@@ -121,7 +121,7 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
             assert lab.ask_health(running, within_s=2) is None
 
         said = running.wait_for(is_stuck(thread))
-        assert f"the thread {thread} stands still" in said["what"]
+        assert f"the thread {thread} makes no progress" in said["what"]
         assert said["seconds"] >= SILENT_S
         told = wait_until(lambda: lab.hindrance(thread))
         assert (told["what"], told["why"]) == (said["what"], said["why"])
@@ -130,7 +130,7 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
             status, reasons = lab.ask_health(running)
             assert (status, f"thread {thread}" in reasons) == (503, True)
         if thread != "supervisor":
-            wait_until(lambda: lab.manager.has_heard(" stands still: ", after=before))
+            wait_until(lambda: lab.manager.has_heard(" makes no progress: ", after=before))
         since = lab.manager.until_now()
         time.sleep(0.5)
         assert not lab.manager.has_heard("WATCHDOG=1", after=since)

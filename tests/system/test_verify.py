@@ -245,7 +245,7 @@ def test_what_lies_here_and_is_another_is_named(scene):
     told = scene.verify()
 
     assert found(told) == [("disk", path) for path in sorted(scene.files)]
-    assert "the disk may fail" not in told.differences[1].next  # its change time tells
+    assert "the disk may be failing" not in told.differences[1].next  # its change time tells
     assert scene.verify(server_only=True).differences == ()
 
 

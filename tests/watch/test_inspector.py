@@ -128,7 +128,11 @@ def test_a_partial_file_holds_until_it_has_its_name(lab):
         watching.look()
         time.sleep(QUIET_S)
         assert watching.look() == "filling"
-        assert watching.record().verdict["why"].startswith(f"{FILE}.part is partial by name")
+        assert (
+            watching.record()
+            .verdict["why"]
+            .startswith(f"{FILE}.part has the name of a partial file")
+        )
 
         (root / f"{FILE}.part").rename(root / "execution-asset/Model_File/b.bin")
 
@@ -217,7 +221,10 @@ def test_a_copy_that_brought_the_manifest_first_is_waited_for(lab):
         watching.look()
         time.sleep(QUIET_S)
         assert watching.look() == "filling"
-        assert "late.bin was registered but does not exist" in watching.record().verdict["why"]
+        assert (
+            "late.bin is listed in the manifest or workspace but does not exist"
+            in watching.record().verdict["why"]
+        )
 
         lab.write({"assets/Execution_Asset/late.bin": "late"})
 

@@ -97,7 +97,7 @@ class Eligibility:
 
         def check(file: FileRecord) -> Removable | str:
             if uses[seen.entries[file.path].identity] > 1:
-                return "several assets of this execution are this one file"
+                return "several assets of this execution share this file"
             if file.stamp in shared:
                 return "another execution has a link to it"
             return removable(file, seen, root, names)

@@ -73,7 +73,7 @@ class Proof:
         with removal.explained(file.path), aside.body() as body:
             found = digests(body, moved)
         if (found.md5, found.sha256) != (file.md5, file.sha256):
-            raise UploadAgainError(f"{file.path} has another content than what was uploaded")
+            raise UploadAgainError(f"{file.path} no longer has the content that was uploaded")
 
     def _ask_server(self, unit: ExecutionRecord, removals: Sequence[FileRemoval]) -> None:
         if removals:

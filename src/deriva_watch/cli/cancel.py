@@ -20,10 +20,10 @@ def cancel(
 ) -> None:
     """Stop the upload of an execution, or of single files of it, until `retry`.
 
-    A running upload stops at the next block of bytes or request, and its upload jobs are cancelled
-    on the server. What is already in the catalog stays there. The execution is then refused, and
-    stays so whatever changes in its directory. If only files are cancelled, the others are
-    uploaded, and the execution is refused with the names of the cancelled files.
+    A running upload stops within one block of data or one request, and its upload jobs are
+    cancelled on the server. What is already in the catalog stays there. The execution is then
+    refused, and stays refused even if files in its directory change. If only files are cancelled,
+    the others are uploaded, and the execution is refused with the names of the cancelled files.
 
     Exit status 2 if there is no such execution or file, or if it is already uploaded.
 

@@ -26,13 +26,13 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check this host, the server, the catalog and the journal for everything that can be wrong.
+    """Check the settings, this host, the server, the catalog and the journal for problems.
 
-    ✓ is good, ✗ is wrong, ! works with a limitation, - could not be checked.
+    ✓ is good; ✗ is wrong; ! works, with a limitation; - was not checked.
 
-    Nothing is written to the server. Each root gets a hidden file for a moment, to test whether
-    changes are reported. Exit status 2 if anything is wrong, 10 if only the server does not
-    answer.
+    Nothing is written to the server. To test whether file events arrive, a hidden file is briefly
+    created in each watched folder. Exit status 2 if anything is wrong, 10 if only the server does
+    not answer.
 
     For example: deriva-watch check
     """

@@ -73,7 +73,7 @@ def _empty(data: Path | None) -> Path:
     try:
         data.mkdir(parents=True, exist_ok=True)
         if any(data.iterdir()):
-            why = "it is not empty, and the demo counts everything on its server"
+            why = "it is not empty, and the demo needs an empty folder"
     except OSError as error:
         why = str(error)
     if why:

@@ -110,7 +110,7 @@ def init(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the first settings file; ask for everything that no option gives.
+    """Write the first settings file; ask for whatever the options leave out.
 
     Each answer is checked at once: the server, the login, the rights in the catalog, and how each
     folder would be watched. The file is written only after all checks have passed, and never

@@ -11,11 +11,15 @@ from deriva_watch.core.prose import printable
 
 ReasonOption = Annotated[
     str | None,
-    typer.Option("--reason", metavar="TEXT", help="Why; shown with everything that it holds."),
+    typer.Option(
+        "--reason", metavar="TEXT", help="The reason; shown in the log, `status` and `show`."
+    ),
 ]
 PathsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH…", help="Files of it, as `show` lists them."),
+    typer.Argument(
+        metavar="PATH…", help="Files of that execution, with the paths that `show` prints."
+    ),
 ]
 
 

@@ -28,9 +28,9 @@ def pause(
 ) -> None:
     """Pause all uploads, or one execution, until `resume`; a restart does not end the pause.
 
-    Running uploads stop at the next block of bytes or request. Directories are still watched and
-    files hashed; executions that become complete wait. While all uploads are paused, `upload`
-    refuses.
+    Running uploads stop within one block of data or one request. Directories are still watched and
+    files hashed; executions that become complete have to wait. While all uploads are paused,
+    `deriva-watch upload` ends with an error.
 
     Exit status 2 if there is no such execution.
 
@@ -59,7 +59,7 @@ def _until(time: str | None) -> str | None:
     if not timedelta(0) < length <= _LONGEST:
         raise SettingsError(
             f"cannot pause for {time!r}",
-            "it is not a time of at most ten years",
+            "it is not a duration, or longer than ten years",
             "Give a number and s, m, h or d: `--for 2h`.",
         )
     return (datetime.now(UTC) + length).isoformat()

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from deriva_watch.commands.dry_run import ExpectedVerdict
     from deriva_watch.commands.plan import Preview
 
-_PATHS: Final = "Execution directories, folders with deriva-ml/, drop folders or their units."
+_PATHS: Final = (
+    "Execution directories, folders that contain deriva-ml/, drop folders, or directories in drop "
+    "folders."
+)
 
 
 @app.command()
@@ -31,7 +34,9 @@ def plan(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where every file would go, or why it would not be uploaded, and what is complete.
+    """Show for each file where it would go, and for each directory whether it is complete.
+
+    A file that would not be uploaded is shown with the reason.
 
     Reads the catalog's model from the server; writes nothing. Exit status 3 if a directory
     belongs to another catalog, 4 if no file matches.

@@ -49,11 +49,11 @@ def reclaim(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete local files of uploaded executions; each is checked again right before.
+    """Delete local files of uploaded executions; each is verified again immediately before.
 
     A file is deleted only if its bytes, read again, are what the server still holds. The
-    directory, its receipt, files of rows and files that are not in the catalog are kept. A running
-    daemon does the work. Exit status 0 if all files shown were deleted, 3 if some were kept.
+    directory, its receipt, table files and files that are not in the catalog are kept. A running
+    daemon does the work. Exit status 0 if all listed files were deleted, 3 if some were kept.
     --dry-run does the same checks and ends with the same status.
 
     For example: deriva-watch reclaim --all --older-than 30d --dry-run
@@ -122,7 +122,7 @@ def _confirm(files: int, *, yes: bool, quiet: bool) -> None:
     if quiet or not sys.stdin.isatty():
         raise SettingsError(
             f"{files} files are not deleted",
-            "nobody can be asked for confirmation here",
+            "there is no terminal to ask for confirmation",
             "Give --yes to delete what --dry-run shows.",
         )
     try:

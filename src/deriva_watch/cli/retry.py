@@ -14,7 +14,10 @@ def retry(
     rid: Annotated[str | None, typer.Argument(metavar="RID", help="The execution.")] = None,
     paths: PathsArgument = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All refused and waiting executions.")
+        bool,
+        typer.Option(
+            "--all", help="All refused and waiting executions, except paused and cancelled ones."
+        ),
     ] = False,
     this_catalog: Annotated[
         bool,
@@ -26,10 +29,10 @@ def retry(
 ) -> None:
     """Try an execution again, after the cause of its refusal has been fixed.
 
-    It also ends a cancellation: of an execution by its RID, of a file by RID and PATH; refused
-    files of the same execution are tried with it. A file in the catalog is uploaded again if the
-    server has lost its object or row. --all leaves out what is paused or cancelled. A
-    running daemon does it within a second; otherwise the next `run` or `upload` does.
+    It also undoes `cancel`: with RID for an execution, with RID and PATH for a file. Other refused
+    files of that execution are tried again too. A file in the catalog is uploaded again if the
+    server has lost its object or row. --all skips what is paused or cancelled. A running daemon
+    does it within a second; otherwise the next `run` or `upload` does.
 
     Exit status 2 if there is no such execution.
 

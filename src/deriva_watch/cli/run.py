@@ -28,7 +28,7 @@ def run(
 
     It logs every change of state as a JSON line on standard error. SIGTERM or Ctrl-C stops it
     within ten seconds; the next start continues interrupted uploads. SIGHUP reloads the settings;
-    if they are wrong, that is logged and the old ones stay in force.
+    if they are wrong, that is logged and the old ones stay in use.
 
     Exit status 143 or 130 after a signal, 2 if the settings are wrong, 11 if another daemon has the
     journal, 12 if the journal is damaged: then the next start sets it aside and begins a new one.

@@ -32,7 +32,7 @@ def sandbox(
     ] = None,
     catalog: Annotated[str, typer.Option(help="Id of a new folder's catalog.")] = "1",
     session_s: Annotated[
-        float, typer.Option(help="Seconds until a session expires that is not extended.")
+        float, typer.Option(help="Seconds until a session expires unless it is extended.")
     ] = 30 * 86400,
     _as_json: Annotated[
         bool, typer.Option("--json", help="No effect: the output is always JSON.")

@@ -18,7 +18,9 @@ def show(
     files: Annotated[bool, typer.Option("--files", help="List all files.")] = False,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="List all files, the whole history, and that of every file."),
+        typer.Option(
+            "--all", help="List all files, the full history, and the history of each file."
+        ),
     ] = False,
     receipt: Annotated[
         bool, typer.Option("--receipt", help="Print the receipt of its upload as JSON.")

@@ -25,8 +25,9 @@ def status(
 ) -> None:
     """Show whether everything is in the catalog, what is being uploaded, what needs attention.
 
-    The first line sums it up; the command that helps is below it. Only the journal is read, so the
-    daemon need not run. --watch --json prints one JSON document per line.
+    The first line is the summary, and the line below it the command to run next. This reads only
+    the journal, so it also works while no daemon runs. --watch --json prints one JSON document per
+    line.
 
     Exit status 0 whatever the state is, 2 if there is no journal.
 

@@ -21,7 +21,8 @@ def upload(
         list[Path],
         typer.Argument(
             metavar="PATH…",
-            help="Execution directories, folders with deriva-ml/, drop folders or their units.",
+            help="Execution directories, folders that contain deriva-ml/, drop folders, or "
+            "directories in drop folders.",
         ),
     ],
     config: ConfigOption = None,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, judge
-from deriva_watch.core.completeness.coverage import awaited
+from deriva_watch.core.completeness.coverage import missing_files
 from deriva_watch.core.completeness.evidence import Evidence, Since, partial_digest
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.completeness.policy import CompletionPolicy
@@ -21,7 +21,7 @@ from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
 
-ONE_LOOK: Final = "an estimate from file times; the daemon measures itself"
+ONE_LOOK: Final = "an estimate from file times; the daemon measures it directly"
 
 _CLOCKS_AGREE: Final = timedelta(seconds=2)
 
@@ -56,7 +56,7 @@ def expected_verdict(
     policy = unit.policy(unit_reader.settings.completion_policy)
     evidence = _evidence(unit_reader, catalog, unit, seen, policy)
     if record:
-        evidence = replace(evidence, ours=record.status_set, insisted=record.is_requested)
+        evidence = replace(evidence, ours=record.status_set, requested=record.is_requested)
     answer = judge(evidence, policy, seen.looked_at)
     missing = list(answer.evidence["missing"]) if isinstance(answer, Incomplete) else []
     if missing and seen.changed_at() > seen.looked_at + _CLOCKS_AGREE:
@@ -90,7 +90,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
-        awaited=awaited(unit_reader.sources(unit, seen), seen),
+        missing_files=missing_files(unit_reader.sources(unit, seen), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

@@ -142,7 +142,7 @@ def write(text: str, file: Path, *, force: bool) -> None:
 def there(file: Path) -> SettingsError:
     """Return what to say of a file that is not to be lost."""
     why = "it is there already, and somebody may have changed it"
-    return SettingsError(f"cannot write {file}", why, "Edit it, or write it anew with --force.")
+    return SettingsError(f"cannot write {file}", why, "Edit it, or overwrite it with --force.")
 
 
 def commands(file: Path) -> list[str]:

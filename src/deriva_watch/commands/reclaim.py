@@ -228,7 +228,10 @@ class ReclaimRun:
             moved(sum(each.files for each in self._gone(units).values()) - begun)
             pid = self.reader.daemon()
             self._check_paused()
-            what, then = "the order waits", "It is carried out as soon as that is over."
+            what, then = (
+                "the request is still queued",
+                "The daemon carries it out once this is solved.",
+            )
             if pid is None:
                 raise TransientError(what, "the daemon has ended", then)
             for each in read_hindrances(self.settings.state_directory, pid):

@@ -39,7 +39,7 @@ from deriva_watch.watch.batch_former import BatchFormer
 from deriva_watch.watch.folder_cache import FolderCache
 
 _AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
-_VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "insisted": True}
+_VERDICT: Final = {"why": "a person asked for it: deriva-watch upload", "requested": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class OneShot:
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
         """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
         is_requested = record.is_requested or not self.journal.damaged_journals()
-        return _VERDICT | {"insisted": is_requested}
+        return _VERDICT | {"requested": is_requested}
 
     def _unrecorded(
         self, unit: Unit, state: ExecutionState, error: TroubleError

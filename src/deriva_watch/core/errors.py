@@ -76,7 +76,7 @@ class TransientError(TroubleError):
         retry_after_s: What the server asked for, in seconds, or None.
     """
 
-    next: str = "Nothing to do: it is tried again by itself."
+    next: str = "Nothing to do: it is retried automatically."
     retry_after_s: float | None = None
 
 

@@ -238,7 +238,7 @@ class DaemonStopped(Event):
 
 @event("problem.found", "error")
 class ProblemFound(TroubleEvent):
-    """The daemon cannot use something it needs; it waits and tries again by itself."""
+    """The daemon cannot use something it needs; it waits and retries automatically."""
 
 
 @event("settings.refused", "error")

@@ -35,5 +35,5 @@ def passing(what: str, error: Exception) -> TransientError | None:
         return None
     why = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
     if remedy := _LACKING.get(error.errno or 0):
-        return ShortageError(what, why, f"{remedy}; work then continues by itself.")
+        return ShortageError(what, why, f"{remedy}; work then continues automatically.")
     return TransientError(what, why) if error.errno in _PASSING else None

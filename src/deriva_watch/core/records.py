@@ -73,7 +73,7 @@ class ExecutionRecord:
     @property
     def is_requested(self) -> bool:
         """Whether a person asked for the upload, with `retry` or `upload`."""
-        return bool(self.verdict and self.verdict.get("insisted"))
+        return bool(self.verdict and self.verdict.get("requested"))
 
     @property
     def links_to(self) -> str | None:

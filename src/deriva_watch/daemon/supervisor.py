@@ -110,9 +110,9 @@ class Supervisor:
     def _next(self, found: Standstill) -> str:
         if not found.ended:
             return (
-                "systemd restarts the daemon by its watchdog; without systemd restart it: work "
-                "goes on where it was. Disks or file servers that do not answer are the usual "
-                "cause."
+                "systemd's watchdog restarts the daemon. Without systemd, restart it yourself; it "
+                "continues where it stopped. Disks or file servers that do not answer are the "
+                "usual cause."
             )
         if found.name in self.restarts:
             return "Another one starts in its place; please report it with the log."
@@ -124,10 +124,10 @@ def _about(name: str) -> str:
 
 
 def _what(found: Standstill) -> str:
-    return f"the thread {found.name} {'has ended' if found.ended else 'stands still'}"
+    return f"the thread {found.name} {'has ended' if found.ended else 'makes no progress'}"
 
 
 def _why(found: Standstill) -> str:
     if found.ended:
-        return "it must not, while the daemon runs"
-    return f"it shows no sign of life for more than {found.allowed_s:.0f} s"
+        return "it must run as long as the daemon does"
+    return f"it has made no progress for more than {found.allowed_s:.0f} s"

@@ -161,7 +161,9 @@ def explained(what: str) -> Iterator[None]:
 
 def sentence(error: TroubleError) -> str:
     """Return what went wrong in one line, without what a daemon would do next."""
-    then = "" if "deriva-watch" in error.next or "by itself" in error.next else f". {error.next}"
+    then = (
+        "" if "deriva-watch" in error.next or "automatically" in error.next else f". {error.next}"
+    )
     return f"{error.what}: {error.why}{then}"
 
 

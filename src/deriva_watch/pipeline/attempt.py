@@ -150,7 +150,7 @@ class Attempts:
         if fresh := additions(record.id, plan, known):
             self.journal.commit(fresh)
             known = self._records(record)
-        if changes := moves(plan, known, record.rid, insisted=record.is_requested):
+        if changes := moves(plan, known, record.rid, requested=record.is_requested):
             self.journal.commit(changes)
             known = self._records(record)
         upload = replace(

@@ -172,6 +172,6 @@ def refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | Non
         return RefusedError(
             what=what,
             why=f"there are no files in {seen.root}",
-            next="Write them; they are uploaded once they are complete.",
+            next="Add files; they are uploaded once the directory is complete.",
         )
     return None

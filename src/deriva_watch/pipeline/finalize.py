@@ -203,7 +203,7 @@ class Finalizer:
         return ShortageError(
             f"cannot write the receipt of {upload.execution.label}",
             f"{error.strerror}: {error.filename}",
-            f"See to {self.settings.state_directory} (room, rights); it is tried again by itself.",
+            f"See to {self.settings.state_directory} (room, rights); it is retried automatically.",
         )
 
     def _write_receipt(

@@ -85,7 +85,9 @@ def _names(found: list[Workspace]) -> str:
 def _no_execution(unit: Unit, server: Server, catalog: Catalog) -> RefusedError:
     rid = unit.name
     other = catalog.rid_table(rid)
-    why = f"{rid} is a row of {other}" if other else f"no row of it has the RID {rid}"
+    why = (
+        f"RID {rid} belongs to table {other}" if other else f"the catalog has no row with RID {rid}"
+    )
     return RefusedError(
         what=f"{unit.label} is not uploaded",
         why=f"catalog {server.catalog} has no such Execution: {why}",

@@ -64,8 +64,8 @@ class Line(_Form):
         alias="file", description="Below the directory; bytes that are not UTF-8 as \\udcXX."
     )
     state: Literal["linked", "elsewhere", "removed"] = Field(
-        description="linked: we brought it in; elsewhere: another uploader did; removed: it is "
-        "in, and reclaimed here."
+        description="linked: uploaded by deriva-watch; elsewhere: by another uploader; removed: "
+        "in the catalog, local file deleted or moved."
     )
     size_bytes: Count
     md5: str | None = _hex(32)
@@ -79,11 +79,13 @@ class Line(_Form):
     table: str | None = Field(None, description="schema:table of its row, or of its rows.")
     rid: str | None = Field(None, description="RID of its row.")
     adopted: bool = Field(default=False, description="The row was there before.")
-    changed_at: datetime = Field(alias="recorded_at", description="When it came to its state.")
+    changed_at: datetime = Field(alias="recorded_at", description="When it entered its state.")
     types: list[str] = Field([], description="Asset types that its row is linked to.")
     rows: Count | None = Field(None, description="Of a file of rows: how many are in the table.")
     links: list[Path] = Field([], description="Further paths that lead to the same file.")
-    proof: Proof | None = Field(None, description="Of a removed file: made right before.")
+    proof: Proof | None = Field(
+        None, description="Of a removed file: made immediately before its removal."
+    )
 
 
 class Left(_Form):
@@ -99,12 +101,12 @@ class Receipt(_Form):
 
     receipt: Literal[1]
     server: str = Field(description="host/catalog")
-    execution: str = Field(description="RID of the Execution, or name of what has none.")
+    execution: str = Field(description="RID of the Execution, or the name of the unit.")
     linked_to: str | None = Field(None, description="RID of the Execution that rows link to.")
     unit: Path | None = Field(None, description="Name of the unit of a drop folder.")
     prefix: Path | None = Field(None, description="Folder with deriva-ml/, or drop folder.")
     directory: Path
-    host: str | None = Field(None, description="Machine that the files lay on.")
+    host: str | None = Field(None, description="Host that had the files.")
     began_at: datetime | None = Field(None, description="When its last upload began.")
     written_at: datetime
     software: dict[str, str] = Field({}, description="Versions of what uploaded it.")

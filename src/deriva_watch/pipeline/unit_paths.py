@@ -68,7 +68,7 @@ def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
     return SettingsError(
         what,
         f"{error.filename} cannot be listed: {error.strerror}",
-        "Give the user of deriva-watch read access; the daemon tries again by itself.",
+        "Give the user of deriva-watch read access; the daemon retries automatically.",
     )
 
 

@@ -177,7 +177,7 @@ def _unreadable(drop: Drop, seen: Observation) -> TroubleError | None:
     return TroubleError(
         f"cannot read {len(seen.unlisted)} folders of {drop.path}",
         f"{where}: {why}",
-        "Give the user of deriva-watch read access; the daemon tries again by itself.",
+        "Give the user of deriva-watch read access; the daemon retries automatically.",
     )
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from deriva_watch.core.completeness.coverage import awaited
+from deriva_watch.core.completeness.coverage import missing_files
 from deriva_watch.core.completeness.evidence import (
     Evidence,
     Since,
-    outlived,
     partial_digest,
     same_since,
     signature,
     still,
+    unchanged_since_before_boot,
 )
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Observation
 from deriva_watch.core.errors import RefusedError
@@ -99,7 +99,7 @@ class EvidenceHistory:
             row_changed=row.get("RMT") if row else None,
             boot=machine.start(),
             ours=record.status_set,
-            insisted=record.is_requested,
+            requested=record.is_requested,
         )
         return self._with_earlier_looks(evidence, record, memory)
 
@@ -109,7 +109,7 @@ class EvidenceHistory:
         if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
             held = replace(held, open=held.open & evidence.seen.entries.keys())
         missed = self._awaited(unit, record, evidence.seen)
-        return replace(evidence, holders=held, awaited=missed)
+        return replace(evidence, holders=held, missing_files=missed)
 
     def _with_earlier_looks(
         self, evidence: Evidence, record: ExecutionRecord, memory: _Memory
@@ -120,12 +120,12 @@ class EvidenceHistory:
         if memory.same is None and since:
             memory.same = Since(same, since)
         memory.same = still(memory.same, same, evidence.seen.looked_at)
-        at = outlived(record.verdict, evidence)
+        at = unchanged_since_before_boot(record.verdict, evidence)
         is_ours = at and mounts.is_local(mounts.file_system(Path(evidence.seen.root)))
         return replace(
             evidence,
             same_since=memory.same.since,
-            outlived=at if is_ours and not machine.is_shared() else None,
+            unchanged_since_before_boot=at if is_ours and not machine.is_shared() else None,
         )
 
     def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
@@ -133,7 +133,7 @@ class EvidenceHistory:
             said = self.unit_reader.sources(unit, seen)
         except RefusedError:
             return ()  # it belongs to another catalog
-        if not (missing := awaited(said, seen)):
+        if not (missing := missing_files(said, seen)):
             return ()  # the usual case
         gone = removed_names(self.journal.files(record.id))
         return [path for path in missing if path not in gone]

@@ -251,7 +251,7 @@ class Inspector:
             answer = judge(evidence, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
-            del verdict["holders"], verdict["open"], verdict["awaited"]
+            del verdict["holders"], verdict["open"], verdict["missing_files"]
         if isinstance(answer, Incomplete):
             self._note(record, verdict, answer.look_again_at)
             return answer.look_again_at

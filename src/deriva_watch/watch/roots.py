@@ -111,7 +111,7 @@ class Roots:
         self._counted_at = 2 * max(ours, _FEW)
         found = inotify_limits.watch_usage()
         if found.is_scarce and not self._is_scarce:
-            then = f"Before there are none left: {inotify_limits.remedy('watches')}"
+            then = f"Raise the limit before it is reached: {inotify_limits.remedy('watches')}"
             event = WatchLimitNearlyReached(used=found.used, limit=found.limit, next=then)
             self.emit(event)
         self._is_scarce = found.is_scarce

@@ -56,7 +56,7 @@ def test_a_root_has_one_line_and_everything_about_it_on_request(tell, data):
     assert "observer native" not in shown
     for part in (
         "observer native: a test showed that events arrive",
-        "3 if all executions in it were filling",
+        "3 if all its executions were incomplete",
         "example.org catalog 7",
         f"into {data}, /raw",
     ):
@@ -226,7 +226,7 @@ def test_a_server_of_another_kind_is_told(found, data, tmp_path):
         status, lines = found(data, at=other)
 
     assert status == 2
-    assert lines["server"]["what"] == f"{other['host']} is no Deriva server"
+    assert lines["server"]["what"] == f"{other['host']} is not a Deriva server"
 
 
 @pytest.mark.parametrize(("shift", "side"), [("+2h", "ahead of"), ("-2h", "behind")])

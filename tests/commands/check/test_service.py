@@ -219,4 +219,4 @@ def test_a_daemon_that_serves_no_page_is_told(found, data, config, port):
         status, lines = found(data, status={"listen": f"127.0.0.1:{port}"})
 
     assert status == 2
-    assert "nobody listens there" in lines["status page"]["why"]
+    assert "does not listen there" in lines["status page"]["why"]

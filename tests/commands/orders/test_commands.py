@@ -86,9 +86,9 @@ def left(config):
         (["resume", "1-AAAA"], ("it is not paused; it is ready", "show 1-AAAA")),
         (["retry", "1-HELD"], ("it is paused by alice: why not", "`deriva-watch resume 1-HELD`")),
         (["resume"], ("they are not paused", "`deriva-watch status`")),
-        (["pause", "--for", "soon"], ("not a time of at most", "--for 2h")),
-        (["pause", "--for", "0s"], ("not a time of at most", "--for 2h")),
-        (["pause", "--for", "99999d"], ("not a time of at most", "--for 2h")),
+        (["pause", "--for", "soon"], ("not a duration, or longer than ten years", "--for 2h")),
+        (["pause", "--for", "0s"], ("not a duration, or longer than ten years", "--for 2h")),
+        (["pause", "--for", "99999d"], ("not a duration, or longer than ten years", "--for 2h")),
     ],
     ids=lambda each: "-".join(each) if isinstance(each, list) else "",
 )

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
-from deriva_watch.core.completeness.coverage import awaited
+from deriva_watch.core.completeness.coverage import missing_files
 from deriva_watch.core.completeness.evidence import (
     Evidence,
     Since,
-    outlived,
     partial_digest,
     partial_paths,
     recorded,
     same_since,
     still,
+    unchanged_since_before_boot,
 )
 from deriva_watch.core.completeness.observation import (
     Entry,
@@ -112,7 +112,10 @@ def test_a_partial_file_holds_for_the_longest_quiet_period_whatever_else_is_said
     answer = judged(100, FILE, marker(), PARTIAL, **fresh, **more)
 
     assert wait_s(answer) == 640
-    assert answer.why == "b.bin.part is partial by name: unchanged for 60 s (600 s required)"
+    assert (
+        answer.why
+        == "b.bin.part has the name of a partial file: unchanged for 60 s (600 s required)"
+    )
 
 
 def test_a_partial_file_that_somebody_left_behind_holds_nothing_and_is_told():
@@ -121,7 +124,7 @@ def test_a_partial_file_that_somebody_left_behind_holds_nothing_and_is_told():
     answer = judged(640, FILE, PARTIAL, **left)
 
     assert isinstance(answer, Complete)
-    assert "b.bin.part is partial by name, but unchanged for 600 s" in answer.why
+    assert "b.bin.part has the name of a partial file, but is unchanged for 600 s" in answer.why
     assert answer.evidence["partial"] == ["b.bin.part"]
 
 
@@ -167,7 +170,7 @@ def test_all_that_is_missing_is_told():
     assert answer.evidence["missing"] == [
         "a.png is open for writing",
         "unchanged for 10 s (30 s required)",
-        "b.bin.part is partial by name: unchanged for 10 s (600 s required)",
+        "b.bin.part has the name of a partial file: unchanged for 10 s (600 s required)",
     ]
 
 
@@ -297,17 +300,17 @@ def test_the_workspace_knows_before_the_catalog():
 
 @pytest.mark.parametrize("more", [{}, {"catalog": Since("Failed", START)}])
 def test_a_file_that_was_registered_is_waited_for_as_long_as_for_the_largest(more):
-    missed = {"awaited": ["assets/Image/a.png", "assets/Image/b.png"]}
+    missed = {"missing_files": ["assets/Image/a.png", "assets/Image/b.png"]}
 
     answer = judged(100, FILE, **missed, **more)
 
     assert wait_s(answer) == 600
     assert answer.why.startswith(
-        "assets/Image/a.png and 1 more was registered but does not exist: "
+        "assets/Image/a.png and 1 more is listed in the manifest or workspace but does not exist: "
     )
     answer = judged(600, FILE, **missed, **more)
     assert isinstance(answer, Complete)
-    assert "was registered but never written" in answer.why
+    assert "is listed in the manifest or workspace but was never written" in answer.why
 
 
 @pytest.mark.parametrize(
@@ -325,7 +328,7 @@ def test_a_registered_file_is_there_where_files_of_its_table_lie(path, is_there)
     seen = evidence(0, Entry(path, 1, 0, 1, 1)).seen
     registered = Sources(workspace={"Image/a.png": Statement("deriva-ml's workspace", "Image")})
 
-    assert awaited(registered, seen) == ([] if is_there else ["assets/Image/a.png"])
+    assert missing_files(registered, seen) == ([] if is_there else ["assets/Image/a.png"])
 
 
 def test_a_typed_asset_is_there_as_well():
@@ -333,15 +336,15 @@ def test_a_typed_asset_is_there_as_well():
     statement = Statement("the manifest", "Execution_Asset")
     said = Sources(manifest=Manifest({"Execution_Asset/a.bin": statement}, {}))
 
-    assert awaited(said, seen) == []
+    assert missing_files(said, seen) == []
 
 
 def test_what_is_recorded_already_is_not_waited_for():
     uploaded = Statement("the manifest", "Image", rid="1-AA", recorded=True)
     said = Sources(manifest=Manifest({"Image/a.png": uploaded}, {}))
 
-    assert awaited(said, evidence(0).seen) == []
-    assert awaited(Sources(), evidence(0).seen) == []
+    assert missing_files(said, evidence(0).seen) == []
+    assert missing_files(Sources(), evidence(0).seen) == []
 
 
 # ---------------------------------------------------------------------- the machine was restarted
@@ -369,24 +372,37 @@ def looked(looked_s=0.0, **more):
 def test_what_nobody_touched_since_before_the_machine_started_has_no_writer(later, is_over):
     before = recorded(looked(7))
 
-    assert outlived(before, looked(5000, **later)) == (at(7) if is_over else None)
+    assert unchanged_since_before_boot(before, looked(5000, **later)) == (
+        at(7) if is_over else None
+    )
 
 
 def test_that_the_writer_is_gone_outlives_another_start_of_the_daemon():
     found = looked(5000, boot="here/2")
-    second = recorded(looked(5010, boot="here/2", outlived=outlived(recorded(looked(7)), found)))
+    second = recorded(
+        looked(
+            5010,
+            boot="here/2",
+            unchanged_since_before_boot=unchanged_since_before_boot(recorded(looked(7)), found),
+        )
+    )
 
-    assert outlived(second, looked(6000, boot="here/2")) == at(7)
-    assert outlived(second, looked(6000, boot="here/2", row_changed="resumed")) is None
+    assert unchanged_since_before_boot(second, looked(6000, boot="here/2")) == at(7)
+    assert (
+        unchanged_since_before_boot(second, looked(6000, boot="here/2", row_changed="resumed"))
+        is None
+    )
 
 
 def test_a_verdict_of_an_earlier_release_proves_nothing():
-    assert outlived({"digest": "digest", "why": "it is Running"}, looked(9)) is None
-    assert outlived(None, looked(9)) is None
+    assert (
+        unchanged_since_before_boot({"digest": "digest", "why": "it is Running"}, looked(9)) is None
+    )
+    assert unchanged_since_before_boot(None, looked(9)) is None
 
 
 def test_a_run_that_the_machine_took_along_is_not_waited_for():
-    running = {"catalog": Since("Running", START), "outlived": at(-60)}
+    running = {"catalog": Since("Running", START), "unchanged_since_before_boot": at(-60)}
 
     answer = judged(30, **running)
 
@@ -442,7 +458,7 @@ def test_an_aborted_run_is_never_uploaded_by_itself(source, name):
 
 
 def test_an_aborted_run_is_uploaded_when_a_person_insists():
-    answer = judged(30, catalog=Since("Aborted", START), insisted=True)
+    answer = judged(30, catalog=Since("Aborted", START), requested=True)
 
     assert isinstance(answer, Complete)
 

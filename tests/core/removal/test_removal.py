@@ -76,8 +76,8 @@ def test_the_server_holds_what_was_uploaded():
         (ROW | {"Length": 4}, THERE, "Length"),
         (ROW, None, "gone"),
         (ROW, ObjectVersion("/hatrac/a:1", '"e"', 3, None), "no MD5"),
-        (ROW, ObjectVersion("/hatrac/a:1", '"e"', 3, "cc"), "another content"),
-        (ROW, ObjectVersion("/hatrac/a:1", '"e"', 4, "aa"), "another content"),
+        (ROW, ObjectVersion("/hatrac/a:1", '"e"', 3, "cc"), "different content"),
+        (ROW, ObjectVersion("/hatrac/a:1", '"e"', 4, "aa"), "different content"),
     ],
 )
 def test_what_the_server_lost_or_changed_is_said(row, there, said):

@@ -160,7 +160,7 @@ def test_a_verdict_has_its_reason_first_and_times_that_can_be_read():
         "open": ["a.bin", "b.bin"],
         "marker": None,
         "status": {"catalog": {"is": "Running", "since": "2026-03-01T12:00:01+00:00"}},
-        "insisted": False,
+        "requested": False,
         "missing": ["a.bin is open for writing", "unchanged for 3 s (30 s required)"],
         "why": "unchanged for 3 s (30 s required)",
     }

@@ -95,7 +95,7 @@ def test_facts_are_the_end():
         "executions  1,234 uploaded\n"
         "files       2 linked, 1 found\n"
         "bytes       1.5 MB in the catalog, 10 bytes to upload\n"
-        "oldest      complete for 2 h and not uploaded\n"
+        "oldest      complete for 2 h, still not uploaded\n"
     )
     assert "daemon      not running" in piped(daemon=None)
 

@@ -60,7 +60,10 @@ def lease_right(look: Look) -> Iterator[Line]:
     """Check whether we may lease RIDs for rows in advance."""
     about = "rights on RIDs"
     if look.catalog.rights().lacks("insert", LEASE) or LEASE not in look.model.tables:
-        why = "without a leased RID a lost answer could make a row twice, so none is sent"
+        why = (
+            "RIDs cannot be leased; without them a lost answer could create a row twice, so no row "
+            "is sent"
+        )
         yield Line.wrong(about, f"we may not insert into {LEASE}", why, _ASK)
     else:
         yield Line(about, "we may lease RIDs")
@@ -102,8 +105,11 @@ def namespaces(look: Look) -> Iterator[Line]:
     facts = {"status": found, "not_looked_at": names[MOST_NAMESPACES:]}
     missing = [name for name, status in found.items() if status == _MISSING]
     if missing:
-        why = f"the first file creates {', '.join(missing)}; only then the server says if we may"
-        then = "If it may not: ask the administrator of the object store to create them."
+        why = (
+            f"{', '.join(missing)} will be created with the first file; only then is it known "
+            "whether we may"
+        )
+        then = "If that fails, ask the administrator of the object store to create them."
         yield Line.note(about, f"{len(missing)} of {len(found)} do not exist yet", why, then, facts)
     else:
         yield Line(about, f"all {len(found)} exist", facts=facts)

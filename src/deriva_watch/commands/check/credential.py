@@ -13,7 +13,7 @@ RENEWED: Final = {
     Origin.SYSTEMD: "a copy that systemd makes at the start: after a renewal restart the service",
     Origin.GLOBUS: "a Globus login that ends: log in with --refresh, and deriva renews it",
 }
-_BY_ITSELF: Final = "a Globus login that deriva renews by itself"
+_BY_ITSELF: Final = "a Globus login that deriva renews automatically"
 
 
 def source(look: Look) -> Iterator[Line]:

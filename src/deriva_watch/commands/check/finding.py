@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from deriva_watch.core.errors import TransientError, TroubleError
 
-_PASSING: Final = "Check the network and [server] host; a daemon tries again by itself."
+_PASSING: Final = "Check the network and [server] host; the daemon retries automatically."
 
 
 class Verdict(StrEnum):

@@ -91,7 +91,7 @@ def _details(facts: Mapping[str, Any]) -> Iterator[str]:
         more = "" if facts["all_folders_counted"] else "more than "
         yield (
             f"needs {facts['watches_needed']:,} of {facts['watches_limit']:,} watches, "
-            f"{more}{facts['folders']:,} if all executions in it were filling"
+            f"{more}{facts['folders']:,} if all its executions were incomplete"
         )
     yield f"workspaces of deriva-ml: {', '.join(facts['workspaces']) or 'none'}"
     yield f"links are followed into {', '.join(facts['links_into'])}"
@@ -117,10 +117,10 @@ def writers(_: Look) -> Iterator[Line]:
     """Check how files that are open for writing can be found."""
     found = open_files.method()
     said = {
-        HolderMethod.PROC: "found in the descriptors of all processes of this host",
-        HolderMethod.LEASE: "asked of the kernel for each file: not all processes can be read",
-        HolderMethod.UNKNOWN: "asked of the kernel for each file, which answers only for files of "
-        f"{getpass.getuser()}; for others the quiet period decides",
+        HolderMethod.PROC: "found in /proc, for all processes of this host",
+        HolderMethod.LEASE: "found by file leases: not all processes can be read in /proc",
+        HolderMethod.UNKNOWN: f"found by file leases, only for files of {getpass.getuser()}; "
+        "for other files only the quiet period counts",
     }
     facts = {"method": found}
     if found is not HolderMethod.UNKNOWN:

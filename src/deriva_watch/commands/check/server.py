@@ -23,7 +23,7 @@ def answers(look: Look) -> Iterator[Line]:
     try:
         said = look.server.greet("/ermrest/").document
     except RefusedError as error:
-        what, then = f"{host} is no Deriva server", "Correct [server] host, or its protocol."
+        what, then = f"{host} is not a Deriva server", "Correct [server] host, or its protocol."
         yield Line.wrong("server", what, error.why, then)
         return
     with suppress(CredentialError):  # a server that does not know us answers too

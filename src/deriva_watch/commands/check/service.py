@@ -29,10 +29,10 @@ def systemd(look: Look) -> Iterator[Line]:
     unit, state = look.unit, look.unit.state()
     about = "systemd"
     facts = {"file": str(unit.file), "user": unit.user, "state": state}
-    what = f"{unit.name}: {state or 'systemd does not run this host'}; runs as {unit.user}"
+    what = f"{unit.name}: {state or 'this host does not use systemd'}; runs as {unit.user}"
     if state == "failed":
         then = f"journalctl -u {unit.name} -n 50 -o cat; then systemctl restart {unit.name}"
-        yield Line.wrong(about, what, "it ended and does not start again by itself", then, facts)
+        yield Line.wrong(about, what, "it ended and is not restarted automatically", then, facts)
     elif state == "inactive":
         then = f"systemctl enable --now {unit.name}"
         yield Line.note(about, what, "it is not started", then, facts)
@@ -61,16 +61,16 @@ def page(look: Look) -> Iterator[Line]:
     if said is None and pid is None:
         yield Line(about, f"{at} is free; the daemon serves it once it runs", facts=facts)
     elif said is None:
-        why = f"process {pid} has the journal open, but nobody listens there"
+        why = f"process {pid} has the journal open, but does not listen there"
         then = "See its log about [status] listen; restart it if that was changed."
         yield Line.wrong(about, f"is not served at {at}", why, then, facts)
     elif pid is None:
-        why = "a daemon with other settings serves its own there"
+        why = "a daemon with other settings serves its status page there"
         yield Line.wrong(about, f"cannot be served at {at}", why, _IN_USE, facts)
     elif said["healthy"]:
         yield Line(about, f"served at {at}; the daemon is healthy", facts=facts)
     else:
         reasons = "; ".join(f"{each['what']}: {each['why']}" for each in said.get("reasons", []))
         yield Line.note(
-            about, f"served at {at}; the daemon is not well", reasons, "deriva-watch status", facts
+            about, f"served at {at}; the daemon is unhealthy", reasons, "deriva-watch status", facts
         )

@@ -60,7 +60,7 @@ def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
         facts: ExecutionFacts = {
             "attempts": 0,
             "next_at": None,
-            "verdict": {**(record.verdict or {}), "insisted": True},
+            "verdict": {**(record.verdict or {}), "requested": True},
             "ours": record.ours or order.this_catalog,
         }
         known = {file.path: file for file in journal.files(record.id)} if order.paths else {}

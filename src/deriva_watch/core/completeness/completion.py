@@ -72,7 +72,7 @@ def judge(
     """Return whether the directory is complete at *now*, with the reason."""
     facts = conclude(evidence, policy)
     record = {**facts.recorded(), **recorded(evidence)}
-    if not evidence.insisted and (who := _who_says(evidence, "Aborted")):
+    if not evidence.requested and (who := _who_says(evidence, "Aborted")):
         rid = evidence.seen.root.rpartition("/")[2]
         return Refuse(
             f"execution {rid} is not uploaded",
@@ -104,17 +104,16 @@ def _holds(
         needed = timedelta(seconds=policy.quiet_max_s)
         if partial_quiet < needed:
             why = f"unchanged for {_s(partial_quiet)} ({_s(needed)} required)"
-            yield _Hold(f"{_partial(evidence)} by name: {why}", evidence.partial.since + needed)
-    if evidence.awaited and facts.quiet < (needed := timedelta(seconds=policy.quiet_max_s)):
-        why = f"{_some(evidence.awaited)} was registered but does not exist"
-        why += f": unchanged for {_s(facts.quiet)} ({_s(needed)} required)"
-        yield _Hold(why, evidence.content.since + needed)
+            yield _Hold(f"{_partial(evidence)}: {why}", evidence.partial.since + needed)
+    if evidence.missing_files and facts.quiet < (needed := timedelta(seconds=policy.quiet_max_s)):
+        why = f"unchanged for {_s(facts.quiet)} ({_s(needed)} required)"
+        yield _Hold(f"{_listed(evidence)} does not exist: {why}", evidence.content.since + needed)
     if policy.trust_status and facts.status and facts.status.value == "Running":
         latest = max(facts.status.since, evidence.content.since)
         if evidence.same_since:
             latest = min(latest, evidence.same_since)  # this long wait continues over restarts
         dead_at = latest + timedelta(seconds=policy.max_running_s)
-        if now < dead_at and not evidence.outlived:
+        if now < dead_at and not evidence.unchanged_since_before_boot:
             yield _Hold("its status is Running", min(dead_at, recheck_at))
     yield from _others_first(evidence, facts, policy, now)
 
@@ -145,21 +144,25 @@ def _verdict(evidence: Evidence, facts: Facts) -> str:
     ]
     if evidence.partial:
         partial_quiet = evidence.seen.looked_at - evidence.partial.since
-        held.append(f"{_partial(evidence)} by name, but unchanged for {_s(partial_quiet)}")
-    if evidence.awaited:
-        held.append(f"{_some(evidence.awaited)} was registered but never written")
+        held.append(f"{_partial(evidence)}, but is unchanged for {_s(partial_quiet)}")
+    if evidence.missing_files:
+        held.append(f"{_listed(evidence)} was never written")
     if facts.marker:
         held.append(f"{facts.marker} exists")
     if facts.status:
         held.append(f"its status is {facts.status.value} since {_time(facts.status.since)}")
-        if evidence.outlived and facts.status.value == "Running":
+        if evidence.unchanged_since_before_boot and facts.status.value == "Running":
             why = "the program has ended: this machine was restarted, and nothing has changed since"
-            held.append(f"{why} {_time(evidence.outlived)}")
+            held.append(f"{why} {_time(evidence.unchanged_since_before_boot)}")
     return "; ".join(held)
 
 
 def _partial(evidence: Evidence) -> str:
-    return f"{_some(evidence.partial_paths)} is partial"
+    return f"{_some(evidence.partial_paths)} has the name of a partial file"
+
+
+def _listed(evidence: Evidence) -> str:
+    return f"{_some(evidence.missing_files)} is listed in the manifest or workspace but"
 
 
 def _some(paths: Collection[str]) -> str:

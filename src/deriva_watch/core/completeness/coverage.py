@@ -7,7 +7,7 @@ from deriva_watch.core.layout import TYPED_TABLES, place
 from deriva_watch.core.metadata.sources import Sources
 
 
-def awaited(said: Sources, seen: Observation) -> list[str]:
+def missing_files(said: Sources, seen: Observation) -> list[str]:
     """Return the registered files that neither exist nor are in the catalog.
 
     A file exists if any path of its table has its name.

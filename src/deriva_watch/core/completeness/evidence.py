@@ -45,18 +45,18 @@ class Evidence:
         holders: Who has files open for writing.
         partial_paths: The files that are partial by their names.
         partial: Their digest, and since when looks have found it; None where there are none.
-        awaited: The files that were registered but are not there; looked for once all else says
-            that it is complete.
+        missing_files: The files that a manifest or workspace lists but that do not exist; looked
+            for once everything else says that it is complete.
         workspace: Status in deriva-ml's workspace database, None where none lists the execution.
         catalog: Status of the Execution row, None where it has none.
         row_changed: When the catalog says that the Execution row was changed.
         boot: Names this machine and its latest start, "machine/start", where it says that.
         same_since: Since when looks have found content, statuses and row as they are, those of
             earlier processes among them; None: not known.
-        outlived: When a look before that start found all this, see `outlived`; None as well where
-            other machines may write to the directory.
+        unchanged_since_before_boot: When a look before that start found all this, see the function
+            of this name; None as well where other machines may write to the directory.
         ours: The status that we ourselves set last; it is nobody's word.
-        insisted: A person asked for the upload with `retry`: that it was aborted does not count.
+        requested: A person asked for the upload with `retry`: that it was aborted does not count.
     """
 
     seen: Observation
@@ -64,15 +64,15 @@ class Evidence:
     holders: Holders
     partial_paths: Sequence[str] = ()
     partial: Since | None = None
-    awaited: Sequence[str] = ()
+    missing_files: Sequence[str] = ()
     workspace: Since | None = None
     catalog: Since | None = None
     row_changed: str | None = None
     boot: str | None = None
     same_since: datetime | None = None
-    outlived: datetime | None = None
+    unchanged_since_before_boot: datetime | None = None
     ours: str | None = None
-    insisted: bool = False
+    requested: bool = False
 
 
 def partial_paths(seen: Observation, patterns: Sequence[str], unit: str | None = None) -> list[str]:
@@ -105,7 +105,9 @@ def partial_digest(seen: Observation, paths: Sequence[str]) -> str | None:
     return state.hexdigest() if paths else None
 
 
-def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
+def unchanged_since_before_boot(
+    before: Mapping[str, Any] | None, evidence: Evidence
+) -> datetime | None:
     """Return when a look found all of *evidence*, if this machine was started anew since.
 
     Whatever wrote it on this machine has ended then.
@@ -117,7 +119,7 @@ def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime |
     if before is None or evidence.boot is None or _signature(before) != signature(evidence):
         return None
     if before.get("boot") == evidence.boot:  # the look of another process after the start
-        at = before.get("outlived")
+        at = before.get("unchanged_since_before_boot")
     else:
         machine = evidence.boot.partition("/")[0]
         is_this = str(before.get("boot")).partition("/")[0] == machine
@@ -128,8 +130,8 @@ def outlived(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime |
 def same_since(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime | None:
     """Return since when looks, those of earlier processes too, have found all of *evidence*.
 
-    None where *before*, as in `outlived`, is of something else. It is the word of a process that
-    ended, so it is good for the longest waits alone.
+    None if *before*, as in `unchanged_since_before_boot`, differs. A process that has ended made
+    that observation, so it counts for the longest waits alone.
     """
     if before is None or _signature(before) != signature(evidence) or not before.get("same_since"):
         return None
@@ -226,7 +228,7 @@ def recorded(evidence: Evidence) -> dict[str, Any]:
         "open": [shown(path) for path in sorted(evidence.holders.open)[:_NAMED_PATHS]],
         "partial": [shown(path) for path in evidence.partial_paths[:_NAMED_PATHS]],
         "partial_unchanged_since": _iso(evidence.partial.since if evidence.partial else None),
-        "awaited": [shown(path) for path in evidence.awaited[:_NAMED_PATHS]],
+        "missing_files": [shown(path) for path in evidence.missing_files[:_NAMED_PATHS]],
         "status": {
             source: {"is": status.value, "since": status.since.isoformat()}
             for source, status in statuses.items()
@@ -234,10 +236,10 @@ def recorded(evidence: Evidence) -> dict[str, Any]:
         },
         "row_changed": evidence.row_changed,
         "status_set_by_us": evidence.ours,
-        "insisted": evidence.insisted,
+        "requested": evidence.requested,
         "boot": evidence.boot,
         "same_since": _iso(evidence.same_since),
-        "outlived": _iso(evidence.outlived),
+        "unchanged_since_before_boot": _iso(evidence.unchanged_since_before_boot),
     }
 
 

@@ -71,7 +71,7 @@ def additions(execution_id: int, plan: Plan, known: Mapping[str, FileRecord]) ->
 
 
 def moves(
-    plan: Plan, known: Mapping[str, FileRecord], rid: str, *, insisted: bool = False
+    plan: Plan, known: Mapping[str, FileRecord], rid: str, *, requested: bool = False
 ) -> list[MoveFile]:
     """Return the moves that bring every known file to the state in which *plan* starts with it.
 
@@ -79,13 +79,13 @@ def moves(
     one that is left over is ignored, unmatched or refused, once; one that does not exist any more
     is gone, unless the catalog has it.
 
-    If a person *insisted* on the upload, a file whose `ctime_ns` alone moved is read again too.
+    If a person *requested* on the upload, a file whose `ctime_ns` alone moved is read again too.
     """
     made: list[MoveFile] = []
     planned = set()
     for each in plan.work:
         planned.add(each.path)
-        made += _for_planned(each, known[each.path], rid, insisted=insisted)
+        made += _for_planned(each, known[each.path], rid, requested=requested)
     for left in plan.leftovers:
         planned.add(left.path)
         made += _for_leftover(left, known[left.path], rid)
@@ -97,7 +97,7 @@ def moves(
 
 
 def _for_planned(
-    planned: AssetPlan | RowsPlan, record: FileRecord, rid: str, *, insisted: bool
+    planned: AssetPlan | RowsPlan, record: FileRecord, rid: str, *, requested: bool
 ) -> Iterator[MoveFile]:
     if hold := Hold.of(record.held):  # even if the file changed
         yield from _for_cancelled(record, hold, rid)
@@ -105,7 +105,7 @@ def _for_planned(
     if record.state is FileState.FOUND:
         return
     same = record.stamp == planned.entry.stamp and record.statement == planned.statement()
-    same &= not (insisted and record.ctime_ns not in {None, planned.entry.ctime_ns})
+    same &= not (requested and record.ctime_ns not in {None, planned.entry.ctime_ns})
     if record.state in _LEFT | _AWAY or not same:
         facts: FileFacts = {**_stamp(planned.entry), "table": str(planned.table), "removal": None}
         yield MoveFile(record.id, _back(record.state), facts)

@@ -178,7 +178,7 @@ def differences(
     elif there.md5 is None:
         yield f"its object {record.url} has no MD5"
     elif (there.md5, there.size_bytes) != (record.md5, record.size_bytes):
-        yield f"its object {record.url} is another content"
+        yield f"its object {record.url} has different content"
 
 
 def without(seen: Observation, paths: Iterable[str]) -> Observation:

@@ -178,9 +178,9 @@ def other_content(record: FileRecord, root: str, *, is_touched: bool) -> Differe
     then = (
         uploading(root)
         if is_touched
-        else f"No program wrote to it: the disk may fail. The uploaded bytes are {record.url}; "
-        "`touch` the file if the bytes here are right."
+        else "No program changed it: the disk may be failing. "
+        f"The uploaded bytes are {record.url}; `touch` the file if the bytes here are right."
     )
     what = f"{record.path} does not have the content that was uploaded"
-    why = "its MD5 or SHA-256 has changed" + ("" if is_touched else ", its size and times have not")
+    why = "its MD5 or SHA-256 has changed" + ("" if is_touched else ", but not its size and times")
     return Difference(Where.DISK, record.path, what, why, then)

@@ -79,7 +79,7 @@ def _locked(verb: str, journal: Path, why: str) -> TransientError:
     return TransientError(
         f"cannot {verb} the journal {journal}",
         why,
-        "Stop the program that locks it (a backup, sqlite3); work then continues by itself.",
+        "Stop the program that locks it (a backup, sqlite3); work then continues automatically.",
     )
 
 
@@ -88,8 +88,8 @@ def damaged(journal: Path, why: str) -> JournalDamagedError:
     return JournalDamagedError(
         f"cannot use the journal {journal}",
         f"it is damaged ({why})",
-        "Start the daemon (systemd does so by itself): it renames the file, starts a new journal,"
-        " and finds out from disk, receipts and server what is uploaded.",
+        "Start the daemon (systemd does so automatically): it renames the file, starts a new "
+        "journal, and finds out from disk, receipts and server what is uploaded.",
     )
 
 
@@ -98,7 +98,7 @@ def gone(journal: Path) -> JournalDamagedError:
     return JournalDamagedError(
         f"cannot use the journal {journal}",
         "it was deleted or moved while it was in use",
-        "Start the daemon (systemd does so by itself): it starts a new journal, and finds out"
+        "Start the daemon (systemd does so automatically): it starts a new journal, and finds out"
         " from disk, receipts and server what is uploaded.",
     )
 

@@ -81,7 +81,7 @@ def how_to_log_in(host: str) -> str:
     """Return the next step for a credential that the server does not accept."""
     return (
         f"Run deriva-globus-auth-utils login --host {host}, or renew the credential file; "
-        "work then continues by itself."
+        "work then continues automatically."
     )
 
 

@@ -29,18 +29,19 @@ const FILES = { // of a file
 const MOVES = { // why an execution came to a state, if the state does not say it
   claimed: "upload started", due: "next attempt is due", deferred: "postponed",
   changed: "files changed; checked again", interrupted: "upload interrupted",
-  retried: "requested, or the cause has changed", cancelled: "cancelled", paused: "paused",
-  resumed: "resumed", removed: "the directory is gone", appeared: "the directory is back",
+  retried: "requested, or the cause of the refusal changed", cancelled: "cancelled",
+  paused: "paused", resumed: "resumed", removed: "the directory is gone", appeared: "the directory is back",
 };
 const SAFE = new Set(["linked", "elsewhere", "removed"]);
 const UNSAID = new Set(["digest", "boot"]); // only compared with those of the next check
 const LABELS = { // of a verdict; verdict.py has the same for the terminal
   looked_at: "checked at", quiet_s: "unchanged for", quiet_needed_s: "required",
-  largest_bytes: "largest file", holders: "open files seen by", open: "open for writing",
-  partial: "partial by name", partial_unchanged_since: "partial files unchanged since",
-  awaited: "registered, not there", row_changed: "Execution row changed",
-  status_set_by_us: "Status set by deriva-watch", insisted: "asked for by a person",
-  same_since: "status and files unchanged since", outlived: "the same before the restart, at",
+  largest_bytes: "largest file", holders: "open files checked with", open: "open for writing",
+  partial: "partial, by name", partial_unchanged_since: "partial files unchanged since",
+  missing_files: "listed in the manifest or workspace, but missing",
+  row_changed: "Execution row changed", status_set_by_us: "Status set by deriva-watch",
+  requested: "asked for by a person", same_since: "status and files unchanged since",
+  unchanged_since_before_boot: "seen unchanged before the restart, at",
 };
 
 /** The view of *shown*: {name, found, error, wanted, state, page}. */

@@ -82,7 +82,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "executions": _counts(summary["executions"]),
         "files": _counts(summary["files"]),
         "bytes": f"{size(sizes['safe'])} in the catalog, {size(sizes['pending'])} to upload",
-        "oldest": f"complete for {span(summary['oldest_pending_s'])} and not uploaded",
+        "oldest": f"complete for {span(summary['oldest_pending_s'])}, still not uploaded",
     }
     if summary["oldest_pending_s"] < _OLD_S:
         del known["oldest"]

@@ -17,7 +17,7 @@ _OF_EXECUTIONS: Final[Mapping[str, str]] = {
     _E.DUE: "next attempt is due",
     _E.CHANGED: "files changed; checked again",
     _E.INTERRUPTED: "upload interrupted",
-    _E.RETRIED: "retried: requested, or the cause has changed",
+    _E.RETRIED: "tried again (requested, or the cause of the refusal changed)",
     _E.CANCELLED: "cancelled",
     _E.PAUSED: "paused",
     _E.RESUMED: "resumed",

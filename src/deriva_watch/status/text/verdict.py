@@ -14,16 +14,16 @@ _LABELS: Final = {  # story.js has the same for the page
     "quiet_needed_s": "required",
     "size_bytes": "bytes",
     "largest_bytes": "largest file",
-    "holders": "open files seen by",
+    "holders": "open files checked with",
     "open": "open for writing",
-    "partial": "partial by name",
+    "partial": "partial, by name",
     "partial_unchanged_since": "partial files unchanged since",
-    "awaited": "registered, not there",
+    "missing_files": "listed in the manifest or workspace, but missing",
     "row_changed": "Execution row changed",
     "status_set_by_us": "Status set by deriva-watch",
-    "insisted": "asked for by a person",
+    "requested": "asked for by a person",
     "same_since": "status and files unchanged since",
-    "outlived": "the same before the restart, at",
+    "unchanged_since_before_boot": "seen unchanged before the restart, at",
 }
 
 

@@ -85,5 +85,5 @@ def _trouble(at: str, why: str) -> TroubleError:
         f"cannot serve the status page at {at}",
         why,
         "Uploads go on. Change [status] listen, or end the other program; "
-        "the daemon tries again by itself.",
+        "the daemon retries automatically.",
     )
