@@ -1,7 +1,7 @@
 """Removes files of an uploaded unit: sets them aside, proves them here and on the server, removes.
 
-The journal notes a removal before the file is touched, and its result afterwards. A crash between
-the two leaves a file that is put back, or one that is gone and was proved before.
+The journal notes a removal before the file is touched, and its result afterwards. After a crash
+between the two, the file is either put back or already gone, and then it was verified before.
 """
 
 import threading
@@ -175,7 +175,7 @@ class Remover:
         return Outcome(seen, changed is not None or not is_closed, kept)
 
     def _unchanged(self, unit: ExecutionRecord, gone: Sequence[Removable]) -> list[Change]:
-        """Return the change after which the unit counts as unchanged, if only *gone* is missing."""
+        """Return a note of the new digest if nothing but the removal of *gone* changed the unit."""
         if not gone or unit.state is not ExecutionState.UPLOADED:
             return []
         seen = self.unit_reader.look(self.unit_reader.settings.unit_of(unit))

@@ -42,7 +42,7 @@ _BUSY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
 @dataclass(slots=True)
 class Turns:
-    """Lets one thread at a time have a unit: a look must not find it while files are aside."""
+    """Gives a unit to one thread at a time: nothing looks at it while files are set aside."""
 
     _taken: set[Unit] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -139,7 +139,10 @@ class UnitCleaner:
             self.remover.recover(unit, policy_of(unit), files)
 
     def clean(self, unit: ExecutionRecord, policy: Policy, *, urgent: bool = False) -> bool:
-        """Remove the files of a unit that its policy lets go; False: call it again later."""
+        """Remove the files of a unit that its policy allows to remove.
+
+        Return False if it must be called again later.
+        """
         key = self.unit_reader.settings.unit_of(unit)
         with self.turns.take(key) as is_free:
             if not is_free:

@@ -34,7 +34,7 @@ _REST: Final = '# A line that begins with "#" and a key'  # where what holds for
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What is asked for; what is empty was not said."""
+    """The answers of the user; an empty value means that it was not given."""
 
     host: str = ""
     protocol: str = ""
@@ -140,7 +140,7 @@ def write(text: str, file: Path, *, force: bool) -> None:
 
 
 def there(file: Path) -> SettingsError:
-    """Return what to say of a file that is not to be lost."""
+    """Return the error for a file that must not be overwritten."""
     why = "it is there already, and somebody may have changed it"
     return SettingsError(f"cannot write {file}", why, "Edit it, or overwrite it with --force.")
 

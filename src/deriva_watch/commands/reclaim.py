@@ -141,8 +141,8 @@ class ReclaimRun:
     ) -> list[Candidate]:
         """Return the candidates as they are after the checks that precede a removal.
 
-        *moved* is called with the number of files checked so far. Raises as every call to a
-        server does.
+        *moved* is called with the number of files checked so far. Raises the errors of
+        `engine.ports`.
         """
         self._check_paused()
         checked = Counter[str]()
@@ -196,8 +196,9 @@ class ReclaimRun:
     ) -> Iterator[Result]:
         """Have the files deleted, by the daemon if one runs; yield the result for each execution.
 
-        *moved* is called with the number of files deleted so far. Raises as every call to a server
-        does, and TransientError where the daemon ends or cannot work: the order then waits for it.
+        *moved* is called with the number of files deleted so far. Raises the errors of
+        `engine.ports`, and TransientError if the daemon ends or cannot work: the order then stays
+        queued.
         """
         units = [each.unit for each in candidates]
         self._check_paused()  # or the order would wait until somebody resumes

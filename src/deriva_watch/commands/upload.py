@@ -1,4 +1,4 @@
-"""The engine without the daemon: bring directories in now, because a person says so."""
+"""One-shot upload, without the daemon."""
 
 import threading
 from collections import Counter
@@ -74,7 +74,7 @@ class OneShot:
         return cls(parts.settings, journal, catalog, reader, attempts, holds, parts.emit, orders)
 
     def obey(self) -> None:
-        """Carry out what a person ordered; RefusedError while all work is paused."""
+        """Apply pending orders; raise RefusedError while all work is paused."""
         if self.orders:
             for _ in apply_orders(self.orders, self.journal, self.holds, self.emit):
                 pass
@@ -178,14 +178,18 @@ class OneShot:
         return self.journal.move(record, ExecutionTrigger.COMPLETED, facts)
 
     def _verdict(self, record: ExecutionRecord) -> dict[str, Any]:
-        """Say why it is uploaded; whoever does not know that the journal was lost cannot insist."""
+        """Return why it is uploaded.
+
+        After the loss of a journal, `upload` alone does not count as a request: the person may not
+        know of the loss.
+        """
         is_requested = record.is_requested or not self.journal.damaged_journals()
         return _VERDICT | {"requested": is_requested}
 
     def _unrecorded(
         self, unit: Unit, state: ExecutionState, error: TroubleError
     ) -> ExecutionRecord:
-        """Return where a directory stands that the journal has no such state of."""
+        """Return a record of *state* for a directory whose state is not in the journal."""
         said, now, server = error.sentence(unit.name), datetime.now(UTC), self.settings.server.name
         return ExecutionRecord(0, str(unit.prefix), unit.name, server, state, now, **said)
 

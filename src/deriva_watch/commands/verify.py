@@ -83,9 +83,9 @@ class Verifier:
     def verify(
         self, target: VerifyTarget, *, server_only: bool, read_back: bool = False
     ) -> Verified:
-        """Compare everything about one execution; raises as every call to a server does.
+        """Compare everything about one execution.
 
-        *read_back*: also read every object and hash it.
+        *read_back*: also read every object and hash it. Raises the errors of `engine.ports`.
         """
         at, record = datetime.now(UTC), target.record
         lines = records(target.receipt) if target.receipt else []

@@ -29,7 +29,7 @@ class UnitLooks:
         roots: Where the units are.
         looks: Where a unit goes that is to be looked at again.
         turns: A unit is not looked at while its files are removed.
-        breaker: Tripped where the server can be of no use.
+        breaker: Tripped if the server cannot be used.
         problems: What is wrong with a unit now.
         emit: Where events go.
     """

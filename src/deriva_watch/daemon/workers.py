@@ -28,12 +28,12 @@ AGAIN_S: Final = 5.0  # after a bug of ours
 
 @dataclass(slots=True)
 class Workers:
-    """Takes ready executions through, one at a time each, until *stop* is set.
+    """Uploads ready executions, one at a time each, until *stop* is set.
 
     Attributes:
         settings: For the longest wait between two attempts.
         journal: Has the units that are ready.
-        attempts: Takes one through.
+        attempts: Makes one attempt.
         holds: Whether a person has paused all work.
         emit: Where bugs are reported.
         breaker: While it is tripped no attempt is made.

@@ -17,7 +17,7 @@ _TRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ObjectReader:
-    """Compares stored objects with what was uploaded; raises as every call does."""
+    """Compares stored objects with what was uploaded. Raises the errors of `engine.ports`."""
 
     store: ObjectStore
     call_retry: CallRetry

@@ -73,9 +73,9 @@ class Attempts:
     server: str
 
     def process(self, record: ExecutionRecord) -> Outcome:
-        """Take a claimed execution as far as it goes, and write down where that is.
+        """Upload a claimed execution as far as possible, and store the result.
 
-        Raises JournalDamagedError: nothing can be written down.
+        Raises JournalDamagedError: the result cannot be stored.
         """
         start_s, inputs = time.monotonic(), None
         begun = self._reached(record) if record.attempts else {}
@@ -94,10 +94,9 @@ class Attempts:
         return Outcome(self.journal.execution(record.id), step.stops_all)
 
     def sweep(self) -> None:
-        """Complete what units left that are gone; raises as every call does.
+        """Finish the open work of deleted units: cancel jobs, link rows.
 
-        Cancels upload jobs that nobody will finish, and links rows that were made. Does nothing
-        while all work is paused.
+        Does nothing while all work is paused. Raises the errors of `engine.ports`.
         """
         if self.holds.pause:
             return
@@ -188,6 +187,6 @@ class Attempts:
         return {file.id: progress(file) for file in self.journal.files(record.id)}
 
     def _since(self, record: ExecutionRecord, begun: dict[int, Progress]) -> ExecutionRecord:
-        """Return *record* without its failed attempts where this one came further than *begun*."""
+        """Return *record* with attempts reset to 0 if this attempt made progress since *begun*."""
         further = record.attempts > 0 and has_progressed(begun, self._reached(record))
         return replace(record, attempts=0) if further else record

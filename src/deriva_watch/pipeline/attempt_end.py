@@ -45,7 +45,7 @@ class Step:
         trigger: What moves the unit's state.
         facts: What the journal keeps with it.
         report: What the event says about the attempt.
-        stops_all: The error that no other unit would escape either, if any.
+        stops_all: The error that would stop every other unit too, or None.
     """
 
     trigger: ExecutionTrigger
@@ -68,7 +68,7 @@ class FailedAttempts:
 
     Attributes:
         retry: How often and how soon a counted attempt is repeated.
-        probe: Sends the server a cheap request; raises as every call does.
+        probe: Sends the server a cheap request. Raises the errors of `engine.ports`.
         emit: Where bugs are reported.
     """
 
@@ -107,7 +107,7 @@ class FailedAttempts:
         return self._counted(record, TransientError(f"the {where} failed", why))
 
     def _busy(self, record: ExecutionRecord, error: ServerBusyError) -> Step:
-        """Count the attempt, unless the server is ill for everybody."""
+        """Count the attempt, unless the whole server is down."""
         try:
             self.probe()
         except (TransientError, CredentialError) as ill:

@@ -70,7 +70,10 @@ class Connection:
         )
 
     def probe(self) -> None:
-        """Send one cheap request to every service that uploads need; raises as every call does."""
+        """Send one cheap request to every service that uploads need.
+
+        Raises the errors of `engine.ports`.
+        """
         self.server.session()
         self.catalog.model()
         self.catalog.execution("0")
@@ -142,7 +145,8 @@ class Parts:
 
     Attributes:
         server: The "host/catalog" that executions are kept under.
-        probe: Sends every service that uploads need a cheap request; raises as every call does.
+        probe: Sends every service that uploads need a cheap request. Raises the errors of
+            `engine.ports`.
         server_time: Returns the time by the server's clock, or None where it does not tell.
         specs: Gives the bulk spec in force.
         plan: Plans the units.

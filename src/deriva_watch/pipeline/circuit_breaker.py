@@ -39,7 +39,8 @@ class CircuitBreaker:
     Attributes:
         host: For the events.
         emit: Where the events go.
-        probe: Sends the server and the catalog a cheap request; raises as every call does.
+        probe: Sends the server and the catalog a cheap request. Raises the errors of
+            `engine.ports`.
         renew: Reads the credential again if its source changed; returns True when it did.
         max_pause_s: The longest pause that a server may ask for.
         error: What tripped it; None: work may go on.

@@ -47,8 +47,8 @@ class LoginSession:
         """Use a renewed credential; return a warning where the session ends soon, else None.
 
         Work goes on until the session really ends. The server is asked every `ASK_S`, more often
-        if the session is short, and extends a cookie session each time. Raises as every call to
-        the server does.
+        if the session is short, and extends a cookie session each time. Raises the errors of
+        `engine.ports`.
         """
         try:
             self.renew()

@@ -121,8 +121,8 @@ def _with_leases(look: Observation, found: frozenset[str]) -> Holders:
 def _is_open_for_writing(path: str) -> bool | None:
     """Return whether a process has the file open for writing; None if the kernel does not tell.
 
-    It tells the owner of the file and root, on local file systems. A process that opens the file
-    while we have the lease, for some microseconds, waits until it is released.
+    The kernel tells only the file's owner and root, and only on local file systems. A process that
+    opens the file while we have the lease, for some microseconds, waits until it is released.
     """
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
