@@ -49,6 +49,8 @@ soak: $(VENV)/tested ## A kill at every call, 200 storms, every mutation, many m
 	  tests/system/test_clock.py tests/page tests/cli/test_command_line.py \
 	  tests/cleanup/test_retention.py tests/pipeline/test_drop_crashes.py tests/pipeline/test_holds.py tests/orders \
 	  tests/oracle/test_generated.py tests/oracle/test_at_once.py \
+	  tests/core/patterns tests/core/test_json_text.py tests/core/test_readers_of_others.py \
+	  tests/edges/disk/test_foreign_database.py \
 	  tests/edges/journal/test_journal_machine.py tests/edges/watching/test_watcher_changes.py tests/mutations tests/kill tests/storm \
 	  tests/house/test_package.py
 

@@ -5,30 +5,38 @@ program. If it belongs to our user, we open it read-only in place. Opening creat
 files, so we copy the database of another user and open the copy.
 """
 
-import json
 import os
-import shutil
 import sqlite3
-import stat
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
-from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.json_text import read_json
 from deriva_watch.core.metadata.sources import FeatureRecord, Statement
-from deriva_watch.core.os_errors import passing
+from deriva_watch.core.values import is_text
+from deriva_watch.edges.disk.foreign_database import (
+    Database,
+    not_read,
+    reading,
+    unknown,
+    writing,
+)
 
-_BUSY_S: Final = 1.0  # deriva-ml has priority
-_COPY_TRIES: Final = 5
-_TICK_S: Final = 0.02  # longer than the resolution of file times
-_PARTS: Final = ("", "-wal", "-journal")  # the files of a database
+_FEATURE_TABLE: Final = "execution_state__feature_records"
+_ROW_TABLE: Final = "execution_state__pending_rows"
+_SHOWN: Final = 80  # characters of a value in a sentence
+_TABLES: Final = (
+    "execution_state__executions",
+    "execution_state__assets",
+    _FEATURE_TABLE,
+    _ROW_TABLE,
+)
 
 _STATUSES: Final = "SELECT rid, status FROM execution_state__executions"
 _ASSETS: Final = """
@@ -39,7 +47,6 @@ _RIDS: Final = """
     SELECT key, rid FROM execution_state__assets
     WHERE execution_rid = ? AND rid IS NOT NULL
 """
-_HAS: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
 _FEATURES: Final = """
     SELECT stage_id, feature_table, feature_name, record_json, status
     FROM execution_state__feature_records WHERE execution_rid = ? ORDER BY stage_id
@@ -81,7 +88,7 @@ def find(prefix: Path) -> list["Workspace"]:
     except (FileNotFoundError, NotADirectoryError):
         return found
     except OSError as error:
-        raise _not_read(prefix / "catalogs", error) from error
+        raise not_read(prefix / "catalogs", error) from error
     return found
 
 
@@ -104,7 +111,9 @@ class Workspace:
     def statuses(self) -> dict[str, str]:
         """Return the status of every execution in it, by RID."""
         with self._reading() as database:
-            return dict(database.execute(_STATUSES).fetchall())
+            rows = database.rows(_STATUSES)
+        with self._expected():
+            return {_text(rid): _text(status) for rid, status in rows}
 
     def lists(self, rid: str) -> bool:
         """Return whether it has the execution."""
@@ -117,35 +126,24 @@ class Workspace:
     def assets(self, rid: str) -> dict[str, Statement]:
         """Return its records of the assets of an execution, by "<Table>/<file>"."""
         with self._reading() as database:
-            rows = database.execute(_ASSETS, (rid,)).fetchall()
-        try:
-            return {row["key"]: _statement(row) for row in rows}
-        except ValueError as error:
-            raise _unknown(self.path, f"unexpected value: {error}") from error
+            rows = database.rows(_ASSETS, (rid,))
+        with self._expected():
+            return {_text(row["key"]): _statement(row) for row in rows}
 
     def features(self, rid: str) -> dict[str, tuple[FeatureRecord, ...]]:
         """Return the feature records of an execution by "<schema>.<table>", in order."""
         with self._reading() as database:
-            if not database.execute(_HAS, ("execution_state__feature_records",)).fetchone():
-                return {}
-            rows = database.execute(_FEATURES, (rid,)).fetchall()
+            rows = database.rows(_FEATURES, (rid,)) if database.has(_FEATURE_TABLE) else []
         found: dict[str, list[FeatureRecord]] = defaultdict(list)
-        try:
+        with self._expected("feature record"):
             for row in rows:
-                values = _json(row["record_json"], dict)
-                is_in = row["status"] == "uploaded"
-                record = FeatureRecord(row["stage_id"], row["feature_name"], values, is_in)
-                found[row["feature_table"]].append(record)
-        except ValueError as error:
-            raise _unknown(self.path, f"a feature record is not JSON: {error}") from error
+                found[_text(row["feature_table"])].append(_record(row))
         return {table: tuple(records) for table, records in found.items()}
 
     def pending_rows(self, rid: str) -> int:
         """Return how many table rows of an execution deriva-ml has not uploaded yet."""
         with self._reading() as database:
-            if not database.execute(_HAS, ("execution_state__pending_rows",)).fetchone():
-                return 0
-            return int(database.execute(_PENDING_ROWS, (rid,)).fetchone()[0])
+            return database.rows(_PENDING_ROWS, (rid,))[0][0] if database.has(_ROW_TABLE) else 0
 
     def write_back(
         self, rid: str, uploaded: Mapping[str, str], now: datetime, stages: Iterable[int] = ()
@@ -162,11 +160,11 @@ class Workspace:
             The RIDs of assets that already had a different one; they were not changed.
         """
         with self._writing() as database:
-            known = dict(database.execute(_RIDS, (rid,)).fetchall())
+            known = {row["key"]: row["rid"] for row in database.rows(_RIDS, (rid,))}
             conflicts = {
                 key: known[key] for key, new in uploaded.items() if known.get(key, new) != new
             }
-            database.executemany(
+            database.change(
                 _UPLOADED,
                 [
                     {"execution": rid, "key": key, "rid": new, "now": now.isoformat()}
@@ -177,7 +175,7 @@ class Workspace:
             if staged := [
                 {"execution": rid, "stage": stage, "now": now.isoformat()} for stage in stages
             ]:
-                database.executemany(_FEATURE_UPLOADED, staged)
+                database.change(_FEATURE_UPLOADED, staged)
         return conflicts
 
     def set_status(
@@ -196,36 +194,39 @@ class Workspace:
                 "sync_pending": sync_pending,
                 "now": f"{now:%Y-%m-%d %H:%M:%S.%f}",  # the format in which SQLAlchemy stores times
             }
-            return database.execute(_MOVE, values).rowcount == 1
+            return database.change(_MOVE, [values]) == 1
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with ExitStack() as stack, _as_ours(self.path):
-            path, mode = self.path, "ro"
-            if not self._is_ours():
-                folder = stack.enter_context(tempfile.TemporaryDirectory())
-                path, mode = _copy(self.path, Path(folder)), "rw"
-            database = stack.enter_context(closing(_connect(path, mode)))
-            database.execute("PRAGMA trusted_schema = OFF")
-            database.execute("PRAGMA query_only = ON")
+    def _reading(self) -> Iterator[Database]:
+        with tempfile.TemporaryDirectory() as folder:
+            ours = self._is_ours()
+            with reading(self.path, _TABLES, ours=ours, copies=Path(folder)) as database:
+                yield database
+
+    @contextmanager
+    def _writing(self) -> Iterator[Database]:
+        if not self._is_ours():
+            raise RefusedError(
+                f"cannot write to {self.path}",
+                "it belongs to another user",
+                "Run the daemon as that user, or set [deriva_ml] write_back = false.",
+            )
+        with writing(self.path, _TABLES) as database:
             yield database
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _as_ours(self.path):
-            if not self._is_ours():
-                raise RefusedError(
-                    f"cannot write to {self.path}",
-                    "it belongs to another user",
-                    "Run the daemon as that user, or set [deriva_ml] write_back = false.",
-                )
-            with closing(_connect(self.path, "rw")) as database:
-                database.execute("BEGIN IMMEDIATE")
-                with database:  # commits or rolls back
-                    yield database
+    def _expected(self, what: str = "value") -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise unknown(self.path, f"unexpected {what}: {error}") from error
 
     def _is_ours(self) -> bool:
-        return self.path.stat().st_uid == os.geteuid() and os.access(self.path.parent, os.W_OK)
+        try:
+            owner = self.path.stat().st_uid
+        except OSError as error:
+            raise not_read(self.path, error) from error
+        return owner == os.geteuid() and os.access(self.path.parent, os.W_OK)
 
 
 def _exists(path: Path) -> bool:
@@ -237,100 +238,41 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
-    database = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
-    database.row_factory = sqlite3.Row
-    return database
-
-
-def _copy(path: Path, folder: Path) -> Path:
-    """Copy a database that another program may be writing to, and return the copy.
-
-    The copy is consistent if no file changed from one clock tick before the copy until after it.
-    """
-    for _ in range(_COPY_TRIES):
-        before = _stamps(path)
-        time.sleep(_TICK_S)
-        for part in _PARTS:
-            _copy_file(f"{path}{part}", folder / f"main.db{part}")
-        if _stamps(path) == before:
-            return folder / "main.db"
-    raise _unreadable(path, "deriva-ml keeps writing to it")
-
-
-def _copy_file(source: str, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(source, flags)
-    except FileNotFoundError:
-        return
-    with os.fdopen(descriptor, "rb") as content, target.open("xb") as copy:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{source} is not a regular file")
-        shutil.copyfileobj(content, copy)
-
-
-def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
-    stamps: list[tuple[int, int, int] | None] = []
-    for part in _PARTS:
-        try:
-            found = os.lstat(f"{path}{part}")
-            stamps.append((found.st_size, found.st_mtime_ns, found.st_ino))
-        except FileNotFoundError:
-            stamps.append(None)
-    return stamps
-
-
 def _statement(row: sqlite3.Row) -> Statement:
     types, metadata = _json(row["asset_types"], list), _json(row["metadata"], dict)
+    rid = _text_or_none(row["rid"])
     return Statement(
         "deriva-ml's workspace",
-        row["asset_table"],
-        schema=row["schema"],
+        _text(row["asset_table"]),
+        schema=_text_or_none(row["schema"]),
         metadata=metadata or {},
-        types=None if types is None else tuple(types),
-        description=row["description"],
-        rid=row["rid"],
-        recorded=row["status"] == "uploaded" and bool(row["rid"]),
+        types=None if types is None else tuple(map(_text, types)),
+        description=_text_or_none(row["description"]),
+        rid=rid,
+        recorded=row["status"] == "uploaded" and bool(rid),
     )
 
 
-def _json(text: str | None, wanted: type) -> Any:
-    value = None if text is None else json.loads(text)
-    if not isinstance(value, wanted | None):
-        raise ValueError(f"{text!r} is not a {wanted.__name__}")  # noqa: TRY004 - as json.loads
+def _record(row: sqlite3.Row) -> FeatureRecord:
+    stage, values = row["stage_id"], _json(row["record_json"], dict)
+    if not isinstance(stage, int) or values is None:
+        raise ValueError(f"feature record {stage!r}")
+    return FeatureRecord(stage, _text(row["feature_name"]), values, row["status"] == "uploaded")
+
+
+def _text(value: Any) -> str:
+    """Return *value*; SQLite stores any type in any column."""
+    if not isinstance(value, str) or not is_text(value):
+        raise ValueError(f"{str(value)[:_SHOWN]!r} is not a text")
     return value
 
 
-@contextmanager
-def _as_ours(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the disk into ours."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if str(error).startswith(("no such table", "no such column")):
-            raise _unknown(path, str(error)) from error
-        raise _unreadable(path, str(error)) from error
-    except sqlite3.Error as error:
-        raise _unreadable(path, str(error)) from error
-    except OSError as error:
-        raise _not_read(path, error) from error
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
-def _not_read(path: Path, error: OSError) -> TransientError:
-    what = f"cannot use deriva-ml's workspace {path}"
-    return passing(what, error) or TransientError(what, error.strerror or str(error))
-
-
-def _unreadable(path: Path, why: str) -> TransientError:
-    return TransientError(f"cannot use deriva-ml's workspace {path}", why)
-
-
-def _unknown(path: Path, why: str) -> RefusedError:
-    return RefusedError(
-        f"cannot use deriva-ml's workspace {path}",
-        f"it is not the database of a known version of deriva-ml ({why})",
-        "Update deriva-watch, or tell its authors which version of deriva-ml you have.",
-    )
+def _json(text: Any, wanted: type) -> Any:
+    value = None if text is None else read_json(_text(text))
+    if not isinstance(value, wanted | None):
+        raise ValueError(f"{text[:_SHOWN]!r} is not a {wanted.__name__}")  # noqa: TRY004
+    return value
