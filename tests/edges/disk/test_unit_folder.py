@@ -165,9 +165,9 @@ def test_a_removal_is_told_to_the_copy_of_the_same_receipt_alone(tmp_path, root,
     with opened(root) as folder:
         receipts.copy_receipt(folder, {**receipt, "files": lines})
 
-    receipts.tell_removed(state, "host/1", "1-ABC", lambda: opened(home), {"a"})
+    receipts.tell_removed(state, "host/1", "1-ABC", lambda: opened(home), {"a": {}})
     assert (home / RECEIPT_NAME).read_text() == "of its owner"
-    receipts.tell_removed(state, "host/1", "1-ABC", lambda: opened(root), {"b"})
+    receipts.tell_removed(state, "host/1", "1-ABC", lambda: opened(root), {"b": {}})
 
     told = json.loads((root / RECEIPT_NAME).read_text())["files"]
     assert [line["state"] for line in told] == ["removed", "removed"]
