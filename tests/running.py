@@ -25,11 +25,11 @@ from deriva_watch.status import details, open_views, summary
 from starting import Program
 
 POLL_S = 0.02
-START_S = 30
+START_S = 60
 PLAIN_ROOT = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-def wait_until(condition, timeout_s=30, what="it did not happen"):
+def wait_until(condition, timeout_s=60, what="it did not happen"):
     """Return what *condition* returns as soon as that is true; AssertionError after *timeout_s*."""
     ends_s = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -64,16 +64,17 @@ def sandbox(
 
 
 class Gate:
-    """Faults for a sandbox: while the gate is closed, requests that fit *route* wait.
+    """Faults for a sandbox: while the gate is closed, PUTs that fit *route* wait.
 
-    So a test can act in the middle of an upload, however slow the machine is.
+    So a test can act in the middle of an upload, however slow the machine is. The *first* of them
+    get through in any case.
     """
 
-    def __init__(self, folder: Path, route, method="PUT"):
+    def __init__(self, folder: Path, route, first=0):
         """Write the file of faults below *folder*; the gate is open."""
         self._file, self.faults = folder / "gate", folder / "gate.json"
-        rule = {"action": "stall", "while_there": str(self._file)}
-        self.faults.write_text(json.dumps([rule | {"route": route, "method": method}]))
+        rule = {"action": "stall", "while_there": str(self._file), "method": "PUT", "route": route}
+        self.faults.write_text(json.dumps([rule | {"nth": [*range(first + 1, 1000)]}]))
 
     def close(self):
         """Let requests wait from now on."""
@@ -322,7 +323,7 @@ class Daemon:
         self._events += [json.loads(line) for line in whole.splitlines()]
         return self._events
 
-    def wait_for(self, predicate: Callable[[dict], bool], timeout_s=30, after=0):
+    def wait_for(self, predicate: Callable[[dict], bool], timeout_s=60, after=0):
         """Return the first event, from number *after* on, that fits; AssertionError if none comes.
 
         A daemon that ended has told all.
@@ -341,7 +342,7 @@ class Daemon:
             last = "\n".join(json.dumps(event)[:500] for event in self._events[-10:])
             raise AssertionError(f"{error}; it wrote last\n{last}") from None
 
-    def wait_for_state(self, rid, state, timeout_s=30, after=0):
+    def wait_for_state(self, rid, state, timeout_s=60, after=0):
         """Wait for an execution to come to *state*."""
 
         def fits(event):

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import pytest
+
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.settings.model import Status
+from deriva_watch.status.web import routes
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
 from running import wait_until
@@ -20,7 +23,15 @@ LOCAL = "127.0.0.1:0"
 
 
 @contextmanager
-def served(journal, at=LOCAL, hosts=()):
+def patient(within_s=30.0):
+    """Let the page wait for its journal longer than a busy machine takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(routes, "WITHIN_S", within_s)
+        yield
+
+
+@contextmanager
+def served(journal, at=LOCAL, hosts=(), within_s=30.0):
     """Serve *journal*; yield where, what was reported, and what is in the way."""
     here = SimpleNamespace(events=[], meter=Meter(), url="")
     here.hindrances = Problems(journal.path.parent, here.events.append)
@@ -29,7 +40,10 @@ def served(journal, at=LOCAL, hosts=()):
         return [event.name for event in here.events]
 
     where = Status(listen=at, hosts=hosts)
-    with serving(where, journal, here.meter, here.events.append, here.hindrances):
+    with (
+        patient(within_s),
+        serving(where, journal, here.meter, here.events.append, here.hindrances),
+    ):
         if at == LOCAL:
             wait_until(lambda: "status_page.started" in names())
             here.url = next(e.url for e in here.events if e.name == "status_page.started")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from running import Api, daemon, sandbox, write_config, write_files
+from running import Api, Gate, daemon, sandbox, write_config, write_files
 from system.difference import assert_arrived_once
 
 FILES = {f"{n:02}.bin": random.Random(n).randbytes(3000) for n in range(10)}
@@ -14,9 +14,16 @@ REFUSALS = {"execution.refused", "file.refused", "file.unmatched", "task.crashed
 
 
 @pytest.fixture
-def server(tmp_path):
-    """A server that is slow enough to do something while it works."""
-    with sandbox(tmp_path / "server", latency_ms=30) as ready:
+def gate(tmp_path):
+    """What lets five chunks through, so that one file is whole, until a test opens it."""
+    gate = Gate(tmp_path, ";upload/", first=5)
+    gate.close()
+    return gate
+
+
+@pytest.fixture
+def server(tmp_path, gate):
+    with sandbox(tmp_path / "server", faults=gate.faults) as ready:
         yield ready
 
 
@@ -50,7 +57,7 @@ def told(running):
 
 
 def test_a_prefix_that_goes_away_in_the_middle_has_lost_nothing_when_it_is_back(
-    api, config, prefix
+    api, gate, config, prefix
 ):
     """A network disk is not mounted for a while; its empty mount point stays."""
     rid, before = api.execution(), api.tables()
@@ -61,6 +68,7 @@ def test_a_prefix_that_goes_away_in_the_middle_has_lost_nothing_when_it_is_back(
         running.wait_for(is_stored)
         prefix.rename(away)
         prefix.mkdir()
+        gate.open()
         missing = running.wait_for(lambda event: event["event"] == "root.missing")
         running.wait_for(lambda event: event.get("trigger") == "changed")  # the upload has ended
         time.sleep(1)  # it is looked at once more

@@ -15,6 +15,7 @@ from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
 from running import wait_until
 from status.page.scenes import Past
+from status.visiting import patient
 
 CHROMIUM = "/usr/bin/chromium"
 SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
@@ -45,7 +46,7 @@ def served(folder, fill=lambda _journal, _clock: None):
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:
         fill(journal, clock)
         where = Status(listen="127.0.0.1:0")
-        with serving(where, journal, Meter(), events.append, hindrances):
+        with patient(), serving(where, journal, Meter(), events.append, hindrances):
             yield wait_until(lambda: [e.url for e in events if hasattr(e, "url")])[0], hindrances
 
 
@@ -70,7 +71,7 @@ def looking(browser, url, expected=AWAY, **context):
         opened.close()
     own = urlsplit(url).netloc
     assert [url for url in asked if urlsplit(url).netloc not in {own, ""}] == []
-    assert [text for text in said if expected not in text] == []
+    assert not (wrong := [text for text in said if expected not in text]), wrong
 
 
 def level(page, name):

@@ -161,7 +161,10 @@ def test_what_a_person_must_do_is_a_reason_too(journal):
 def test_health_is_told_in_time_though_the_journal_hangs(journal):
     hanging = Hanging(journal)
     paths = ["/healthz", "/healthz", "/api/overview", "/metrics", "/"]
-    with served(hanging) as here, ThreadPoolExecutor(len(paths)) as askers:
+    with (
+        served(hanging, within_s=queries.WITHIN_S) as here,
+        ThreadPoolExecutor(len(paths)) as askers,
+    ):
         began_s = time.monotonic()
         asked = [askers.submit(ask, here, path) for path in paths]
         health, again, overview, metrics, page = [each.result() for each in asked]

@@ -24,7 +24,7 @@ class Queries:
     All calls must come from one event loop.
     """
 
-    def __init__(self, most: int, within_s: float = WITHIN_S) -> None:
+    def __init__(self, most: int, within_s: float) -> None:
         self._most, self._within_s = most, within_s
         self._open: dict[object, Future[Any]] = {}
 

@@ -23,7 +23,7 @@ from deriva_watch.status.views import details, finding, summary
 from deriva_watch.status.web.gauges import Gauges, look_at
 from deriva_watch.status.web.guard import said
 from deriva_watch.status.web.meter import Meter
-from deriva_watch.status.web.queries import Queries
+from deriva_watch.status.web.queries import WITHIN_S, Queries
 from deriva_watch.status.web.stream import Stream
 
 SHOW_S: Final = 30.0  # details of an execution with many files take long
@@ -59,7 +59,7 @@ class Web:
         self._gauges = Gauges(meter.remaining_s)
         meter.registry.register(self._gauges)
         self._day = Day(journal, lambda: meter.sent_bytes)
-        self._queries = Queries(most=8)
+        self._queries = Queries(8, WITHIN_S)
         self._detail_queries = Queries(2, SHOW_S)  # separate: they must not delay /healthz
         self._overview: dict[str, Any] = {}
         self._made_s = 0.0
