@@ -51,12 +51,15 @@ def falter(thread):
     step = getattr(kind, name)
 
     def faltering(self, *args, **options):
-        if threading.current_thread().name == NAMES.get(thread, thread):
+        name = threading.current_thread().name
+        if name == NAMES.get(thread, thread):
             while order() == f"{thread} hang":
                 time.sleep(0.05)
-            if order() == f"{thread} end":
-                ORDER.unlink()
-                raise EndedError
+        pool = thread.rpartition("_")[0]  # which of its threads takes a file is chance
+        is_meant = name == NAMES.get(thread, thread) or (pool and name.startswith(f"{pool}_"))
+        if is_meant and order() == f"{thread} end":
+            ORDER.unlink()
+            raise EndedError
         return step(self, *args, **options)
 
     setattr(kind, name, faltering)

@@ -37,7 +37,7 @@ def test_nobody_need_act_on_what_passes_by_itself():
     error = TransientError("cannot store a.png", "503", retry_after_s=5)
 
     assert error.retry_after_s == 5
-    assert "tried again" in error.next
+    assert "retried automatically" in error.next
 
 
 def test_errors_with_one_text_are_two():

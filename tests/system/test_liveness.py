@@ -233,7 +233,7 @@ def test_a_full_disk_is_told_by_status_and_the_page_though_nothing_can_be_writte
 
         found = wait_until(lambda: summed_up(lab.config)["hindrances"])
         assert found[0]["what"] == f"cannot write the journal {state}/journal.db"
-        assert lab.ask_health(running)[0] == 503
+        wait_until(lambda: lab.ask_health(running)[0] == 503)
         (state / "other").unlink()
         running.wait_for_state(rid, "uploaded")
         wait_until(lambda: not summed_up(lab.config)["hindrances"])

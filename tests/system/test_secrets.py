@@ -149,7 +149,7 @@ def story(tmp_path_factory):
             for words in (["check"], ["check", "--json"]):
                 told.keeps(f"{words}", told.runs(*words).stdout)
         told.keeps("log", running.log.read_bytes())
-        told.keeps("systemd", "\n".join(text for _, text in told.manager.heard))
+        told.keeps("systemd", "\n".join(told.manager.heard))
     told.keeps_files()
     return told
 
