@@ -174,11 +174,7 @@ class Server:
         """
         what = f"cannot log in to {self.host}"
         with self.asking(what):
-            answer = self._session.get(f"{self._protocol}://{self.host}/authn/session")
-            if answer.status_code == requests.codes.not_found:
-                why = f"{self.host} has no session for our credential"
-                raise CredentialError(what, why, how_to_log_in(self.host))
-            answer.raise_for_status()
+            answer = self._ask_session("GET", what)
             found = json_object(answer, "client")
             with reading(answer, "a session"):
                 client, client_id = dict(found["client"]), str(found["client"]["id"])
@@ -199,11 +195,15 @@ class Server:
         """
         what = f"cannot extend the session at {self.host}"
         with self.asking(what):
-            answer = self._session.put(f"{self._protocol}://{self.host}/authn/session")
-            if answer.status_code == requests.codes.not_found:
-                why = f"{self.host} has no session for our credential"
-                raise CredentialError(what, why, how_to_log_in(self.host))
-            answer.raise_for_status()
+            self._ask_session("PUT", what)
+
+    def _ask_session(self, method: str, what: str) -> requests.Response:
+        answer = self._session.request(method, f"{self._protocol}://{self.host}/authn/session")
+        if answer.status_code == requests.codes.not_found:
+            why = f"{self.host} has no session for our credential"
+            raise CredentialError(what, why, how_to_log_in(self.host))
+        answer.raise_for_status()
+        return answer
 
     def greet(self, path: str) -> Greeting:
         """GET the *path* where a service describes itself; needs no credential."""
