@@ -67,7 +67,7 @@ class FileRemoval:
             self.error = error
 
     def change(self) -> Change | None:
-        """Return what the journal must be told; None while the file is still aside."""
+        """Return the change for the journal; None while the file is still aside."""
         path, error = self.file.path, self.error
         if self.is_removed:
             noted: FileFacts = {"removal": self.removable.note(self.moved_to)}

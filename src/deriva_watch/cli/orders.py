@@ -45,5 +45,5 @@ def tell(order: Order, rids: list[str], daemon: int | None, text: str, *, as_jso
 
 
 def uploads_of(rid: str | None) -> str:
-    """Return what a pause is about, at the beginning of a sentence."""
+    """Return the subject of a pause, to begin a sentence with."""
     return f"Upload of {rid}" if rid else "Uploads"

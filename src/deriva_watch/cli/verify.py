@@ -120,7 +120,7 @@ def _differing(one: Verified, size: str) -> str:
 
 
 def _local(one: Verified) -> str:
-    """Return what is known about the local files."""
+    """Return a summary of the local files."""
     differ = any(each.where is Where.DISK for each in one.differences)
     identical = "" if differ else " and identical"
     copies = counted(one.hashed, "local file")

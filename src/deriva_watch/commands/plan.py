@@ -88,7 +88,7 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
 
 
 def _known(settings: Settings, unit: Unit) -> ExecutionRecord | None:
-    """Return what the journal has of a unit; None if it has nothing, or cannot be read."""
+    """Return the journal's record of a unit; None if there is none, or it cannot be read."""
     try:
         server = settings.server.name
         return open_readonly(settings.journal.url).find(server, str(unit.prefix), unit.name)

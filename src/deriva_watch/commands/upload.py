@@ -195,7 +195,7 @@ class OneShot:
 
 
 def _left_over(drop: Drop, seen: Observation | None) -> RefusedError:
-    """Return what to say of files of a drop folder that are in none of its units."""
+    """Return the error for files of a drop folder that are in none of its units."""
     what = f"some files in {drop.path} are not uploaded"
     if seen and seen.unlisted:
         where, why = min(seen.unlisted.items())

@@ -111,7 +111,7 @@ class VerifyTargets:
         return VerifyTarget(record.rid, name, record, files, receipt, wrong)
 
     def _by_receipt(self, name: str) -> VerifyTarget:
-        """Return what a receipt alone tells: the one kept here, or the copy beside the files."""
+        """Return the target as a receipt describes it: the one kept here, or the copy."""
         settings = self.unit_reader.settings
         units = [settings.unit(prefix, name) for prefix in self._prefixes()]
         receipt, wrong = self._receipt(name, units)

@@ -122,7 +122,7 @@ class Outlook:
 
 
 def outlook(asset: AssetPlan, root: str) -> Outlook:
-    """Return what is known of the object and row of a planned file before the file is read."""
+    """Return the parts of a file's object and row that are known before it is read."""
     match = asset.match
     folder = f"{root}/{asset.path}".rpartition("/")[0]
     known = environment(match, asset.file_name, asset.values, folder)

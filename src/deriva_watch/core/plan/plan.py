@@ -195,7 +195,7 @@ def _asset(
 
 
 def _agreement(first: Candidate, group: list[Candidate], said: Sources, *, lone: bool) -> Statement:
-    """Return what all sources say of one asset; the first ones have priority."""
+    """Return the combined statement of all sources on one asset; earlier ones win."""
     flat = [candidate.key for candidate in group if candidate.shape is Shape.FLAT]
     entries = said.manifest.entries if said.manifest else {}
     statements: list[Statement] = []

@@ -63,7 +63,7 @@ class Removable:
 
     @classmethod
     def begun(cls, file: FileRecord) -> "Removable":
-        """Return what the journal notes about a file whose removal was begun."""
+        """Return the journal's note on a file whose removal has begun."""
         known = file.removal or {}
         place, links = known.get("place", file.path), tuple(known.get("links", ()))
         return cls(file, place, links, known.get("read_back", "none"))

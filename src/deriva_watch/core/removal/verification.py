@@ -143,7 +143,7 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
 def lost(
     file: FileRecord, reasons: Iterable[str], *, is_here: bool, rid: str | None
 ) -> Iterator[Difference]:
-    """Yield what the server no longer has of a file.
+    """Yield the parts of a file that the server no longer has.
 
     *rid* is its execution, None if no journal knows that.
     """
@@ -169,7 +169,7 @@ def damaged(record: FileRecord, why: str) -> Difference:
 
 
 def uploading(root: str) -> str:
-    """Return what to do about a file in the folder *root* that is not in the catalog."""
+    """Return the next step for a file in the folder *root* that is not in the catalog."""
     return f"The daemon uploads it; without a daemon run `deriva-watch upload {quote(root)}`."
 
 

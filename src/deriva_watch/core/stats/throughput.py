@@ -51,7 +51,7 @@ def job_bytes(job: Mapping[str, Any]) -> int:
 
 
 def job_sent(job: Mapping[str, Any], now: datetime) -> Sent | None:
-    """Return what an upload job has sent since it was started or resumed; None if not known."""
+    """Return the bytes an upload job has sent since it was started or resumed; None if unknown."""
     begun = job.get("resumed")
     if not begun or not job["chunks"]:
         return None
