@@ -41,6 +41,7 @@ class Supervisor:
     _status: str = "starting"
     _sent: str = ""  # the status that systemd has
     _said: dict[str, Standstill] = field(default_factory=dict)
+    _is_late: bool = False  # the supervisor itself was, when it was checked last
 
     def start(self) -> None:
         """Start; threads that ended before are not ours."""
@@ -51,11 +52,18 @@ class Supervisor:
         threading.Thread(target=self._work, name=NAME, daemon=True).start()
 
     def tend(self, status: str) -> None:
-        """Check the supervisor itself; *status* is what systemd shows while all is well."""
+        """Check the supervisor itself; *status* is what systemd shows while all is well.
+
+        Once is not enough: after the whole process was stopped, this thread may be the first to
+        run again.
+        """
         self._status = status
-        for each in liveness.standstills():
-            if each.name == NAME:
-                self._start() if each.ended else self._stands_still(each)
+        found = next((each for each in liveness.standstills() if each.name == NAME), None)
+        if found and found.ended:
+            self._start()
+        elif found and self._is_late:
+            self._stands_still(found)
+        self._is_late = found is not None
 
     def _work(self) -> None:
         liveness.begin()
