@@ -4,7 +4,6 @@ The journal decides in one transaction what happens to an execution; see `core.o
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from shlex import quote
 from typing import Final
 
@@ -17,20 +16,22 @@ from deriva_watch.core.states import UNDONE, ExecutionState, FileState
 from deriva_watch.edges.journal import Journal, Reader
 
 Held = Cancel | Pause | Resume
-Seen = Callable[[Path, str], Iterable[str]]  # prefix, RID → paths of the files that are there
+There = Callable[[ExecutionRecord], Iterable[str]]  # paths of the files that it has on the disk
 
 _ENDED: Final = {ExecutionState.UPLOADED, ExecutionState.GONE}
 _AT_REST: Final = _ENDED | {ExecutionState.REFUSED}
 _CANCELLABLE: Final = UNDONE | {FileState.REFUSED}
 
 
-def check(order: Held, reader: Reader, seen: Seen, *, others_wait: bool) -> list[ExecutionRecord]:
+def check(
+    order: Held, reader: Reader, on_disk: There, *, others_wait: bool
+) -> list[ExecutionRecord]:
     """Return the executions that *order* names and would hold or resume.
 
     Args:
         order: The order.
         reader: The journal.
-        seen: Returns the files that are there, where the journal does not know them yet.
+        on_disk: Returns the files that are there, where the journal does not know them yet.
         others_wait: Other orders are applied first, so that the result cannot be known now.
 
     Raises:
@@ -46,7 +47,7 @@ def check(order: Held, reader: Reader, seen: Seen, *, others_wait: bool) -> list
     if not wanted:
         raise _cannot(order, known)
     if isinstance(order, Cancel) and not others_wait:
-        _check_files(order, reader, wanted, seen)
+        _check_files(order, reader, wanted, on_disk)
     return wanted
 
 
@@ -99,11 +100,11 @@ def _cannot(order: Held, known: Sequence[ExecutionRecord]) -> TroubleError:
 
 
 def _check_files(
-    order: Cancel, reader: Reader, wanted: Sequence[ExecutionRecord], seen: Seen
+    order: Cancel, reader: Reader, wanted: Sequence[ExecutionRecord], on_disk: There
 ) -> None:
     files = {file.path: file for record in wanted for file in reader.files(record.id)}
     unknown = [path for path in order.paths if path not in files]
-    there = {path for record in wanted if unknown for path in seen(Path(record.prefix), record.rid)}
+    there = {path for record in wanted if unknown for path in on_disk(record)}
     for path in unknown:
         if path not in there:
             raise lookup.no_such_file(order.rid, path, files.keys() | there)

@@ -4,12 +4,12 @@ import os
 import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from deriva_watch.commands.orders import hold, retry
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
+from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.spool import Orders
-from deriva_watch.edges.journal import open_readonly
+from deriva_watch.edges.journal import Reader, open_readonly
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -38,18 +38,20 @@ def give(settings: Settings, order: Retry | Cancel | Pause | Resume) -> Given:
     if isinstance(order, Retry):
         found = retry.check(order, reader, others_wait=others_wait)
     else:
-        found = hold.check(order, reader, _seen(settings), others_wait=others_wait)
+        found = hold.check(order, reader, _there(settings, reader), others_wait=others_wait)
     if found or not isinstance(order, Retry):
         orders.leave(order)
     return Given(sorted({record.rid for record in found}), reader.daemon())
 
 
-def _seen(settings: Settings) -> hold.Seen:
-    def seen(prefix: Path, rid: str) -> Iterable[str]:
-        found = UnitReader.of(settings).look(settings.unit(prefix, rid))
+def _there(settings: Settings, reader: Reader) -> hold.There:
+    unit_reader = UnitReader.of(settings, reader)
+
+    def there(record: ExecutionRecord) -> Iterable[str]:
+        found = unit_reader.look(settings.unit_of(record))
         return found.entries if found else ()
 
-    return seen
+    return there
 
 
 def asker() -> str:
