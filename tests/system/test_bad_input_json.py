@@ -25,7 +25,7 @@ REFUSED = {
     "types said twice": ({TYPES: '{"n": ["Image"], "n": []}'}, TYPES, "names 'n' twice"),
     "deep columns": ({COLUMNS: DEEP}, COLUMNS, "nested too deeply"),
     "deep rows": ({SUBJECT: DEEP}, SUBJECT, "nested too deeply"),
-    "sparse rows": ({SUBJECT: 65 << 20}, SUBJECT, "a JSON list may have 64 MiB"),
+    "sparse rows": ({SUBJECT: 8 << 30}, SUBJECT, "larger than 64 MiB, the most for one"),
     "a name twice in a row": (
         {SUBJECT: '[{"Name": "one", "Name": "two"}]'},
         SUBJECT,

@@ -1,5 +1,7 @@
 """What is not uploaded, and the sentence that says why."""
 
+from dataclasses import replace
+
 import pytest
 
 from core.given import (
@@ -21,6 +23,7 @@ from core.given import (
 from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.metadata.sources import Sources, read_manifest
 from deriva_watch.core.plan.plan import Plan, make_plan
+from deriva_watch.core.rows.table_files import LIST_BYTES, LIST_TOO_LARGE
 from deriva_watch.core.states import FileTrigger
 
 # ---------------------------------------------------------------- refusals
@@ -199,6 +202,16 @@ def test_a_file_that_is_there_is_not_missed_whatever_it_is(there: Entry):
     plan = planned(there, said=manifest("Image/ghost.png"))
 
     assert [left.path for left in plan.leftovers if left.entry is None] == []
+
+
+@pytest.mark.parametrize(("suffix", "work"), [("json", 0), ("csv", 1)])
+def test_a_json_list_that_is_too_large_is_refused_before_it_is_read(suffix: str, work: int):
+    large = replace(entry(f"table/demo/Subject/Subject.{suffix}"), size_bytes=LIST_BYTES + 1)
+
+    plan = planned(large)
+
+    assert len(plan.work) == work
+    assert [left.why for left in plan.leftovers] == [LIST_TOO_LARGE] * (1 - work)
 
 
 # ---------------------------------------------------------------- what is left over

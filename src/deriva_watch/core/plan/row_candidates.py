@@ -11,7 +11,7 @@ from deriva_watch.core.plan.candidates import Leftover, refused, unusable
 from deriva_watch.core.plan.features import asset_columns, feature_table, filled
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.rows.row_plan import RowsPlan
-from deriva_watch.core.rows.table_files import Format, RawRow
+from deriva_watch.core.rows.table_files import LIST_BYTES, LIST_TOO_LARGE, Format, RawRow
 from deriva_watch.core.spec.spec import Match
 
 
@@ -40,6 +40,8 @@ def _table_rows(entry: Entry, match: Match, rules: Rules) -> RowsPlan | Leftover
     if suffix not in {Format.CSV, Format.JSON, Format.JSONL}:
         why = f"rows are read from files that end in .csv, .json or .jsonl, not in .{suffix}"
         return refused(entry, why, "Write it in one of these formats.")
+    if suffix == Format.JSON and entry.size_bytes > LIST_BYTES:  # before it is read and hashed
+        return refused(entry, LIST_TOO_LARGE, "Write it as CSV, which is read row by row.")
     left_out = frozenset(match.mapping.default_columns) or SYSTEM_COLUMNS
     table = rules.model.name_to_table(match.table)
     return RowsPlan(entry, table, Format(suffix), left_out)

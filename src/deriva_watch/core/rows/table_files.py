@@ -14,6 +14,7 @@ from deriva_watch.core.json_text import FILE_BYTES, JsonError, read_json
 
 RECORD_BYTES: Final = 16 * 1024 * 1024  # of one record: an unclosed quote would take the whole file
 LIST_BYTES: Final = FILE_BYTES  # of a JSON list, which is read whole
+LIST_TOO_LARGE: Final = f"it is larger than {LIST_BYTES >> 20} MiB, the most for one JSON list"
 _BOM: Final = b"\xef\xbb\xbf"
 # Possessive: otherwise a quoted field with text after it takes 2**length steps.
 _FIELD: Final = re.compile(r'(?:"((?:[^"]++|"")*+)"|([^",]*))(,|\Z)')

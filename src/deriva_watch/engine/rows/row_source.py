@@ -10,6 +10,7 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import (
     LIST_BYTES,
+    LIST_TOO_LARGE,
     RECORD_BYTES,
     Format,
     RawRow,
@@ -45,9 +46,7 @@ def rows_in(plan: RowsPlan, body: BinaryIO) -> Iterator[RawRow]:
         case Format.JSON:
             content = body.read(LIST_BYTES + 1)
             if len(content) > LIST_BYTES:
-                most = f"a JSON list may have {LIST_BYTES >> 20} MiB"
-                why = f"{most}; write CSV, or one object per line"
-                raise TableFileError("the file", f"{why} (.jsonl)")
+                raise TableFileError("the file", LIST_TOO_LARGE)  # it has grown since
             return json_rows(content)
 
 
