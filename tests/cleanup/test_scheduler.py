@@ -176,7 +176,7 @@ def test_a_unit_that_is_looked_at_is_not_cleared(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.removal(rig)
         host.boot_s += DAY_S + 1
-        with work.cleaner.turns.take(rig.unit) as is_free:
+        with work.cleaner.locks.take(rig.unit) as is_free:
             assert is_free
             work.clean_drops()
         assert scene.left() == scene.paths

@@ -143,7 +143,7 @@ def test_what_a_command_prints_for_programs_is_one_document(tmp_path, config, ap
     assert documents[1]["executions"][0]["state"] == "uploaded"
     assert documents[1]["files"] == {"linked": 1}
     assert documents[2]["executions"]["uploaded"] == 1
-    assert documents[2].keys() >= {"files", "oldest_pending_s", "server", "healthy", "hindrances"}
+    assert documents[2].keys() >= {"files", "oldest_pending_s", "server", "healthy", "problems"}
     assert documents[3]["executions"][0]["files"][0]["state"] == "linked"
     assert documents[4] == {
         "ordered": rid,

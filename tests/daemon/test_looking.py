@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.cleanup.unit_cleaner import Turns
+from deriva_watch.cleanup.unit_cleaner import UnitLocks
 from deriva_watch.core.errors import (
     CredentialError,
     FileChangedError,
@@ -52,7 +52,7 @@ class Daemon:
         self.breaker._probe_at_s = 0.0  # the pause after a probe is over
         problems = Problems(folder, self.events.append)
         self.looks = UnitLooks(
-            self.roots, self.queue, Turns(), self.breaker, problems, self.events.append
+            self.roots, self.queue, UnitLocks(), self.breaker, problems, self.events.append
         )
 
     def wait_s(self):

@@ -300,8 +300,8 @@ def test_a_problem_of_a_folder_is_no_outage(lab):
 
 
 def test_what_holds_the_daemon_up_comes_before_all_else(lab):
-    hindrances = Problems(lab.journal.path.parent, [].append)
-    hindrances.put("server", TroubleError("cannot reach data.example.org", "timed out", "Wait."))
+    problems = Problems(lab.journal.path.parent, [].append)
+    problems.put("server", TroubleError("cannot reach data.example.org", "timed out", "Wait."))
 
     assert lab.look()["verdict"] == {
         "level": "trouble",

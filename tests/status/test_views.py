@@ -84,7 +84,7 @@ def test_without_a_daemon_nothing_is_healthy(journal, url):
     found = summary(open_views(url), NOW)
 
     assert (found["healthy"], found["daemon"]) == (False, None)
-    assert found["problems"] == ["No daemon is running."]
+    assert [reason["what"] for reason in found["reasons"]] == ["No daemon is running"]
 
 
 def test_a_refused_execution_is_named_with_its_sentence(journal, url):
@@ -126,7 +126,8 @@ def test_the_oldest_pending_counts_from_when_it_became_complete(journal, url, cl
 
     assert (soon["oldest_pending_s"], soon["healthy"]) == (23 * 3600, True)
     assert (late["oldest_pending_s"], late["healthy"]) == (25 * 3600, False)
-    assert late["problems"] == ["The oldest pending execution has waited for 25 h."]
+    [reason] = late["reasons"]
+    assert reason["what"] == "The oldest pending execution has waited for 25 h"
 
 
 def test_details_tell_the_verdict_every_file_and_the_history(journal, url):

@@ -34,7 +34,7 @@ def patient(within_s=30.0):
 def served(journal, at=LOCAL, hosts=(), within_s=30.0):
     """Serve *journal*; yield where, what was reported, and what is in the way."""
     here = SimpleNamespace(events=[], meter=Meter(), url="")
-    here.hindrances = Problems(journal.path.parent, here.events.append)
+    here.problems = Problems(journal.path.parent, here.events.append)
 
     def names():
         return [event.name for event in here.events]
@@ -42,7 +42,7 @@ def served(journal, at=LOCAL, hosts=(), within_s=30.0):
     where = Status(listen=at, hosts=hosts)
     with (
         patient(within_s),
-        serving(where, journal, here.meter, here.events.append, here.hindrances),
+        serving(where, journal, here.meter, here.events.append, here.problems),
     ):
         if at == LOCAL:
             wait_until(lambda: "status_page.started" in names())

@@ -79,9 +79,9 @@ def rescanning(config):
     return config
 
 
-def hindrance(config, about):
+def problem(config, about):
     def found():
-        return next((h for h in summed_up(config)["hindrances"] if h["about"] == about), None)
+        return next((h for h in summed_up(config)["problems"] if h["about"] == about), None)
 
     return wait_until(found, what=f"nothing was in the way of {about}")
 
@@ -156,12 +156,12 @@ def test_a_folder_of_executions_that_may_not_be_listed_is_waited_for(tmp_path, s
         daemon(config, wait=False, through=without_privilege()) as running,
     ):
         said = running.wait_for(lambda event: event["event"] == "problem.found")
-        waits = hindrance(config, f"{root.parent}: names")
+        waits = problem(config, f"{root.parent}: names")
         at_once = command(config, "plan", tmp_path, "--json", through=without_privilege())
         root.parent.chmod(0o755)
         running.wait_for_state(rid, "uploaded")
         told = [event for event in running.events() if event["event"] == "problem.found"]
-        wait_until(lambda: not summed_up(config)["hindrances"])
+        wait_until(lambda: not summed_up(config)["problems"])
 
     assert said["why"] == waits["why"] == f"{root.parent} cannot be listed: Permission denied"
     assert "goes on" in said["next"] or "automatically" in said["next"]
@@ -269,9 +269,9 @@ def test_a_full_disk_under_the_journal_is_said_and_work_goes_on_when_there_is_ro
         with full_disk(running):
             write_files(directory(tmp_path, rid), {f"{ASSETS}/good.txt": "good"})
             said = running.wait_for(lambda event: event["event"] == "notice.added")
-            waits = hindrance(config, str(directory(tmp_path, rid)))
+            waits = problem(config, str(directory(tmp_path, rid)))
         running.wait_for_state(rid, "uploaded")
-        wait_until(lambda: not summed_up(config)["hindrances"])
+        wait_until(lambda: not summed_up(config)["problems"])
 
     assert waits["what"] == f"cannot write the journal {tmp_path}/settings/state/journal.db"
     assert waits["why"] in said["why"]
@@ -289,7 +289,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_an_upload_loses_nothing(tmp_path,
         write_files(directory(tmp_path, rid), {f"{ASSETS}/{name}": name for name in names})
         running.wait_for_state(rid, "uploading")
         with full_disk(running):
-            waits = hindrance(config, "the journal")
+            waits = problem(config, "the journal")
         running.wait_for_state(rid, "uploaded")
         assert running.stop() == 143
 

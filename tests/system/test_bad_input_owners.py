@@ -186,7 +186,7 @@ def test_nothing_of_it_is_sent_and_its_neighbours_are(told):
 
 
 def test_a_name_that_no_rid_can_have_is_said_once_and_stops_nothing(told):
-    (waits,) = told.before.status["hindrances"]
+    (waits,) = told.before.status["problems"]
     said = [event for event in told.events if event["event"] == "notice.added"]
 
     assert waits["about"].endswith("1-E00\\udce9")
@@ -258,7 +258,7 @@ def test_a_workspace_that_cannot_be_read_holds_up_its_directory_and_is_said_once
 
         with daemon(config) as running:
             said = running.wait_for(lambda event: event["event"] == "notice.added")
-            (waits,) = summed_up(config)["hindrances"]
+            (waits,) = summed_up(config)["problems"]
             assert linked(api) == set()
             database.write_bytes(whole)
             running.wait_for_state(OURS, "uploaded")

@@ -47,11 +47,11 @@ def drop(prefix, api):
     return rid
 
 
-def hindrance(config, about):
+def problem(config, about):
     """Return what `status` says that the daemon waits for, once it does."""
 
     def found():
-        return next((h for h in summed_up(config)["hindrances"] if h["about"] == about), None)
+        return next((h for h in summed_up(config)["problems"] if h["about"] == about), None)
 
     return wait_until(found, what=f"nothing was in the way of {about}")
 
@@ -74,7 +74,7 @@ def test_a_prefix_that_is_missing_is_waited_for(tmp_path, server, api):
 
     with daemon(config) as running:
         told = running.wait_for(lambda event: event["event"] == "root.missing")
-        waits = hindrance(config, str(prefix))
+        waits = problem(config, str(prefix))
         rid = drop(prefix, api)
         running.wait_for_state(rid, "uploaded")
 
@@ -83,7 +83,7 @@ def test_a_prefix_that_is_missing_is_waited_for(tmp_path, server, api):
         assert waits["what"] == f"cannot watch {prefix}"
         assert waits["why"] == told["why"]
         assert named(running, "root.missing", "root.watched") == ["root.missing", "root.watched"]
-        assert summed_up(config)["hindrances"] == []
+        assert summed_up(config)["problems"] == []
     assert is_in(api, rid)
 
 
@@ -93,7 +93,7 @@ def test_a_prefix_that_is_a_file_is_told_as_one_that_is_missing(tmp_path, server
     config = write_config(tmp_path / "settings", server, prefix)
 
     with daemon(config):
-        assert f"there is no {prefix}/deriva-ml/execution" in hindrance(config, str(prefix))["why"]
+        assert f"there is no {prefix}/deriva-ml/execution" in problem(config, str(prefix))["why"]
 
 
 # ---------------------------------------------------------------------- the server
@@ -118,7 +118,7 @@ def test_a_server_that_is_down_at_the_start_is_waited_for(tmp_path):
 
     with daemon(config) as running:
         told = running.wait_for(lambda event: event["event"] == "server.unavailable")
-        waits = hindrance(config, "the server")
+        waits = problem(config, "the server")
         write_files(directory(prefix, rid), {ASSET: "good"})
         running.wait_for_state(rid, "filling")
         with sandbox(tmp_path / "server", listen=listen):
@@ -164,7 +164,7 @@ def test_a_catalog_that_does_not_exist_is_said_once_and_refuses_no_execution(tmp
     at_once = command(config, "upload", tmp_path, "--json")
     with daemon(config) as running:
         told = running.wait_for(lambda event: event["event"] == "catalog.unavailable")
-        waits = hindrance(config, "the server")
+        waits = problem(config, "the server")
         assert running.stop() == 143
         assert named(running, "catalog.unavailable", "task.crashed") == ["catalog.unavailable"]
     error = json.loads(at_once.stdout)["error"]
@@ -192,7 +192,7 @@ def test_a_catalog_whose_executions_may_not_be_read_is_said_once(tmp_path):
         config = write_config(tmp_path / "settings", ready, tmp_path)
         with daemon(config) as running:
             running.wait_for_state(rid, "filling")
-            waits = hindrance(config, "the server")
+            waits = problem(config, "the server")
             asked = len(executions_asked(ready))
             wait_until(lambda: len(executions_asked(ready)) > asked + 1, what="it was not asked")
             names = named(running, "catalog.unavailable", "server.recovered", "notice.added")
@@ -222,7 +222,7 @@ def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
 
     with daemon(config) as running:
         missing = running.wait_for(lambda event: event["event"] == "credential.needed")
-        waits = hindrance(config, "the server")
+        waits = problem(config, "the server")
         credential.write_text("{ broken")
         broken = running.wait_for(lambda event: "is not JSON" in event.get("why", ""))
         credential.write_text(json.dumps({server["host"]: {"bearer-token": wrong}}))

@@ -25,9 +25,9 @@ rescan_s = 1
 """
 
 
-def hindrances(config):
+def problems(config):
     """Return what is in the way now."""
-    return {each["what"]: each for each in summed_up(config)["hindrances"]}
+    return {each["what"]: each for each in summed_up(config)["problems"]}
 
 
 def test_a_drop_folder_comes_late_goes_away_and_comes_back(tmp_path):
@@ -42,23 +42,21 @@ def test_a_drop_folder_comes_late_goes_away_and_comes_back(tmp_path):
             running.wait_for(lambda event: event["event"] == "root.missing")
             write_files(runs, {"run 1/a.bin": "a", "loose.bin": "loose", "run 1/odd.txt": "?"})
             running.wait_for_state("run 1", "uploaded")
-            loose = wait_until(
-                lambda: hindrances(config).get(f"1 files in {runs} are not uploaded")
-            )
+            loose = wait_until(lambda: problems(config).get(f"1 files in {runs} are not uploaded"))
             assert "loose.bin is beside the directories" in loose["why"]
-            assert f"cannot watch {batches}" in hindrances(config)
+            assert f"cannot watch {batches}" in problems(config)
 
             write_files(batches, {"b.bin": "b"})
             batch = running.wait_for(
                 lambda event: event["event"] == "execution.uploaded" and "batch-" in str(event)
             )
             batches.rename(tmp_path / "away")
-            wait_until(lambda: f"cannot watch {batches}" in hindrances(config))
+            wait_until(lambda: f"cannot watch {batches}" in problems(config))
             (tmp_path / "away").rename(batches)
             write_files(batches, {"c.bin": "c"})
             running.wait_for(lambda event: event.get("path") == "c.bin", after=1)
             (runs / "loose.bin").unlink()
-            wait_until(lambda: hindrances(config) == {})
+            wait_until(lambda: problems(config) == {})
 
             told = command(config, "show", batch["execution"], "--json")
             before = len(running.events())

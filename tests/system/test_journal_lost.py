@@ -164,7 +164,7 @@ def test_a_journal_that_another_program_holds_stops_work_which_then_goes_on(tmp_
             time.sleep(12)  # the next attempt fails as well, and is not told again
             again = [event for event in running.events()[told:] if "locked" in str(event)]
         running.wait_for_state(rid, "uploaded")
-        wait_until(lambda: not summed_up(config)["hindrances"])
+        wait_until(lambda: not summed_up(config)["problems"])
 
     assert again == []
     assert [row["Filename"] for row in api.rows("deriva-ml:Execution_Asset")].count("held.txt") == 1

@@ -96,9 +96,9 @@ class Lab:
             return None
         return answer.status_code, {each["about"] for each in answer.json()["reasons"]}
 
-    def hindrance(self, thread):
+    def problem(self, thread):
         """Return what `status` says of a thread, or None."""
-        found = summed_up(self.config)["hindrances"]
+        found = summed_up(self.config)["problems"]
         return next((each for each in found if each["about"] == f"thread {thread}"), None)
 
 
@@ -123,7 +123,7 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
         said = running.wait_for(is_stuck(thread))
         assert f"the thread {thread} makes no progress" in said["what"]
         assert said["seconds"] >= SILENT_S
-        told = wait_until(lambda: lab.hindrance(thread))
+        told = wait_until(lambda: lab.problem(thread))
         assert (told["what"], told["why"]) == (said["what"], said["why"])
         assert summed_up(lab.config)["healthy"] is False
         if thread != "status page":
@@ -139,7 +139,7 @@ def test_a_thread_that_hangs_is_told_and_the_watchdog_starves_until_it_goes_on(l
         running.wait_for(lambda event: event["event"] == "thread.recovered")
         wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", after=since))
         running.wait_for_state(rid, "uploaded")
-        wait_until(lambda: not summed_up(lab.config)["hindrances"])
+        wait_until(lambda: not summed_up(lab.config)["problems"])
 
 
 @pytest.mark.parametrize("thread", AGAIN)
@@ -158,7 +158,7 @@ def test_a_thread_that_ends_is_replaced_and_its_work_is_done(lab, thread):
         wait_until(lambda: not lab.order.exists())
         since = lab.manager.until_now()
         wait_until(lambda: lab.manager.has_heard("WATCHDOG=1", after=since))
-        wait_until(lambda: not summed_up(lab.config)["hindrances"])
+        wait_until(lambda: not summed_up(lab.config)["problems"])
 
 
 @pytest.mark.parametrize("thread", ENDS)
@@ -231,9 +231,9 @@ def test_a_full_disk_is_told_by_status_and_the_page_though_nothing_can_be_writte
         fill(state / "other")
         rid = lab.bring()
 
-        found = wait_until(lambda: summed_up(lab.config)["hindrances"])
+        found = wait_until(lambda: summed_up(lab.config)["problems"])
         assert found[0]["what"] == f"cannot write the journal {state}/journal.db"
         wait_until(lambda: lab.ask_health(running)[0] == 503)
         (state / "other").unlink()
         running.wait_for_state(rid, "uploaded")
-        wait_until(lambda: not summed_up(lab.config)["hindrances"])
+        wait_until(lambda: not summed_up(lab.config)["problems"])

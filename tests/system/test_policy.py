@@ -109,7 +109,7 @@ def test_a_session_that_ends_in_the_middle_of_a_file_keeps_what_was_sent(tmp_pat
         daemon(config) as running,
     ):
         needed = running.wait_for(lambda event: event["event"] == "credential.needed")
-        waits = wait_until(lambda: summed_up(config)["hindrances"])
+        waits = wait_until(lambda: summed_up(config)["problems"])
         running.wait_for_state(rid, "uploaded", timeout_s=60)
 
         assert struck(ready, 401)

@@ -56,9 +56,9 @@ def reload(running):
     return seen
 
 
-def hindrance(config):
+def problem(config):
     """Return what `status` says of the settings, or None."""
-    found = summed_up(config)["hindrances"]
+    found = summed_up(config)["problems"]
     return next((each for each in found if each["about"] == "the settings"), None)
 
 
@@ -104,7 +104,7 @@ def test_settings_that_cannot_be_used_are_named_and_those_of_before_hold(tmp_pat
         add(config, "[transfer]\nconections = 4\n")
         seen = reload(running)
         refused = running.wait_for(is_named("settings.refused"), after=seen)
-        waits = wait_until(lambda: hindrance(config))
+        waits = wait_until(lambda: problem(config))
         rid = execution(tmp_path, api, {"a.bin": b"a"})
         running.wait_for_state(rid, "uploaded")
         assert not [each for each in running.events() if each["event"] == "daemon.stopped"]

@@ -177,7 +177,7 @@ def test_everything_that_the_daemon_writes_and_shows_was_looked_at(story):
     where = "\n".join(story.seen)
     files = (
         "state/journal.db\n",
-        "state/hindrances.json",
+        "state/problems.json",
         "state/receipts/",
         "/deriva-watch-receipt",
     )
@@ -202,7 +202,7 @@ def test_what_the_daemon_makes_is_for_its_user_alone_whatever_the_umask(story):
     }
 
     names = {path.name for path in story.modes}
-    files = {"journal.db", "journal.db-wal", "hindrances.json", "deriva-watch-receipt.json"}
+    files = {"journal.db", "journal.db-wal", "problems.json", "deriva-watch-receipt.json"}
     assert names > {"state", "receipts", *files}
     assert open_to == {}
 

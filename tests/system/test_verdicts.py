@@ -45,12 +45,12 @@ def test_an_odd_folder_and_a_loose_file_are_no_outage(tmp_path):
             running.wait_for_state(rid, "uploaded")
             running.wait_for_state("run1", "uploaded")
             found = wait_until(
-                lambda: (now := summed_up(config)) and len(now["hindrances"]) == 2 and now
+                lambda: (now := summed_up(config)) and len(now["problems"]) == 2 and now
             )
             health = requests.get(f"{url}healthz", timeout=10)
             text = command(config, "status").stdout
 
-    assert {each["scope"] for each in found["hindrances"]} == {"folder"}
+    assert {each["scope"] for each in found["problems"]} == {"folder"}
     assert found["verdict"]["level"] == "person"
     assert "2 problems of folders need attention" in text.splitlines()[0]
     assert "the daemon cannot work" not in text

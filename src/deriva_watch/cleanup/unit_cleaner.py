@@ -35,13 +35,13 @@ from deriva_watch.pipeline.unit_reader import UnitReader
 
 KEPT_S: Final = 3600.0  # how long until files that a person must free are checked again
 SOON_S: Final = 60.0  # the same for what may pass by itself
-TURN_S: Final = 30.0  # after this long the removal of a unit pauses, so that the unit is looked at
+PASS_S: Final = 30.0  # after this long the removal of a unit pauses, so that the unit is looked at
 YIELD_S: Final = 600.0  # uploads go first, but for no longer: a removal makes room for them
 _BUSY: Final = {ExecutionState.READY, ExecutionState.UPLOADING}
 
 
 @dataclass(slots=True)
-class Turns:
+class UnitLocks:
     """Gives a unit to one thread at a time: nothing looks at it while files are set aside."""
 
     _taken: set[Unit] = field(default_factory=set)
@@ -75,7 +75,7 @@ class UnitCleaner:
         emit: Where events go.
         stop: Once set, nothing more is removed.
         again: Told of a unit that has changed, so that it is looked at.
-        turns: A unit is not looked at while its files are removed, and the other way round.
+        locks: A unit is not looked at while its files are removed, and the other way round.
     """
 
     journal: Journal
@@ -87,7 +87,7 @@ class UnitCleaner:
     emit: Emit
     stop: threading.Event
     again: Callable[[Unit], None]
-    turns: Turns = field(default_factory=Turns)
+    locks: UnitLocks = field(default_factory=UnitLocks)
     _again_s: dict[int, float] = field(default_factory=dict)
     _tries: Counter[int] = field(default_factory=Counter)
     _worked_s: float = field(default_factory=time.monotonic)
@@ -144,7 +144,7 @@ class UnitCleaner:
         Return False if it must be called again later.
         """
         key = self.unit_reader.settings.unit_of(unit)
-        with self.turns.take(key) as is_free:
+        with self.locks.take(key) as is_free:
             if not is_free:
                 return False
             unit = self.journal.execution(unit.id)  # it may have changed since it was read
@@ -176,7 +176,7 @@ class UnitCleaner:
         eligibility = Eligibility(self.journal, self.unit_reader)
         removable, stays = eligibility.sort(unit, policy, files, seen)
         kept = None if policy.is_execution else next(iter(stays.values()), None)
-        ends_s = time.monotonic() + TURN_S
+        ends_s = time.monotonic() + PASS_S
         for start in range(0, len(removable), TOGETHER):
             if time.monotonic() > ends_s or self.must_wait(urgent=urgent):
                 del self._again_s[unit.id]  # the next pass goes on

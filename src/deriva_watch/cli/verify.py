@@ -81,7 +81,7 @@ def verify(
     is_well = not any(one.differences for one in found)
     if as_json:
         told = [{"well": not one.differences, **asdict(one)} for one in found]
-        print_json({"well": is_well, "executions": told, "on_their_way": waiting})
+        print_json({"well": is_well, "executions": told, "in_transit": waiting})
     elif waiting:
         skipped = "is not finished yet and was" if waiting == 1 else "are not finished yet and were"
         print(f"{counted(waiting, 'execution')} {skipped} skipped")

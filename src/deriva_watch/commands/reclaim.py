@@ -25,7 +25,7 @@ from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import age
 from deriva_watch.core.states import ExecutionState, FileState
-from deriva_watch.edges.host.problems import read as read_hindrances
+from deriva_watch.edges.host.problems import read as read_problems
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount
@@ -235,7 +235,7 @@ class ReclaimRun:
             )
             if pid is None:
                 raise TransientError(what, "the daemon has ended", then)
-            for each in read_hindrances(self.settings.state_directory, pid):
+            for each in read_problems(self.settings.state_directory, pid):
                 if each["about"] == "the server":
                     raise ServerAwayError(what, f"{each['what']}: {each['why']}", then)
 

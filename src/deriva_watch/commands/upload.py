@@ -73,7 +73,7 @@ class OneShot:
         attempts, holds = parts.attempts, parts.holds
         return cls(parts.settings, journal, catalog, reader, attempts, holds, parts.emit, orders)
 
-    def obey(self) -> None:
+    def apply_orders(self) -> None:
         """Apply pending orders; raise RefusedError while all work is paused."""
         if self.orders:
             for _ in apply_orders(self.orders, self.journal, self.holds, self.emit):
@@ -121,7 +121,7 @@ class OneShot:
         Raises TransientError or CredentialError of the server: nothing more can be done.
         """
         try:
-            self.obey()
+            self.apply_orders()
         except RefusedError as error:
             return UploadResult(self._unrecorded(unit, ExecutionState.REFUSED, error), None)
         try:
@@ -224,7 +224,7 @@ def uploading(
     with opened(settings, emit, stop, watch) as (connection, parts):
         parts.journal.void_claims()
         one_shot = OneShot.of(parts, Orders(settings.state_directory / "orders"))
-        one_shot.obey()  # what a person said while no daemon ran counts
+        one_shot.apply_orders()  # what a person said while no daemon ran counts
         connection.server.session()
         parts.specs.spec(read_model(parts.catalog))
         yield one_shot

@@ -30,7 +30,7 @@ from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
 from deriva_watch.engine.server_check import ServerCheck
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 from deriva_watch.pipeline.receipt_schema import Receipt
 from deriva_watch.pipeline.unit_planner import UnitPlanner
 
@@ -61,7 +61,7 @@ class RowVerifier:
     target: VerifyTarget
     unit: Unit | None
     seen: Observation | None
-    _upload: Upload | None = None
+    _upload: UnitUpload | None = None
 
     def ask(self, file: FileRecord) -> Asked:
         """Look up all rows of a file of rows."""
@@ -120,11 +120,11 @@ class RowVerifier:
         except (RefusedError, TransientError, FileChangedError, TableFileError, OSError):
             return None
 
-    def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> Upload:
+    def _begun(self, record: ExecutionRecord, seen: Observation, reader: Reader) -> UnitUpload:
         """Return an upload that is never run."""
         unit = self.planner.unit_reader.settings.unit_of(record)
         plan = self.planner.plan(unit, seen, self.model, self.server_check.catalog)
-        return Upload(
+        return UnitUpload(
             execution=record,
             disk=self.planner.unit_reader.directory(unit),
             model=self.model,

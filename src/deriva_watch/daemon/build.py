@@ -68,7 +68,7 @@ def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
         server=ServerTasks(breaker, session, journal, parts.fingerprint, parts.attempts, problems),
         looks=looks,
         roots=roots,
-        unit_looks=UnitLooks(roots, looks, cleaner.turns, breaker, problems, emit),
+        unit_looks=UnitLooks(roots, looks, cleaner.locks, breaker, problems, emit),
         prehash=prehash,
         rereader=rereader,
         removal=removal,

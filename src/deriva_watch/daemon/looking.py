@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from deriva_watch.cleanup.unit_cleaner import Turns
+from deriva_watch.cleanup.unit_cleaner import UnitLocks
 from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Emit, NoticeAdded
@@ -28,7 +28,7 @@ class UnitLooks:
     Attributes:
         roots: Where the units are.
         looks: Where a unit goes that is to be looked at again.
-        turns: A unit is not looked at while its files are removed.
+        locks: A unit is not looked at while its files are removed.
         breaker: Tripped if the server cannot be used.
         problems: What is wrong with a unit now.
         emit: Where events go.
@@ -36,7 +36,7 @@ class UnitLooks:
 
     roots: Roots
     looks: LookQueue
-    turns: Turns
+    locks: UnitLocks
     breaker: CircuitBreaker
     problems: Problems
     emit: Emit
@@ -48,7 +48,7 @@ class UnitLooks:
         """
         began_s, trouble = time.monotonic(), None
         try:
-            with self.turns.take(unit) as is_free:
+            with self.locks.take(unit) as is_free:
                 looked = self.roots.look(unit) if is_free else Looked()
             if not is_free:
                 self.looks.soon(unit, _TURN_S)

@@ -12,7 +12,7 @@ from typing import Final
 
 from deriva_watch.core.events import DaemonStarted, DaemonStopped, Emit
 from deriva_watch.daemon.build import build_service
-from deriva_watch.daemon.reload import Reload, begin_anew, hold_signals, listen
+from deriva_watch.daemon.reload import Reload, hold_signals, listen, restart_in_place
 from deriva_watch.edges.host import log
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
@@ -39,11 +39,11 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
     threading.excepthook = partial(report_thread_crash, emit)
     reload = Reload(lambda: _try_out(load(), settings, emit))
-    ending = _Ending(reload)
-    threading.Thread(target=ending.at_the_latest, args=(emit,), daemon=True).start()
+    shutdown = _Shutdown(reload)
+    threading.Thread(target=shutdown.at_the_latest, args=(emit,), daemon=True).start()
     with (
         connect(settings, source, required=False) as connection,
-        assemble(settings, connection, emit, ending.stop, meter.moved) as parts,
+        assemble(settings, connection, emit, shutdown.stop, meter.moved) as parts,
     ):
         meter.know(parts.journal.pending())
         session = LoginSession(source, connection.server, connection.missing)
@@ -66,12 +66,12 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         if connection.missing:
             breaker.trip(connection.missing)
         problems = Problems(settings.state_directory, emit)
-        service = build_service(parts, session, breaker, problems, reload, ending.stop)
+        service = build_service(parts, session, breaker, problems, reload, shutdown.stop)
         with serving(settings.status, parts.journal, meter, emit, problems):
             service.run()
-    ending.tell(emit)
-    ending.begin_anew_if_due()
-    return ending.number
+    shutdown.tell(emit)
+    shutdown.restart_if_due()
+    return shutdown.number
 
 
 def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
@@ -81,7 +81,7 @@ def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
             pass
 
 
-class _Ending:
+class _Shutdown:
     """Handles SIGTERM and SIGINT, the first of which starts the stop, and SIGHUP: *reload*."""
 
     def __init__(self, reload: Reload) -> None:
@@ -102,19 +102,19 @@ class _Ending:
         """Report the end, once."""
         if self._untold.acquire(blocking=False):
             took_s = round(time.monotonic() - self.at_s, 3)
-            number = signal.SIGHUP if self._begins_anew else signal.Signals(self.number)
+            number = signal.SIGHUP if self._is_restart else signal.Signals(self.number)
             emit(DaemonStopped(signal=number.name, seconds=took_s))
 
     @property
-    def _begins_anew(self) -> bool:
+    def _is_restart(self) -> bool:
         return self._reload.is_due and not self.is_asked
 
-    def begin_anew_if_due(self) -> None:
+    def restart_if_due(self) -> None:
         """Restart after a reload, unless somebody asked for a stop meanwhile."""
-        if self._begins_anew:
+        if self._is_restart:
             hold_signals()
-            if self._begins_anew:
-                begin_anew()
+            if self._is_restart:
+                restart_in_place()
 
     def at_the_latest(self, emit: Emit) -> None:
         """End the process if a thread waits for the network too long: a kill loses nothing."""
@@ -123,5 +123,5 @@ class _Ending:
             self.at_s = time.monotonic()
         time.sleep(LATEST_S)
         self.tell(emit)
-        self.begin_anew_if_due()
+        self.restart_if_due()
         os._exit(128 + self.number if self.is_asked else 1)

@@ -62,7 +62,7 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def begin_anew() -> NoReturn:
+def restart_in_place() -> NoReturn:
     """Start the same program again in this process."""
     sys.stdout.flush()
     sys.stderr.flush()

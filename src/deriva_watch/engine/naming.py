@@ -31,7 +31,7 @@ from deriva_watch.core.spec.templates import environment, fill, query
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Catalog, Processors
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 _ALWAYS: Final = ("md5", "sha256")
 
@@ -77,7 +77,7 @@ class Naming:
     call_retry: CallRetry
     now: Any = datetime.now  # a function, called for each file
 
-    def begin(self, upload: Upload, asset: AssetPlan) -> dict[str, Any]:
+    def begin(self, upload: UnitUpload, asset: AssetPlan) -> dict[str, Any]:
         """Return the names of a file before it is read, with those of the first processors.
 
         Raises RefusedError if a processor fails.
@@ -96,7 +96,7 @@ class Naming:
         return known
 
     def _processed(
-        self, upload: Upload, asset: AssetPlan, processor: Processor, known: dict[str, Any]
+        self, upload: UnitUpload, asset: AssetPlan, processor: Processor, known: dict[str, Any]
     ) -> dict[str, Any]:
         mapping, path = asset.match.mapping, upload.disk.root / asset.path
         known = encoded(known, mapping.safe_overrides)
@@ -143,14 +143,14 @@ class Naming:
                 names[name] = made
         return encoded(names, safe)
 
-    def finish(self, upload: Upload, asset: AssetPlan, known: dict[str, Any]) -> None:
+    def finish(self, upload: UnitUpload, asset: AssetPlan, known: dict[str, Any]) -> None:
         """Run the last processors."""
         for processor in asset.match.mapping.post_processors:
             self.processors.run(processor, upload.disk.root / asset.path, asset.match, known)
 
     @contextmanager
     def content(
-        self, upload: Upload, asset: AssetPlan, names: Mapping[str, Any] | None
+        self, upload: UnitUpload, asset: AssetPlan, names: Mapping[str, Any] | None
     ) -> Iterator[BinaryIO]:
         """Open the content to send for a file: the file itself or what a processor made of it."""
         made = (names or {}).get(CONTENT_PATH)
@@ -169,7 +169,7 @@ class Naming:
         """Return the digests its mapping needs besides MD5 and SHA-256."""
         return tuple(name for name in asset.match.mapping.checksums if name not in _ALWAYS)
 
-    def verify(self, upload: Upload, asset: AssetPlan) -> None:
+    def verify(self, upload: UnitUpload, asset: AssetPlan) -> None:
         """Check that the file, or each file in its bag, is unchanged."""
         for entry in asset.members or (asset.entry,):
             upload.disk.verify(entry)

@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 
 @dataclass(slots=True)
-class Upload:
+class UnitUpload:
     """The upload of one unit.
 
     Attributes:
@@ -56,7 +56,7 @@ class Upload:
         assets: The planned assets, by path.
         records: The record of each file, by path; `commit` keeps them up to date.
         rows: The planned files of rows, by path.
-        vouched: Returns True for a file whose rows nobody can have loaded before us.
+        surely_new: Returns True for a file whose rows nobody can have loaded before us.
         row_receipt: The rows recorded by an earlier journal, if there is such a receipt.
         ahead: Digests of files that were hashed while the directory was filling, by stamp.
         halt: Raises if a person has stopped the unit, or a file of it.
@@ -75,7 +75,7 @@ class Upload:
     assets: dict[str, AssetPlan]
     records: dict[str, FileRecord]
     rows: dict[str, RowsPlan] = field(default_factory=dict)
-    vouched: Callable[[Entry], bool] = lambda _entry: True
+    surely_new: Callable[[Entry], bool] = lambda _entry: True
     row_receipt: RowReceipt | None = None
     ahead: Mapping[Stamp, ContentDigest] = field(default_factory=dict)
     halt: Callable[[str | None], None] = lambda _path: None

@@ -17,7 +17,7 @@ from deriva_watch.engine.ports import Processors
 from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
 from deriva_watch.engine.rows.template_rows import TemplateRows
-from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 _LOOK_S = 0.5  # how often a waiting thread checks whether to stop
 
@@ -63,7 +63,7 @@ class Uploader:
     tables: Tables
     content_locks: ContentLocks = field(default_factory=ContentLocks)
 
-    def run(self, upload: Upload) -> None:
+    def run(self, upload: UnitUpload) -> None:
         """Upload every file as far as possible; *upload* has the results.
 
         Raises ServerAwayError, CredentialError or InterruptedWorkError if the work has to stop.
@@ -74,7 +74,7 @@ class Uploader:
         planned = upload.assets.keys() | upload.rows.keys()
         self.rows.link(upload, [path for path in upload.records if path not in planned])
 
-    def _assets(self, upload: Upload, paths: Sequence[str]) -> None:
+    def _assets(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload and link files of asset tables."""
         for start in range(0, len(paths), SLICE_FILES):
             part = paths[start : start + SLICE_FILES]
@@ -90,14 +90,14 @@ class Uploader:
                 if upload.records[path].state not in (FileState.HASHED, FileState.STORED):
                     self.processors.discard(upload.records[path].names or {})
 
-    def _rows(self, upload: Upload, paths: Sequence[str]) -> None:
+    def _rows(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload the rows of files."""
         self.files.each(upload, self.tables.hash, upload.in_state(paths, FileState.FOUND))
         self.files.each(upload, self.tables.bring, upload.in_state(paths, FileState.HASHED))
         there = upload.in_state(paths, FileState.RECORDED)  # rows have no links of their own
         upload.commit([Move(path, FileTrigger.LINKED) for path in there])
 
-    def _bring(self, upload: Upload, paths: Sequence[str]) -> None:
+    def _bring(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Make one object version and one row for every distinct content, or adopt existing ones.
 
         Of files with equal content and metadata, in any unit, all but the first wait and then
@@ -131,7 +131,7 @@ class Uploader:
             upload.again.clear()
             todo = [path for path in todo if path not in tried]
 
-    def _by_job(self, upload: Upload, paths: Sequence[str]) -> list[str]:
+    def _by_job(self, upload: UnitUpload, paths: Sequence[str]) -> list[str]:
         """Return those of *paths* that are sent by upload jobs, so could get two versions and rows.
 
         Two upload jobs of one name can both be finished: the server does not prevent it.
@@ -140,7 +140,7 @@ class Uploader:
         return [p for p in there if depositor.by_job(upload.assets[p], upload.records[p])]
 
 
-def _content_key(upload: Upload, path: str) -> Hashable:
+def _content_key(upload: UnitUpload, path: str) -> Hashable:
     asset, record = upload.assets[path], upload.records[path]
     key = asset.table, record.md5, record.size_bytes, asset.file_name
     if record.size_bytes:

@@ -26,7 +26,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.call_retry import elapsed_since
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.executions import Executions
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 from deriva_watch.engine.uploader import Uploader
 from deriva_watch.pipeline.attempt_end import FailedAttempts, Step, StopsAll, refusal, refused
 from deriva_watch.pipeline.finalize import Finalizer
@@ -142,7 +142,7 @@ class Attempts:
             return Step(ExecutionTrigger.REFUSED, facts, report)
         return Step(ExecutionTrigger.FINISHED, facts, report)
 
-    def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> Upload:
+    def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> UnitUpload:
         """Bring the journal to where the plan begins."""
         known = self._records(record)
         plan = still_in_catalog(unremoved(plan, known), known)
@@ -168,10 +168,10 @@ class Attempts:
 
     def _upload(
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
-    ) -> Upload:
+    ) -> UnitUpload:
         """Return the work on what the journal has of an execution, without any plan."""
         disk = self.unit_reader.directory(self.settings.unit_of(record))
-        return Upload(
+        return UnitUpload(
             execution=record,
             disk=disk,
             model=model,
@@ -179,7 +179,7 @@ class Attempts:
             emit=self.emit,
             assets={},
             records=known,
-            vouched=not_loaded_before(self.journal, record, disk.root),
+            surely_new=not_loaded_before(self.journal, record, disk.root),
             row_receipt=self.finalizer.row_receipt(record),
         )
 

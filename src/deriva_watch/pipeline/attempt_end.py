@@ -21,7 +21,7 @@ from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.retry import RetryPolicy, wait_after_s
 from deriva_watch.core.states import ExecutionTrigger, FileState
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 from deriva_watch.pipeline.crash_report import report_crash
 
 _IN_CATALOG: Final = {
@@ -145,7 +145,7 @@ def _stopped(rid: str, error: StopsAll) -> Step:
     return Step(deferred.trigger, deferred.facts, stops_all=error)
 
 
-def refusal(upload: Upload, plan: Plan, seen: Observation) -> RefusedError | None:
+def refusal(upload: UnitUpload, plan: Plan, seen: Observation) -> RefusedError | None:
     """Return why a person must look at a unit whose attempt came to its end, or None."""
     files = upload.records.values()
     called, name = upload.execution.label, quote(upload.execution.rid)

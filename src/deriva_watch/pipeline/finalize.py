@@ -24,7 +24,7 @@ from deriva_watch.edges.disk.workspace import Workspace
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.rows.writer import CatalogWriter
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.receipt_schema import line, software
 from deriva_watch.pipeline.unit_paths import Directory, directory_of
@@ -45,7 +45,7 @@ class Finalizer:
     specs: SpecSource
     server: str
 
-    def finish(self, upload: Upload, seen: Observation, plan: Plan, *, whole: bool) -> str:
+    def finish(self, upload: UnitUpload, seen: Observation, plan: Plan, *, whole: bool) -> str:
         """Record how far the upload came, everywhere that others look.
 
         Args:
@@ -75,7 +75,7 @@ class Finalizer:
 
     # ------------------------------------------------------------------ status
 
-    def _move_status(self, upload: Upload) -> bool:
+    def _move_status(self, upload: UnitUpload) -> bool:
         """Set Execution.Status to Uploaded, if the catalog has that term and nobody changed it."""
         rid = upload.execution.rid
         row = self.catalog.execution(rid)
@@ -91,14 +91,19 @@ class Finalizer:
             upload.emit(StatusChanged(execution=rid, old=old, new=UPLOADED))
         return moved
 
-    def _is_term(self, upload: Upload) -> bool:
+    def _is_term(self, upload: UnitUpload) -> bool:
         execution = upload.model.ml_table("Execution")
         keys = execution.foreign_keys if execution else ()
         words = next((key.target for key in keys if key.columns == ("Status",)), None)
         return words is not None and UPLOADED in self.catalog.terms(words)
 
     def _write_back(
-        self, upload: Upload, workspace: Workspace, done: Mapping[str, FileRecord], *, whole: bool
+        self,
+        upload: UnitUpload,
+        workspace: Workspace,
+        done: Mapping[str, FileRecord],
+        *,
+        whole: bool,
     ) -> None:
         """Write RIDs and status into deriva-ml's workspace, from which deriva-ml resumes."""
         rid, now = upload.execution.rid, datetime.now(UTC)
@@ -125,7 +130,7 @@ class Finalizer:
     # ------------------------------------------------------------------ files of our own
 
     def _update_manifest(
-        self, upload: Upload, seen: Observation, done: Mapping[str, FileRecord]
+        self, upload: UnitUpload, seen: Observation, done: Mapping[str, FileRecord]
     ) -> str:
         entry = seen.entries.get(MANIFEST)
         if entry is None or upload.execution.unit:
@@ -175,7 +180,7 @@ class Finalizer:
         said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
         return str(said["execution"]) if said.get("unit") == record.rid else None
 
-    def _keep_rows(self, upload: Upload, plan: Plan) -> None:
+    def _keep_rows(self, upload: UnitUpload, plan: Plan) -> None:
         """Keep the RIDs of rows without a key: no query to the catalog can find them again."""
         receipt = self.row_receipt(upload.execution)
         try:
@@ -189,7 +194,7 @@ class Finalizer:
         except OSError as error:
             upload.notice("receipt", f"RIDs of rows have no copy beside the files ({error})")
 
-    def _spec_digest(self, upload: Upload) -> str | None:
+    def _spec_digest(self, upload: UnitUpload) -> str | None:
         """Return the digest of the bulk spec, or of the settings of the drop folder."""
         drop = self.settings.unit_of(upload.execution).drop
         try:
@@ -199,7 +204,7 @@ class Finalizer:
         text = str(drop) if drop else json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
-    def _not_kept(self, upload: Upload, error: OSError) -> ShortageError:
+    def _not_kept(self, upload: UnitUpload, error: OSError) -> ShortageError:
         return ShortageError(
             f"cannot write the receipt of {upload.execution.label}",
             f"{error.strerror}: {error.filename}",
@@ -207,7 +212,7 @@ class Finalizer:
         )
 
     def _write_receipt(
-        self, upload: Upload, seen: Observation, plan: Plan, done: Mapping[str, FileRecord]
+        self, upload: UnitUpload, seen: Observation, plan: Plan, done: Mapping[str, FileRecord]
     ) -> None:
         execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
         # Only the journal knows when each of them came to where it is.
@@ -256,7 +261,7 @@ def _has_folder(execution: ExecutionRecord) -> bool:
     return execution.unit == "directory" or not (execution.unit or execution.rid == LOOSE)
 
 
-def _keyless(upload: Upload) -> Iterator[tuple[str, BatchRecord]]:
+def _keyless(upload: UnitUpload) -> Iterator[tuple[str, BatchRecord]]:
     """Yield the batches of all files that have rows without a key, with the path of each."""
     for path in upload.rows:
         if any(batch.rids for batch in upload.batches(path)):

@@ -42,9 +42,9 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
     return _said("empty", "no execution was found yet", "deriva-watch check")
 
 
-def stops_daemon(hindrance: Mapping[str, Any]) -> bool:
-    """Return whether a hindrance stops the daemon, and not only what it is about."""
-    return bool(hindrance.get("scope", Scope.DAEMON) == Scope.DAEMON)
+def stops_daemon(problem: Mapping[str, Any]) -> bool:
+    """Return whether a problem stops the daemon, and not only what it is about."""
+    return bool(problem.get("scope", Scope.DAEMON) == Scope.DAEMON)
 
 
 def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
@@ -63,11 +63,11 @@ def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
 def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if summary["daemon"] is None:
         return _said("trouble", _joined("no daemon is running", safe), "deriva-watch run")
-    hindrances = list(filter(stops_daemon, summary["hindrances"]))
-    if not hindrances:
+    problems = list(filter(stops_daemon, summary["problems"]))
+    if not problems:
         return None
-    more = f" (and {len(hindrances) - 1} more)" if len(hindrances) > 1 else ""
-    text = _joined(f"the daemon cannot work: {hindrances[0]['what']}{more}", safe)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    text = _joined(f"the daemon cannot work: {problems[0]['what']}{more}", safe)
     return _said("trouble", text, "deriva-watch check")
 
 
@@ -85,7 +85,7 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if not number + folders:
         return None
     if not number:
-        (first, *_) = (each for each in summary["hindrances"] if not stops_daemon(each))
+        (first, *_) = (each for each in summary["problems"] if not stops_daemon(each))
         need = f"{_problems(folders)} attention: {first['what']}"
         return _said("person", _joined(need, safe), "deriva-watch check")
     need = f"{counted(number, 'execution')} need{_s(number)} attention"

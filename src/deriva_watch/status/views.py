@@ -14,7 +14,7 @@ from deriva_watch.core.prose import nearest
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord, shown_fields
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.disk.receipts import kept_as, read_receipt
-from deriva_watch.edges.host.problems import read as read_hindrances
+from deriva_watch.edges.host.problems import read as read_problems
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline, stops_daemon
@@ -33,30 +33,28 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     """Return the state of everything at *now*.
 
     `oldest_pending_s` is the age of the oldest execution that is complete and not uploaded, in
-    seconds; 0 if there is none. `hindrances` are what the daemon waits for, such as the server.
+    seconds; 0 if there is none. `problems` are what the daemon waits for, such as the server.
     Those of scope "folder" stop nothing else. `healthy` is false if no daemon runs, it cannot work
-    (a hindrance of scope "daemon"), an execution is refused and not `cancelled`, or the oldest
-    pending execution is older than OLD; `problems` says why in sentences, `reasons` the same in
-    parts. `attention` counts what a person must see to: executions that are refused or have
-    unmatched files, each once, and problems of folders. `verdict` sums it up, see `headline`; the
-    lists are those of `sections`.
+    (a problem of scope "daemon"), an execution is refused and not `cancelled`, or the oldest
+    pending execution is older than OLD; `reasons` says why. `attention` counts what needs a
+    person: executions that are refused or have unmatched files, each once, and problems of
+    folders. `verdict` sums it up, see `headline`; the lists are those of `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
-    hindrances = plain(read_hindrances(reader.path.parent, pid))
+    problems = plain(read_problems(reader.path.parent, pid))
     held = reader.held()
     cancelled = {each.id for each in held if is_cancelled(each)}
     refused = counts.get(ExecutionState.REFUSED, 0) - len(cancelled)
-    problems = list(_problems(pid, hindrances, refused, pending_s))
+    reasons = list(_reasons(pid, problems, refused, pending_s))
     found: dict[str, Any] = {
         "at": plain(now),
         "server": ", ".join(reader.servers()) or None,
-        "healthy": not problems,
-        "problems": [text for text, _ in problems],
-        "reasons": [reason for _, reason in problems],
+        "healthy": not reasons,
+        "reasons": reasons,
         "journal": plain(str(reader.path)),
         "daemon": pid,
-        "hindrances": hindrances,
+        "problems": problems,
         "executions": _counted(ExecutionState, counts),
         "files": _counted(FileState, reader.file_counts()),
         "oldest_pending_s": pending_s,
@@ -66,7 +64,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "cancelled": len(cancelled),
         "attention": {
             "executions": reader.count_attention(cancelled),
-            "folders": sum(not stops_daemon(each) for each in hindrances),
+            "folders": sum(not stops_daemon(each) for each in problems),
         },
     }
     files = sum(found["files"][state] for state in SAFE)
@@ -74,25 +72,23 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     return found
 
 
-def _problems(
-    pid: int | None, hindrances: Iterable[Mapping[str, str]], refused: int, pending_s: float
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every problem, as a sentence and in parts."""
+def _reasons(
+    pid: int | None, problems: Iterable[Mapping[str, str]], refused: int, pending_s: float
+) -> Iterator[dict[str, str]]:
+    """Yield every reason why all is not well."""
     if pid is None:
-        yield _problem("No daemon is running")
-    for each in filter(stops_daemon, hindrances):
-        text = f"{each['what']}: {each['why']}. {each['next']}"
-        yield text, {name: each[name] for name in ("about", *_SENTENCE)}
+        yield _reason("No daemon is running")
+    for each in filter(stops_daemon, problems):
+        yield {name: each[name] for name in ("about", *_SENTENCE)}
     if refused:
-        yield _problem(f"Refused executions: {refused}", "They need attention")
+        yield _reason(f"Refused executions: {refused}", "They need attention")
     if pending_s > OLD.total_seconds():
-        yield _problem(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h")
+        yield _reason(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h")
 
 
-def _problem(what: str, why: str = "") -> tuple[str, dict[str, str]]:
-    text = " ".join(f"{part}." for part in (what, why) if part)
+def _reason(what: str, why: str = "") -> dict[str, str]:
     then = "`deriva-watch status` shows more."
-    return text, {"about": "executions", "what": what, "why": why, "next": then}
+    return {"about": "executions", "what": what, "why": why, "next": then}
 
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:

@@ -92,8 +92,8 @@ def cancelled_jobs(server):
     return [r for r in requests_seen(server) if r["method"] == "DELETE" and r["status"] < 300]
 
 
-def hindrances(config):
-    return {each["about"]: each for each in summed_up(config)["hindrances"]}
+def problems(config):
+    return {each["about"]: each for each in summed_up(config)["problems"]}
 
 
 def told(config, *line):
@@ -277,12 +277,12 @@ def test_what_is_no_order_is_told_and_holds_up_no_other(tmp_path, api, config):
         event = running.wait_for(lambda event: event["event"] == "order.refused")
 
         assert "knows no order 'fly'" in event["why"]
-        hindrance = wait_until(lambda: hindrances(config).get("the orders"))
-        assert hindrance["next"] == event["next"]
+        problem = wait_until(lambda: problems(config).get("the orders"))
+        assert problem["next"] == event["next"]
         drop(tmp_path, rid, files)
         running.wait_for_state(rid, "uploaded")
         (orders / "0.set-aside").unlink()
-        wait_until(lambda: "the orders" not in hindrances(config))
+        wait_until(lambda: "the orders" not in problems(config))
 
 
 def test_an_upload_by_hand_takes_orders_before_each_directory(tmp_path, api, config):

@@ -38,16 +38,16 @@ def browsing():
 
 @contextmanager
 def served(folder, fill=lambda _journal, _clock: None):
-    """Serve the page of a journal that *fill* has filled; yield its address and its hindrances."""
+    """Serve the page of a journal that *fill* has filled; yield its address and its problems."""
     folder.mkdir(exist_ok=True)
     events, clock = [], Past()
     url = f"sqlite:///{folder}/journal.db"
-    hindrances = Problems(folder, events.append)
+    problems = Problems(folder, events.append)
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:
         fill(journal, clock)
         where = Status(listen="127.0.0.1:0")
-        with patient(), serving(where, journal, Meter(), events.append, hindrances):
-            yield wait_until(lambda: [e.url for e in events if hasattr(e, "url")])[0], hindrances
+        with patient(), serving(where, journal, Meter(), events.append, problems):
+            yield wait_until(lambda: [e.url for e in events if hasattr(e, "url")])[0], problems
 
 
 @contextmanager

@@ -53,9 +53,9 @@ STATES = {
 def test_a_state_is_told_in_words_and_everybody_can_use_it(tmp_path, browser, state):
     """No serious finding of axe, light or dark; nothing wider than a phone; a picture of each."""
     fill, name, words = STATES[state]
-    with served(tmp_path, fill) as (url, hindrances):
+    with served(tmp_path, fill) as (url, problems):
         if name == "trouble":
-            hindrances.put("data.example.org", IS_AWAY)
+            problems.put("data.example.org", IS_AWAY)
         with looking(browser, url) as page:
             level(page, name)
             assert page.get_by_role("status").inner_text() == words

@@ -37,10 +37,10 @@ def a_summary(**fields):
         "at": AT,
         "server": "example.org/1",
         "healthy": True,
-        "problems": [],
+        "reasons": [],
         "journal": "/var/lib/deriva-watch/journal.db",
         "daemon": 17,
-        "hindrances": [],
+        "problems": [],
         "executions": dict.fromkeys(ExecutionState, 0),
         "files": dict.fromkeys(FileState, 0),
         "oldest_pending_s": 0.0,
@@ -146,11 +146,11 @@ def test_what_needs_a_person_says_what_why_and_what_next():
 
 
 def test_what_holds_the_daemon_up_and_what_is_held_back_are_told():
-    hindrance = {"about": "server", **SENTENCE, "since": AT}
+    problem = {"about": "server", **SENTENCE, "since": AT}
     paused = {"about": "host", "since": "2026-03-01T11:00:00+00:00", "why": "network work"}
     paused |= {"what": "paused by alice", "next": "`deriva-watch resume` lets it go on."}
     notice = {"about": "the journal", "at": AT, "path": "/x", **SENTENCE}
-    text = piped(hindrances=[hindrance], paused=[paused], notices=[notice])
+    text = piped(problems=[problem], paused=[paused], notices=[notice])
 
     assert "\n    cannot store it\n    403\n    Ask.\n" in text
     said = "paused by alice\n    network work\n    `deriva-watch resume` lets it go on.\n"

@@ -15,14 +15,14 @@ def test_a_port_that_is_taken_is_told_and_taken_once_it_is_free(journal, monkeyp
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with served(journal, f"127.0.0.1:{port}") as here:
-            wait_until(lambda: here.hindrances._known)
-            (known,) = here.hindrances._known.values()
+            wait_until(lambda: here.problems._known)
+            (known,) = here.problems._known.values()
             other.close()
             wait_until(lambda: "status_page.started" in here.names())
             here.port = port
 
             assert ask(here, "/healthz").status == 200
-            assert here.hindrances._known == {}
+            assert here.problems._known == {}
     assert known["what"] == f"cannot serve the status page at 127.0.0.1:{port}"
     assert known["why"] == "Address already in use"
 
@@ -63,7 +63,7 @@ def test_what_lies_at_the_place_of_a_unix_socket_and_is_not_ours_stays(journal, 
             other.listen()
         before = path.lstat()
         with served(journal, f"unix:{path}") as here:
-            wait_until(lambda: here.hindrances._known)
+            wait_until(lambda: here.problems._known)
 
         assert path.lstat().st_ino == before.st_ino
     assert target.read_text() == "precious"

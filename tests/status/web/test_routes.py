@@ -137,7 +137,7 @@ def test_health_is_one_verdict_with_reasons(journal):
     trouble = TransientError("cannot reach example.org", "it is away")
     with served(journal) as here:
         healthy = ask(here, "/healthz")
-        here.hindrances.put("the server", trouble)
+        here.problems.put("the server", trouble)
         away = ask(here, "/healthz")
 
     assert (healthy.status, said(healthy)) == (200, {"healthy": True, "reasons": []})

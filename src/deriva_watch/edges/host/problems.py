@@ -18,7 +18,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.events import Emit, ProblemFound
 from deriva_watch.core.json_text import read_json
 
-_NAME: Final = "hindrances.json"
+_NAME: Final = "problems.json"
 _ROOM_BYTES: Final = 4096  # the least size of the file
 
 
@@ -92,7 +92,7 @@ class Problems:
             file.write(text.ljust(room_bytes))
 
     def _text(self, told: list[dict[str, object]]) -> bytes:
-        document = {"pid": os.getpid(), "hindrances": told}
+        document = {"pid": os.getpid(), "problems": told}
         text = json.dumps(document, ensure_ascii=False, indent=1)
         return text.encode(errors="backslashreplace").ljust(_ROOM_BYTES)
 
@@ -103,7 +103,7 @@ def read(state_directory: Path, pid: int | None) -> list[dict[str, Any]]:
         found = read_json((state_directory / _NAME).read_bytes())
     except (OSError, ValueError):
         return []
-    return list(found["hindrances"]) if found["pid"] == pid else []
+    return list(found["problems"]) if found["pid"] == pid else []
 
 
 def _now() -> str:

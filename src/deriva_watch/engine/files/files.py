@@ -22,11 +22,11 @@ from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import Digests, Progress, digests
 from deriva_watch.engine.files.depositor import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.naming import Naming
-from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.engine.unit_upload import Move, UnitUpload
 from deriva_watch.liveness import beat, rest
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just processed
-Step = Callable[[Upload, str], Move | None]
+Step = Callable[[UnitUpload, str], Move | None]
 _TOGETHER_S: Final = 0.2  # results within this time are one transaction
 
 
@@ -40,15 +40,15 @@ class Files:
     call_retry: CallRetry
     watch: Watch = lambda _path, _phase, _count: None
 
-    def hash(self, upload: Upload, paths: Sequence[str]) -> None:
+    def hash(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Compute the digests of *paths*."""
         self.each(upload, self._hash, paths)
 
-    def store(self, upload: Upload, paths: Sequence[str]) -> None:
+    def store(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Make sure that each of *paths* is stored in an object version."""
         self.each(upload, self._store, paths)
 
-    def each(self, upload: Upload, step: Step, paths: Sequence[str]) -> None:
+    def each(self, upload: UnitUpload, step: Step, paths: Sequence[str]) -> None:
         """Do one step for many files; one that fails does not stop the others.
 
         The moves returned by steps are written to the journal in groups. An error that stops
@@ -83,7 +83,7 @@ class Files:
         if error:
             raise error
 
-    def attempt(self, upload: Upload, step: Step, path: str) -> Move | None:
+    def attempt(self, upload: UnitUpload, step: Step, path: str) -> Move | None:
         """Do one step for a file and return its move; *upload* notes a failure.
 
         Raises errors that concern all files: the server is away, the work has to stop, a bug.
@@ -100,7 +100,7 @@ class Files:
             _note_failure(upload, path, error)
         return None
 
-    def _moved(self, upload: Upload, path: str, phase: str) -> Progress:
+    def _moved(self, upload: UnitUpload, path: str, phase: str) -> Progress:
         def moved(count: int) -> None:
             self.call_retry.check()
             upload.halt(path)
@@ -108,7 +108,7 @@ class Files:
 
         return moved
 
-    def _hash(self, upload: Upload, path: str) -> Move:
+    def _hash(self, upload: UnitUpload, path: str) -> Move:
         asset, start_s = upload.assets[path], time.monotonic()
         entry = asset.entry
         known = self.naming.begin(upload, asset)
@@ -130,7 +130,7 @@ class Files:
         }
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
-    def _digests(self, upload: Upload, asset: AssetPlan, known: Mapping[str, Any]) -> Digests:
+    def _digests(self, upload: UnitUpload, asset: AssetPlan, known: Mapping[str, Any]) -> Digests:
         """Hash the content to send, unless that was done while the directory was filling."""
         more, made = self.naming.more_digests(asset), CONTENT_PATH in known
         if not (more or made) and (ahead := upload.known_digests(asset.entry)):
@@ -138,7 +138,7 @@ class Files:
         with self.naming.content(upload, asset, known) as body:
             return digests(body, self._moved(upload, asset.path, "hash"), more)
 
-    def _store(self, upload: Upload, path: str) -> None:
+    def _store(self, upload: UnitUpload, path: str) -> None:
         asset, record = upload.assets[path], upload.records[path]
 
         def verify() -> None:
@@ -161,7 +161,7 @@ class Files:
         upload.apply(Move(path, FileTrigger.STORED, facts))  # the depositor has committed it
 
 
-def _note_failure(upload: Upload, path: str, error: Exception) -> None:
+def _note_failure(upload: UnitUpload, path: str, error: Exception) -> None:
     """Note in *upload* the failure of one file; raise an error that concerns all files."""
     match classify(error, f"cannot read {path}"):
         case (Effect.CHANGED, _):

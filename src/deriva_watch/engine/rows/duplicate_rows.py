@@ -7,7 +7,7 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.rows.adoption import contradictions, known_by
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.engine.ports import Row
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 
 class Sent(NamedTuple):
@@ -19,7 +19,7 @@ class Sent(NamedTuple):
 
 
 def tell_doubled(
-    upload: Upload, plan: RowsPlan, sent: Sent, find: Callable[[Row], list[Row]]
+    upload: UnitUpload, plan: RowsPlan, sent: Sent, find: Callable[[Row], list[Row]]
 ) -> None:
     """Add a notice if another row equals one of a batch that was *sent*.
 
@@ -47,7 +47,7 @@ def tell_doubled(
         )
 
 
-def _without_its_own(upload: Upload, plan: RowsPlan, rids: Iterable[str]) -> list[str]:
+def _without_its_own(upload: UnitUpload, plan: RowsPlan, rids: Iterable[str]) -> list[str]:
     """Return *rids* without those of other rows of the same file, which may be equal."""
     others = dict.fromkeys(rids)
     if others:

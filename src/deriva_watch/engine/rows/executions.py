@@ -18,7 +18,7 @@ from deriva_watch.core.records import ExecutionFacts, NoteExecution
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 # The steps of deriva-ml; a catalog may lack some of these terms.
 _CREATED, _SENDING, _DONE = "Created", "Pending_Upload", "Uploaded"
@@ -34,7 +34,7 @@ class Executions:
     writer: CatalogWriter
     call_retry: CallRetry
 
-    def begin(self, upload: Upload, drop: Drop, before: str | None = None) -> None:
+    def begin(self, upload: UnitUpload, drop: Drop, before: str | None = None) -> None:
         """Make sure that the unit has its Execution, with the Status of a running upload.
 
         *before* is the RID of its Execution according to a receipt, if any.
@@ -50,7 +50,7 @@ class Executions:
             self._tell(upload, table, row)
         self._walk(upload, table, row, _SENDING)
 
-    def end(self, upload: Upload) -> None:
+    def end(self, upload: UnitUpload) -> None:
         """Set the Status to uploaded: all of the unit is in the catalog."""
         table, rid = _execution(upload), upload.execution.execution_rid
         if rid and (row := self._there(table, rid)):
@@ -58,7 +58,7 @@ class Executions:
 
     # ------------------------------------------------------------------ the row
 
-    def _lease(self, upload: Upload) -> str:
+    def _lease(self, upload: UnitUpload) -> str:
         unit = upload.execution
         said = json.dumps([unit.server, unit.prefix, unit.rid, "execution"])
         name = "deriva-watch:" + hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
@@ -75,7 +75,7 @@ class Executions:
         )
         return next(iter(rows), None)
 
-    def _make(self, upload: Upload, drop: Drop, table: Table, rid: str) -> Row:
+    def _make(self, upload: UnitUpload, drop: Drop, table: Table, rid: str) -> Row:
         values = self._values(upload, drop, table)
         item = Insertion(table.full_name, {"RID": rid, **values}, ("RID",), given_rid=True)
         [written] = self.writer.insert([item])
@@ -88,7 +88,7 @@ class Executions:
             raise RefusedError(f"{unit.label} is not uploaded", f"no Execution for it: {why}", then)
         return written.row
 
-    def _tell(self, upload: Upload, table: Table, row: Row) -> None:
+    def _tell(self, upload: UnitUpload, table: Table, row: Row) -> None:
         """Write to the journal that the row exists; "" stands for no Status."""
         status, workflow = (_column(upload.model, table, word) for word in ("Status", "Workflow"))
         self._note(upload, {"status_set": (status and row.get(status)) or ""})
@@ -102,7 +102,7 @@ class Executions:
             )
         )
 
-    def _values(self, upload: Upload, drop: Drop, table: Table) -> dict[str, Any]:
+    def _values(self, upload: UnitUpload, drop: Drop, table: Table) -> dict[str, Any]:
         values: dict[str, Any] = {}
         workflow = _column(upload.model, table, "Workflow")
         if drop.workflow is not None:
@@ -118,7 +118,7 @@ class Executions:
             values[status] = _CREATED
         return values
 
-    def _workflow(self, upload: Upload, wanted: str | NamedWorkflow) -> str:
+    def _workflow(self, upload: UnitUpload, wanted: str | NamedWorkflow) -> str:
         """Return the RID of the Workflow named in the settings; never makes one."""
         table = upload.model.ml_table("Workflow")
         if table is None:
@@ -141,7 +141,7 @@ class Executions:
 
     # ------------------------------------------------------------------ its Status
 
-    def _walk(self, upload: Upload, table: Table, row: Row, goal: str) -> None:
+    def _walk(self, upload: UnitUpload, table: Table, row: Row, goal: str) -> None:
         """Set the Status term by term up to *goal*; leave a Status that others have set."""
         column = _column(upload.model, table, "Status")
         if column is None:
@@ -159,7 +159,7 @@ class Executions:
                 return
             now = term
 
-    def _move(self, upload: Upload, rid: str, old: str | None, new: str) -> bool:
+    def _move(self, upload: UnitUpload, rid: str, old: str | None, new: str) -> bool:
         """Set the Status to *new* if it is *old*; False if it is not, or we may not set it."""
         try:
             moved = self.writer.run(
@@ -179,13 +179,13 @@ class Executions:
         key = next(key for key in table.foreign_keys if key.columns == (column,))
         return self.call_retry(f"GET {key.target}", lambda: self.catalog.terms(key.target))
 
-    def _note(self, upload: Upload, facts: ExecutionFacts) -> None:
+    def _note(self, upload: UnitUpload, facts: ExecutionFacts) -> None:
         number = upload.execution.id
         upload.journal.commit([NoteExecution(number, facts)])
         upload.execution = upload.journal.execution(number)
 
 
-def _execution(upload: Upload) -> Table:
+def _execution(upload: UnitUpload) -> Table:
     table = upload.model.ml_table("Execution")
     if table is None:
         raise _unusable(upload, "the catalog has no table Execution", "unit")
@@ -203,7 +203,7 @@ def _column(model: CatalogModel, table: Table, word: str) -> str | None:
     return key.columns[0] if key else None
 
 
-def _unusable(upload: Upload, why: str, key: str) -> RefusedError:
+def _unusable(upload: UnitUpload, why: str, key: str) -> RefusedError:
     unit = upload.execution
     return RefusedError(
         f"{unit.label} is not uploaded",

@@ -14,7 +14,7 @@ from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.references import References, values_of
 from deriva_watch.engine.rows.row_source import opened, rows_in
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 _TOGETHER: Final = 1000
 
@@ -28,7 +28,7 @@ class KeyedRows:
     catalog: Catalog
     call_retry: CallRetry
 
-    def differences(self, upload: Upload, path: str) -> Iterator[str]:
+    def differences(self, upload: UnitUpload, path: str) -> Iterator[str]:
         """Return which rows of a file are not in the table, or have other values there.
 
         Does not check rows without a key and rows that were never sent.

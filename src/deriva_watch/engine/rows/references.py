@@ -11,14 +11,14 @@ from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 
 @dataclass(slots=True)
 class References:
     """The files of one execution by asset table and name."""
 
-    upload: Upload
+    upload: UnitUpload
     catalog: Catalog
     call_retry: CallRetry
     _files: dict[tuple[str, str], list[FileRecord]] = field(init=False)

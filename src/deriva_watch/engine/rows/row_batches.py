@@ -22,7 +22,7 @@ from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.duplicate_rows import Sent, tell_doubled
 from deriva_watch.engine.rows.references import References, values_of
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
-from deriva_watch.engine.unit_upload import Upload
+from deriva_watch.engine.unit_upload import UnitUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Faults:
 class Sender:
     """Sends batches of one file."""
 
-    upload: Upload
+    upload: UnitUpload
     plan: RowsPlan
     catalog: Catalog
     writer: CatalogWriter
@@ -208,7 +208,7 @@ class Sender:
     def _lease(self, batch: Batch, keyless: list[int]) -> None:
         """Give each row a permanent RID."""
         names = {at: self._lease_name(batch, at) for at in keyless if batch.rids[at] is None}
-        if names and not self.upload.vouched(self.plan.entry):
+        if names and not self.upload.surely_new(self.plan.entry):
             rid = self.upload.execution.rid
             raise RefusedError(
                 f"cannot upload {self.plan.path}",

@@ -16,7 +16,7 @@ from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
-from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 OUTPUT_ROLE: Final = "Output"  # the Asset_Role with which deriva-ml links outputs
 
@@ -38,7 +38,7 @@ class Rows:
 
     # ------------------------------------------------------------------ existing rows
 
-    def follow_edits(self, upload: Upload, paths: Sequence[str]) -> None:
+    def follow_edits(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Update the rows of files whose metadata has changed since.
 
         The journal knows those rows, so no second row is made. A row that we did not make, or that
@@ -57,7 +57,7 @@ class Rows:
                 others = holders.get(row["URL"], frozenset()) - {upload.records[path].id}
                 self._follow(upload, path, row, shared=bool(others))
 
-    def _follow(self, upload: Upload, path: str, row: Row, *, shared: bool) -> None:
+    def _follow(self, upload: UnitUpload, path: str, row: Row, *, shared: bool) -> None:
         asset, adopted = upload.assets[path], upload.records[path].adopted
         new = edits(upload.model.name_to_table(asset.table), asset.values, row)
         if adopted or shared:  # NULL there says nothing about this file
@@ -82,7 +82,7 @@ class Rows:
         else:
             upload.notice(path, f"{why}: the row was updated")
 
-    def settle_foreign(self, upload: Upload, paths: Sequence[str]) -> None:
+    def settle_foreign(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Accept that another uploader has recorded a file, once its row confirms it."""
         claimed = [path for path in paths if upload.assets[path].recorded]
         # We may have written this into the manifest ourselves.
@@ -98,7 +98,7 @@ class Rows:
                     moves.append(Move(path, FileTrigger.FOREIGN, facts))
             upload.commit(moves)
 
-    def adopt(self, upload: Upload, paths: Sequence[str]) -> None:
+    def adopt(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Adopt rows that are already in the catalog, before anything is sent."""
         for table, group in _by_table(upload, paths).items():
             md5s = {upload.records[path].md5 for path in group}
@@ -107,7 +107,7 @@ class Rows:
                 if row := upload.chosen(path, rows):
                     self._take(upload, path, row)
 
-    def _take(self, upload: Upload, path: str, row: Row) -> None:
+    def _take(self, upload: UnitUpload, path: str, row: Row) -> None:
         """Adopt a row if its object exists."""
         record, rid = upload.records[path], row["RID"]
         facts: FileFacts = {"rid": rid, "url": row["URL"], "job": None}
@@ -129,7 +129,7 @@ class Rows:
         upload.commit([Move(path, FileTrigger.ADOPTED, facts)])
         _notice_rid(upload, path, rid, "the row existed before")
 
-    def _restore(self, upload: Upload, path: str, row: Row) -> None:
+    def _restore(self, upload: UnitUpload, path: str, row: Row) -> None:
         """Have the bytes sent again, and then let our row name the new version."""
         record, table = upload.records[path], upload.assets[path].table
         if record.state is not FileState.STORED:
@@ -172,7 +172,7 @@ class Rows:
 
     # ------------------------------------------------------------------ insert
 
-    def record(self, upload: Upload, paths: Sequence[str]) -> None:
+    def record(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Insert a row for every stored file unless another uploader has done so meanwhile."""
         given = [rid for path in paths if (rid := upload.assets[path].given_rid)]
         claimable: frozenset[str] = frozenset()
@@ -193,7 +193,7 @@ class Rows:
             if path not in made:
                 self._not_inserted(upload, path, item, written)
 
-    def _insertion(self, upload: Upload, path: str, claimable: Iterable[str]) -> Insertion:
+    def _insertion(self, upload: UnitUpload, path: str, claimable: Iterable[str]) -> Insertion:
         asset, record = upload.assets[path], upload.records[path]
         row = spec_row(asset.match, known_names(asset, record))
         row |= {column: value for column, value in asset.values.items() if column in row}
@@ -210,7 +210,9 @@ class Rows:
             adopt=lambda rows: upload.chosen(path, rows),
         )
 
-    def _not_inserted(self, upload: Upload, path: str, item: Insertion, written: Written) -> None:
+    def _not_inserted(
+        self, upload: UnitUpload, path: str, item: Insertion, written: Written
+    ) -> None:
         """Handle a file whose row was not inserted: adopt the existing row, or refuse the file."""
         row = written.row
         if written.error:
@@ -229,7 +231,7 @@ class Rows:
             then = "Remove the RID from its path or manifest entry."
             upload.refuse(path, RefusedError(f"cannot record {path}", why, then))
 
-    def compare(self, upload: Upload, paths: Sequence[str]) -> None:
+    def compare(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Check whether another uploader has made a row for the same file meanwhile.
 
         Of two uploaders that insert, the second one sees both rows.
@@ -242,7 +244,7 @@ class Rows:
 
     # ------------------------------------------------------------------ link
 
-    def link(self, upload: Upload, paths: Sequence[str]) -> None:
+    def link(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Link rows to the execution and to their asset types."""
         linkable = upload.in_state(paths, FileState.RECORDED, FileState.ELSEWHERE)
         links = {path: self._links(upload, path) for path in linkable}
@@ -257,7 +259,7 @@ class Rows:
                 moves.append(Move(path, FileTrigger.LINKED))
         upload.commit(moves)
 
-    def _links(self, upload: Upload, path: str) -> list[Insertion]:
+    def _links(self, upload: UnitUpload, path: str) -> list[Insertion]:
         """Return the association rows of one file: its execution, then its types."""
         model, record, asset = upload.model, upload.records[path], upload.assets.get(path)
         table, rid = TableName.parse(record.table or ""), record.rid
@@ -295,14 +297,14 @@ class Rows:
         )
 
 
-def _by_table(upload: Upload, paths: Iterable[str]) -> dict[TableName, list[str]]:
+def _by_table(upload: UnitUpload, paths: Iterable[str]) -> dict[TableName, list[str]]:
     groups: dict[TableName, list[str]] = defaultdict(list)
     for path in paths:
         groups[upload.assets[path].table].append(path)
     return groups
 
 
-def _notice_rid(upload: Upload, path: str, rid: str, why: str) -> None:
+def _notice_rid(upload: UnitUpload, path: str, rid: str, why: str) -> None:
     """Add a notice about a row whose RID is not the one that its file gives."""
     given = upload.assets[path].given_rid
     if given and given != rid:

@@ -24,7 +24,7 @@ from deriva_watch.engine.rows.references import References
 from deriva_watch.engine.rows.row_batches import Sender
 from deriva_watch.engine.rows.row_source import columns_in, opened, rows_in
 from deriva_watch.engine.rows.writer import BATCH_BYTES, BATCH_ROWS, CatalogWriter
-from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Tables:
     call_retry: CallRetry
     watch: Watch = lambda _path, _phase, _count: None
 
-    def hash(self, upload: Upload, path: str) -> Move:
+    def hash(self, upload: UnitUpload, path: str) -> Move:
         """Compute the digests of a file, so that the journal can record what was sent of it."""
         plan, start_s = upload.rows[path], time.monotonic()
         entry = plan.entry
@@ -60,7 +60,7 @@ class Tables:
             facts |= {"md5": found.md5, "sha256": found.sha256}
         return Move(path, FileTrigger.HASHED, facts, elapsed_since(start_s))
 
-    def bring(self, upload: Upload, path: str) -> Move:
+    def bring(self, upload: UnitUpload, path: str) -> Move:
         """Make sure that all rows of a file are in its table.
 
         Raises RefusedError with the first row that cannot be sent, and the number of such rows;
@@ -83,7 +83,7 @@ class Tables:
         sender.verify()
         return Move(path, FileTrigger.RECORDED, {"rows": run.there}, elapsed_since(start_s))
 
-    def _moved(self, upload: Upload, path: str, count: int) -> None:
+    def _moved(self, upload: UnitUpload, path: str, count: int) -> None:
         self.call_retry.check()
         upload.halt(path)
         self.watch(path, "hash", count)
@@ -93,7 +93,7 @@ class _Run:
     """One attempt at one file."""
 
     def __init__(
-        self, tables: Tables, upload: Upload, plan: RowsPlan, body: BinaryIO, sender: Sender
+        self, tables: Tables, upload: UnitUpload, plan: RowsPlan, body: BinaryIO, sender: Sender
     ) -> None:
         self._tables, self._upload, self._plan = tables, upload, plan
         self._body, self._sender = body, sender

@@ -24,7 +24,7 @@ from deriva_watch.engine.files.files import Files, Step
 from deriva_watch.engine.naming import Naming, known_names
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.writer import CatalogWriter
-from deriva_watch.engine.unit_upload import Move, Upload
+from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 MEND: Final = "Correct the specification or the row, then `deriva-watch retry RID`."
 
@@ -39,7 +39,7 @@ class TemplateRows:
     naming: Naming
     call_retry: CallRetry
 
-    def bring(self, upload: Upload, paths: Sequence[str]) -> None:
+    def bring(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload hashed files as far as possible; *upload* has the results."""
         for path in upload.in_state(paths, FileState.HASHED, FileState.STORED):
             if upload.records[path].names is None:  # hashed when its mapping had fewer names
@@ -50,13 +50,13 @@ class TemplateRows:
         self.files.store(upload, upload.in_state(paths, FileState.HASHED))
         self._each(upload, upload.in_state(paths, FileState.STORED), self._record)
 
-    def _each(self, upload: Upload, paths: Sequence[str], step: Step) -> None:
+    def _each(self, upload: UnitUpload, paths: Sequence[str], step: Step) -> None:
         """Do one step for many files; one that fails does not stop the others."""
         for path in paths:
             move = self.files.attempt(upload, step, path)
             upload.commit([move] if move else [])
 
-    def _begin_record(self, upload: Upload, path: str) -> None:
+    def _begin_record(self, upload: UnitUpload, path: str) -> None:
         """Make sure that the row exists before the object, and read its values."""
         found, _ = self._written(upload, path, finding_is_enough=True)
         record = upload.records[path]
@@ -64,7 +64,7 @@ class TemplateRows:
         more = {name: value for name, value in found.items() if name not in known}
         self._keep(upload, path, more)
 
-    def _record(self, upload: Upload, path: str) -> Move:
+    def _record(self, upload: UnitUpload, path: str) -> Move:
         found, inserted = self._written(upload, path)
         asset = upload.assets[path]
         known = found | known_names(asset, upload.records[path])
@@ -77,7 +77,7 @@ class TemplateRows:
     # ------------------------------------------------------------------ the row
 
     def _written(
-        self, upload: Upload, path: str, *, finding_is_enough: bool = False
+        self, upload: UnitUpload, path: str, *, finding_is_enough: bool = False
     ) -> tuple[Row, bool]:
         """Return the inserted or updated row of a file, and whether it was inserted."""
 
@@ -91,13 +91,13 @@ class TemplateRows:
 
         return self.call_retry(f"write the row of {path}", lambda: self.writer.run(write))
 
-    def _found(self, upload: Upload, path: str) -> Row | None:
+    def _found(self, upload: UnitUpload, path: str) -> Row | None:
         asset = upload.assets[path]
         template = asset.match.mapping.record_query or ""
         rows = self.catalog.query(query(template, known_names(asset, upload.records[path])))
         return rows[0] if rows else None
 
-    def _inserted(self, upload: Upload, path: str) -> tuple[Row, bool]:
+    def _inserted(self, upload: UnitUpload, path: str) -> tuple[Row, bool]:
         """Insert a row; if it has no natural key and may exist, look for it first."""
         asset, table = upload.assets[path], upload.model.name_to_table(upload.assets[path].table)
         made, given = self._row(upload, path, {}), self._given_rid(asset)
@@ -125,7 +125,7 @@ class TemplateRows:
             return {}
         return {"RID": rid} if rid in self.catalog.claimable([rid]) else {}
 
-    def _update(self, upload: Upload, path: str, found: Row) -> None:
+    def _update(self, upload: UnitUpload, path: str, found: Row) -> None:
         """Update a row with the values that the column map gives for the file."""
         asset, record = upload.assets[path], upload.records[path]
         mapping, table = asset.match.mapping, upload.model.name_to_table(asset.table)
@@ -156,7 +156,7 @@ class TemplateRows:
             why = f"the record_update_template, {template}, finds no row to update"
             raise RefusedError(f"cannot record {path}", why, MEND)
 
-    def _row(self, upload: Upload, path: str, found: Row) -> Row:
+    def _row(self, upload: UnitUpload, path: str, found: Row) -> Row:
         """Return the row of a file; values that its names lack come from the *found* row."""
         asset = upload.assets[path]
         table = upload.model.name_to_table(asset.table)
@@ -168,7 +168,7 @@ class TemplateRows:
         empty = _may_be_empty(asset.match.mapping) if found else frozenset()
         return dict.fromkeys(empty) | made
 
-    def _keep(self, upload: Upload, path: str, more: dict[str, Any]) -> None:
+    def _keep(self, upload: UnitUpload, path: str, more: dict[str, Any]) -> None:
         """Write more names of a file to the journal."""
         record = upload.records[path]
         names = {**(record.names or {}), **more}

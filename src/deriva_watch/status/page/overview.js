@@ -73,7 +73,7 @@ function title(entry, kind = "Execution") {
 
 function todo(data) {
   return [
-    ...data.hindrances.map(hindrance),
+    ...data.problems.map(problem),
     ...theirs(data),
     ...data.paused.map(paused),
     ...data.notices.map(notice),
@@ -92,9 +92,9 @@ function theirs(data) {
   return [...cards, ...[...left.values()].map(unmatched)];
 }
 
-function hindrance(each) {
+function problem(each) {
   const stops = (each.scope ?? "daemon") === "daemon";
-  const make = (at) => card(stops ? "trouble" : "person", `hindrance ${each.about}`,
+  const make = (at) => card(stops ? "trouble" : "person", `problem ${each.about}`,
     h("h3", null, stops ? "The daemon is blocked" : "A folder needs attention"), said(each),
     each.since && h("p", { class: "quiet" }, "Since ", when(each.since, at)));
   return { about: each, make };

@@ -40,7 +40,7 @@ def render_summary(summary: Mapping[str, Any], *, whole: bool = False) -> Render
     return Group(
         verdict_line(summary["verdict"]),
         *_next(summary["verdict"]),
-        *_hindrances(summary["hindrances"]),
+        *_problems(summary["problems"]),
         *chain(*(_section(summary, name, whole=whole) for name in _SECTIONS)),
         *_notices(summary["notices"]),
         Text(),
@@ -61,8 +61,8 @@ def _next(verdict: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield indented(line(verdict["next"]), 3)
 
 
-def _hindrances(hindrances: Iterable[_Entry]) -> Iterator[RenderableType]:
-    for each in hindrances:
+def _problems(problems: Iterable[_Entry]) -> Iterator[RenderableType]:
+    for each in problems:
         yield Text()
         yield from sentence(each)
 

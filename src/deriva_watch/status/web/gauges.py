@@ -72,10 +72,8 @@ class Gauges(Collector):
 def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
     healthy = int(summary["healthy"])
     yield _gauge("healthy", "1 if /healthz answers 200", healthy)
-    hindrances = len(summary["hindrances"])
-    yield _gauge(
-        "hindrances", "Number of things the daemon waits for, such as the server", hindrances
-    )
+    problems = len(summary["problems"])
+    yield _gauge("problems", "Number of things the daemon waits for, such as the server", problems)
     yield _gauge(
         "attention",
         "Number of executions that need attention: refused, or with unmatched files",
