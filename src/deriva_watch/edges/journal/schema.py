@@ -46,7 +46,7 @@ from deriva_watch.core.removal.removal import Uptime
 from deriva_watch.core.states import FileState
 from deriva_watch.core.stats.day import Sample
 
-REVISION: Final = "0002"
+REVISION: Final = "0001"
 
 
 class PathBytes(TypeDecorator[str]):
