@@ -248,12 +248,12 @@ def test_what_a_person_has_cancelled_needs_nobody(lab):
     number, files = lab.claimed("1-AB", a=1)
     lab.journal.commit([MoveFile(files["a"], FileTrigger.UNMATCHED)])
     lab.end(number, ExecutionTrigger.REFUSED, **SENTENCE)
-    assert not lab.look()["healthy"]
+    assert lab.look()["attention"]["executions"] == 1
     lab.journal.hold(number, Hold(HoldKind.CANCELLED, "ann", NOW))
 
     found = lab.look()
 
-    assert (found["cancelled"], found["healthy"]) == (1, True)
+    assert (found["cancelled"], found["attention"]["executions"]) == (1, 0)
     assert [each["cancelled"] for each in found["refused"] + found["unmatched"]] == [True, True]
     assert found["verdict"] == {
         "level": "safe",

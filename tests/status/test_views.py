@@ -84,7 +84,7 @@ def test_without_a_daemon_nothing_is_healthy(journal, url):
     found = summary(open_views(url), NOW)
 
     assert (found["healthy"], found["daemon"]) == (False, None)
-    assert [reason["what"] for reason in found["reasons"]] == ["No daemon is running"]
+    assert [reason["what"] for reason in found["reasons"]] == ["no daemon is running"]
 
 
 def test_a_refused_execution_is_named_with_its_sentence(journal, url):
@@ -93,7 +93,7 @@ def test_a_refused_execution_is_named_with_its_sentence(journal, url):
 
     found = summary(open_views(url), NOW)
 
-    assert not found["healthy"]
+    assert found["attention"]["executions"] == 1
     about = {"rid": "1-AA", "prefix": "/data", "changed_at": NOW.isoformat()}
     assert found["refused"] == [
         {**about, **SENTENCE, "files": 0, "examples": [], "cancelled": False}
@@ -121,13 +121,9 @@ def test_the_oldest_pending_counts_from_when_it_became_complete(journal, url, cl
     journal.commit([MoveExecution(number, ExecutionTrigger.DEFERRED)])
     claimed(journal, "1-AC")
 
-    soon = summary(open_views(url), NOW + timedelta(hours=23))
-    late = summary(open_views(url), NOW + timedelta(hours=25))
+    found = summary(open_views(url), NOW + timedelta(hours=25))
 
-    assert (soon["oldest_pending_s"], soon["healthy"]) == (23 * 3600, True)
-    assert (late["oldest_pending_s"], late["healthy"]) == (25 * 3600, False)
-    [reason] = late["reasons"]
-    assert reason["what"] == "The oldest pending execution has waited for 25 h"
+    assert found["oldest_pending_s"] == 25 * 3600
 
 
 def test_details_tell_the_verdict_every_file_and_the_history(journal, url):

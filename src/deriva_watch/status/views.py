@@ -4,7 +4,7 @@ Bytes of names that are not UTF-8 are escaped (`\udcff`); times are ISO 8601 in 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from shlex import quote
 from typing import Any, Final
@@ -21,8 +21,6 @@ from deriva_watch.status.headline import headline, stops_daemon
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.sections import is_cancelled, paused, sections
 
-OLD: Final = timedelta(days=1)
-
 _SENTENCE: Final = ("what", "why", "next")
 _EXECUTION: Final = shown_fields(ExecutionRecord)
 _FILE: Final = shown_fields(FileRecord)
@@ -34,19 +32,17 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
 
     `oldest_pending_s` is the age of the oldest execution that is complete and not uploaded, in
     seconds; 0 if there is none. `problems` are what the daemon waits for, such as the server.
-    Those of scope "folder" stop nothing else. `healthy` is false if no daemon runs, it cannot work
-    (a problem of scope "daemon"), an execution is refused and not `cancelled`, or the oldest
-    pending execution is older than OLD; `reasons` says why. `attention` counts what needs a
-    person: executions that are refused or have unmatched files, each once, and problems of
-    folders. `verdict` sums it up, see `headline`; the lists are those of `sections`.
+    Those of scope "folder" stop nothing else. `healthy` is about the daemon alone: it is false if
+    none runs or it cannot work (a problem of scope "daemon"); `reasons` says why. `attention`
+    counts what needs a person: executions that are refused or have unmatched files, each once, and
+    problems of folders. `verdict` sums it up, see `headline`; the lists are those of `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
     problems = plain(read_problems(reader.path.parent, pid))
     held = reader.held()
     cancelled = {each.id for each in held if is_cancelled(each)}
-    refused = counts.get(ExecutionState.REFUSED, 0) - len(cancelled)
-    reasons = list(_reasons(pid, problems, refused, pending_s))
+    reasons = list(_reasons(pid, problems))
     found: dict[str, Any] = {
         "at": plain(now),
         "server": ", ".join(reader.servers()) or None,
@@ -73,22 +69,18 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
 
 
 def _reasons(
-    pid: int | None, problems: Iterable[Mapping[str, str]], refused: int, pending_s: float
-) -> Iterator[dict[str, str]]:
-    """Yield every reason why all is not well."""
+    pid: int | None, problems: Iterable[Mapping[str, str]]
+) -> Iterator[Mapping[str, str]]:
+    """Yield what keeps the daemon from working."""
     if pid is None:
-        yield _reason("No daemon is running")
+        yield {
+            "about": "the daemon",
+            "what": "no daemon is running",
+            "why": "none has the journal open",
+            "next": "Start one with `deriva-watch run`.",
+        }
     for each in filter(stops_daemon, problems):
         yield {name: each[name] for name in ("about", *_SENTENCE)}
-    if refused:
-        yield _reason(f"Refused executions: {refused}", "They need attention")
-    if pending_s > OLD.total_seconds():
-        yield _reason(f"The oldest pending execution has waited for {pending_s / 3600:.0f} h")
-
-
-def _reason(what: str, why: str = "") -> dict[str, str]:
-    then = "`deriva-watch status` shows more."
-    return {"about": "executions", "what": what, "why": why, "next": then}
 
 
 def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
