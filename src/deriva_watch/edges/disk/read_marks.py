@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
+from deriva_watch.core.json_text import read_json
+
+_LINE_BYTES: Final = 64 * 1024
 _FRESH: Final = timedelta(days=7)  # a verification that began earlier is started again
 
 
@@ -60,5 +64,7 @@ class ReadMarks:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text().split("\n")[:-1]:  # a killed process may leave half a line
-        yield json.loads(line)
+    with path.open("rb") as file:
+        for line in iter(partial(file.readline, _LINE_BYTES), b""):
+            if line.endswith(b"\n"):  # a killed process may leave half a line
+                yield read_json(line)

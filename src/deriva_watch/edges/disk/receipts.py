@@ -28,6 +28,7 @@ from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import DIGEST_BYTES
 
 _VERIFIED: Final = ".verified"
+_KEPT_BYTES: Final = 1024 * 1024 * 1024  # of a receipt we keep: a unit may have a million files
 _COPY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -54,8 +55,9 @@ def read_receipt(state_directory: Path, server: str, rid: str) -> Mapping[str, A
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        with path.open("rb") as file:
+            found = read_json(read_whole(file, _KEPT_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

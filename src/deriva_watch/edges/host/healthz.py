@@ -1,13 +1,15 @@
 """Asks the status page of a daemon whether it is healthy."""
 
 import http.client
-import json
 import socket
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
+from deriva_watch.core.json_text import JsonError, read_json, read_whole
+
 _ANSWER_S: Final = 5.0
+_ANSWER_BYTES: Final = 1024 * 1024
 _UNIX: Final = "unix:"
 
 
@@ -24,7 +26,9 @@ def ask(at: str) -> Mapping[str, Any] | None:
     with closing(connection):
         try:
             connection.request("GET", "/healthz")
-            said = json.loads(connection.getresponse().read())
+            said = read_json(read_whole(connection.getresponse(), _ANSWER_BYTES))
+        except JsonError:
+            raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ValueError(type(error).__name__) from error
     if not isinstance(said, dict) or "healthy" not in said:
