@@ -39,6 +39,15 @@ def test_what_nobody_contradicts_is_put_together():
     )
 
 
+def test_the_rid_of_a_row_in_the_catalog_outweighs_one_that_was_leased():
+    leased = says("the path", rid="1-LEASED")
+    recorded = says("the manifest", rid="1-OLD", recorded=True)
+
+    assert merge(IMAGES, [leased, recorded]).rid == "1-OLD"
+    with pytest.raises(Contradiction, match="1-OLD"):
+        merge(IMAGES, [leased, recorded, says("the workspace", rid="1-NEW", recorded=True)])
+
+
 @pytest.mark.parametrize(
     ("column", "one", "other"),
     [

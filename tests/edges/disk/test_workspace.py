@@ -234,7 +234,17 @@ def test_uploads_are_written_back_as_deriva_ml_would(path, workspace):
     assert row(path, "Image/same.png")["status"] == "pending"
 
 
-def test_another_rid_is_never_overwritten(path, workspace):
+def test_a_leased_rid_gives_way_to_that_of_the_row_that_was_adopted(path, workspace):
+    assert row(path, "Image/full.png")["rid"] == "4XT"
+
+    assert workspace.write_back(RID, {"Image/full.png": "1-OLD"}, NOW) == {}
+
+    after = row(path, "Image/full.png")
+    assert (after["status"], after["rid"]) == ("uploaded", "1-OLD")
+
+
+def test_the_rid_of_an_asset_that_was_uploaded_before_is_never_overwritten(path, workspace):
+    change(path, "UPDATE execution_state__assets SET status = 'uploaded' WHERE rid = '4XT'")
     before = row(path, "Image/full.png")
 
     conflicts = workspace.write_back(RID, {"Image/full.png": "1-NEW", "Image/same.png": "4Y6"}, NOW)

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+import shutil
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from engine.rig import ASSET, BUSY, IMAGE, earlier, first, image, stored
 
+WORKSPACE = Path(__file__).parents[2] / "data/workspace/images.db"
 S1, S2 = "1-S001", "1-S002"
 PATH = image("a.bin")
 
@@ -413,3 +418,44 @@ def test_another_uploaders_word_alone_counts_nothing(lab, content):
 
     assert (record.state, {*lab.states().values()}) == ("uploaded", {"linked"})
     assert len(rows_of(lab, content, ASSET)) == 1
+
+
+# ---------------------------------------------------------------- deriva-ml's workspace
+
+
+def workspace(lab, key, leased):
+    """Write deriva-ml's workspace, in which an asset waits for the RID that was leased for it."""
+    host, catalog = lab.ready["host"].rpartition(":")[0], lab.ready["catalog"]
+    path = lab.folder / f"data/catalogs/{host}__{catalog}/working/main.db"
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(WORKSPACE, path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE execution_state__executions SET rid = ?", (lab.rid,))
+        database.execute("DELETE FROM execution_state__assets WHERE key <> 'Image/full.png'")
+        database.execute(
+            "UPDATE execution_state__assets SET execution_rid = ?, key = ?, rid = ?,"
+            " metadata = NULL, asset_types = NULL, description = NULL",
+            (lab.rid, key, leased),
+        )
+        database.commit()
+    return path
+
+
+def test_the_workspace_gets_the_rid_of_the_adopted_row_in_place_of_the_leased_one(lab, content):
+    """deriva-ml resumes from there. Its staged link keeps the leased RID in its path for ever."""
+    before, leased = earlier(lab.api, content, "a.bin", Subject=S1), "9-ZZZZ"
+    path = workspace(lab, "Image/a.bin", leased)
+    root = lab.write({"assets/Image/a.bin": content})
+    link = root / image("a.bin", rid=leased)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(root / "assets/Image/a.bin")
+    for late in ("one.txt", "two.txt"):
+        lab.write({f"asset/deriva-ml/Execution_Asset/{late}": late + lab.rid})
+        with lab.rigged(deriva_ml={"write_back": True}) as rig:
+            record = rig.upload()
+        assert (record.state, record.why) == ("uploaded", None)
+
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute("SELECT status, rid FROM execution_state__assets").fetchall()
+    assert rows == [("uploaded", before["RID"])]
+    assert linked(lab) == [before["RID"]]

@@ -35,6 +35,8 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
             metadata.setdefault(name, value)
             said_by.setdefault(name, statement.source)
     types = next((s.types for s in statements if s.types is not None), None)
+    # A row in the catalog outweighs a RID that was leased for it: another row may have been adopted.
+    rids = [s for s in statements if s.recorded and s.rid] or statements
     return Statement(
         source=statements[0].source if statements else "nobody",
         schema=table.schema.name,
@@ -42,7 +44,7 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
         metadata=metadata,
         types=types,
         description=_agreed("description", ((s.description, s.source) for s in statements)),
-        rid=_agreed("RID", ((s.rid, s.source) for s in statements)),
+        rid=_agreed("RID", ((s.rid, s.source) for s in rids)),
         recorded=any(statement.recorded for statement in statements),
     )
 

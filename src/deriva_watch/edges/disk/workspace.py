@@ -43,9 +43,9 @@ _ASSETS: Final = """
     SELECT key, asset_table, schema, asset_types, metadata, description, status, rid
     FROM execution_state__assets WHERE execution_rid = ?
 """
-_RIDS: Final = """
+_RECORDED: Final = """
     SELECT key, rid FROM execution_state__assets
-    WHERE execution_rid = ? AND rid IS NOT NULL
+    WHERE execution_rid = ? AND status = 'uploaded' AND rid IS NOT NULL
 """
 _FEATURES: Final = """
     SELECT stage_id, feature_table, feature_name, record_json, status
@@ -150,6 +150,8 @@ class Workspace:
     ) -> dict[str, str]:
         """Mark assets of an execution as uploaded, as deriva-ml itself would.
 
+        A RID that deriva-ml only leased gives way: its row was in the catalog with another one.
+
         Args:
             rid: The execution.
             uploaded: RIDs of the rows by "<Table>/<file>".
@@ -157,10 +159,10 @@ class Workspace:
             stages: The numbers of feature records that are in the catalog.
 
         Returns:
-            The RIDs of assets that already had a different one; they were not changed.
+            The RIDs of assets that were uploaded before as another row; they were not changed.
         """
         with self._writing() as database:
-            known = {row["key"]: row["rid"] for row in database.rows(_RIDS, (rid,))}
+            known = {row["key"]: row["rid"] for row in database.rows(_RECORDED, (rid,))}
             conflicts = {
                 key: known[key] for key, new in uploaded.items() if known.get(key, new) != new
             }
