@@ -68,9 +68,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     return found
 
 
-def _reasons(
-    pid: int | None, problems: Iterable[Mapping[str, str]]
-) -> Iterator[Mapping[str, str]]:
+def _reasons(pid: int | None, problems: Iterable[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
     """Yield what keeps the daemon from working."""
     if pid is None:
         yield {

@@ -35,7 +35,7 @@ def merge(table: Table, statements: Sequence[Statement]) -> Statement:
             metadata.setdefault(name, value)
             said_by.setdefault(name, statement.source)
     types = next((s.types for s in statements if s.types is not None), None)
-    # A row in the catalog outweighs a RID that was leased for it: another row may have been adopted.
+    # A row in the catalog outweighs a RID that was leased: another row may have been adopted.
     rids = [s for s in statements if s.recorded and s.rid] or statements
     return Statement(
         source=statements[0].source if statements else "nobody",
