@@ -13,8 +13,10 @@ import pytest
 from deriva_watch.commands.dry_run import expected_verdict
 from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.records import ContentDigest, KeepDigest, NoteExecution
+from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts
+from deriva_watch.watch import evidence_history
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.prehash import Prehash
 from running import wait_until
@@ -72,6 +74,40 @@ def test_a_file_that_gets_another_time_was_changed(lab):
 
         assert watching.look() == "filling"
         wait_until(lambda: watching.look() == "ready")
+
+
+def test_what_a_writer_added_and_closed_between_look_and_question_is_seen(lab, monkeypatch):
+    created(lab)
+    file = lab.write({FILE: "a"}) / FILE
+    asked = []
+
+    def closing(looks):
+        if not asked:
+            file.write_text("ab")
+        asked.append(looks)
+        return holders(looks)
+
+    monkeypatch.setattr(evidence_history, "holders", closing)
+    with lab.rigged() as rig:
+        watching = Watching(rig)
+        wait_until(lambda: watching.look() and asked)
+
+        assert watching.record().state == "filling"
+        wait_until(lambda: watching.look() == "ready")
+        assert watching.record().verdict["size_bytes"] == len("ab")
+
+
+def test_a_directory_that_vanishes_while_it_is_judged_is_not_complete(lab, monkeypatch):
+    created(lab)
+    root = lab.write({FILE: "a"})
+    monkeypatch.setattr(
+        evidence_history, "holders", lambda looks: shutil.rmtree(root) or holders(looks)
+    )
+    with lab.rigged() as rig:
+        watching, states = Watching(rig), []
+        wait_until(lambda: states.append(watching.look()) or states[-1] == "gone")
+
+        assert "ready" not in states
 
 
 @pytest.mark.skipif(

@@ -103,13 +103,24 @@ class EvidenceHistory:
         )
         return self._with_earlier_looks(evidence, record, memory)
 
-    def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence:
-        """Add the expensive evidence: open files, and listed files that are missing."""
+    def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence | None:
+        """Add the expensive evidence: open files, and listed files that are missing.
+
+        A program may have written after the look, and closed its file or set its status before we
+        asked for that. So the unit is looked at again afterwards. Returns None if it is gone.
+        """
         held = holders([evidence.seen])[evidence.seen.root]
+        seen = self.unit_reader.look(unit)
+        if seen is None:
+            return None
         if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
-            held = replace(held, open=held.open & evidence.seen.entries.keys())
-        missed = self._awaited(unit, record, evidence.seen)
-        return replace(evidence, holders=held, missing_files=missed)
+            held = replace(held, open=held.open & seen.entries.keys())
+        memory = self._memories[unit]
+        memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        missed = self._awaited(unit, record, seen)
+        return replace(
+            evidence, seen=seen, content=memory.content, holders=held, missing_files=missed
+        )
 
     def _with_earlier_looks(
         self, evidence: Evidence, record: ExecutionRecord, memory: _Memory

@@ -247,15 +247,21 @@ class Inspector:
         policy = unit.policy(self.policy)
         answer, asked = judge(evidence, policy, now), False
         if isinstance(answer, Complete):  # the expensive evidence, gathered last
-            evidence, asked = self.history.last(unit, record, evidence), True
-            answer = judge(evidence, policy, now)
+            last, asked = self.history.last(unit, record, evidence), True
+            if last is None:
+                return now  # the next look finds out why
+            answer = judge(last, policy, now)
         verdict = {**answer.evidence, "why": answer.why}
         if not asked:
             del verdict["holders"], verdict["open"], verdict["missing_files"]
         if isinstance(answer, Incomplete):
             self._note(record, verdict, answer.look_again_at)
             return answer.look_again_at
-        facts: ExecutionFacts = {"digest": seen.digest(), "verdict": verdict, "next_at": None}
+        facts: ExecutionFacts = {
+            "digest": verdict["digest"],
+            "verdict": verdict,
+            "next_at": None,
+        }
         if error := self._refusal(unit, answer):
             facts = {**facts, **error.sentence(record.rid)}
             self.journal.move(record, ExecutionTrigger.REFUSED, facts)
