@@ -61,6 +61,17 @@ def test_it_finds_what_re_finds(text, name, ignore_case):
     assert pattern.groups == tuple(wanted.groupindex)
 
 
+@pytest.mark.parametrize(
+    "text", ["[^/]|[^a]", ".|[^a]", "[^/]|b|[^a]", "x[^/]|x[^a]", "[^/-/]|[^a-a]", r"(?a)\D|\S"]
+)
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_one_complement_or_another_is_found_as_re_finds_it(text, ignore_case):
+    wanted = re.compile(text, re.IGNORECASE if ignore_case else 0)
+
+    for name in ("/", "a", "A", "b", "\n", "xa", "x/", "٣", "1", " "):
+        assert told(Pattern(text, ignore_case).search(name)) == told(wanted.search(name)), name
+
+
 def test_a_verbose_pattern_with_flags_and_comments_means_the_same():
     text = "(?xi) (?P<a> [a-z]+ )  # [ a comment \\w \n [.] TIF"
 

@@ -165,11 +165,11 @@ def character(node: Node, flags: int) -> str:
     """Return the text for a node that is found in one character."""
     name, value = str(node[0]), node[1]
     if name == "ANY":
-        return _ANYTHING if flags & re.DOTALL else r"[^\n]"
+        return _ANYTHING if flags & re.DOTALL else _none_of(r"\n")
     if name == "LITERAL":
         return _escaped(value)
     if name == "NOT_LITERAL":
-        return f"[^{_escaped(value)}]"
+        return _none_of(_escaped(value))
     return _set(value, flags)
 
 
@@ -190,9 +190,14 @@ def _set(items: Iterable[Node], flags: int) -> str:
             else:
                 own += _category(category, flags)
     if not sets:
-        return f"[{'^' if negated else ''}{own}]"
+        return _none_of(own) if negated else f"[{own}]"
     alternatives = "|".join([*([f"[{own}]"] if own else []), *sets])
     return f"(?:(?!{alternatives}){_ANYTHING})" if negated else f"(?:{alternatives})"
+
+
+def _none_of(members: str) -> str:
+    """Return the complement of a set; twice the same, as `regex` takes [^a]|[^b] for [^ab]."""
+    return f"[^{members}{members}]"
 
 
 def _category(name: str, flags: int) -> str:
