@@ -258,5 +258,5 @@ def test_a_stop_puts_back_what_is_aside_and_is_no_crash(scene, host):
         work.end(20)
 
         assert not work._thread.is_alive()
-        assert not rig.told("task.crashed")
+        assert not rig.told("daemon.crashed")
     assert scene.left() == scene.paths

@@ -96,7 +96,7 @@ def test_a_bug_is_reported_and_the_look_repeated_in_a_minute(tmp_path):
     daemon = Daemon(ZeroDivisionError(), tmp_path)
 
     assert 59 < daemon.wait_s() <= 60
-    assert daemon.names() == ["task.crashed"]
+    assert daemon.names() == ["daemon.crashed"]
 
 
 def test_the_error_that_tripped_the_breaker_is_no_problem_of_the_unit(tmp_path):

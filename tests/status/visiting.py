@@ -45,8 +45,8 @@ def served(journal, at=LOCAL, hosts=(), within_s=30.0):
         serving(where, journal, here.meter, here.events.append, here.problems),
     ):
         if at == LOCAL:
-            wait_until(lambda: "status_page.started" in names())
-            here.url = next(e.url for e in here.events if e.name == "status_page.started")
+            wait_until(lambda: "status.listening" in names())
+            here.url = next(e.url for e in here.events if e.name == "status.listening")
             here.port = urlsplit(here.url).port
         here.names = names
         yield here

@@ -221,7 +221,7 @@ def test_the_catalog_calls_an_execution_uploaded_once_nothing_of_it_is_refused(t
 
 def test_nothing_was_sent_twice_or_lost_on_the_way(told):
     """A file has one row, however often its directory was tried."""
-    assert not [event for event in told.events if event["event"] == "task.crashed"]
+    assert not [event for event in told.events if event["event"] == "daemon.crashed"]
     for rid in told.rids:
         again = [
             file["path"]

@@ -193,7 +193,7 @@ def test_a_name_that_no_rid_can_have_is_said_once_and_stops_nothing(told):
     assert "not UTF-8" in waits["why"]
     assert "Rename" in waits["next"]
     assert [event["execution"] for event in said] == ["1-E00\\xe9"]
-    assert not [event for event in told.events if event["event"] == "task.crashed"]
+    assert not [event for event in told.events if event["event"] == "daemon.crashed"]
 
 
 def test_a_persons_word_is_enough_where_the_signs_are_in_doubt(told):

@@ -166,7 +166,7 @@ def test_a_catalog_that_does_not_exist_is_said_once_and_refuses_no_execution(tmp
         told = running.wait_for(lambda event: event["event"] == "catalog.unavailable")
         waits = problem(config, "the server")
         assert running.stop() == 143
-        assert named(running, "catalog.unavailable", "task.crashed") == ["catalog.unavailable"]
+        assert named(running, "catalog.unavailable", "daemon.crashed") == ["catalog.unavailable"]
     error = json.loads(at_once.stdout)["error"]
     assert at_once.returncode == 2
     assert "catalog 99" in error["what"]
@@ -231,7 +231,7 @@ def test_a_missing_and_a_wrong_credential_are_each_said_once_until_it_is_right(
         shutil.copyfile(server["owner_credential_file"], credential)
         running.wait_for_state(rid, "uploaded")
         names = named(
-            running, "credential.needed", "server.unavailable", "server.recovered", "task.crashed"
+            running, "credential.needed", "server.unavailable", "server.recovered", "daemon.crashed"
         )
         log = running.log.read_text()
 

@@ -197,6 +197,6 @@ def test_a_thread_of_a_library_that_ends_by_an_error_is_told_as_an_event():
         threading.excepthook = before
 
     (crash,) = told
-    assert (crash.name, crash.where) == ("task.crashed", "emitter")
+    assert (crash.name, crash.where) == ("daemon.crashed", "emitter")
     assert "ZeroDivisionError" in crash.why
     assert "1 // 0" in crash.traceback

@@ -89,7 +89,7 @@ class Lab:
 
     def ask_health(self, running, within_s=30):
         """Ask for `/healthz`; return the status and what is in the way, None without an answer."""
-        url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
         try:
             answer = requests.get(f"{url}healthz", timeout=within_s)
         except requests.Timeout:

@@ -10,7 +10,7 @@ from system.difference import assert_arrived_once
 
 FILES = {f"{n:02}.bin": random.Random(n).randbytes(3000) for n in range(10)}
 TREE = {f"assets/Execution_Asset/{name}": content for name, content in FILES.items()}
-REFUSALS = {"execution.refused", "file.refused", "file.unmatched", "task.crashed"}
+REFUSALS = {"execution.refused", "file.refused", "file.unmatched", "daemon.crashed"}
 
 
 @pytest.fixture

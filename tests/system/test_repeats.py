@@ -312,5 +312,5 @@ def test_a_directory_that_goes_away_in_the_middle_loses_nothing(tmp_path, way):
         assert sorted(api.versions().values()) == sorted([row["URL"]] for row in rows)
         links = {row["Execution_Asset"] for row in api.rows(LINK) if row["Execution"] == other}
         assert links == {row["RID"] for row in rows}
-        bad = {"file.refused", "execution.refused", "task.crashed"}
+        bad = {"file.refused", "execution.refused", "daemon.crashed"}
         assert not bad & {event["event"] for event in running.events()}

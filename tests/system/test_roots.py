@@ -83,7 +83,7 @@ def lab(tmp_path_factory):
             lab.other = tmp_path / "other"
             lab.event("root.watched", data, observer="native")
             yield lab
-        assert not [e for e in running.events() if e["event"] == "task.crashed"]
+        assert not [e for e in running.events() if e["event"] == "daemon.crashed"]
 
 
 def test_whatever_becomes_of_a_root_is_told_and_nothing_is_missed(lab, tmp_path):

@@ -84,7 +84,7 @@ class Story:
 
     def looks(self, running, rid):
         """Keep what is shown now, to people and to programs."""
-        url = next(e["url"] for e in running.events() if e["event"] == "status_page.started")
+        url = next(e["url"] for e in running.events() if e["event"] == "status.listening")
         for route in (*ROUTES, f"/api/execution?rid={rid}"):
             answer = requests.get(url.rstrip("/") + route, timeout=10)
             self.keeps(f"{route} {rid}", answer.text + str(answer.headers))

@@ -9,7 +9,7 @@ from running import Api, Gate, daemon, sandbox, write_config, write_files
 from system.difference import assert_arrived_once
 
 FILES = {f"{n}.bin": random.Random(n).randbytes(3000) for n in range(30)}
-BAD = {"execution.refused", "file.refused", "file.gone", "file.unmatched", "task.crashed"}
+BAD = {"execution.refused", "file.refused", "file.gone", "file.unmatched", "daemon.crashed"}
 
 
 def limit(running, number):

@@ -55,7 +55,7 @@ def test_the_file_is_refused_and_everybody_else_is_served(tmp_path, config, serv
     )
 
     with daemon(config) as running:
-        url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
         refused = running.wait_for(lambda event: event["event"] == "file.refused")
         running.wait_for_state(rid, "uploaded")
         running.wait_for(
@@ -66,7 +66,7 @@ def test_the_file_is_refused_and_everybody_else_is_served(tmp_path, config, serv
         assert running.stop() == 143
         assert time.monotonic() - began_s < 10
     with daemon(config) as running:  # the next process has the same name before it
-        url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
         assert answer_s(url) < 5
 
     assert NAME in refused["path"]

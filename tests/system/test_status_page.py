@@ -31,7 +31,7 @@ def test_a_page_shows_an_upload_and_does_not_hold_up_the_end_of_the_daemon(tmp_p
         write_files(directory, {"asset/deriva-ml/Execution_Asset/a.txt": "a" * SIZE_BYTES})
         listen = {"listen": "127.0.0.1:0"}
         with daemon(write_config(tmp_path / "us", ready, prefix, status=listen)) as running:
-            url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+            url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
             with closing(urlopen(f"{url}stream", timeout=30)) as stream:
                 overviews = (
                     json.loads(line.removeprefix(b"data: "))

@@ -40,7 +40,7 @@ def test_an_odd_folder_and_a_loose_file_are_no_outage(tmp_path):
         config = write_config(tmp_path / "daemon", ready, prefix, status=listen)
         config.write_text(config.read_text() + DROP.format(path=share))
         with daemon(config) as running:
-            url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+            url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
             write_files(executions / rid, {f"{ASSETS}/a.txt": "a"})
             running.wait_for_state(rid, "uploaded")
             running.wait_for_state("run1", "uploaded")

@@ -261,7 +261,7 @@ class ThreadRecovered(Event):
     thread: str
 
 
-@event("task.crashed", "error")
+@event("daemon.crashed", "error")
 class TaskCrashed(Event):
     """A bug of ours stopped a task; the task is tried again later."""
 
@@ -270,7 +270,7 @@ class TaskCrashed(Event):
     traceback: str
 
 
-@event("status_page.started")
+@event("status.listening")
 class StatusPageStarted(Event):
     """The status page can be opened."""
 

@@ -86,7 +86,7 @@ def test_whatever_is_ordered_in_whatever_order_all_arrives_once(tmp_path, seed):
             return summed_up(config)["executions"]["uploaded"] == len(rids)
 
         wait_until(is_in, 60)
-        assert not [event for event in one.events() if event["event"] == "task.crashed"]
+        assert not [event for event in one.events() if event["event"] == "daemon.crashed"]
         after = api.tables()
         new = new_rows(before, after)
         assert {table: len(rows) for table, rows in new.items()} == {ASSET: 15, LINK: 15}

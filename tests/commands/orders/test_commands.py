@@ -223,6 +223,6 @@ def test_an_order_that_cannot_be_carried_out_is_set_aside_and_does_not_come_back
 
     assert moved == ["1-AAAA"]
     names = [event.name for event in events]
-    assert names == ["task.crashed", "order.refused", "order.applied"]
+    assert names == ["daemon.crashed", "order.refused", "order.applied"]
     assert not orders.are_there()
     assert "it could not be carried out; see the log" in orders.trouble().why

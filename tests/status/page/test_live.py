@@ -24,7 +24,7 @@ def test_the_page_goes_with_an_upload_to_its_end_and_tells_when_the_daemon_dies(
         latin = f"{FOLDER}/{os.fsdecode(b'caf' + bytes([0xE9]))}"
         config = write_config(tmp_path / "us", ready, prefix, **settings)
         with daemon(config) as running:
-            url = running.wait_for(lambda event: event["event"] == "status_page.started")["url"]
+            url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
             with looking(browser, url) as page:
                 level(page, "empty")
                 files = {f"{FOLDER}/{name}": "x" for name in HOSTILE}

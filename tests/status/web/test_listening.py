@@ -18,7 +18,7 @@ def test_a_port_that_is_taken_is_told_and_taken_once_it_is_free(journal, monkeyp
             wait_until(lambda: here.problems._known)
             (known,) = here.problems._known.values()
             other.close()
-            wait_until(lambda: "status_page.started" in here.names())
+            wait_until(lambda: "status.listening" in here.names())
             here.port = port
 
             assert ask(here, "/healthz").status == 200
@@ -40,7 +40,7 @@ def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_daemon(journal, 
         dead.bind(str(path))
 
     with served(journal, f"unix:{path}") as here:
-        wait_until(lambda: "status_page.started" in here.names())
+        wait_until(lambda: "status.listening" in here.names())
         mode = stat.S_IMODE(path.stat().st_mode)
         answer = at_socket(path)
 

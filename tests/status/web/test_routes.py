@@ -194,5 +194,5 @@ def test_a_bug_in_one_answer_is_told_and_ends_no_other(journal):
         assert ask(here, "/").status == 200
 
     assert (answer.status, said(answer)["why"]) == (500, "this is a bug")
-    (crash,) = [event for event in here.events if event.name == "task.crashed"]
+    (crash,) = [event for event in here.events if event.name == "daemon.crashed"]
     assert (crash.where, crash.why) == ("the answer to /api/overview", "ValueError('secret')")

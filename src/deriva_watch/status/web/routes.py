@@ -196,4 +196,4 @@ async def _nothing_there(request: Request, _error: Exception) -> Response:
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return said(500, "cannot answer", "this is a bug", "See the event task.crashed in the log.")
+    return said(500, "cannot answer", "this is a bug", "See the event daemon.crashed in the log.")
