@@ -458,6 +458,17 @@ MUTATIONS: Final = (
         (f"{LOOKOUT}::test_a_partial_file_holds_until_it_has_its_name",),
     ),
     Mutation(
+        "the last look comes before the question for writers",
+        "watch/evidence_history.py",
+        (
+            (
+                "        seen = self.unit_reader.look(unit)\n        if seen is None:",
+                "        seen = evidence.seen\n        if seen is None:",
+            ),
+        ),
+        (f"{LOOKOUT}::test_what_a_writer_added_and_closed_between_look_and_question_is_seen",),
+    ),
+    Mutation(
         "a registered file does not count",
         "watch/evidence_history.py",
         (("missing := missing_files(said, seen)", "missing := []"),),
@@ -468,7 +479,7 @@ MUTATIONS: Final = (
         "watch/evidence_history.py",
         (
             (
-                "still(memory.content, seen.digest(), seen.looked_at)",
+                "still(self.content, seen.digest(), seen.looked_at)",
                 "Since(seen.digest(), seen.changed_at())",
             ),
         ),

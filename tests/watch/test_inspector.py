@@ -97,19 +97,6 @@ def test_what_a_writer_added_and_closed_between_look_and_question_is_seen(lab, m
         assert watching.record().verdict["size_bytes"] == len("ab")
 
 
-def test_a_directory_that_vanishes_while_it_is_judged_is_not_complete(lab, monkeypatch):
-    created(lab)
-    root = lab.write({FILE: "a"})
-    monkeypatch.setattr(
-        evidence_history, "holders", lambda looks: shutil.rmtree(root) or holders(looks)
-    )
-    with lab.rigged() as rig:
-        watching, states = Watching(rig), []
-        wait_until(lambda: states.append(watching.look()) or states[-1] == "gone")
-
-        assert "ready" not in states
-
-
 @pytest.mark.skipif(
     not mounts.is_local(mounts.file_system(os.path.realpath("/tmp"))) or machine.is_shared(),
     reason="others may write to the file system of the tests",

@@ -44,6 +44,11 @@ class _Memory:
     catalog: Since | None = None
     same: Since | None = None  # all of them together
 
+    def content_in(self, seen: Observation) -> Since:
+        """Return since when looks have found the content of *seen*."""
+        self.content = still(self.content, seen.digest(), seen.looked_at)
+        return self.content
+
 
 @dataclass(slots=True)
 class EvidenceHistory:
@@ -79,7 +84,7 @@ class EvidenceHistory:
     ) -> Evidence:
         """Return the evidence of a look, without the expensive part that `last` adds."""
         memory = self._memories.setdefault(unit, _Memory())
-        memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        content = memory.content_in(seen)
         digest = partial_digest(seen, partial)
         memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
         workspace = self._workspace_status(unit)
@@ -90,7 +95,7 @@ class EvidenceHistory:
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         evidence = Evidence(
             seen=seen,
-            content=memory.content,
+            content=content,
             holders=_NOBODY,
             partial_paths=partial,
             partial=memory.partial,
@@ -115,12 +120,9 @@ class EvidenceHistory:
             return None
         if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
             held = replace(held, open=held.open & seen.entries.keys())
-        memory = self._memories[unit]
-        memory.content = still(memory.content, seen.digest(), seen.looked_at)
+        content = self._memories[unit].content_in(seen)
         missed = self._awaited(unit, record, seen)
-        return replace(
-            evidence, seen=seen, content=memory.content, holders=held, missing_files=missed
-        )
+        return replace(evidence, seen=seen, content=content, holders=held, missing_files=missed)
 
     def _with_earlier_looks(
         self, evidence: Evidence, record: ExecutionRecord, memory: _Memory
