@@ -18,7 +18,6 @@ from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.edges.disk import dangling_links, removal
 from deriva_watch.edges.host.spool import Orders
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from engine.rig import Crash, Power, instead, write_files
 
 FILE, LINK = "assets/Execution_Asset/a.bin", "execution-asset/Model_File/a.bin"
@@ -39,8 +38,7 @@ def root(lab):
 
 def work_of(rig, again=None):
     """Return the scheduler of a daemon without drop folders."""
-    ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-    cleaner = UnitCleaner.of(rig.parts, ready, threading.Event(), (again or []).append)
+    cleaner = UnitCleaner.of(rig.parts, threading.Event(), (again or []).append)
     retention = Retention(cleaner, rig.parts.server_time)
     orders = Orders(rig.settings.state_directory / "orders")
     return Scheduler(cleaner, retention, orders, rig.settings, {})

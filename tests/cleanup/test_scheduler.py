@@ -16,7 +16,6 @@ from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.host.spool import Orders
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from engine.rig import first, image, instead, write_files
 
 DAY_S = 86400.0
@@ -66,8 +65,7 @@ class Scene:
             after_delay_s=DAY_S,
         )
         base = f"deriva-ml/execution/{self.lab.rid}/"
-        ready = CircuitBreaker("host", rig.events.append, lambda: None, lambda: False, 1.0)
-        cleaner = UnitCleaner.of(rig.parts, ready, threading.Event(), self.again.append)
+        cleaner = UnitCleaner.of(rig.parts, threading.Event(), self.again.append)
         made = Scheduler(
             cleaner,
             Retention(cleaner, rig.parts.server_time),

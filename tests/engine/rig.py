@@ -22,8 +22,7 @@ from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.rows.writer import CatalogWriter
-from deriva_watch.pipeline.build import Parts, build
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.build import Outside, Parts, build
 from deriva_watch.settings.model import Settings
 from looking import empty_journal
 from running import Api, credential, write_files
@@ -183,7 +182,6 @@ class Rig:
     rid: str
     settings: Settings
     parts: Parts
-    breaker: CircuitBreaker
     writer: CatalogWriter
     depositor: Depositor
     call_retry: CallRetry
@@ -289,25 +287,22 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
         writer = CatalogWriter(catalog, call_retry)
         stack.callback(writer.close)
-        parts = build(
-            settings,
-            journal,
-            catalog,
-            store,
-            writer,
-            pool,
-            call_retry,
+        outside = Outside(
+            journal=journal,
+            catalog=catalog,
+            store=store,
+            writer=writer,
+            pool=pool,
+            call_retry=call_retry,
             emit=events.append,
             probe=lambda: (server.session(), catalog.model()),
             watch=lambda *moves: moved.append(moves),
         )
+        parts = build(settings, outside)
         yield Rig(
             rid=lab.rid,
             settings=settings,
             parts=parts,
-            breaker=CircuitBreaker(
-                ready["host"], events.append, lambda: None, lambda: False, max_pause_s=1.0
-            ),
             writer=writer,
             depositor=parts.uploader.files.depositor,
             call_retry=call_retry,

@@ -68,7 +68,7 @@ class Instrument:
 
     def __init__(self, rig, path, prehash=None):
         self.rig, self.path = rig, Path(path)
-        self.inspector = Inspector.of(rig.parts, POLICY, rig.breaker, prehash)
+        self.inspector = Inspector.of(rig.parts, POLICY, prehash)
 
     def look(self, name=LOOSE):
         """Look at the folder, or at a unit of it, and at what that look asks for."""

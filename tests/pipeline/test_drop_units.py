@@ -265,7 +265,7 @@ def test_plan_and_the_daemon_judge_a_directory_by_the_same_rules(
     lab.drop({f"{name}/a.bin": "a", f"{name}/b/c.bin": "c"})
     with lab.rigged() as rig:
         unit, general = rig.settings.unit(lab.path, name), rig.settings.completion_policy
-        Inspector.of(rig.parts, general, rig.breaker).look(unit)
+        Inspector.of(rig.parts, general).look(unit)
         [record] = Instrument(rig, lab.path).units()
         seen = rig.parts.unit_reader.look(unit)
 

@@ -31,9 +31,9 @@ def patient(within_s=30.0):
 
 
 @contextmanager
-def served(journal, at=LOCAL, hosts=(), within_s=30.0):
+def served(journal, at=LOCAL, hosts=(), within_s=30.0, meter=None):
     """Serve *journal*; yield where, what was reported, and what is in the way."""
-    here = SimpleNamespace(events=[], meter=Meter(), url="")
+    here = SimpleNamespace(events=[], meter=meter or Meter(), url="")
     here.problems = Problems(journal.path.parent, here.events.append)
 
     def names():

@@ -32,7 +32,7 @@ class Watching:
 
     def __init__(self, rig, policy=POLICY, **more):
         self.rig, self.prefix = rig, rig.settings.watch[0].prefix
-        self.inspector = Inspector.of(rig.parts, policy, rig.breaker, **more)
+        self.inspector = Inspector.of(rig.parts, policy, **more)
 
     def look(self):
         """Look once; return where the execution stands."""

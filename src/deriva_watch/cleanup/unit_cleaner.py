@@ -96,14 +96,23 @@ class UnitCleaner:
     def of(
         cls,
         parts: Parts,
-        breaker: CircuitBreaker,
         stop: threading.Event,
         again: Callable[[Unit], None],
     ) -> "UnitCleaner":
-        """Build it from the parts of one catalog's parts."""
+        """Build it from the parts of one catalog."""
         journal, reader, emit = parts.journal, parts.unit_reader, parts.emit
         remover = Remover(journal, parts.catalog, parts.server_check, reader, emit, stop)
-        return cls(journal, parts.server, reader, remover, breaker, parts.holds, emit, stop, again)
+        return cls(
+            journal=journal,
+            server=parts.server,
+            unit_reader=reader,
+            remover=remover,
+            breaker=parts.breaker,
+            holds=parts.holds,
+            emit=emit,
+            stop=stop,
+            again=again,
+        )
 
     # ------------------------------------------------------------------ when
 

@@ -17,7 +17,7 @@ from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.journal import open_readonly
 from deriva_watch.engine.rows.row_source import Count, count
-from deriva_watch.pipeline.build import connect, read_model
+from deriva_watch.pipeline.connection import connect, read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import unusable_name

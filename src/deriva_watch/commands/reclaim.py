@@ -31,8 +31,8 @@ from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.server_check import ServerCheck
-from deriva_watch.pipeline.build import connect, opened
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.build import opened
+from deriva_watch.pipeline.connection import connect
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -251,18 +251,14 @@ class ReclaimRun:
 
     def _delete_here(self, order: Reclaim) -> set[str]:
         """Delete in this process, which has the journal; return the RIDs of changed directories."""
-        settings, stop = self.settings, threading.Event()
-        changed: set[str] = set()
-        with opened(settings, lambda _event: None, stop) as (connection, parts):
+        stop, changed = threading.Event(), set[str]()
+        with opened(self.settings, lambda _event: None, stop) as (connection, parts):
             connection.server.session()
-            host, max_s = settings.server.host, settings.retry.max_s
-            breaker = CircuitBreaker(host, parts.emit, parts.probe, lambda: False, max_s)
-            cleaner = UnitCleaner.of(parts, breaker, stop, lambda unit: changed.add(unit.name))
+            cleaner = UnitCleaner.of(parts, stop, lambda unit: changed.add(unit.name))
             cleaner.recover(reclaim_policy)
             retention, done = Retention(cleaner, parts.server_time, self._read_back), set[int]()
             while not retention.carry_out(order, done):
-                if breaker.error:
-                    raise breaker.error
+                parts.breaker.raise_if_tripped()
         return changed
 
     def _result(self, unit: ExecutionRecord, before: Amount, changed: set[str]) -> Result:

@@ -28,7 +28,8 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.attempt import Attempts
-from deriva_watch.pipeline.build import Parts, opened, read_model
+from deriva_watch.pipeline.build import Parts, opened
+from deriva_watch.pipeline.connection import read_model
 from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.ownership import check_ours

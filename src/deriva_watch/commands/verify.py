@@ -46,7 +46,7 @@ from deriva_watch.engine.content import digests
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
-from deriva_watch.pipeline.build import connect, read_model
+from deriva_watch.pipeline.connection import connect, read_model
 from deriva_watch.pipeline.receipt_schema import left_out, records
 from deriva_watch.pipeline.unit_paths import Directory
 from deriva_watch.pipeline.unit_planner import UnitPlanner, spec_source

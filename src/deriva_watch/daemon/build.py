@@ -16,7 +16,6 @@ from deriva_watch.daemon.workers import Workers
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.pipeline.build import Parts
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.watch.inspector import Inspector
@@ -26,23 +25,23 @@ from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.roots import Roots
 
 
-def build_service(  # noqa: PLR0913, PLR0917  # what the process gives it
+def build_service(
     parts: Parts,
     session: LoginSession,
-    breaker: CircuitBreaker,
     problems: Problems,
     reload: Reload,
     stop: threading.Event,
 ) -> Service:
     """Return the daemon, complete; nothing of it runs yet."""
     settings, journal, holds, emit = parts.settings, parts.journal, parts.holds, parts.emit
+    breaker = parts.breaker
     looks, guard = LookQueue(), JournalGuard(problems, stop)
     orders = Orders(settings.state_directory / "orders")
     prehash = Prehash(journal, emit) if settings.transfer.hash_ahead else None
     rereader = Rereader(journal, parts.unit_reader, looks.hint, emit)
-    inspector = Inspector.of(parts, settings.completion_policy, breaker, prehash, rereader)
+    inspector = Inspector.of(parts, settings.completion_policy, prehash, rereader)
     roots = Roots(settings, journal, inspector, looks, problems, emit)
-    cleaner = UnitCleaner.of(parts, breaker, stop, looks.hint)
+    cleaner = UnitCleaner.of(parts, stop, looks.hint)
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
     workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)

@@ -16,8 +16,8 @@ from deriva_watch.daemon.reload import Reload, hold_signals, listen, restart_in_
 from deriva_watch.edges.host import log
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
-from deriva_watch.pipeline.build import assemble, connect, credential_source
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
+from deriva_watch.pipeline.build import assemble
+from deriva_watch.pipeline.connection import connect, credential_source
 from deriva_watch.pipeline.crash_report import report_thread_crash
 from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.settings.model import Settings
@@ -35,43 +35,39 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     Raises JournalDamagedError if the journal turns out to be damaged: the next start sets it aside.
     """
     source = credential_source(settings)
-    meter = Meter()
-    emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
-    threading.excepthook = partial(report_thread_crash, emit)
-    reload = Reload(lambda: _try_out(load(), settings, emit))
-    shutdown = _Shutdown(reload)
-    threading.Thread(target=shutdown.at_the_latest, args=(emit,), daemon=True).start()
-    with (
-        connect(settings, source, required=False) as connection,
-        assemble(settings, connection, emit, shutdown.stop, meter.moved) as parts,
-    ):
-        meter.know(parts.journal.pending())
+    with connect(settings, source, required=False) as connection:
         session = LoginSession(source, connection.server, connection.missing)
-        meter.remaining_s = lambda: session.remaining_s
-        breaker = CircuitBreaker(
-            settings.server.host, emit, parts.probe, session.renew, settings.retry.max_s
-        )
-        emit(
-            DaemonStarted(
-                version=version("deriva-watch"),
-                pid=os.getpid(),
-                host=settings.server.host,
-                catalog=settings.server.catalog,
-                journal=settings.journal.url,
-                roots=[
-                    str(p) for p in (*(watch.prefix for watch in settings.watch), *settings.drops)
-                ],
-            )
-        )
-        if connection.missing:
-            breaker.trip(connection.missing)
-        problems = Problems(settings.state_directory, emit)
-        service = build_service(parts, session, breaker, problems, reload, shutdown.stop)
-        with serving(settings.status, parts.journal, meter, emit, problems):
-            service.run()
+        meter = Meter(lambda: session.remaining_s)
+        emit = meter.tee(log.configure(settings.log.level, settings.log.format, source.secrets))
+        threading.excepthook = partial(report_thread_crash, emit)
+        reload = Reload(lambda: _try_out(load(), settings, emit))
+        shutdown = _Shutdown(reload)
+        threading.Thread(target=shutdown.at_the_latest, args=(emit,), daemon=True).start()
+        stop = shutdown.stop
+        with assemble(settings, connection, emit, stop, meter.moved, renew=session.renew) as parts:
+            meter.know(parts.journal.pending())
+            emit(_started(settings))
+            if connection.missing:
+                parts.breaker.trip(connection.missing)
+            problems = Problems(settings.state_directory, emit)
+            service = build_service(parts, session, problems, reload, stop)
+            with serving(settings.status, parts.journal, meter, emit, problems):
+                service.run()
     shutdown.tell(emit)
     shutdown.restart_if_due()
     return shutdown.number
+
+
+def _started(settings: Settings) -> DaemonStarted:
+    prefixes = [watch.prefix for watch in settings.watch]
+    return DaemonStarted(
+        version=version("deriva-watch"),
+        pid=os.getpid(),
+        host=settings.server.host,
+        catalog=settings.server.catalog,
+        journal=settings.journal.url,
+        roots=[str(path) for path in (*prefixes, *settings.drops)],
+    )
 
 
 def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:

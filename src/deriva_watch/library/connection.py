@@ -16,7 +16,8 @@ from deriva_watch.core.errors import DerivaMLException, JournalHeldError, Troubl
 from deriva_watch.core.events import Emit
 from deriva_watch.edges.server.deriva import TIMEOUT_S, Server
 from deriva_watch.engine.files.files import Watch
-from deriva_watch.pipeline.build import Connection, Parts, assemble
+from deriva_watch.pipeline.build import Parts, assemble
+from deriva_watch.pipeline.connection import Connection
 from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings, user_state
@@ -138,8 +139,8 @@ class Target:
                 emit,
                 stop,
                 watch,
-                unit_reader,
-                plan,
+                unit_reader=unit_reader,
+                plan=plan,
             ) as parts,
         ):
             parts.journal.void_claims()

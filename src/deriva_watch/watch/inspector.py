@@ -27,7 +27,6 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.build import Parts
-from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.ownership import check_ours
 from deriva_watch.pipeline.unit_paths import is_ignored, unusable_name
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -86,20 +85,20 @@ class Inspector:
         cls,
         parts: Parts,
         policy: CompletionPolicy,
-        breaker: CircuitBreaker,
         prehash: Prehash | None = None,
         rereader: Rereader | None = None,
     ) -> "Inspector":
         """Build one, and what it works with, for the catalog of *parts*."""
         journal, server, reader = parts.journal, parts.server, parts.unit_reader
         folder_cache = FolderCache[Unit]()
+        history = EvidenceHistory(journal, parts.catalog, parts.settings, reader, parts.breaker)
         return cls(
             settings=parts.settings,
             journal=journal,
             server=server,
             catalog=parts.catalog,
             unit_reader=reader,
-            history=EvidenceHistory(journal, parts.catalog, parts.settings, reader, breaker),
+            history=history,
             batch_former=BatchFormer(
                 journal, server, reader, folder_cache, prehash, notices_edits=rereader is not None
             ),

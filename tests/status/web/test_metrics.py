@@ -14,6 +14,7 @@ from deriva_watch.core.records import AddFile, MoveFile
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.stats.day import Sample, step_of
 from deriva_watch.status.day import Day
+from deriva_watch.status.web.meter import Meter
 from status.visiting import ask, claimed, said, served
 
 ROOT = Path(__file__).parents[3]
@@ -34,8 +35,7 @@ def test_metrics_tell_how_things_stand(journal):
     names = journal.commit([AddFile(number, name, facts) for name in "abc"])
     journal.commit([MoveFile(names[0], FileTrigger.UNMATCHED)])
 
-    with served(journal) as here:
-        here.meter.remaining_s = lambda: 60.0
+    with served(journal, meter=Meter(lambda: 60.0)) as here:
         answer = ask(here, "/metrics")
         found = families(answer)
 
@@ -45,6 +45,7 @@ def test_metrics_tell_how_things_stand(journal):
     assert found["deriva_watch_backlog_files"] == {(): 2}
     assert found["deriva_watch_backlog_bytes"] == {(): 1400}
     assert found["deriva_watch_healthy"] == {(): 1}
+    assert found["deriva_watch_credential_remaining_seconds"] == {(): 60}
     assert found["deriva_watch_oldest_pending_seconds"][()] > 0
     assert found["deriva_watch_journal_size_bytes"][()] > 10_000
     assert found["deriva_watch_state_free_bytes"][()] > 0

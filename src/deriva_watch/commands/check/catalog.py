@@ -8,7 +8,7 @@ from deriva_watch.commands.check.finding import Line
 from deriva_watch.commands.check.session import Look, Reached
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.spec.rights import LEASE
-from deriva_watch.pipeline.build import read_model
+from deriva_watch.pipeline.connection import read_model
 
 MOST_NAMESPACES: Final = 50  # each costs a request
 _MISSING: Final = 404

@@ -19,7 +19,7 @@ from deriva_watch.edges.server.credentials import CredentialSource, Origin
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.edges.server.spec_source import SpecSource
-from deriva_watch.pipeline.build import connect, credential_source
+from deriva_watch.pipeline.connection import connect, credential_source
 from deriva_watch.pipeline.unit_planner import spec_source
 from deriva_watch.settings.model import Settings
 

@@ -52,8 +52,8 @@ class Meter:
         remaining_s: Returns how long the server session lasts, in seconds; None: unknown.
     """
 
-    def __init__(self) -> None:
-        self.remaining_s: Callable[[], float | None] = lambda: None
+    def __init__(self, remaining_s: Callable[[], float | None] = lambda: None) -> None:
+        self.remaining_s = remaining_s
         # They would double the number of series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
