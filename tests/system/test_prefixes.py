@@ -1,9 +1,19 @@
 """One prefix may stand for many."""
 
-from running import Api, daemon, sandbox, write_config, write_files
+from running import (
+    Api,
+    command,
+    daemon,
+    sandbox,
+    summed_up,
+    wait_until,
+    without_privilege,
+    write_config,
+    write_files,
+)
 
 
-def test_folders_that_a_pattern_matches_are_watched_as_they_come(tmp_path):
+def test_folders_that_a_pattern_matches_are_watched_as_they_come_and_others_are_named(tmp_path):
     with sandbox(tmp_path / "sandbox") as ready:
         api = Api(ready)
         pattern = tmp_path / "home/*/work"
@@ -11,14 +21,22 @@ def test_folders_that_a_pattern_matches_are_watched_as_they_come(tmp_path):
         text = config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 0.2\n")
         config.write_text(text)
         rids = [api.execution() for _ in range(2)]
-        with daemon(config, wait=False) as running:
-            running.wait_for(lambda event: event["event"] == "problem.found")
+        private = tmp_path / "home/eve"
+        private.mkdir(mode=0, parents=True)
+        with daemon(config, wait=False, through=without_privilege()) as running:
+            told = running.wait_for(lambda e: "may match" in e.get("what", ""))
+            shown = command(config, "status").stdout
             for user, rid in zip(("ann", "bob"), rids, strict=True):
                 root = tmp_path / f"home/{user}/work/deriva-ml/execution/{rid}"
                 write_files(root, {"assets/Execution_Asset/a.txt": user.encode()})
 
                 running.wait_for_state(rid, "uploaded")
 
+            private.chmod(0o755)
+            wait_until(lambda: not summed_up(config)["problems"])
+
+        assert told["why"] == f"{private}: it cannot be looked into: Permission denied"
+        assert told["what"] in shown
         assert len(api.rows("deriva-ml:Execution_Asset")) == 2
 
 

@@ -1,6 +1,7 @@
 """What is said of one folder or one file is said of that alone."""
 
 import os
+import signal
 
 import requests
 
@@ -28,31 +29,47 @@ rescan_s = 1
 """
 
 
-def test_an_odd_folder_and_a_loose_file_are_no_outage(tmp_path):
+def test_what_is_beside_the_units_is_told_until_it_is_moved_or_ignored_and_no_outage(tmp_path):
     share, prefix = tmp_path / "share", tmp_path / "data"
     executions = prefix / "deriva-ml/execution"
     executions.mkdir(parents=True)
     (executions / os.fsdecode(b"M\xfcller_test")).mkdir()
     write_files(share, {"SampleSheet.csv": "loose", "run1/a.raw": "raw"})
+    write_files(prefix / "deriva-ml", {"execution/stray.txt": "stray", "results/b.txt": "b"})
+    (executions / "dangling").symlink_to("1-GONE")
     with sandbox(tmp_path / "server") as ready:
         rid = Api(ready).execution()
         listen = {"listen": "127.0.0.1:0"}
         config = write_config(tmp_path / "daemon", ready, prefix, status=listen)
         config.write_text(config.read_text() + DROP.format(path=share))
-        with daemon(config) as running:
+        with daemon(config, through=("env",)) as running:
             url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
             write_files(executions / rid, {f"{ASSETS}/a.txt": "a"})
             running.wait_for_state(rid, "uploaded")
             running.wait_for_state("run1", "uploaded")
             found = wait_until(
-                lambda: (now := summed_up(config)) and len(now["problems"]) == 2 and now
+                lambda: (now := summed_up(config)) and len(now["problems"]) == 3 and now
             )
             health = requests.get(f"{url}healthz", timeout=10)
             text = command(config, "status").stdout
+            (executions / "stray.txt").rename(executions / rid / ASSETS / "stray.txt")
+            (share / "SampleSheet.csv").rename(share / "run1/SampleSheet.raw")
+            config.write_text(f'{config.read_text()}\n[files]\nignore = ["results", "dangling"]\n')
+            os.kill(running.pid, signal.SIGHUP)
+            left = wait_until(
+                lambda: (now := summed_up(config)["problems"]) and len(now) == 1 and now
+            )
+            told = [e for e in running.events() if e["event"] == "problem.found"]
 
     assert {each["scope"] for each in found["problems"]} == {"folder"}
     assert found["verdict"]["level"] == "person"
-    assert "2 problems of folders need attention" in text.splitlines()[0]
+    assert "3 problems of folders need attention" in text.splitlines()[0]
+    assert f"3 names in {prefix} are not uploaded" in text
+    assert f"1 name in {share} is not uploaded" in text
+    assert "ller_test" in left[0]["what"]
+    assert [e["what"] for e in told if "names in" in e["what"]] == [
+        f"3 names in {prefix} are not uploaded"
+    ]
     assert "the daemon cannot work" not in text
     assert "SampleSheet.csv" in text
     assert "ller_test" in text

@@ -8,7 +8,7 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.unit import Unit
-from deriva_watch.pipeline.unit_paths import drop_units, execution_names
+from deriva_watch.pipeline.unit_paths import drop_units, execution_units
 from deriva_watch.settings.model import Settings
 
 
@@ -36,14 +36,15 @@ def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
         return
     # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
     prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)
-    prefix = next((prefix for prefix in prefixes if execution_names(prefix, settings)), None)
-    if prefix is None:
-        raise _nothing(
-            path,
-            "it is no directory deriva-ml/execution/<RID>, and has none below it",
-            "Name an execution directory, the folder that holds deriva-ml/, or a drop folder.",
-        )
-    yield from (Unit(prefix, rid) for rid in sorted(execution_names(prefix, settings)))
+    for prefix in prefixes:
+        if names := execution_units(prefix, settings).names:
+            yield from (Unit(prefix, name) for name in sorted(names))
+            return
+    raise _nothing(
+        path,
+        "it is no directory deriva-ml/execution/<RID>, and has none below it",
+        "Name an execution directory, the folder that holds deriva-ml/, or a drop folder.",
+    )
 
 
 def _units_in(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:
@@ -58,9 +59,9 @@ def _units_in(path: Path, drop: Drop, settings: Settings) -> Iterator[Unit]:
     if path != drop.path:
         yield Unit(drop.path, path.name, drop)
         return
-    names, beside = drop_units(settings, drop) if by_directory else (set[str](), [LOOSE])
-    yield from (Unit(path, name, drop) for name in sorted(names))
-    if beside:
+    found = drop_units(drop, settings)
+    yield from (Unit(path, name, drop) for name in sorted(found.names))
+    if found.beside:  # shown as not uploaded
         yield Unit(path, LOOSE, drop)
 
 

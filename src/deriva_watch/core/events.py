@@ -316,6 +316,7 @@ class RootScanned(Event):
 
     prefix: str
     directories: int  # found, or known to the journal
+    ignored: int  # names that are left out on purpose; `deriva-watch check -v` lists them
     seconds: float
 
 

@@ -103,7 +103,7 @@ class _AssetPlanner:
     latest: Plan | None = None
 
     def plan(self, seen: Observation, model: CatalogModel) -> Plan:
-        """Return the plan for the file; a `Planner`."""
+        """Return what becomes of the file."""
         answer = self._answer(seen, model)
         if isinstance(answer, Leftover):
             self.latest = Plan((), (answer,), {})

@@ -1,75 +1,152 @@
 """Which units there are on disk, and the folder of one of them. Nothing is created."""
 
+import os
 import subprocess
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from deriva_watch.core.completeness.observation import Entry, Observation
 from deriva_watch.core.drop.drop_folder import Drop
-from deriva_watch.core.errors import RefusedError, SettingsError, TransientError
+from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError
 from deriva_watch.core.ignore_rules import Rule
-from deriva_watch.core.layout import TABLES
+from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.os_errors import passing
+from deriva_watch.core.prose import counted
 from deriva_watch.core.unit import Unit, UnitKind
-from deriva_watch.edges.disk import listing, scanner, unit_folder
+from deriva_watch.edges.disk import scanner, unit_folder
+from deriva_watch.edges.disk.links import below
+from deriva_watch.edges.disk.listing import Listing, listed
+from deriva_watch.edges.disk.listing import is_ignored as is_ignored_name
+from deriva_watch.edges.disk.prefixes import Matches, is_pattern, matching, named_part
+from deriva_watch.edges.disk.scanner import ScanPolicy
 from deriva_watch.settings.model import Settings
 
 _IN_A_LIST: Final = {UnitKind.EXECUTION, UnitKind.DIRECTORY}  # folders that units are found in
 
 
-def execution_names(prefix: Path, settings: Settings) -> set[str]:
-    """Return the names of the execution directories below a prefix; `TABLES` if there are any.
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What is in a prefix or drop folder.
+
+    Attributes:
+        advice: What to do with data that is beside them.
+        names: The names of the units.
+        beside: What is in none of them and is not uploaded, with the reason.
+        ignored: What is left out on purpose, with the reason.
+    """
+
+    advice: str
+    names: set[str] = field(default_factory=set)
+    beside: dict[Path, str] = field(default_factory=dict)
+    ignored: dict[Path, str] = field(default_factory=dict)
+
+    def trouble(self, root: Path) -> TroubleError | None:
+        """Return the error that names what is beside the units of *root*, or None."""
+        if not self.beside:
+            return None
+        path, why = min(self.beside.items())
+        count = len(self.beside)
+        return TroubleError(
+            f"{counted(count, 'name')} in {root} {'is' if count == 1 else 'are'} not uploaded",
+            f"{path.relative_to(root)}: {why}",
+            f"{self.advice} Add names that are not data to [files] ignore. "
+            "`deriva-watch check -v` lists all.",
+        )
+
+    def take(self, folder: Path, found: Listing) -> None:
+        """Add what is beside the units in *folder*."""
+        self.beside.update({folder / name: why for name, why in found.beside.items()})
+        self.ignored.update({folder / name: why for name, why in found.ignored.items()})
+
+
+def execution_units(prefix: Path, settings: Settings) -> Units:
+    """Return the execution directories below a prefix; `TABLES` if there are any.
 
     Raises SettingsError if they may not be listed, TransientError if they cannot be listed now.
     """
-    try:
-        tables = {TABLES} if (prefix / TABLES).is_dir() else set()
-        files = settings.files
-        found = listing.execution_directories(prefix, files.allowed_link_roots, files.ignored)
-        return tables | found.keys()
-    except RefusedError as error:
-        raise SettingsError(error.what, error.why, error.next_for(None)) from error
-    except OSError as error:
-        raise _unlisted(f"cannot look for executions in {prefix}", error) from error
+    folder, units = prefix / ROOT, Units("Move data into an execution directory.")
+    with _listing(f"cannot look for executions in {prefix}"):
+        _check_apart(folder, settings)
+        links = _policy(prefix, settings).links()
+        executions = listed(folder / "execution", links, settings.files.ignored)
+        above = listed(folder, links, settings.files.ignored)
+    units.take(folder / "execution", executions)
+    units.take(folder, above)
+    units.names.update(executions.directories)
+    for name in above.directories - {"execution"}:
+        if folder / name == prefix / TABLES:
+            units.names.add(TABLES)
+        else:
+            units.beside[folder / name] = f"only execution/ and table/ of {ROOT}/ are uploaded"
+    return units
+
+
+def drop_units(drop: Drop, settings: Settings) -> Units:
+    """Return the first-level directories of a drop folder, or `LOOSE` where it has batches.
+
+    Raises as `execution_units`.
+    """
+    units = Units('Move data into a directory of the folder, or set unit = "batch".')
+    with _listing(f"cannot look into the drop folder {drop.path}"):
+        _check_apart(drop.path, settings)
+        if drop.unit != "directory":
+            units.names.add(LOOSE)
+            return units
+        found = listed(drop.path, _policy(drop.path, settings).links(), settings.files.ignored)
+    units.take(drop.path, found)
+    units.names.update(filter(drop.is_unit, found.directories))
+    for marker in drop.markers:
+        units.beside.pop(drop.path / marker, None)
+    return units
 
 
 def watched(settings: Settings) -> list[Path]:
     """Return the watched prefixes; of a pattern, the folders that match it now."""
-    found = [watch.prefix for watch in settings.watch]
     return [
-        folder
-        for each in found
-        for folder in (
-            listing.matching(each, settings.files.ignored) if listing.is_pattern(each) else [each]
-        )
+        folder for watch in settings.watch for folder in matches_of(watch.prefix, settings).folders
     ]
 
 
-def drop_units(settings: Settings, drop: Drop) -> tuple[set[str], list[str]]:
-    """Return the first-level directories of a drop folder, and the names of the files beside them.
+def matches_of(prefix: Path, settings: Settings) -> Matches:
+    """Return a prefix of the settings; of a pattern, the folders that match it now."""
+    if not is_pattern(prefix):
+        return Matches([prefix])
+    return matching(prefix, settings.files.ignored)
 
-    Raises as `execution_names`.
-    """
+
+@contextmanager
+def _listing(what: str) -> Iterator[None]:
+    """Turn errors of a listing into those that say *what* cannot be done."""
     try:
-        directories, others = listing.listed(drop.path, settings.files.ignored)
+        yield
+    except RefusedError as error:
+        raise SettingsError(error.what, error.why, error.next_for(None)) from error
     except OSError as error:
-        raise _unlisted(f"cannot look into the drop folder {drop.path}", error) from error
-    return set(filter(drop.is_unit, directories)), [
-        name for name in others if name not in drop.markers
-    ]
+        if trouble := passing(what, error):
+            raise trouble from error
+        raise SettingsError(
+            what,
+            f"{error.filename} cannot be listed: {error.strerror}",
+            "Give the user of deriva-watch read access; the daemon retries automatically.",
+        ) from error
 
 
-def _unlisted(what: str, error: OSError) -> SettingsError | TransientError:
-    if trouble := passing(what, error):
-        return trouble
-    return SettingsError(
-        what,
-        f"{error.filename} cannot be listed: {error.strerror}",
-        "Give the user of deriva-watch read access; the daemon retries automatically.",
-    )
+def _check_apart(folder: Path, settings: Settings) -> None:
+    """Raise SettingsError if the folder of the journal is above *folder*, maybe by a link.
+
+    Nothing below the journal's folder is uploaded. The settings refuse it by its name alone.
+    """
+    state = os.path.realpath(settings.state_directory)
+    if below(os.path.realpath(folder), state):
+        raise SettingsError(
+            f"cannot upload anything in {folder}",
+            f"it is below {state}, the folder of the journal, which is never uploaded",
+            "Set [journal] url to a file in a folder of its own, and restart the daemon.",
+        )
 
 
 def unusable_name(unit: Unit) -> RefusedError | None:
@@ -90,7 +167,7 @@ class Directory:
     """The folder of a unit, as the engine's `Disk`."""
 
     root: Path
-    policy: scanner.ScanPolicy
+    policy: ScanPolicy
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open a file, by the rules for links; raises as `scanner.open_content`."""
@@ -107,15 +184,26 @@ class Directory:
 
 def directory_of(unit: Unit, settings: Settings, *, ignores: bool = True) -> Directory:
     """Return the folder of a unit, to open its files by the rules for links."""
-    policy = scanner.ScanPolicy(
-        prefix=unit.prefix,
+    policy = replace(
+        _policy(unit.prefix, settings),
         ignore=settings.files.ignored if ignores else None,
         lead=f"{unit.name}/" if unit.kind is UnitKind.DIRECTORY else "",
         has_outer=unit.kind in _IN_A_LIST,
-        allowed_link_roots=settings.files.allowed_link_roots,
-        state_directory=settings.state_directory,
     )
     return Directory(unit.root, policy)
+
+
+def _policy(prefix: Path, settings: Settings) -> ScanPolicy:
+    """Return where links below *prefix* may lead."""
+    given = [watch.prefix for watch in settings.watch]
+    wild = [] if prefix in given else list(filter(is_pattern, given))
+    pattern = next((each for each in wild if prefix.match(str(each))), None)
+    return ScanPolicy(
+        prefix,
+        allowed_link_roots=settings.files.allowed_link_roots,
+        state_directory=settings.state_directory,
+        named=named_part(pattern) if pattern else None,
+    )
 
 
 def is_ignored(unit: Unit, settings: Settings) -> bool:
@@ -128,7 +216,7 @@ def is_ignored(unit: Unit, settings: Settings) -> bool:
     partial = Rule(settings.completion_policy.partial, "[completion] partial")
     if unit.kind is UnitKind.DIRECTORY and partial.ignored(unit.name, is_dir=True):
         return False
-    return listing.is_ignored(unit.root, settings.files.ignored)
+    return is_ignored_name(unit.root, settings.files.ignored)
 
 
 def birth(path: Path) -> datetime | None:

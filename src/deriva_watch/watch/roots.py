@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError, TransientError, TroubleError
 from deriva_watch.core.events import (
     BacklogFound,
@@ -20,14 +19,14 @@ from deriva_watch.core.events import (
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
-from deriva_watch.edges.disk import listing
+from deriva_watch.edges.disk.prefixes import is_pattern
 from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import inotify_limits
 from deriva_watch.edges.watching import missing as missing_folder
 from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
-from deriva_watch.pipeline.unit_paths import drop_units, execution_names
+from deriva_watch.pipeline.unit_paths import drop_units, execution_units, matches_of
 from deriva_watch.settings.drop_folder import DropFolder
 from deriva_watch.settings.model import Settings, Watch
 from deriva_watch.watch.inspector import Inspector
@@ -142,15 +141,12 @@ class Roots:
 
     def _find(self) -> None:
         for watch in self.settings.watch:
-            if not listing.is_pattern(watch.prefix):
-                found = [watch.prefix]
-            elif self._is_due(watch.prefix, watch.rescan_s):
-                found = listing.matching(watch.prefix, self.settings.files.ignored)
-                why, then = "no folder matches it", "It is watched as soon as one does."
-                nothing = TroubleError(f"cannot watch {watch.prefix}", why, then)
-                self.problems.report(str(watch.prefix), None if found else nothing, Scope.FOLDER)
+            if is_pattern(watch.prefix):
+                if not self._is_due(watch.prefix, watch.rescan_s):
+                    continue
+                found = self._matching(watch.prefix)
             else:
-                continue
+                found = [watch.prefix]
             for prefix in [each for each in found if each not in self._roots]:
                 if watch.newer_than:
                     self._newer_than[prefix] = watch.newer_than
@@ -158,6 +154,17 @@ class Roots:
         for folder in self.settings.drop:
             if folder.path not in self._roots:
                 self._add(folder.path, _of_drop(folder))
+
+    def _matching(self, pattern: Path) -> list[Path]:
+        """Return the folders that match *pattern*; report that there are none, or may be more."""
+        found = matches_of(pattern, self.settings)
+        nothing = None
+        if not found.folders:
+            why, then = "no folder matches it", "It is watched as soon as one does."
+            nothing = TroubleError(f"cannot watch {pattern}", why, then)
+        self.problems.report(str(pattern), nothing, Scope.FOLDER)
+        self.problems.report(f"{pattern}: folders", found.trouble(pattern), Scope.FOLDER)
+        return found.folders
 
     def _add(self, prefix: Path, root: _Root) -> None:
         self._roots[prefix] = root
@@ -193,12 +200,16 @@ class Roots:
         drop = self.settings.drops.get(prefix)
         about = f"{root.home}: names"  # a missing root is a problem of its own
         try:
-            found = self._units(drop) if drop else execution_names(prefix, self.settings)
+            units = (
+                drop_units(drop, self.settings) if drop else execution_units(prefix, self.settings)
+            )
         except (SettingsError, TransientError) as error:
             self.problems.report(about, error, Scope.FOLDER)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
         self.problems.report(about, None)
+        self.problems.report(f"{root.home}: beside", units.trouble(prefix), Scope.FOLDER)
+        found = units.names
         # If the root is not mounted, nothing is gone. One look at a folder finds all its batches.
         if prefix.is_dir() and not (drop and drop.unit != "directory"):
             known = self.journal.executions(prefix=str(prefix))
@@ -209,23 +220,14 @@ class Roots:
             if not self.inspector.folder_cache.is_still(unit, root.full_rescan_s):
                 self.looks.soon(unit)
         seconds = round(time.monotonic() - start_s, 6)
-        event = RootScanned(prefix=str(prefix), directories=len(found), seconds=seconds)
-        self.emit(event)
-
-    def _units(self, drop: Drop) -> set[str]:
-        """Return the units to look at in a drop folder; report files that belong to none."""
-        if drop.unit != "directory":
-            return {LOOSE}
-        directories, others = drop_units(self.settings, drop)
-        trouble = None
-        if others:
-            trouble = TroubleError(
-                f"{len(others)} files in {drop.path} are not uploaded",
-                f'{others[0]} is beside the directories, but unit = "directory" uploads only these',
-                'Move them into a directory, or set unit = "batch".',
+        self.emit(
+            RootScanned(
+                prefix=str(prefix),
+                directories=len(found),
+                ignored=len(units.ignored),
+                seconds=seconds,
             )
-        self.problems.report(f"{drop.path}: loose files", trouble, Scope.FOLDER)
-        return directories
+        )
 
     def _tell_backlog(self, prefix: Path, directories: int) -> None:
         """Report at the first scan how many unknown units will be uploaded."""

@@ -101,6 +101,26 @@ def test_a_drop_folder_has_a_line_of_its_own(tell, data, scanner):
     assert list(folder.iterdir()) == []
 
 
+def test_names_that_are_not_uploaded_and_names_left_out_on_purpose_are_listed(tell, found, data):
+    executions = data / "deriva-ml/execution"
+    (executions / "stray.txt").touch()
+    (executions / "#recycle").mkdir()
+    (data / "deriva-ml/results").mkdir()
+
+    status, lines = found(data)
+    told = tell(data, "--verbose")[1]
+
+    line = lines[f"names in {data}"]
+    assert (status, line["verdict"]) == (0, "note")
+    assert set(line["facts"]["not_uploaded"]) == {
+        str(executions / "stray.txt"),
+        str(data / "deriva-ml/results"),
+    }
+    assert set(line["facts"]["ignored"]) == {str(executions / "#recycle")}
+    assert f"{executions / '#recycle'}: it is a system folder or file of Synology DSM" in told
+    assert f"{executions / 'stray.txt'}: it is not a directory" in told
+
+
 def test_an_account_that_cannot_see_the_writers_of_others_is_told_what_to_do(
     found, data, monkeypatch
 ):

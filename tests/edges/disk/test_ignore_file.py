@@ -8,7 +8,6 @@ import pytest
 
 from deriva_watch.core.completeness.observation import Kind
 from deriva_watch.core.ignore_rules import IGNORE_FILE
-from deriva_watch.edges.disk.listing import execution_directories, listed, matching
 from deriva_watch.edges.disk.scanner import ScanPolicy, look_at, scan
 from running import write_files
 
@@ -96,31 +95,6 @@ def test_a_link_a_pipe_and_a_large_file_do_not_count(root):
     assert seen is not None
     assert {entry.kind for entry in seen.entries.values()} == {Kind.CONTENT}
     assert set(seen.skipped) == {f"{each}/{IGNORE_FILE}" for each in "abcd"}
-
-
-def test_execution_directories_whose_names_are_ignored_are_none(root):
-    for name in ("#recycle", "scratch-1", "old"):
-        (root.parent / name).mkdir()
-    (root.parent / IGNORE_FILE).write_text("old")
-
-    found = execution_directories(root.parents[2], ignore=("#recycle", "scratch*"))
-
-    assert set(found) == {"1-ABC"}
-
-
-def test_directories_and_files_of_a_drop_folder_are_left_out_by_name(tmp_path):
-    write_files(tmp_path, {"run1/a": "", "lost+found/b": "", "old/c": "", "x.tmp": "", "y": ""})
-    (tmp_path / IGNORE_FILE).write_text("old/")
-
-    assert listed(tmp_path, ("lost+found", "*.tmp")) == ({"run1"}, ["y"])
-
-
-def test_a_wildcard_of_a_prefix_does_not_find_a_recycle_bin(tmp_path):
-    for name in ("alice", "#recycle"):
-        (tmp_path / name / "work").mkdir(parents=True)
-
-    assert matching(tmp_path / "*/work", ("#recycle",)) == [tmp_path / "alice/work"]
-    assert matching(tmp_path / "#recycle/w*", ("#recycle",)) == [tmp_path / "#recycle/work"]
 
 
 def test_a_system_folder_is_not_entered_and_is_told(root):

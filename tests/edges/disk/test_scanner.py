@@ -1,10 +1,8 @@
 """What a look sees, and what may never be opened."""
 
 import os
-import pickle
 import socket
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,8 @@ import pytest
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.edges.disk import scanner
-from deriva_watch.edges.disk.listing import execution_directories
 from deriva_watch.edges.disk.scanner import ScanPolicy, check_unchanged, open_content, scan
-
-STRANGER = 65534
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
+from strangers import as_stranger, only_root
 
 
 @pytest.fixture
@@ -52,25 +47,6 @@ def content(root: Path, path: str, **policy: Any) -> bytes:
     rules = ScanPolicy(prefix, **policy)
     with open_content(root, look(root, prefix=prefix, **policy).entries[path], rules) as body:
         return body.read()
-
-
-def as_stranger(call: Callable[[], Any]) -> Any:
-    """Return what *call* returns to another user; as it is where we are no root ourselves."""
-    if os.geteuid() != 0:
-        return call()
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
-        os.setgroups([])
-        os.setgid(STRANGER)
-        os.setuid(STRANGER)
-        with os.fdopen(writer, "wb") as pipe:
-            pickle.dump(call(), pipe)
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        result = pickle.load(pipe)
-    os.waitpid(child, 0)
-    return result
 
 
 def test_a_file_is_seen_with_size_time_and_identity(root):
@@ -337,7 +313,6 @@ def test_an_execution_directory_may_itself_be_a_link(root, prefix):
     root.rmdir()
     root.symlink_to(prefix / "big")
 
-    assert execution_directories(prefix) == {"1-ABC": root}
     assert content(root, "a.png") == b"pixels"
 
 
@@ -350,18 +325,6 @@ def test_an_execution_directory_that_leads_out_of_the_prefix_is_refused(root, tm
 
     assert seen.entries == {}
     assert "outside the prefix" in seen.unreadable["."]
-
-
-def test_execution_directories_are_the_directories_only(prefix):
-    (prefix / "deriva-ml/execution/stray.txt").write_text("x")
-    (prefix / "deriva-ml/execution/.deriva-watch-probe-1").mkdir()
-
-    assert list(execution_directories(prefix)) == ["1-ABC"]
-
-
-def test_a_prefix_without_executions_has_none(tmp_path):
-    assert execution_directories(tmp_path) == {}
-    assert execution_directories(tmp_path / "nothing") == {}
 
 
 def test_content_that_changed_since_the_look_is_not_opened(root):
@@ -425,18 +388,6 @@ def test_unchanged_content_is_unchanged_through_its_link(root, prefix):
     (root / "a").symlink_to(prefix / "a")
 
     check_unchanged(root, only_entry(root))
-
-
-@pytest.mark.usefixtures("root")
-def test_executions_are_not_looked_for_outside_the_prefix(prefix, tmp_path):
-    """A link in the place of `execution` would tell the names in somebody's folder."""
-    (tmp_path / "secret").mkdir()
-    (prefix / "deriva-ml/execution").rename(prefix / "deriva-ml/before")
-    (prefix / "deriva-ml/execution").symlink_to(tmp_path)
-
-    with pytest.raises(RefusedError, match="outside the prefix"):
-        execution_directories(prefix)
-    assert list(execution_directories(prefix, (tmp_path,))) == ["secret"]
 
 
 def test_a_folder_that_is_swapped_for_a_link_while_it_is_scanned_is_not_listed(

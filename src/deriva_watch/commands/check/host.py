@@ -1,20 +1,23 @@
 """Checks this host for watching: the roots, the limits, how open files are found."""
 
 import getpass
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.commands.check.finding import Line
+from deriva_watch.commands.check.finding import Line, Verdict
 from deriva_watch.commands.check.session import Look
 from deriva_watch.core.completeness.observation import HolderMethod
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE, ROOT
-from deriva_watch.edges.disk import listing, open_files, workspace
+from deriva_watch.core.prose import counted
+from deriva_watch.edges.disk import open_files, workspace
 from deriva_watch.edges.watching import inotify_limits, missing
 from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
 from deriva_watch.edges.watching.probe import probe
 from deriva_watch.edges.watching.watcher import Folder
+from deriva_watch.pipeline.unit_paths import Units, drop_units, execution_units, matches_of
 from deriva_watch.settings.model import Settings
 
 COUNTING_S: Final = 2.0  # the longest time for counting folders
@@ -29,20 +32,57 @@ def roots(look: Look) -> Iterator[Line]:
             "roots", "there is nothing to watch", why, 'Add [[watch]] prefix = "/data".'
         )
     for watch in settings.watch:
-        found = [watch.prefix]
-        if listing.is_pattern(watch.prefix) and not (
-            found := listing.matching(watch.prefix, settings.files.ignored)
-        ):
+        found = matches_of(watch.prefix, settings)
+        if not found.folders:
             then = "It is watched as soon as a folder matches; or correct the pattern."
             yield Line.wrong(
                 f"root {watch.prefix}", "cannot be watched", "no folder matches it", then
             )
-        for prefix in found:
+        for prefix in found.folders:
             folder = Folder(prefix / ROOT / "execution")
-            yield _root(settings, f"root {prefix}", prefix, folder, watch.observer)
+            yield (line := _root(settings, f"root {prefix}", prefix, folder, watch.observer))
+            if line.facts:  # it can be listed
+                yield from _names(prefix, partial(execution_units, prefix, settings))
+        yield from _left_out(
+            watch.prefix, found.trouble(watch.prefix), found.unknown, found.ignored
+        )
     for drop in settings.drop:
         folder = Folder(drop.path, None if drop.unit == "directory" else LOOSE)
-        yield _root(settings, f"drop folder {drop.path}", drop.path, folder, drop.observer)
+        about = f"drop folder {drop.path}"
+        yield (line := _root(settings, about, drop.path, folder, drop.observer))
+        if line.facts:
+            yield from _names(drop.path, partial(drop_units, settings.drops[drop.path], settings))
+
+
+def _names(root: Path, units_of: Callable[[], Units]) -> Iterator[Line]:
+    """Yield a line about what is in *root* and is not uploaded, if there is anything."""
+    try:
+        units = units_of()
+    except TroubleError as error:
+        yield Line.of(f"names in {root}", error)
+        return
+    yield from _left_out(root, units.trouble(root), units.beside, units.ignored)
+
+
+def _left_out(
+    root: Path,
+    trouble: TroubleError | None,
+    unclear: Mapping[Path, str],
+    ignored: Mapping[Path, str],
+) -> Iterator[Line]:
+    about = f"names in {root}"
+    facts = {"not_uploaded": _texts(unclear), "ignored": _texts(ignored)}
+    details = tuple(f"{path}: {why}" for path, why in sorted(({**unclear, **ignored}).items()))
+    more = f"{counted(len(ignored), 'name')} left out on purpose (-v lists them)" if ignored else ""
+    if trouble:
+        what = "; ".join(filter(None, (trouble.what, more)))
+        yield Line(about, what, trouble.why, trouble.next, facts, Verdict.NOTE, details)
+    elif ignored:
+        yield Line(about, more, facts=facts, details=details)
+
+
+def _texts(names: Mapping[Path, str]) -> dict[str, str]:
+    return {str(path): why for path, why in sorted(names.items())}
 
 
 def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer: Wanted) -> Line:

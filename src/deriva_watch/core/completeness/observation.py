@@ -1,6 +1,7 @@
 """Observations of directories: the scanner makes these values."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,18 @@ OWN_PREFIX: Final = ".deriva-watch-"
 
 ASIDE_NAME: Final = ".deriva-watch-aside"
 """Name of the directory where an uploaded file is kept while it is verified before its removal."""
+
+_OWN_NAMES: Final = re.compile(rf"{re.escape(OWN_PREFIX)}(aside|ignore|(probe-)?[0-9a-f]{{16}})")
+RESERVED: Final = (
+    f"its name begins with {OWN_PREFIX}, which is reserved for deriva-watch: rename it"
+)
+"""Why a name with our prefix that we did not make is not uploaded."""
+
+
+def is_own(name: str) -> bool:
+    """Return whether we make this name, or read it as an ignore file."""
+    return name.startswith(OWN_PREFIX) and _OWN_NAMES.fullmatch(name) is not None
+
 
 DirectoryStamp = tuple[int, int, int]
 """Change time (ns), device and inode of a directory: every change of a name in it changes them."""

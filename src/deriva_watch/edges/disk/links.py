@@ -32,9 +32,13 @@ class Links(NamedTuple):
     state: str  # "" where there is none
 
     @classmethod
-    def within(cls, roots: Iterable[Path], state: Path | None) -> Self:
-        """Allow links into *roots*, but not into *state*, the directory of the journal."""
-        return cls(tuple(map(os.path.realpath, roots)), os.path.realpath(state) if state else "")
+    def within(cls, prefix: str, others: Iterable[Path], state: Path | None) -> Self:
+        """Allow links into *prefix*, a path without links, and into *others*.
+
+        None may lead into *state*, the directory of the journal.
+        """
+        roots = (prefix, *map(os.path.realpath, others))
+        return cls(roots, os.path.realpath(state) if state else "")
 
     def objection(self, target: str) -> str | None:
         """Return why no link may lead to *target*, an absolute path without links, or None."""
@@ -77,6 +81,36 @@ class Links(NamedTuple):
         if why:
             raise unreadable(str(root), why)
         return base, link.st_uid if is_link else None
+
+
+def real_path(prefix: Path, named: Path) -> str:
+    """Return the path of *prefix* without links; *named* is the part that the settings name.
+
+    Below *named*, names are other people's. A link there is followed only to a folder of the user
+    who made it, or if root made it: nobody can have the files of others uploaded as their own.
+
+    Raises:
+        RefusedError: A link below *named* leads to a folder of somebody else than its maker.
+        OSError: A part of it does not exist, or cannot be looked at.
+    """
+    place = os.path.realpath(named, strict=True)
+    for name in prefix.parts[len(named.parts) :]:
+        place = entered(os.path.join(place, name))
+    return place
+
+
+def entered(path: str) -> str:
+    """Return where *path* is, whose last name may be a link; raises as `real_path`."""
+    link = os.lstat(path)
+    if not stat.S_ISLNK(link.st_mode):
+        return path
+    place = os.path.realpath(path, strict=True)
+    owner = os.stat(place).st_uid
+    if link.st_uid not in {0, owner}:
+        why = f"it is a link by user {link.st_uid} to a folder of user {owner}"
+        then = f"If {place} is to be watched, name it in a [[watch]] of its own."
+        raise RefusedError(f"cannot watch {path}", why, then)
+    return place
 
 
 def stranger(found: os.stat_result, linked_by: int) -> str | None:

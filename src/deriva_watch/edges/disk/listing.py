@@ -1,13 +1,16 @@
-"""Lists folders: execution directories, units of drop folders, prefixes of a pattern."""
-# ruff: noqa: PTH120,PTH207
-# A pattern may be absolute, which Path.glob does not support.
+"""Lists a folder that holds units: execution directories, or directories of a drop folder.
 
-import glob
+No name is passed over in silence: what is no unit has a reason, on purpose or not.
+"""
+# ruff: noqa: PTH110, PTH119, PTH120
+# A Path object for every name would double the time of a listing.
+
 import os
-from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from deriva_watch.core.completeness.observation import OWN_PREFIX
+from deriva_watch.core.completeness.observation import OWN_PREFIX, RESERVED, is_own
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE, Rule
 from deriva_watch.core.layout import RID, ROOT
@@ -15,111 +18,144 @@ from deriva_watch.edges.disk.ignore_file import read_ignore_file
 from deriva_watch.edges.disk.links import Links
 from deriva_watch.edges.disk.open_folders import open_real
 
+_Name = os.DirEntry[str] | Path
 
-def execution_directories(
-    prefix: Path, allowed: tuple[Path, ...] = (), ignore: tuple[str, ...] = ()
-) -> dict[str, Path]:
-    """Return the execution directories below *prefix* by RID; empty if there is no such folder.
 
-    Includes links to directories (`scan` checks whether they may be followed), but neither our own
-    directories nor those whose names are ignored.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names in a folder that holds units.
+
+    Attributes:
+        directories: The directories, which may be units, and links to directories (`scan` checks
+            whether they may be followed).
+        beside: Every other name, with the reason why nothing of it is uploaded.
+        ignored: The names that are left out on purpose, with the reason.
+    """
+
+    directories: set[str] = field(default_factory=set)
+    beside: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+def listed(folder: Path, links: Links, ignore: tuple[str, ...]) -> Listing:
+    """List a folder; nothing if there is no such folder.
 
     Raises:
-        RefusedError: The folder is a link that leads out of the prefix, and not into *allowed*.
+        RefusedError: The folder is a link that leads where *links* must not.
         OSError: The folder exists but cannot be listed.
     """
-    folder = prefix / ROOT / "execution"
     try:
         place = os.path.realpath(folder, strict=True)
-        if why := Links.within((prefix, *allowed), None).objection(place):
+        if why := links.objection(place):
             then = (
                 "Replace the link with a folder, or add its target to [files] allowed_link_roots."
             )
-            raise RefusedError(f"cannot look for executions in {folder}", why, then)
+            raise RefusedError(f"cannot look into {folder}", why, then)
         descriptor = open_real(place)
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return Listing()
     try:
-        ignores = _ignorer(folder, ignore)
-        with os.scandir(descriptor) as names:
-            return {
-                name.name: folder / name.name
-                for name in names
-                if name.is_dir() and not name.name.startswith(OWN_PREFIX) and not ignores(name)
-            }
+        return _list(folder, descriptor, ignore)
     finally:
         os.close(descriptor)
 
 
-def listed(folder: Path, ignore: tuple[str, ...]) -> tuple[set[str], list[str]]:
-    """Return the names of the directories in a folder, and of everything else in it.
-
-    Without our own names and those that match *ignore*; empty if there is no folder.
-
-    Raises OSError if it may not be listed.
-    """
-    ignores, directories, others = _ignorer(folder, ignore), set[str](), list[str]()
-    try:
-        with os.scandir(folder) as names:
-            for name in names:
-                if name.name.startswith(OWN_PREFIX) or ignores(name):
-                    continue
-                if name.is_dir():
-                    directories.add(name.name)
-                else:
-                    others.append(name.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return set(), []
-    return directories, sorted(others)
-
-
 def is_ignored(path: Path, ignore: tuple[str, ...]) -> bool:
     """Return whether a name is no unit: it is ignored, or a link to another name in its folder."""
-    return _ignorer(path.parent, ignore)(path)
+    return _Ignores(path.parent, ignore).reason(path) is not None
 
 
-def _ignorer(folder: Path, ignore: tuple[str, ...]) -> Callable[[os.DirEntry[str] | Path], bool]:
-    """Return a predicate that is true for the names in *folder* that are ignored."""
-    real, is_of_executions = os.path.realpath(folder), folder.parts[-2:] == (ROOT, "execution")
-    general, has_file = Rule(ignore, "[files] ignore"), os.path.lexists(folder / IGNORE_FILE)
-
-    def by_file(name: os.DirEntry[str] | Path) -> bool:
-        try:
-            patterns, _ = read_ignore_file(str(folder), name.stat().st_uid)
-        except OSError:
-            return False
-        return Rule(patterns, IGNORE_FILE).ignored(name.name, is_dir=name.is_dir()) is not None
-
-    def is_alias(name: os.DirEntry[str] | Path) -> bool:
-        """Return whether it is a link to another name in the folder, such as `latest-run`."""
-        if is_of_executions and RID.fullmatch(name.name):
-            return False
-        return name.is_symlink() and os.path.dirname(os.path.realpath(folder / name.name)) == real
-
-    def is_ignored(name: os.DirEntry[str] | Path) -> bool:
-        known = general.ignored(name.name, is_dir=name.is_dir())
-        return known is not None or (has_file and by_file(name)) or is_alias(name)
-
-    return is_ignored
+def _list(folder: Path, opened: int, ignore: tuple[str, ...]) -> Listing:
+    found, ignores = Listing(), _Ignores(folder, ignore)
+    with os.scandir(opened) as names:
+        for name in names:
+            if is_own(name.name):
+                continue
+            with suppress(FileNotFoundError):  # it has vanished
+                if why := ignores.reason(name):
+                    found.ignored[name.name] = why
+                elif why := _objection(name):
+                    found.beside[name.name] = why
+                else:
+                    found.directories.add(name.name)
+    found.beside.update(ignores.unread)
+    found.ignored.update(ignores.notices)
+    return found
 
 
-def is_pattern(prefix: Path) -> bool:
-    """Return whether a prefix is a pattern, such as "/home/*/work"."""
-    return glob.has_magic(str(prefix))
+def _objection(name: os.DirEntry[str]) -> str | None:
+    """Return why a name is no directory that may be a unit, or None."""
+    if name.name.startswith(OWN_PREFIX):
+        return RESERVED
+    if not name.is_symlink():
+        return None if name.is_dir() else "it is not a directory"
+    try:
+        return None if name.is_dir() else _end_of(name)
+    except OSError as error:  # one link must not keep the other names from being listed
+        return f"it is a link that cannot be followed: {error.strerror}"
 
 
-def matching(pattern: Path, ignore: tuple[str, ...]) -> list[Path]:
-    """Return the folders that match *pattern* now.
+def _end_of(link: os.DirEntry[str]) -> str:
+    try:
+        link.stat()
+    except FileNotFoundError:
+        return "it is a link to something that does not exist"
+    return "it is a link to something that is not a directory"
 
-    Leaves out folders that may not be listed, and those that a wildcard only finds by a name that
-    is ignored.
+
+def _is_dir(name: _Name) -> bool:
+    try:
+        return name.is_dir()
+    except OSError:  # `_objection` says why
+        return False
+
+
+class _Ignores:
+    """Why names in a folder of units are ignored.
+
+    Attributes:
+        unread: Why the ignore file of the folder could not be read.
+        notices: Why it, or a line of it, does not count.
     """
-    rule = Rule(ignore, "[files] ignore")
-    wild = [at for at, part in enumerate(pattern.parts) if glob.has_magic(part)]
 
-    def is_meant(path: Path) -> bool:
-        names = [path.parts[at] for at in wild if at < len(path.parts)]
-        return not any(rule.ignored(name, is_dir=True) for name in names)
+    def __init__(self, folder: Path, ignore: tuple[str, ...]) -> None:
+        self.unread: dict[str, str] = {}
+        self.notices: dict[str, str] = {}
+        self._folder, self._real = folder, os.path.realpath(folder)
+        self._general = Rule(ignore, "[files] ignore")
+        self._has_file = os.path.lexists(folder / IGNORE_FILE)
+        self._by_owner: dict[int, Rule] = {}
 
-    found = map(Path, glob.iglob(str(pattern)))
-    return sorted(path for path in found if is_meant(path) and path.is_dir())
+    def reason(self, name: _Name) -> str | None:
+        """Return why a name is ignored, or None."""
+        is_dir = _is_dir(name)
+        by_name = self._general.ignored(name.name, is_dir=is_dir)
+        if not by_name and self._has_file:
+            by_name = self._by_file(name).ignored(name.name, is_dir=is_dir)
+        return by_name.why if by_name else self._alias(name)
+
+    def _by_file(self, name: _Name) -> Rule:
+        """Return what the ignore file says about names of the same owner."""
+        owner = (self._folder / name.name).lstat().st_uid
+        if owner not in self._by_owner:
+            patterns: tuple[str, ...] = ()
+            why = None
+            try:
+                patterns, why = read_ignore_file(str(self._folder), owner)
+            except OSError as error:
+                self.unread[IGNORE_FILE] = f"it cannot be read: {error.strerror}"
+            if why:
+                self.notices[IGNORE_FILE] = why
+            self._by_owner[owner] = Rule(patterns, IGNORE_FILE)
+        return self._by_owner[owner]
+
+    def _alias(self, name: _Name) -> str | None:
+        """Return why a link to another name in the folder, such as `latest-run`, is no unit."""
+        if self._folder.parts[-2:] == (ROOT, "execution") and RID.fullmatch(name.name):
+            return None
+        if not name.is_symlink():
+            return None
+        place = os.path.realpath(self._folder / name.name)
+        if os.path.dirname(place) != self._real or not os.path.exists(place):
+            return None
+        return f"it is a link to {os.path.basename(place)}, which is beside it"

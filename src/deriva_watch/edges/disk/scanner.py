@@ -30,7 +30,7 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
 from deriva_watch.edges.disk.ignore_file import Ignores
-from deriva_watch.edges.disk.links import Links, below, link_owner, stranger, unreadable
+from deriva_watch.edges.disk.links import Links, below, link_owner, real_path, stranger, unreadable
 from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.liveness import beat
 
@@ -50,6 +50,8 @@ class ScanPolicy:
         has_outer: The folder above may have an ignore file: it holds units.
         allowed_link_roots: Further folders that links may lead to.
         state_directory: The directory of the journal; no link may lead there.
+        named: The part of *prefix* that the settings name; None: all of it. The rest was found by
+            wildcards (`links.real_path`).
     """
 
     prefix: Path
@@ -58,13 +60,18 @@ class ScanPolicy:
     has_outer: bool = False
     allowed_link_roots: tuple[Path, ...] = ()
     state_directory: Path | None = None
+    named: Path | None = None
 
     def links(self) -> Links:
-        """Return where links may lead, with the present paths of the folders."""
-        return Links.within((self.prefix, *self.allowed_link_roots), self.state_directory)
+        """Return where links may lead, with the present paths of the folders.
+
+        Raises as `links.real_path` if *named* is given.
+        """
+        prefix = real_path(self.prefix, self.named) if self.named else os.path.realpath(self.prefix)
+        return Links.within(prefix, self.allowed_link_roots, self.state_directory)
 
     def ignores(self, base: str, link_owner: int | None) -> Ignores:
-        """Return the patterns for the folder *base*; *link_owner* if a link leads to it."""
+        """Return what is ignored in the folder *base*; *link_owner* if a link leads to it."""
         owner = os.stat(base).st_uid if link_owner is None else link_owner
         return Ignores(base, owner, self.ignore, self.lead, self.has_outer)
 
@@ -77,8 +84,9 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     Raises TransientError if the disk fails or this process may not open more files, which says
     nothing about the directory.
     """
-    looked_at, links = datetime.now(UTC), policy.links()
+    looked_at = datetime.now(UTC)
     try:
+        links = policy.links()
         base, link_owner = links.base(root)
         ignores = policy.ignores(base, link_owner)
     except (FileNotFoundError, NotADirectoryError):
@@ -122,15 +130,18 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 
     Raises the same errors as `scan`.
     """
-    looked_at, links = datetime.now(UTC), policy.links()
+    looked_at = datetime.now(UTC)
     try:
+        links = policy.links()
         base, link_owner = links.base(root)
         ignores = policy.ignores(base, link_owner)
-    except OSError as error:
-        _check_lasting(str(root), error)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except RefusedError as error:
         return Observation(str(root), {}, looked_at, {".": error.why})
+    except OSError as error:
+        _check_lasting(str(root), error)
+        return Observation(str(root), {}, looked_at, {".": _reason(error)})
     look = _Look(base, links, ignores)
     for path in paths:
         look.take_path(path)
@@ -200,7 +211,7 @@ class _Look:
         self._linked: list[_Directory] = []  # linked directories, scanned later
 
     def skipped(self) -> dict[str, str]:
-        """Return why entries were left out, and why ignore files do not count, by path."""
+        """Return what was left out beside the entries, and ignore files that do not count."""
         return self._skipped | self._ignores.notices
 
     def walk(self, top: _Directory) -> None:

@@ -48,22 +48,20 @@ class Problems:
             self._emit(ProblemFound(**error.sentence()))
 
     def put(self, about: str, error: TroubleError | None, scope: Scope = Scope.DAEMON) -> bool:
-        """Set the problem of *about*, or clear it with None; return whether it is different now."""
+        """Set the problem of *about*, or clear it with None; return whether its reason is new."""
         with self._lock:
-            before = self._known.get(about)
+            before = self._known.pop(about, None)
             if error is None:
-                self._known.pop(about, None)
-            elif before is None or before["why"] != error.why:
-                self._known[about] = {
-                    "about": about,
-                    "scope": scope.value,
-                    **error.sentence(),
-                    "since": _now(),
-                }
-            if self._known.get(about) == before:
-                return False
-            self._write()
-            return True
+                if before is not None:
+                    self._write()
+                return before is not None
+            is_new = before is None or before["why"] != error.why
+            since = _now() if before is None or is_new else before["since"]
+            said = {"about": about, "scope": scope.value, **error.sentence(), "since": since}
+            self._known[about] = said
+            if said != before:
+                self._write()
+            return is_new
 
     def clear(self) -> None:
         """Clear all problems, also when the daemon ends."""
