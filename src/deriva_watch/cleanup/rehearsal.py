@@ -10,13 +10,8 @@ from deriva_watch.cleanup.file_removal import FileRemoval, still_open
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.proof import Proof
 from deriva_watch.cleanup.remover import TOGETHER
-from deriva_watch.core.errors import (
-    CredentialError,
-    FileChangedError,
-    RefusedError,
-    ServerAwayError,
-    TroubleError,
-)
+from deriva_watch.core.error_effects import Effect, classify
+from deriva_watch.core.errors import FileChangedError, RefusedError, TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.removal import Removable
 from deriva_watch.edges.disk.removal import InPlace
@@ -57,17 +52,16 @@ class Rehearsal:
     def rehearse(self, unit: ExecutionRecord, policy: Policy) -> Rehearsed:
         """Check all files of an uploaded unit.
 
-        Raises ServerAwayError and CredentialError: they would stop every removal.
+        Raises the errors that would stop every removal, such as ServerAwayError.
         """
         found = Rehearsed()
         try:
             self._rehearse(unit, policy, found)
-        except (ServerAwayError, CredentialError):
-            raise
-        except TroubleError as error:
-            found.why = error.why
-        except OSError as error:
-            found.why = str(error)
+        except (TroubleError, OSError) as error:
+            failure = classify(error, f"cannot check {unit.label}")
+            if failure.effect in {Effect.STOP_ALL, Effect.FATAL}:
+                raise
+            found.why = failure.trouble.why if failure.trouble else str(error)
         return found
 
     def _rehearse(self, unit: ExecutionRecord, policy: Policy, found: Rehearsed) -> None:

@@ -13,7 +13,6 @@ from typing import Final
 
 from deriva_watch.cleanup.policy import reclaim_policy
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
-from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
 from deriva_watch.core.layout import is_execution
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.read_back import ReadBack
@@ -92,12 +91,10 @@ class Retention:
         """Return the units that are old enough; None where the server does not answer now."""
         if not units:
             return []
-        try:
+        with self.cleaner.breaker.tripping():
             now, server_now = self.now(), self.server_time()
-        except (TransientError, CredentialError, RefusedError) as error:
-            self.cleaner.breaker.trip(error)
-            return None
-        return [unit for unit in units if age(unit.changed_at, now, server_now) >= older_than]
+            return [unit for unit in units if age(unit.changed_at, now, server_now) >= older_than]
+        return None
 
 
 def _is_full(prefix: str, min_free_percent: float) -> bool:

@@ -44,7 +44,7 @@ class Answers:
     prefixes: tuple[Path, ...] = ()
 
     def values(self) -> dict[str, Any]:
-        """Return what they make of `[server]` and `[[watch]]`."""
+        """Return the sections `[server]` and `[[watch]]` that they fill in."""
         server = {
             "host": self.host,
             "catalog": self.catalog,
@@ -70,9 +70,9 @@ class Answers:
 
 
 def look(answers: Answers, file: Path, *titles: str) -> Iterator[Line]:
-    """Yield what the checks of the last of *titles* find; those before it are made for it.
+    """Yield the results of the last of the checks *titles*; it needs those before it.
 
-    *file* is where the settings will stand.
+    *file* is where the settings will be written.
     """
     for part in check_parts(answers.settings(), file, titles):
         lines = list(part.lines)
@@ -81,7 +81,7 @@ def look(answers: Answers, file: Path, *titles: str) -> Iterator[Line]:
 
 
 def objection(lines: list[Line]) -> SettingsError | TransientError | None:
-    """Return the first thing that is in the way, as the error that it is."""
+    """Return the first line that is wrong, as an error; None if all are well."""
     for line in lines:
         if line.verdict is Verdict.WRONG:
             return SettingsError(f"{line.about}: {line.what}", line.why, line.next)
@@ -146,7 +146,7 @@ def there(file: Path) -> SettingsError:
 
 
 def commands(file: Path) -> list[str]:
-    """Return what to do next."""
+    """Return the next steps."""
     named = "" if file == place() else f" --config {quote(str(file))}"
     then = [f"deriva-watch check{named}"]
     if file.parent == SERVICES:

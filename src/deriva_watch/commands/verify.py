@@ -276,7 +276,7 @@ class Verifier:
                     f"{file.path}: a processor changed the bytes sent; they cannot be compared"
                 )
             elif entry.kind is Kind.UNUSABLE:
-                what, then = f"{file.path} cannot be read", "Put the file back, or remove the name."
+                what, then = f"{file.path} cannot be read", "Put the file back."
                 yield Difference(Where.DISK, file.path, what, entry.problem or "", then)
             elif file.md5:
                 count["hashed"] += 1

@@ -32,7 +32,7 @@ class WatchError(Exception):
 
 
 def addressed(then: str, rid: str) -> str:
-    """Return what to do next, with the execution in place of "RID" in its command."""
+    """Return the next step, with the execution in place of "RID" in its command."""
     return then.replace("deriva-watch retry RID", f"deriva-watch retry {quote(rid)}")
 
 
@@ -51,7 +51,7 @@ class TroubleError(WatchError):
     next: str
 
     def next_for(self, rid: str | None) -> str:
-        """Return what to do now, with the execution in place of "RID" in its command.
+        """Return the next step, with the execution in place of "RID" in its command.
 
         None: it concerns no execution, so there is none to retry.
         """

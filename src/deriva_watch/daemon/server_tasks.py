@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from deriva_watch.core.error_effects import classify
-from deriva_watch.core.errors import CredentialError, TransientError
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
@@ -43,10 +42,8 @@ class ServerTasks:
         was_tripped, is_back = self.breaker.error is not None, False
         if self.breaker.allows_work():
             is_back = was_tripped
-            try:
+            with self.breaker.tripping():
                 self.problems.report("the session", self.session.refresh())
-            except (TransientError, CredentialError) as error:
-                self.breaker.trip(error)
         self.problems.put("the server", self.breaker.error)
         return is_back
 

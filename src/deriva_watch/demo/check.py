@@ -75,7 +75,7 @@ class Inventory:
         return made[0] if len(made) == 1 else f"({len(made)} executions {title!r})"
 
     def figures(self) -> dict[str, int]:
-        """Return what was written (executions, files, bytes) and what the server has of it."""
+        """Count what was written (executions, files, bytes) and what the server has of it."""
         return {
             "executions": len(self._runs),
             "files": len(self._files),

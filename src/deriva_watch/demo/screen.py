@@ -25,7 +25,7 @@ from deriva_watch.status.text.elements import screen as terminal
 
 @contextmanager
 def screen(folder: Folder, *, silent: bool) -> Iterator[Show]:
-    """Yield what shows views: nowhere, live on a terminal, or as lines on standard error."""
+    """Yield a function that shows views: not at all, live on a terminal, or as lines of stderr."""
     console = terminal()
     start_s, shown = time.monotonic(), dict[str, str]()
     if silent:

@@ -112,7 +112,7 @@ def begin(server: Server, root: Path) -> list[Run]:
 
 
 def steps(server: Server, requests: Path, runs: Sequence[Run]) -> list[Step]:
-    """Return what the programs have to do, with the times, in order.
+    """Return the steps of the programs, with their times, in order.
 
     Args:
         server: Where the Status of an Execution is set.

@@ -71,7 +71,7 @@ class ServerCheck:
     def _links(
         self, model: CatalogModel, table: TableName, rids: Iterable[str], target: str
     ) -> dict[str, set[str]] | None:
-        """Return what the rows are linked to, by RID; None if no table has such links."""
+        """Return the links of the rows, by RID; None if no table has such links."""
         other, wanted = model.ml_table(target), sorted(rids)
         pair = model.find_association(table, other) if other and wanted else None
         if pair is None:

@@ -103,7 +103,7 @@ class _AssetPlanner:
     latest: Plan | None = None
 
     def plan(self, seen: Observation, model: CatalogModel) -> Plan:
-        """Return what becomes of the file."""
+        """Return the plan for the file; a `Planner`."""
         answer = self._answer(seen, model)
         if isinstance(answer, Leftover):
             self.latest = Plan((), (answer,), {})

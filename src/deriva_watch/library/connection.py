@@ -161,7 +161,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def sentence(error: TroubleError) -> str:
-    """Return what went wrong in one line, without what a daemon would do next."""
+    """Return an error in one line, without the next step, which is meant for a daemon."""
     then = (
         "" if "deriva-watch" in error.next or "automatically" in error.next else f". {error.next}"
     )

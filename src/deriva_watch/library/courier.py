@@ -124,7 +124,7 @@ class Courier:
         return {"table": record.table, "rows": record.rows}
 
     def _forget_deleted(self, part: Part) -> None:
-        """Begin anew with files whose row somebody has taken out of the catalog."""
+        """Start over with files whose row somebody has deleted from the catalog."""
         files = [file for file in self._files(part).values() if file.state in IN and file.rid]
         self._fetch(files)
         lost = [f for f in files if (str(f.table), str(f.rid)) not in self._rows]
@@ -144,7 +144,7 @@ class Courier:
             self._rows |= {(table, rid): row for rid, row in rows.items()}
 
     def _files(self, part: Part) -> dict[str, FileRecord]:
-        """Return what the journal knows of a part's files."""
+        """Return the records of a part's files in the journal."""
         journal, server = self.one_shot.journal, self.one_shot.settings.server.name
         record = journal.find(server, str(part.unit.prefix), part.unit.name)
         return {f.path: f for f in journal.files(record.id)} if record else {}

@@ -46,7 +46,7 @@ class PartPlanner:
     plans: dict[Part, Plan] = field(default_factory=dict)
 
     def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
-        """Return what becomes of every file of the part; a `Planner`."""
+        """Return the plan for every file of the part; a `Planner`."""
         whole = self.whole(unit, seen, model, catalog)
         part = self.parts[unit]
         self.plans[part] = whole if part.is_whole else whole.of(part.has)

@@ -29,7 +29,7 @@ class Planned:
 
     @classmethod
     def of(cls, root: Path, plan: Plan, known: Iterable[FileRecord]) -> "Planned":
-        """Return what a plan takes, of which the journal knows some."""
+        """Return the files that a plan takes; *known* are those with a record in the journal."""
         there = {r.path: (r.stamp, r.statement) for r in known if r.state in IN}
         done = [a.path for a in plan.work if there.get(a.path) == (a.entry.stamp, a.statement())]
         sizes = {asset.path: asset.entry.size_bytes for asset in plan.work}

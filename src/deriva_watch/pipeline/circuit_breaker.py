@@ -6,7 +6,8 @@ stops, one probe at a time is sent, and no execution loses an attempt.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -89,6 +90,14 @@ class CircuitBreaker:
                 return False
         return True
 
+    @contextmanager
+    def tripping(self) -> Iterator[None]:
+        """Trip on any error of the server in the block, which concerns no single unit."""
+        try:
+            yield
+        except (TransientError, CredentialError, RefusedError) as error:
+            self.trip(error)
+
     def raise_if_tripped(self) -> None:
         """Raise the error that tripped it, until work may go on."""
         if self.error is not None:
@@ -98,7 +107,7 @@ class CircuitBreaker:
         """Return whether work may go on; sends a probe if one is due, the first one at once."""
         if self.error is None and self._is_sure:
             return True
-        try:
+        with self.tripping():
             if not (self.renew() or time.monotonic() >= self._probe_at_s):
                 return False
             self._is_sure = True  # before the probe: a doubt that comes meanwhile counts
@@ -106,14 +115,12 @@ class CircuitBreaker:
             self._pause_s = min(2 * self._pause_s, longest_s)
             self._probe_at_s = time.monotonic() + self._pause_s
             self.probe()
-        except (TransientError, CredentialError, RefusedError) as error:
-            self.trip(error)
-            return False
-        if self.error is not None:
-            self.error = None
-            away_s = round(time.monotonic() - self._tripped_s, 1)
-            self.emit(ServerRecovered(host=self.host, seconds=away_s))
-        return True
+            if self.error is not None:
+                self.error = None
+                away_s = round(time.monotonic() - self._tripped_s, 1)
+                self.emit(ServerRecovered(host=self.host, seconds=away_s))
+            return True
+        return False
 
     def _event(self, error: Tripping, wait_s: float) -> Event:
         if isinstance(error, TransientError):

@@ -34,7 +34,7 @@ def compiled_for(
 def plan_drop(
     drop: Drop, seen: Observation, model: CatalogModel, catalog: Catalog, chunk_bytes: int
 ) -> Plan:
-    """Return what becomes of every file *seen* in a unit of a drop folder, or in all of it."""
+    """Return the plan for every file *seen* in a unit of a drop folder, or in all of it."""
     if seen.root == str(drop.path):
         if drop.unit == "directory":
             return Plan((), tuple(_beside(drop, seen)), {})

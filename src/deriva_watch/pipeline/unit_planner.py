@@ -39,7 +39,7 @@ class UnitPlanner:
     specs: SpecSource
 
     def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
-        """Return what becomes of every file that was *seen* in a unit.
+        """Return the plan for every file that was *seen* in a unit.
 
         Raises UnusableSpecError, and what `UnitReader.sources` raises.
         """

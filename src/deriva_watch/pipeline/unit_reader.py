@@ -71,7 +71,7 @@ class UnitReader:
         return scanner.look_at(unit.root, paths, policy)
 
     def sources(self, unit: Unit, seen: Observation) -> Sources:
-        """Return what describes the files of a unit: manifest, type files, deriva-ml's workspace.
+        """Read the sources of a unit: manifest, type files, deriva-ml's workspace.
 
         Raises TransientError if the workspace cannot be read: nothing is uploaded without its
         metadata. Raises RefusedError as `ownership.workspace_of`.

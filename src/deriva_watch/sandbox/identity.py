@@ -50,7 +50,7 @@ class Session:
             self.expires, self.extended_at = now + length, now
 
     def describe(self, now: datetime) -> dict[str, Any]:
-        """Return what ``/authn/session`` answers."""
+        """Return the answer of ``/authn/session``."""
         identity = {
             "id": self.client.id,
             "display_name": self.client.id,

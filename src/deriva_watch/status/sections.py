@@ -67,7 +67,7 @@ def is_cancelled(execution: ExecutionRecord) -> bool:
 
 
 def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
-    """Return what is paused: all uploads ("host") first, then executions of *held*."""
+    """Return the pauses: of all uploads ("host") first, then of the executions in *held*."""
     everything = reader.paused()
     found = [_pause("host", None, everything)] if everything else []
     for each in held:

@@ -69,7 +69,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
 
 
 def _reasons(pid: int | None, problems: Iterable[Mapping[str, str]]) -> Iterator[Mapping[str, str]]:
-    """Yield what keeps the daemon from working."""
+    """Yield every reason why the daemon cannot work."""
     if pid is None:
         yield {
             "about": "the daemon",

@@ -97,7 +97,7 @@ def partial_paths(seen: Observation, patterns: Sequence[str], unit: str | None =
 
 
 def partial_digest(seen: Observation, paths: Sequence[str]) -> str | None:
-    """Return what changes when one of the partial files, *paths*, does; None without any."""
+    """Return a value that changes when one of the partial files, *paths*, does; None if none."""
     state = hashlib.sha256()
     for path in paths:
         line = f"{path}\0{seen.entries[path].stamp}\n"
@@ -140,7 +140,7 @@ def same_since(before: Mapping[str, Any] | None, evidence: Evidence) -> datetime
 
 
 def signature(evidence: Evidence) -> tuple[Any, ...]:
-    """Return what is the same as long as no program has done anything."""
+    """Return a value that stays the same as long as no program has done anything."""
     return _signature(recorded(evidence))
 
 
@@ -218,7 +218,7 @@ def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
 
 
 def recorded(evidence: Evidence) -> dict[str, Any]:
-    """Return what was found as JSON."""
+    """Return the evidence as JSON."""
     statuses = {"workspace": evidence.workspace, "catalog": evidence.catalog}
     return {
         "digest": evidence.content.value,

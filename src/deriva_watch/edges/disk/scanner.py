@@ -71,7 +71,7 @@ class ScanPolicy:
         return Links.within(prefix, self.allowed_link_roots, self.state_directory)
 
     def ignores(self, base: str, link_owner: int | None) -> Ignores:
-        """Return what is ignored in the folder *base*; *link_owner* if a link leads to it."""
+        """Return the patterns for the folder *base*; *link_owner* if a link leads to it."""
         owner = os.stat(base).st_uid if link_owner is None else link_owner
         return Ignores(base, owner, self.ignore, self.lead, self.has_outer)
 
@@ -211,7 +211,7 @@ class _Look:
         self._linked: list[_Directory] = []  # linked directories, scanned later
 
     def skipped(self) -> dict[str, str]:
-        """Return what was left out beside the entries, and ignore files that do not count."""
+        """Return why entries were left out, and why ignore files do not count, by path."""
         return self._skipped | self._ignores.notices
 
     def walk(self, top: _Directory) -> None:

@@ -190,7 +190,7 @@ class Journal(Reader):
         self._writer.ask(lambda changes: changes.keep_sample(new))
 
     def void_claims(self) -> list[int]:
-        """Return what a dead daemon left in UPLOADING to READY; call it before the first claim."""
+        """Move what a dead daemon left in UPLOADING back to READY; call it before any claim."""
         return self._writer.ask(Transaction.void_claims)
 
 

@@ -71,7 +71,7 @@ class Prose(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return what can be stored."""
+        """Return the value to store."""
         return None if value is None else value.encode(errors="backslashreplace").decode()
 
 

@@ -54,7 +54,7 @@ class Ermrest:
         return self._refreshed().model
 
     def rights(self) -> Rights:
-        """Return what we may do in the catalog, according to the model fetched last."""
+        """Return our rights in the catalog, according to the model fetched last."""
         return (self._known or self._refreshed()).rights
 
     def version(self) -> str:

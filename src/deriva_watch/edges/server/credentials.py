@@ -142,11 +142,11 @@ class CredentialSource:
             why = f"deriva cannot read {self.file.parent} ({type(error).__name__})"
             raise self._error(why) from None
 
-    def _error(self, why: str, mend: str = "") -> CredentialError:
+    def _error(self, why: str, remedy: str = "") -> CredentialError:
         login = f"Run deriva-globus-auth-utils login --host {self._host}."
         if self._globus is None:
             login = f'Write {{"{self._host}": {{"bearer-token": "…"}}}} into {self.file}.'
-        return CredentialError(f"cannot log in to {self._host}", why, mend or login)
+        return CredentialError(f"cannot log in to {self._host}", why, remedy or login)
 
 
 def _from_systemd() -> Path | None:

@@ -10,7 +10,7 @@ _FOR_MOUNTS: Final = tuple(map(Path, ("/mnt", "/media", "/net", "/run/media", "/
 
 
 def advice(folder: Path, prefix: Path, fstab: Path = _FSTAB) -> str:
-    """Return what to do where *folder*, which is *prefix* or below it, is missing.
+    """Return the advice for a missing *folder*, which is *prefix* or below it.
 
     It suggests to create a folder only where that cannot hide a share that is not mounted.
     """

@@ -26,7 +26,7 @@ from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 
-MEND: Final = "Correct the specification or the row, then `deriva-watch retry RID`."
+REMEDY: Final = "Correct the specification or the row, then `deriva-watch retry RID`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class TemplateRows:
                 f"cannot record {path}",
                 f"{table.full_name} has a row with the same key that its record_query_template "
                 "does not find",
-                MEND,
+                REMEDY,
             )
         return inserted[0], True
 
@@ -135,7 +135,7 @@ class TemplateRows:
             return
         if mapping.require_record_update and not mapping.record_update:
             why = "its row has other values; only a record_update_template may change them"
-            raise RefusedError(f"cannot record {path}", why, MEND)
+            raise RefusedError(f"cannot record {path}", why, REMEDY)
         if mapping.record_update:
             known = found | known_names(asset, record)
             self._replace(path, query(mapping.record_update, known), new)
@@ -145,7 +145,7 @@ class TemplateRows:
                 f"row {found.get('RID')} differs in {', '.join(changed)}, and the column map has "
                 "no unique key without NULL by which it could be found again"
             )
-            raise RefusedError(f"cannot record {path}", why, MEND)
+            raise RefusedError(f"cannot record {path}", why, REMEDY)
         columns = replaced(table, mapping, found, new, changed)
         if not self.catalog.replace(table.full_name, *columns):
             why = f"row {found.get('RID')} was changed by somebody else meanwhile"
@@ -154,7 +154,7 @@ class TemplateRows:
     def _replace(self, path: str, template: str, new: Row) -> None:
         if not self.catalog.put(template, [new]):
             why = f"the record_update_template, {template}, finds no row to update"
-            raise RefusedError(f"cannot record {path}", why, MEND)
+            raise RefusedError(f"cannot record {path}", why, REMEDY)
 
     def _row(self, upload: UnitUpload, path: str, found: Row) -> Row:
         """Return the row of a file; values that its names lack come from the *found* row."""
@@ -164,7 +164,7 @@ class TemplateRows:
         try:
             made = {column: check(table.column[column], value) for column, value in made.items()}
         except ValueError as error:
-            raise RefusedError(f"cannot record {path}", str(error), MEND) from None
+            raise RefusedError(f"cannot record {path}", str(error), REMEDY) from None
         empty = _may_be_empty(asset.match.mapping) if found else frozenset()
         return dict.fromkeys(empty) | made
 
