@@ -3,7 +3,6 @@
 from dataclasses import fields
 
 from deriva_watch.cli.app import JsonOption, app, print_json
-from deriva_watch.core.events import ALL_EVENTS
 
 
 @app.command()
@@ -16,6 +15,8 @@ def events(as_json: JsonOption = False) -> None:
 
     For example: deriva-watch events --json
     """
+    from deriva_watch.core.events import ALL_EVENTS
+
     known = [
         {
             "event": event.NAME,

@@ -1,13 +1,15 @@
 """Shared by the commands that send the daemon an order."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deriva_watch.cli.app import print_json
-from deriva_watch.core.orders.orders import Order
 from deriva_watch.core.prose import printable
+
+if TYPE_CHECKING:
+    from deriva_watch.core.orders.orders import Order
 
 ReasonOption = Annotated[
     str | None,
@@ -33,7 +35,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def tell(order: Order, rids: list[str], daemon: int | None, text: str, *, as_json: bool) -> None:
+def tell(order: "Order", rids: list[str], daemon: int | None, text: str, *, as_json: bool) -> None:
     """Print what was ordered and when it takes effect; people read *text*."""
     if as_json:
         when = "within a second" if daemon else "with the next run or upload"

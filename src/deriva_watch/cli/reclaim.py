@@ -13,7 +13,6 @@ import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
-from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.prose import counted, printable
 from deriva_watch.core.read_back import ReadBack
 
@@ -60,6 +59,7 @@ def reclaim(
     """
     from deriva_watch.commands.orders.submit import asker
     from deriva_watch.commands.reclaim import ReclaimRun
+    from deriva_watch.core.orders.orders import Reclaim
     from deriva_watch.settings.model import load
     from deriva_watch.status import open_views
 

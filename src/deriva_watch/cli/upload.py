@@ -4,15 +4,16 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
-from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
-from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.prose import printable
-from deriva_watch.core.records import ExecutionRecord, UploadResult
+
+if TYPE_CHECKING:
+    from deriva_watch.core.events import Event
+    from deriva_watch.core.records import ExecutionRecord, UploadResult
 
 
 @app.command()
@@ -56,14 +57,14 @@ def upload(
     raise typer.Exit(_exit(brought))
 
 
-def _told(record: ExecutionRecord) -> dict[str, Any]:
+def _told(record: "ExecutionRecord") -> dict[str, Any]:
     said = {"what": record.what, "why": record.why, "next": record.next}
     return {"rid": record.rid, "prefix": record.prefix, "state": record.state} | {
         name: text for name, text in said.items() if text
     }
 
 
-def _exit(brought: list[UploadResult]) -> Exit:
+def _exit(brought: "list[UploadResult]") -> Exit:
     states = {each.record.state for each in brought}
     if states <= {"uploaded"}:  # also if there was nothing new in a drop folder
         return Exit.DONE
@@ -87,7 +88,7 @@ class _Screen:
         )
 
         self._quiet = quiet
-        self._tasks: dict[tuple[str, str], Any] = {}
+        self._bars: dict[tuple[str, str], tuple[Any, int]] = {}  # and how many bytes are done
         self._lock = threading.Lock()
         self._out = Console(stderr=False, soft_wrap=True, highlight=False)
         self._progress = Progress(
@@ -110,8 +111,10 @@ class _Screen:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: "Event") -> None:
         """Print refused and unmatched files, and warnings."""
+        from deriva_watch.core.events import ExecutionChanged, FileChanged
+
         if isinstance(event, FileChanged):
             if event.size_bytes:
                 self._sizes[event.path] = event.size_bytes
@@ -123,20 +126,23 @@ class _Screen:
 
     def moved(self, path: str, phase: str, count: int) -> None:
         """Advance the progress bar of a file."""
-        key = (path, phase)
+        key, size_bytes = (path, phase), self._sizes.get(path)
         with self._lock:
-            if key not in self._tasks:
-                total = self._sizes.get(path)
-                self._tasks[key] = self._progress.add_task(
-                    printable(path), total=total, phase=phase
-                )
-        self._progress.advance(self._tasks[key], count)
-        task = self._progress.tasks[self._progress.task_ids.index(self._tasks[key])]
-        if task.finished:
-            self._progress.update(self._tasks[key], visible=False)
+            bar, done_bytes = self._bars.get(key) or (
+                self._progress.add_task(printable(path), total=size_bytes, phase=phase),
+                0,
+            )
+            self._bars[key] = bar, done_bytes + count
+            if is_done := done_bytes + count == size_bytes:
+                del self._bars[key]
+        self._progress.advance(bar, count)
+        if is_done:
+            self._progress.remove_task(bar)
 
-    def done(self, record: ExecutionRecord) -> None:
+    def done(self, record: "ExecutionRecord") -> None:
         """Print the state of an execution."""
+        from deriva_watch.core.layout import LOOSE
+
         name = record.prefix if record.rid == LOOSE else record.rid
         self._out.print(f"{printable(name)}  {record.state}", markup=False)
         if record.why:
