@@ -40,5 +40,13 @@ def test_nobody_need_act_on_what_passes_by_itself():
     assert "retried automatically" in error.next
 
 
+def test_what_quotes_something_very_long_is_shortened():
+    error = RefusedError("cannot send x.csv", f"there is no column {'A' * 1_000_000}", "Rename it.")
+
+    assert error.why.startswith("there is no column AAA")
+    assert error.why.endswith("A… (1,000,019 characters)")
+    assert len(error.why) < 11_000
+
+
 def test_errors_with_one_text_are_two():
     assert RefusedError("a", "b", "c") != RefusedError("a", "b", "c")

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -60,7 +61,7 @@ def test_whatever_bytes_are_they_are_read_or_refused(content):
         ('{"a":' * 100_000, "it is nested too deeply: more than 100 levels"),
         ("[" * 101 + "]" * 101, "it is nested too deeply: more than 100 levels"),
         ("9" * 10_000, "it has a number with too many digits"),
-        ("[" + "[]," * 4_000_001, "it has more than 8,000,000 values"),
+        ("[" + "[]," * 2_000_001, "it has more than 4,000,000 values"),
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ],
     ids=lambda text: text[:20],
@@ -70,6 +71,19 @@ def test_what_cannot_be_used_is_told_with_its_place(text, why):
         read_json(text)
 
     assert str(raised.value) == why
+
+
+def test_a_long_name_above_a_deep_place_is_not_kept_for_each_level():
+    text = f'{{"{"A" * (4 << 20)}": {"[" * 90}NaN{"]" * 90}}}'
+    tracemalloc.start()
+    try:
+        with pytest.raises(JsonError, match="NaN, which is not a finite number"):
+            read_json(text)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 10 * len(text)
 
 
 def test_a_hundred_levels_are_read():

@@ -24,7 +24,7 @@ What each of them means for the work that it ended is decided in `core.error_eff
 from dataclasses import dataclass
 from shlex import quote
 
-from deriva_watch.core.prose import Sentence
+from deriva_watch.core.prose import Sentence, shortened
 
 
 class WatchError(Exception):
@@ -49,6 +49,10 @@ class TroubleError(WatchError):
     what: str
     why: str
     next: str
+
+    def __post_init__(self) -> None:
+        """Shorten what quotes something very long."""
+        self.what, self.why = shortened(self.what), shortened(self.why)
 
     def next_for(self, rid: str | None) -> str:
         """Return the next step, with the execution in place of "RID" in its command.

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Final, Never
 
 FILE_BYTES: Final = 64 * 1024 * 1024
 """How large a file may be that is read whole."""
-_VALUES: Final = 8_000_000  # in one text: each takes up to 100 bytes of memory
+_VALUES: Final = 4_000_000  # in one text; an object counts twice
+"""They take 320 MB at most: a text of two characters in a list 64 bytes, `{"": 0}` 240."""
 _NESTING: Final = 100  # what is read is also written, by recursive writers
 _TOO_DEEP: Final = f"it is nested too deeply: more than {_NESTING} levels"
 _SHOWN: Final = 80  # characters of a place or a name in a sentence
@@ -75,8 +76,8 @@ def read_repeated(content: str | bytes) -> Any:
 def _read(content: str | bytes) -> tuple[Any, bool]:
     """Return the value, and whether it surely has no `Repeated`."""
     text = as_text(content) if isinstance(content, bytes) else content
-    containers = text.count("{") + text.count("[")
-    if containers + text.count(",") > _VALUES:
+    objects, lists = text.count("{"), text.count("[")
+    if 2 * objects + lists + text.count(",") > _VALUES:
         raise JsonError(f"it has more than {_VALUES:,} values")
     try:
         found, is_plain = _decoded(text)
@@ -86,7 +87,7 @@ def _read(content: str | bytes) -> tuple[Any, bool]:
         raise JsonError(_TOO_DEEP) from None
     except ValueError:  # Python limits the digits of a number
         raise JsonError("it has a number with too many digits") from None
-    if containers > _NESTING and _is_too_deep(found):
+    if objects + lists > _NESTING and _is_too_deep(found):
         raise JsonError(_TOO_DEEP)
     return found, is_plain
 
@@ -110,17 +111,21 @@ def repeated_in(value: Any) -> str | None:
 
 
 def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every container and odd number in *value*, with its place."""
+    """Yield every container and odd number in *value*, with the end of its place.
+
+    All the places on the way are kept, and a name in them may have millions of characters.
+    """
     if isinstance(value, dict | list | _Odd):
-        yield place[-_SHOWN:] or "it", value
+        yield place or "it", value
     if isinstance(value, dict):
         for name, each in value.items():
             if isinstance(each, dict | list | _Odd):
-                yield from _places(each, f"{place}.{name}" if place else name)
+                inner = f"{place}.{name[-_SHOWN:]}" if place else name
+                yield from _places(each, inner[-_SHOWN:])
     elif isinstance(value, list):
         for number, each in enumerate(value):
             if isinstance(each, dict | list | _Odd):
-                yield from _places(each, f"{place}[{number}]")
+                yield from _places(each, f"{place}[{number}]"[-_SHOWN:])
 
 
 def _is_too_deep(value: Any) -> bool:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from shlex import quote
-from typing import TypedDict
+from typing import Final, TypedDict
+
+LONGEST: Final = 10_000  # characters of a sentence: names in it may have millions
 
 
 class Sentence(TypedDict):
@@ -17,6 +19,11 @@ class Sentence(TypedDict):
 def printable(text: str) -> str:
     """Return *text* escaped, so that no name in it can break the line or control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text: str) -> str:
+    """Return *text* as far as anybody would read it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
 def nearest(asked: str, known: Iterable[str]) -> str:

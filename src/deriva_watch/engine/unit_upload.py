@@ -11,6 +11,7 @@ from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import AssetPlan
+from deriva_watch.core.prose import shortened
 from deriva_watch.core.records import (
     BatchRecord,
     ContentDigest,
@@ -216,6 +217,7 @@ class UnitUpload:
 
     def notice(self, about: str, why: str) -> None:
         """Report, once, something that does not stop the upload."""
+        about, why = shortened(about), shortened(why)
         known = self.notices.get(about, "")
         if why in known:
             return

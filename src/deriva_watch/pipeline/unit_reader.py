@@ -22,6 +22,7 @@ from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
 
 Members = Callable[[Unit], Iterable[str] | None]
+_TOLD: Final = 100  # entries of a manifest that cannot be used
 _DESCRIBING: Final = {Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS}
 
 
@@ -118,8 +119,10 @@ class _Described:
                 if isinstance(text, _Unreadable)
                 else read_manifest(text)
             )
-            problems = self.manifest.problems.items()
-            self.notices |= {f"{MANIFEST} {key}".strip(): why for key, why in problems}
+            problems = list(self.manifest.problems.items())
+            self.notices |= {f"{MANIFEST} {key}".strip(): why for key, why in problems[:_TOLD]}
+            if more := len(problems[_TOLD:]):
+                self.notices[f"{MANIFEST} …"] = f"{more:,} more entries cannot be used"
         elif isinstance(text, _Unreadable):
             self.notices[path] = text.why
         elif where.shape is Shape.COLUMNS:

@@ -106,6 +106,7 @@ def test_a_broken_manifest_is_one_problem(text: str, why: str):
         ("/bad", {}, '"<Table>/<file>"'),
         ("Image/", {}, '"<Table>/<file>"'),
         ("Image/deep/bad", {}, '"<Table>/<file>"'),
+        ("Image/" + "x" * 4096, {}, '"<Table>/<file>"'),
         ("", {}, '"<Table>/<file>"'),
         ("Image/bad", {"metadata": []}, '"metadata" is no object'),
         ("Image/bad", {"metadata": "x"}, '"metadata" is no object'),
@@ -192,6 +193,21 @@ def test_a_line_that_cannot_be_read_is_named_and_stops_no_other(line: str, why: 
     assert types.keys() == {"first", "last"}
     assert len(problems) == 1
     assert problems[0].startswith(why)
+
+
+def test_many_lines_that_cannot_be_read_are_counted():
+    types, problems = read_types("x\n" * 30 + '{"last": ["T"]}')
+
+    assert types.keys() == {"last"}
+    assert len(problems) == 11
+    assert problems[-1] == "and 20 more lines cannot be read"
+
+
+def test_a_file_with_too_many_lines_is_not_read():
+    types, problems = read_types('{"first": ["T"]}' + "\n" * 1_000_001)
+
+    assert not types
+    assert problems == ["it has 1,000,001 lines; no more than 1,000,000 are read"]
 
 
 @patient

@@ -83,6 +83,13 @@ def test_what_python_writes_is_read_again(rows):
     assert [list(cells.values()) for _, cells in read(out.getvalue())] == rows
 
 
+def test_a_header_with_more_columns_than_any_table_is_refused():
+    header = ",".join(f"c{number}" for number in range(20_000)).encode()
+
+    with pytest.raises(TableFileError, match="line 1: it has 20,000 columns, and no table has"):
+        csv_header(io.BytesIO(header))
+
+
 def test_the_header_alone_is_read_before_the_rows():
     assert csv_header(io.BytesIO(b'a,"b ""c"""\n1,2,3\n')) == ["a", 'b "c"']
 

@@ -72,6 +72,15 @@ def test_rows_that_are_appended_are_sent_and_no_other(lab):
     assert sum(len(call.arguments[1]) for call in rig.power.calls("catalog.insert")) == 1
 
 
+def test_lines_that_name_ever_new_columns_are_refused(lab):
+    path = "feature/demo/Image/Quality/Quality.jsonl"
+
+    record, _ = lab.upload({path: "".join(f'{{"{number}": 1}}\n' for number in range(2000))})
+
+    assert record.state == "refused"
+    assert why(lab, path).startswith("line 1601: it has 1,601 columns, and no table has more than")
+
+
 @pytest.mark.parametrize(
     ("dates", "place"),
     [

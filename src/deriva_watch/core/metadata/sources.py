@@ -5,7 +5,7 @@ These functions parse text; the caller reads the disk.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from deriva_watch.core.json_text import (
     JsonError,
@@ -98,11 +98,14 @@ def read_manifest(text: str) -> Manifest:
     return Manifest(entries, problems, frozenset(ambiguous))
 
 
+_NAME_CHARS: Final = 4096  # of a path on Linux
+
+
 def _entry(key: str, entry: Any) -> Statement:
     if not isinstance(entry, dict):
         raise TypeError("it is no object")
     table, slash, name = key.partition("/")
-    if not (table and slash and name) or "/" in name:
+    if not (table and slash and name) or "/" in name or len(key) > _NAME_CHARS:
         raise ValueError('its name is not "<Table>/<file>"')
     metadata, types = entry.get("metadata"), entry.get("asset_types")
     if not isinstance(metadata, dict | None):
@@ -125,12 +128,18 @@ def _entry(key: str, entry: Any) -> Statement:
     )
 
 
+_TYPE_LINES: Final = 1_000_000  # of a file
+_TOLD: Final = 10  # lines that cannot be read
+
+
 def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Parse lines of `{file: [types]}`; the last line of a name wins.
 
     Returns:
-        Types by file name, and a sentence for each line that cannot be read.
+        Types by file name, and sentences about the lines that cannot be read.
     """
+    if (lines := text.count("\n")) > _TYPE_LINES:
+        return {}, [f"it has {lines:,} lines; no more than {_TYPE_LINES:,} are read"]
     types: dict[str, tuple[str, ...]] = {}
     problems = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -145,6 +154,8 @@ def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
             problems.append(f"line {number} is not {{file: [types]}}")
             continue
         types.update({name: tuple(names) for name, names in document.items()})
+    if (more := len(problems) - _TOLD) > 0:
+        problems[_TOLD:] = [f"and {more:,} more lines cannot be read"]
     return types, problems
 
 

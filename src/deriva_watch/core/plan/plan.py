@@ -22,6 +22,7 @@ from deriva_watch.core.plan.path_metadata import inferred
 from deriva_watch.core.plan.row_candidates import recorded_features, rows_of
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.plan.unused_types import unused_notices, unused_types
+from deriva_watch.core.prose import shortened
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.values import check
@@ -68,7 +69,7 @@ class Plan:
 class _Refusal(Exception):  # noqa: N818  # why the asset is left over, and what to do
     def __init__(self, why: str, then: str) -> None:
         super().__init__(why)
-        self.why, self.then = why, then
+        self.why, self.then = shortened(why), then
 
 
 def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:

@@ -5,6 +5,7 @@ tell apart. Nothing is held but the record at hand, except for JSON lists, which
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from typing import Any, Final
 from deriva_watch.core.json_text import FILE_BYTES, JsonError, read_json
 
 RECORD_BYTES: Final = 16 * 1024 * 1024  # of one record: an unclosed quote would take the whole file
+MOST_COLUMNS: Final = 1600  # of a table in PostgreSQL
 LIST_BYTES: Final = FILE_BYTES  # of a JSON list, which is read whole
 LIST_TOO_LARGE: Final = f"it is larger than {LIST_BYTES >> 20} MiB, the most for one JSON list"
 _BOM: Final = b"\xef\xbb\xbf"
@@ -52,6 +54,11 @@ class TableFileError(ValueError):
         self.place, self.why = place, why
 
 
+def too_many_columns(count: int) -> str:
+    """Return why a file with so many columns cannot be uploaded."""
+    return f"it has {count:,} columns, and no table has more than {MOST_COLUMNS:,}"
+
+
 def csv_header(lines: Iterable[bytes]) -> list[str]:
     """Return the columns of a CSV file; none if it is empty."""
     return _header(_records(lines))
@@ -80,8 +87,10 @@ def _header(records: Iterator[tuple[int, list[str | None]]]) -> list[str]:
     _, names = next(records, (1, []))
     if None in names or "" in names:
         raise TableFileError("line 1", "the header has a column without a name")
+    if len(names) > MOST_COLUMNS:
+        raise TableFileError("line 1", too_many_columns(len(names)))
     header = [name for name in names if name is not None]
-    if twice := sorted({name for name in header if header.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(header).items() if count > 1):
         raise TableFileError("line 1", f"the header names {', '.join(twice)} twice")
     return header
 

@@ -11,6 +11,7 @@ from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import (
     LIST_BYTES,
     LIST_TOO_LARGE,
+    MOST_COLUMNS,
     RECORD_BYTES,
     Format,
     RawRow,
@@ -19,6 +20,7 @@ from deriva_watch.core.rows.table_files import (
     csv_rows,
     json_rows,
     jsonl_rows,
+    too_many_columns,
 )
 from deriva_watch.engine.ports import Disk
 
@@ -58,6 +60,8 @@ def columns_in(plan: RowsPlan, body: BinaryIO) -> set[str]:
     found: set[str] = set()
     for row in rows_in(plan, body):
         found.update(row.cells)
+        if len(found) > MOST_COLUMNS:
+            raise TableFileError(row.place, too_many_columns(len(found)))
     return found
 
 
