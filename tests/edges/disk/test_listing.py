@@ -248,3 +248,16 @@ def test_a_wildcard_of_a_prefix_does_not_find_a_recycle_bin(tmp_path):
     assert found.unknown == {}
     assert matching(tmp_path / "#recycle/w*", ("#recycle",)).folders == [tmp_path / "#recycle/work"]
     assert matching(tmp_path / "none/*", ()).folders == []
+
+
+def test_a_chain_of_thousands_of_links_keeps_no_other_name_from_being_listed(folder):
+    (folder / "0").mkdir()
+    for number in range(1, 2000):
+        (folder / str(number)).symlink_to(str(number - 1))
+
+    found = listed(folder)
+
+    assert "0" in found.directories
+    assert found.beside["1999"] == (
+        "it is a link that cannot be followed: Too many levels of symbolic links"
+    )

@@ -241,6 +241,27 @@ def test_dangling_links_and_loops_cannot_be_followed(root):
     }
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_chain_of_thousands_of_links_cannot_be_followed(root, kind):
+    (root / "0").mkdir() if kind == "folder" else (root / "0").write_text("x")
+    for number in range(1, 2000):
+        (root / str(number)).symlink_to(str(number - 1))
+
+    problem = look(root).entries["1999"].problem
+
+    assert problem == "it is a link that cannot be followed: Too many levels of symbolic links"
+
+
+def test_an_execution_directory_that_is_a_chain_of_thousands_of_links_is_refused(prefix):
+    executions = prefix / "deriva-ml/execution"
+    for number in range(1, 2000):
+        (executions / str(number)).symlink_to(str(number - 1))
+
+    found = scan(executions / "1999", ScanPolicy(prefix))
+
+    assert found.unreadable == {".": "Too many levels of symbolic links"}
+
+
 @only_root
 def test_a_link_to_a_file_of_another_user_is_not_followed(root, prefix):
     (prefix / "theirs").write_text("x")

@@ -7,6 +7,7 @@ the user who made the link.
 # ruff: noqa: PTH118,PTH116,PTH120
 # A Path object for every name would double the time of a scan.
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -74,7 +75,7 @@ class Links(NamedTuple):
             RefusedError: *root* or a folder above it is a link that must not be followed.
             OSError: It does not exist.
         """
-        base = os.path.realpath(root, strict=True)
+        base = resolved(str(root))
         link = os.lstat(root)
         is_link = stat.S_ISLNK(link.st_mode)
         why = self.objection(base) or (stranger(os.stat(base), link.st_uid) if is_link else None)
@@ -104,7 +105,7 @@ def entered(path: str) -> str:
     link = os.lstat(path)
     if not stat.S_ISLNK(link.st_mode):
         return path
-    place = os.path.realpath(path, strict=True)
+    place = resolved(path)
     owner = os.stat(place).st_uid
     if link.st_uid not in {0, owner}:
         why = f"it is a link by user {link.st_uid} to a folder of user {owner}"
@@ -119,6 +120,15 @@ def stranger(found: os.stat_result, linked_by: int) -> str | None:
     if found.st_uid == linked_by or (found.st_uid == 0 and readable_by_all):
         return None
     return f"it is a link by user {linked_by} to a file or folder of user {found.st_uid}"
+
+
+def resolved(path: str) -> str:
+    """Return *path*, which must exist, without links; OSError also if they are too many."""
+    os.stat(path)  # follows 40 links at most; thousands would take Python seconds
+    try:
+        return os.path.realpath(path, strict=True)
+    except RecursionError:  # they were made meanwhile
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
 
 
 def link_owner(root: Path, below: str) -> int | None:

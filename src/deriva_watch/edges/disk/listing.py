@@ -2,7 +2,7 @@
 
 No name is passed over in silence: what is no unit has a reason, on purpose or not.
 """
-# ruff: noqa: PTH110, PTH119, PTH120
+# ruff: noqa: PTH119, PTH120
 # A Path object for every name would double the time of a listing.
 
 import os
@@ -15,7 +15,7 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE, Rule
 from deriva_watch.core.layout import RID, ROOT
 from deriva_watch.edges.disk.ignore_file import read_ignore_file
-from deriva_watch.edges.disk.links import Links
+from deriva_watch.edges.disk.links import Links, resolved
 from deriva_watch.edges.disk.open_folders import open_real
 
 _Name = os.DirEntry[str] | Path
@@ -45,7 +45,7 @@ def listed(folder: Path, links: Links, ignore: tuple[str, ...]) -> Listing:
         OSError: The folder exists but cannot be listed.
     """
     try:
-        place = os.path.realpath(folder, strict=True)
+        place = resolved(str(folder))
         if why := links.objection(place):
             then = (
                 "Replace the link with a folder, or add its target to [files] allowed_link_roots."
@@ -155,7 +155,10 @@ class _Ignores:
             return None
         if not name.is_symlink():
             return None
-        place = os.path.realpath(self._folder / name.name)
-        if os.path.dirname(place) != self._real or not os.path.exists(place):
+        try:
+            place = resolved(str(self._folder / name.name))
+        except OSError:  # `_objection` says why
+            return None
+        if os.path.dirname(place) != self._real:
             return None
         return f"it is a link to {os.path.basename(place)}, which is beside it"

@@ -30,7 +30,15 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
 from deriva_watch.edges.disk.ignore_file import Ignores
-from deriva_watch.edges.disk.links import Links, below, link_owner, real_path, stranger, unreadable
+from deriva_watch.edges.disk.links import (
+    Links,
+    below,
+    link_owner,
+    real_path,
+    resolved,
+    stranger,
+    unreadable,
+)
 from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.liveness import beat
 
@@ -309,7 +317,7 @@ class _Look:
         folder, _, last = path.rpartition("/")
         try:
             if folder not in self._folders:
-                real = os.path.realpath(os.path.join(self.base, folder), strict=True)
+                real = resolved(os.path.join(self.base, folder))
                 owner = link_owner(Path(self.base), folder) if folder else None
                 self._folders[folder] = real, owner
             real, owner = self._folders[folder]
@@ -356,11 +364,11 @@ class _Look:
             text = f"{path.rpartition('/')[0]}/{text}"
         folder, _, name = text.rpartition("/")
         if folder not in self._parents:
-            self._parents[folder] = os.path.realpath(folder or "/", strict=True).rstrip("/")
+            self._parents[folder] = resolved(folder or "/").rstrip("/")
         target = f"{self._parents[folder]}/{name}"
         found = os.lstat(target)
         if name in {"", ".", ".."} or stat.S_ISLNK(found.st_mode):
-            target = os.path.realpath(path, strict=True)
+            target = resolved(path)
             found = os.lstat(target)
         return target, found
 
