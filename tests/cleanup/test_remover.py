@@ -1,6 +1,7 @@
 """Files go once they are verified here and on the server; a crash at any step loses none."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.removal.removal import Removable
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.disk import removal
+from deriva_watch.edges.disk.scanner import ScanPolicy, scan
 from deriva_watch.engine.server_check import ServerCheck
 from engine.rig import Crash, Power, first, image, instead, write_files
 
@@ -312,3 +314,32 @@ def test_a_folder_that_is_not_mounted_says_nothing_of_its_files(lab, two, monkey
         assert is_unchanged(rig)
     assert lie(root) == sorted(paths)
     assert set(lab.states().values()) == {"linked"}
+
+
+def test_a_directory_that_is_archived_during_its_removal_hides_no_file(lab, two, monkeypatch):
+    paths, root = two
+    with dying(monkeypatch, "aside"), lab.rigged() as rig, pytest.raises(Crash):
+        remove(rig)
+    archive = lab.folder / "archive"
+    root.rename(archive)
+
+    with lab.rigged() as rig:
+        begun = rig.journal.being_removed(rig.parts.server)
+        assert not remover(rig).recover(unit(rig), policy(rig), begun)
+        told = rig.told("file.restored")
+    seen = scan(archive, ScanPolicy(lab.folder))
+
+    (aside,) = (path for path in archive.rglob(ASIDE_NAME) if path.is_dir())
+    (hidden,) = aside.iterdir()
+    assert {(event.now, Path(event.path).name) for event in told} >= {(None, hidden.name)}
+    assert all(f"{ASIDE_NAME}/" in event.why for event in told)
+    assert seen is not None
+    assert seen.skipped == {
+        str(aside.relative_to(archive)): "it holds 1 file of a removal that was interrupted; "
+        "move them to the folder that it is in"
+    }
+    hidden.rename(aside.parent / hidden.name)
+    seen = scan(archive, ScanPolicy(lab.folder))
+    assert seen is not None
+    assert seen.skipped == {}
+    assert sorted(seen.entries) == sorted(paths)

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.cleanup.file_removal import UPLOADED_AGAIN, FileRemoval, still_open
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.proof import Proof
-from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.observation import ASIDE_NAME, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import (
@@ -121,8 +122,9 @@ class Remover:
         gone: list[Removable] = []
         for path, each in paths.items():
             is_there = restore.is_there(policy.top, path, each.file.stamp)
-            if is_there is None:
-                continue  # a later attempt finds out
+            if is_there is None:  # a later attempt finds out
+                self._report_moved(unit, policy, path)
+                continue
             if not is_there and each.file.state is FileState.LINKED:
                 dangling_links.remove(policy.top, [policy.base + link for link in each.links])
                 to = restore.moved_to(policy.top, path, each.file.stamp)
@@ -182,6 +184,17 @@ class Remover:
         if seen is None or with_removed(seen, gone).digest() != unit.digest:
             return []
         return [NoteExecution(unit.id, {"digest": seen.digest()})]
+
+    def _report_moved(self, unit: ExecutionRecord, policy: Policy, path: str) -> None:
+        """Report a file that was aside when the directory of its unit was moved away."""
+        folder = policy.top / policy.base
+        if folder.parent.is_dir() and not folder.exists():
+            name = Path(path).name
+            why = (
+                f"{folder} was moved or deleted during its removal; where it is now, the file may "
+                f"be {ASIDE_NAME}/{name}: move it to the folder above"
+            )
+            self.emit(FileRestored(prefix=unit.prefix, path=path, now=None, why=why))
 
     def _report(self, unit: ExecutionRecord, back: restore.Restored) -> None:
         """Report a file that is not where it was before."""

@@ -348,6 +348,31 @@ def test_an_execution_directory_that_leads_out_of_the_prefix_is_refused(root, tm
     assert "outside the prefix" in seen.unreadable["."]
 
 
+def test_names_like_ours_are_told_and_ours_are_not(root):
+    for name in (RECEIPT_NAME, ".deriva-watch-0123456789abcdef", "a.png"):
+        (root / name).write_text("x")
+    for name in (".deriva-watch-aside", ".deriva-watch-results", "a/.deriva-watch-results"):
+        (root / name).mkdir(parents=True)
+        (root / name / "b.png").write_text("x")
+
+    seen = look(root)
+
+    assert set(seen.entries) == {"a.png", "a/.deriva-watch-results/b.png"}
+    assert "reserved" in seen.skipped.pop(".deriva-watch-results")
+    assert "1 file of a removal" in seen.skipped.pop(".deriva-watch-aside")
+    assert seen.skipped == {}
+
+
+@only_root
+def test_a_folder_that_cannot_be_listed_is_told_even_if_it_is_ignored(root):
+    (root / "old").mkdir(mode=0o700)
+
+    seen = as_stranger(lambda: look(root, ignore=("old",)))
+
+    assert seen.unreadable == {}
+    assert "cannot be listed" in seen.skipped["old"]
+
+
 def test_content_that_changed_since_the_look_is_not_opened(root):
     (root / "a").write_text("old")
     entry = only_entry(root)

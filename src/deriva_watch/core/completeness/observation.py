@@ -28,8 +28,8 @@ RESERVED: Final = (
 
 
 def is_own(name: str) -> bool:
-    """Return whether we make this name, or read it as an ignore file."""
-    return name.startswith(OWN_PREFIX) and _OWN_NAMES.fullmatch(name) is not None
+    """Return whether this is a name that we make, or that of an ignore file."""
+    return name in {RECEIPT_NAME, ROWS_NAME} or _OWN_NAMES.fullmatch(name) is not None
 
 
 DirectoryStamp = tuple[int, int, int]

@@ -17,6 +17,7 @@ from typing import Final
 
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.prose import counted
 from deriva_watch.core.removal.removal import numbered
 
 Stamp = tuple[int, int, int, int]  # like `Entry.stamp`
@@ -96,6 +97,29 @@ def _private(folder: int) -> int:
         then = "Make the user of deriva-watch its owner, with mode 0700, or move it elsewhere."
         raise kept(ASIDE_NAME, "other users may enter it", then)
     return aside
+
+
+def left_aside(path: str) -> str | None:
+    """Return what our private directory at *path* holds, as a sentence about "it"; None: nothing.
+
+    Where a removal is under way it holds a file for a moment.
+    """
+    try:
+        folder = open_real(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"it cannot be listed: {error.strerror}"
+    try:
+        count = len(os.listdir(folder))
+    finally:
+        os.close(folder)
+    if not count:
+        return None
+    return (
+        f"it holds {counted(count, 'file')} of a removal that was interrupted; move them to the "
+        "folder that it is in"
+    )
 
 
 def check_writable(folder: int) -> None:

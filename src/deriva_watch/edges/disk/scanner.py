@@ -19,16 +19,17 @@ from deriva_watch.core.completeness.observation import (
     ALIAS,
     ASIDE_NAME,
     OWN_PREFIX,
-    RECEIPT_NAME,
-    ROWS_NAME,
+    RESERVED,
     DirectoryStamp,
     Entry,
     Kind,
     Observation,
+    is_own,
 )
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
+from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.disk.ignore_file import Ignores
 from deriva_watch.edges.disk.links import (
     Links,
@@ -43,7 +44,6 @@ from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.liveness import beat
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_OWN: Final = {RECEIPT_NAME, ROWS_NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,9 @@ class _Look:
                 continue  # it has vanished
             except OSError as error:
                 _check_lasting(place.path, error)
-                if not place.ignored:
+                if place.ignored:
+                    self._skipped[shown] = f"{place.ignored}, and cannot be listed"
+                else:
                     self.unreadable[shown] = _reason(error)
 
     def follow_links(self) -> None:
@@ -279,11 +281,9 @@ class _Look:
         return place.path != self.base and below(os.path.realpath(folder), place.path)
 
     def _take(self, name: os.DirEntry[str], place: _Directory, stack: list[_Directory]) -> None:
-        if not place.shown and (name.name in _OWN or name.name.startswith(OWN_PREFIX)):
-            return
-        if name.name == IGNORE_FILE:
-            return
         shown, path = place.shown + name.name, f"{place.path}/{name.name}"
+        if self._is_ours(name.name, path, shown):
+            return
         try:
             is_dir, why = name.is_dir(follow_symlinks=False), place.ignored
             if not why and (ignored := self._ignores.by_itself(shown, is_dir=is_dir)):
@@ -303,6 +303,16 @@ class _Look:
                 self.take_file(path, name.stat(follow_symlinks=False), shown, place.link_owner)
         except FileNotFoundError:
             return  # it has vanished
+
+    def _is_ours(self, name: str, path: str, shown: str) -> bool:
+        """Return whether a name is ours or reserved for us; note what would stay unsaid."""
+        if name == ASIDE_NAME and (why := open_folders.left_aside(path)):
+            self._skipped[shown] = why
+        is_top = name == shown
+        is_reserved = is_top and name.startswith(OWN_PREFIX) and not is_own(name)
+        if is_reserved:
+            self._skipped[shown] = RESERVED
+        return is_reserved or name == IGNORE_FILE or (is_top and is_own(name))
 
     def take_file(
         self, path: str, found: os.stat_result, shown: str, link_owner: int | None
