@@ -161,6 +161,11 @@ def test_a_folder_beside_what_is_watched_is_fine(drops, path):
         ("[server]\nhost = 'a'\n", "~/", "/.deriva; drop files elsewhere"),
         ("[server]\nhost = 'a'\n", "~/.ssh/in", "/.ssh; drop files elsewhere"),
         ("[server]\nhost = 'a'\n[journal]\nurl = 'sqlite:////drop/s/j.db'\n", "/drop", "upload it"),
+        (
+            "[server]\nhost = 'a'\n[journal]\nurl = 'sqlite:////drop/j.db'\n",
+            "/drop/in",
+            "above /drop",
+        ),
     ],
 )
 def test_nothing_secret_and_nothing_of_ours_is_ever_dropped(tmp_path, before, path, why):

@@ -161,6 +161,8 @@ def test_a_file_from_a_windows_editor_is_read(write):
         ("watch.prefix = 1", 3, "unknown key"),  # below [server]
         ('[files]\nmetadata_order = "any"', 4, "must be 'infer' or 'sorted'"),
         ('[journal]\nurl = "sqlite:///here.db"', 4, "sqlite:/// and an absolute path"),
+        ('[journal]\nurl = "sqlite:////d/j.db"\n[[watch]]\nprefix = "/d/lab"', 3, "above /d/lab/"),
+        ('[journal]\nurl = "sqlite:////h/al/j.db"\n[[watch]]\nprefix = "/h/*/w"', 3, "above /h/*"),
         ('[log]\nformat = "xml"', 4, "must be 'json' or 'console'; for example format = \"json\""),
         ("log = 1", 3, "unknown key 'server.log'"),
     ],
@@ -371,6 +373,13 @@ def test_the_journal_lies_in_the_state_directory(
 
     assert settings.journal.url == f"sqlite:///{tmp_path / directory / 'journal.db'}"
     assert settings.state_directory == tmp_path / directory
+
+
+@pytest.mark.parametrize("url", ["/d/state/j.db", "/d/lab/deriva-ml/.state/j.db", "/e/j.db"])
+def test_a_journal_beside_or_below_a_watched_folder_is_fine(write, url):
+    config = write(f'{HOST}[journal]\nurl = "sqlite:///{url}"\n[[watch]]\nprefix = "/d/lab"\n')
+
+    assert load(config).journal.url == f"sqlite:///{url}"
 
 
 def test_receipts_lie_beside_the_journal_wherever_that_is(write):

@@ -200,6 +200,10 @@ def secret_in(folders: Iterable[DropFolder], credential_file: Path | None) -> st
 
 def _meet(path: Path, pattern: Path) -> bool:
     """Return whether one is inside the other; *pattern* may have wildcards."""
-    return any(each.match(str(pattern)) for each in (path, *path.parents)) or any(
-        path.match(str(each)) for each in (pattern, *pattern.parents)
-    )
+    is_inside = any(each.match(str(pattern)) for each in (path, *path.parents))
+    return is_inside or is_above(path, pattern)
+
+
+def is_above(path: Path, pattern: Path) -> bool:
+    """Return whether *path* is what *pattern*, which may have wildcards, matches, or above it."""
+    return any(path.match(str(each)) for each in (pattern, *pattern.parents))

@@ -36,10 +36,11 @@ from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.known_names import IGNORED, PARTIAL, merged
+from deriva_watch.core.layout import ROOT
 from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unit import Unit
-from deriva_watch.settings.drop_folder import DropFolder, overlap, secret_in
+from deriva_watch.settings.drop_folder import DropFolder, is_above, overlap, secret_in
 from deriva_watch.settings.sources import PREFIX, Origins, find_config, no_config
 from deriva_watch.settings.types import (
     AbsolutePath,
@@ -339,6 +340,13 @@ class Settings(BaseSettings):
         ):
             raise ValueError(
                 f"is in the drop folder {folder}, which would upload it; move it elsewhere"
+            )
+        watched = [watch.prefix / ROOT / "execution" for watch in info.data.get("watch", ())]
+        watched += [drop.path for drop in info.data.get("drop", ())]
+        if folder := next((each for each in watched if is_above(file.parent, each)), None):
+            raise ValueError(
+                f"is in {file.parent}, which is above {folder}: nothing in the folder of the "
+                f"journal is uploaded; give the journal a folder of its own"
             )
         return journal
 

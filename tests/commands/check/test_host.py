@@ -101,6 +101,37 @@ def test_a_drop_folder_has_a_line_of_its_own(tell, data, scanner):
     assert list(folder.iterdir()) == []
 
 
+def test_executions_below_a_link_to_the_folder_of_the_journal_are_told(found, data, tmp_path):
+    state = tmp_path / "settings/state"
+    (state / "scratch").mkdir(parents=True)
+    (data / "deriva-ml").rename(state / "scratch/deriva-ml")
+    (data / "deriva-ml").symlink_to(state / "scratch/deriva-ml")
+
+    status, lines = found(data, files={"allowed_link_roots": [str(state)]})
+
+    line = lines[f"names in {data}"]
+    assert (status, line["verdict"]) == (2, "wrong")
+    assert f"below {state}, the folder of the journal" in line["why"]
+    assert line["next"].startswith("Set [journal] url to a file in a folder of its own")
+
+
+def test_a_link_in_the_place_of_the_executions_that_leaves_the_prefix_is_told(
+    found, data, tmp_path
+):
+    (data / "deriva-ml").rename(tmp_path / "scratch")
+    (data / "deriva-ml").symlink_to(tmp_path / "scratch")
+
+    status, lines = found(data)
+
+    line = lines[f"names in {data}"]
+    assert (status, line["verdict"]) == (2, "wrong")
+    assert "outside the prefix" in line["why"]
+    assert "allowed_link_roots" in line["next"]
+    status, lines = found(data, files={"allowed_link_roots": [str(tmp_path / "scratch")]})
+    assert status == 0
+    assert f"names in {data}" not in lines
+
+
 def test_names_that_are_not_uploaded_and_names_left_out_on_purpose_are_listed(tell, found, data):
     executions = data / "deriva-ml/execution"
     (executions / "stray.txt").touch()
