@@ -194,6 +194,17 @@ def _table(name):
     return ":".join(quote(part, safe="") for part in name.split(":"))
 
 
+@contextmanager
+def deep_folders(root: Path, count):
+    """Make a folder in a folder, and so on, below *root*; yield the path of the innermost."""
+    path = "/".join("d" * count)
+    subprocess.run(["mkdir", "-p", path], cwd=root, check=True)
+    try:
+        yield path
+    finally:  # shutil.rmtree cannot
+        subprocess.run(["rm", "-r", root / "d"], check=True)
+
+
 # ---------------------------------------------------------------------- the daemon
 
 

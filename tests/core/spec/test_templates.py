@@ -144,6 +144,25 @@ def test_a_content_disposition_has_plain_characters_only(template: str | None, h
     assert content_disposition(match, known(match, "/a b'c\n\"日;.tar.gz")) == header
 
 
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [("'a'.txt", "_a_.txt"), ('"q"', "_q_"), ("a;", "a_"), ("UTF-8''", "UTF-8__")],
+)
+def test_quotes_of_a_name_are_not_taken_for_those_of_the_header(name: str, plain: str):
+    match = mapped({}, **{"content-disposition": "filename*=UTF-8''{file_name}"})
+
+    assert content_disposition(match, known(match, name)) == f"filename*=UTF-8''{plain}"
+
+
+@pytest.mark.parametrize("write", [object_name, content_disposition])
+def test_a_value_that_does_not_fit_its_format_is_refused_with_the_template(write):
+    template = "/hatrac/{n:05d}"
+    match = mapped({}, hatrac_uri=template, **{"content-disposition": template})
+
+    with pytest.raises(RefusedError, match=r"does not fit the template /hatrac/\{n:05d\}"):
+        write(match, known(match, "b.txt", n="x"))
+
+
 def test_an_object_that_cannot_be_named_is_refused_with_the_template():
     match = mapped({}, hatrac_uri="/hatrac/{nobody}")
 

@@ -9,7 +9,7 @@ import pytest
 from deriva_watch.core.completeness.observation import Kind
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.edges.disk.scanner import ScanPolicy, look_at, scan
-from running import write_files
+from running import deep_folders, write_files
 
 STRANGER = 65534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
@@ -106,3 +106,11 @@ def test_a_system_folder_is_not_entered_and_is_told(root):
     assert set(seen.entries) == {"a"}
     assert "NetApp" in seen.skipped[".snapshot"]
     assert not any(path.endswith("hourly") for path in seen.directories)
+
+
+def test_a_file_below_more_folders_than_the_stack_holds_is_looked_at(root):
+    (root / IGNORE_FILE).write_text("*.log\n")
+    with deep_folders(root, 1500) as path:
+        (root / path / "a.log").touch()
+
+        assert ignored(root) == {f"{path}/a.log"}

@@ -18,6 +18,7 @@ from deriva_watch.edges.disk import open_folders, removal
 from deriva_watch.edges.disk.removal import Aside
 from deriva_watch.edges.disk.restore import put_back
 from deriva_watch.edges.disk.scanner import ScanPolicy, scan
+from running import deep_folders
 
 KEPT = (FileChangedError, RefusedError)
 
@@ -313,6 +314,15 @@ def test_a_process_that_dies_leaves_the_file_to_be_put_back(tmp_path):
     assert [(back.path, back.now) for back in put_back(tmp_path)] == [("run/a.dcm", "run/a.dcm")]
     assert sorted(contents(tmp_path)) == ["b.dcm", "run/a.dcm", "uploaded/run/x"]
     assert list(put_back(tmp_path)) == []
+
+
+def test_folders_deeper_than_the_stack_keep_no_file_from_being_put_back(tmp_path):
+    with dying(made(tmp_path)):
+        pass
+    with deep_folders(tmp_path, 1500):
+        found = [(back.path, back.now) for back in put_back(tmp_path)]
+
+    assert found == [("run/a.dcm", "run/a.dcm")]
 
 
 def test_what_is_put_back_late_replaces_nothing(tmp_path):

@@ -235,7 +235,7 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 def _version(alternatives: tuple[tuple[str, ...], ...]) -> Iterator[str]:
     """Yield a problem if the spec is for a different version of the uploader."""
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     def holds(comparison: str) -> bool:
         found = re.search(r"(>=|<=|>|<|==|!=)(.*)\Z", comparison, re.DOTALL)
@@ -245,7 +245,7 @@ def _version(alternatives: tuple[tuple[str, ...], ...]) -> Iterator[str]:
 
     try:
         fits = not alternatives or any(each and all(map(holds, each)) for each in alternatives)
-    except InvalidVersion as error:
+    except ValueError as error:  # InvalidVersion is one, and so is a number of 5,000 digits
         yield f"version_compatibility: {error}"
         return
     if not fits:

@@ -16,6 +16,7 @@ _FALSE: Final = frozenset({"n", "no", "f", "false", "off", "0"})
 # Digests that Python always has and that have one length.
 _CHECKSUMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _WIDEST: Final = 999  # of a field in a template: more would only fill the memory
+_NUMBER: Final = re.compile("[0-9]{1,18}")
 _Reader = Callable[[Any, str], Any]
 
 
@@ -134,7 +135,7 @@ def _pattern(*, ignore_case: bool = False) -> _Reader:
 def _count(value: Any, place: str) -> int | None:
     if value is None or value == "":
         return None
-    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
     if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
         raise _WrongError(place, "must be a number of bytes above 0")
     return number

@@ -43,11 +43,16 @@ def query(template: str, known: Mapping[str, Any]) -> str:
 
 
 def fill(template: str, known: Mapping[str, Any]) -> str | None:
-    """Return *template* filled, or None if it uses an unknown name."""
+    """Return *template* filled, or None if it uses an unknown name.
+
+    Raises RefusedError if a value does not fit its format.
+    """
     try:
         return template.format_map(known)
     except KeyError:
         return None
+    except ValueError as error:
+        raise _misfit(template, error) from None
 
 
 def _in_url(name: str, value: Any) -> str:
@@ -113,6 +118,13 @@ def _filled(template: str, texts: Mapping[str, str]) -> str:
         why = f"the template {template} uses {error}, which has no value for it"
         then = "Correct the bulk spec, or the place of that value."
         raise RefusedError("the bulk spec cannot name a file", why, then) from None
+    except ValueError as error:
+        raise _misfit(template, error) from None
+
+
+def _misfit(template: str, error: ValueError) -> RefusedError:
+    why = f"a value of it does not fit the template {template}: {error}"
+    return RefusedError("the bulk spec cannot be used for a file", why, "Correct the template.")
 
 
 def _cut(leaf: str) -> str:
@@ -142,9 +154,13 @@ def content_disposition(match: Match, known: Mapping[str, Any]) -> str | None:
     if not mapping.disposition:
         return None
     texts = {name: _text(value) for name, value in known.items()}
-    whole = _filled(mapping.disposition, texts)
-    header = _HEADER.fullmatch(whole)
-    head, name, tail = header.groups() if header else ("filename*=UTF-8''", whole, "")
+    # The quotes of a header are those of the template: a name may begin or end with some.
+    if (header := _HEADER.fullmatch(mapping.disposition)) is None:
+        whole = _filled(mapping.disposition, texts)
+        header = _HEADER.fullmatch(whole)
+        head, name, tail = header.groups() if header else ("filename*=UTF-8''", whole, "")
+    else:
+        head, name, tail = (_filled(part, texts) for part in header.groups())
     if mapping.options.sanitize:
         return head + quote(_plain(mapping, name), safe="") + tail
     return head + quote(name, safe="%!") + tail

@@ -56,11 +56,17 @@ class Ignores:
         """Return the rules for the names in *folder*, "" for the unit's own."""
         if self.patterns is None:
             return ()
-        if folder not in self._rules:
-            above = self._in(folder.rpartition("/")[0]) if folder else self._top()
-            skip = len(folder) + 1 if folder else 0
-            found = self._read(os.path.join(self.base, folder), folder, skip=skip)
-            self._rules[folder] = above + found
+        todo, at = [], folder
+        while at not in self._rules:
+            todo.append(at)
+            at = at.rpartition("/")[0]
+            if not todo[-1]:
+                break
+        for each in reversed(todo):  # from the outermost; a path may have thousands of folders
+            above = self._rules[each.rpartition("/")[0]] if each else self._top()
+            skip = len(each) + 1 if each else 0
+            found = self._read(os.path.join(self.base, each), each, skip=skip)
+            self._rules[each] = above + found
         return self._rules[folder]
 
     def _top(self) -> tuple[Rule, ...]:

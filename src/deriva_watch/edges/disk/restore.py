@@ -31,12 +31,20 @@ class Restored:
 
 def put_back(top: Path, but: str | None = None) -> Iterator[Restored]:
     """Put back all files that are set aside below *top*, except in its folder *but*."""
-    for root, names, _, folder in os.fwalk(top):
-        if root == os.fspath(top) and but in names:
-            names.remove(but)
-        if ASIDE_NAME in names:
-            names.remove(ASIDE_NAME)
-            yield from _put_back(folder, os.path.relpath(root, top))
+    base, todo = os.path.realpath(top), ["."]
+    while todo:
+        path = todo.pop()
+        with ExitStack() as opened:
+            try:
+                folder = open_folders.open_real(os.path.normpath(os.path.join(base, path)))
+                opened.callback(os.close, folder)
+                names = _folders_in(folder)
+            except OSError:  # it is gone, or we could not have set a file aside there
+                continue
+            others = names - ({ASIDE_NAME, but} if path == "." else {ASIDE_NAME})
+            todo += [_joined(path, each) for each in others]
+            if ASIDE_NAME in names:
+                yield from _put_back(folder, path)
 
 
 def put_back_in(top: Path, path: str) -> Iterator[Restored]:
@@ -84,6 +92,11 @@ def _is_in(folder: int, path: str) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _folders_in(folder: int) -> set[str]:
+    with os.scandir(folder) as names:
+        return {name.name for name in names if name.is_dir(follow_symlinks=False)}
 
 
 def _put_back(folder: int, shown: str) -> Iterator[Restored]:
