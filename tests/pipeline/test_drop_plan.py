@@ -1,6 +1,7 @@
 """Drop folders before a real catalog: look-ups, and rows with what was looked up."""
 
 from types import SimpleNamespace
+from unicodedata import normalize
 
 import pytest
 
@@ -8,7 +9,7 @@ from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
-from running import write_files
+from running import requests_seen, write_files
 
 BY_NAME = {"Subject": {"table": "demo:Subject", "column": "Name", "value": "{who}"}}
 BY_QUERY = {"Subject": {"query": "/attribute/demo:Subject/Name={who}/RID"}}
@@ -66,6 +67,38 @@ def test_a_name_becomes_a_rid_and_one_that_nobody_has_refuses_its_file_alone(
     assert "too long" in left.pop(long)
     assert all("no row of" in why for why in left.values())
     assert unknown.rpartition(" ")[2] in left[unknown]
+
+
+@pytest.mark.parametrize("lookup", [BY_NAME, BY_QUERY], ids=["table", "query"])
+def test_a_name_that_the_disk_has_decomposed_finds_its_row_and_a_person_is_told(
+    lab, folder, lookup, fresh
+):
+    name = f"José {fresh()}"
+    rid = lab.api.insert("demo:Subject", {"Name": normalize("NFC", name)})[0]["RID"]
+    write_files(folder.path, {f"{normalize('NFD', name)}/2026-01-02_a.png": "a"})
+
+    with lab.rigged(drop=[folder.said | {"lookup": lookup}]) as rig:
+        plan = planned(rig, folder)
+
+    assert [asset.values["Subject"] for asset in plan.assets] == [rid]
+    assert "in another Unicode form" in plan.notices["Subject"]
+
+
+def test_the_nearest_values_are_named_at_a_cost_that_does_not_grow(lab, folder, fresh):
+    word = fresh()
+    known = [f"{word} subject-{number}" for number in range(120)]
+    lab.api.insert("demo:Subject", *[{"Name": name} for name in known])
+    asked = [f"{word} Subject-7", *(f"{word} nobody {number}" for number in range(20))]
+    write_files(folder.path, {f"{name}/2026-01-02_a.png": name for name in asked})
+
+    with lab.rigged(drop=[folder.said]) as rig:
+        left = {each.path: each.why for each in planned(rig, folder).leftovers}
+        calls = rig.power.calls("catalog.neighbours")
+
+    assert f"(closest: '{word} subject-" in left[f"{asked[0]}/2026-01-02_a.png"]
+    assert len(calls) == 5
+    near = [each["entries"] for each in requests_seen(lab.ready) if "::geq::" in each["path"]]
+    assert max(near) == 50
 
 
 def test_several_rows_and_what_cannot_be_a_value_refuse_a_file(lab, folder):

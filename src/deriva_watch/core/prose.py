@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from shlex import quote
 from typing import Final, TypedDict
 
+_LIKE: Final = 200  # characters of what is compared
 LONGEST: Final = 10_000  # characters of a sentence: names in it may have millions
 
 
@@ -31,6 +32,13 @@ def nearest(asked: str, known: Iterable[str]) -> str:
     names = {name.casefold(): name for name in known}
     near = [names[name] for name in get_close_matches(asked.casefold(), names)]
     return " or ".join(quote(printable(each)) for each in near)
+
+
+def closest(asked: str, known: Iterable[str]) -> str:
+    """Return " (closest: 'a', 'b')" with the known values that are similar to *asked*, or ""."""
+    values = {each.casefold(): each for each in known if len(each) <= _LIKE}
+    near = get_close_matches(asked.casefold(), values)
+    return f" (closest: {', '.join(repr(values[each]) for each in near)})" if near else ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 from deriva_watch.core.json_text import read_json
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.model import Column
+from deriva_watch.core.unicode_forms import composed
 
 NULL_SENTINEL: Final = "__NULL__"
 
@@ -34,7 +35,7 @@ _CODED: Final = {
     ROOT: ROOT.replace("-", "%2D"),
 }
 _JSON_TYPES: Final = (bool, int, float, list, dict)
-_TEXTS: Final = ("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie")
+TEXT_TYPES: Final = ("text", "longtext", "markdown", "ermrest_uri", "ermrest_curie")
 _WRONG: Final = (ValueError, TypeError, OverflowError, InvalidOperation, RecursionError)
 _TRUTHS: Final = {  # as PostgreSQL reads them
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -103,7 +104,10 @@ def same(column: Column, one: Any, other: Any) -> bool:
         if column.type == "timestamptz":
             return _same_moment(one, other)
         meaning = _MEANINGS.get(column.type, _sendable)
-        return bool(meaning(one) == meaning(other))
+        one, other = meaning(one), meaning(other)
+        if isinstance(one, str) and isinstance(other, str):
+            return composed(one) == composed(other)
+        return bool(one == other)
     except _WRONG:
         return bool(one == other)
 
@@ -248,7 +252,7 @@ def _keyed(reader: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(_TEXTS, _text),
+    **dict.fromkeys(TEXT_TYPES, _text),
     "int2": _integer(16),
     "int4": _integer(32),
     "int8": _integer(64),

@@ -47,6 +47,13 @@ class Catalog(Protocol):
         """Return the rows whose columns have all of *values*; None finds NULL."""
         ...
 
+    def neighbours(self, table: TableName, column: str, text: str) -> list[str]:
+        """Return some values of a text column right before and after *text*, in its order.
+
+        The cost does not depend on the number of rows: the column has an index.
+        """
+        ...
+
     def query(self, path: str) -> list[Row]:
         """Return the answer to a GET of *path*, relative to the catalog."""
         ...

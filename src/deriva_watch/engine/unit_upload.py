@@ -24,6 +24,7 @@ from deriva_watch.core.rows.adoption import adopt
 from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FileState, FileTrigger, file_after
+from deriva_watch.core.unicode_forms import ANOTHER_FORM, composed
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk, Journal, Row, RowReceipt
 
@@ -97,13 +98,16 @@ class UnitUpload:
         return [*self.assets.values(), *self.rows.values()]
 
     def is_about(self, path: str, row: Row) -> bool:
-        """Return whether a row has the content and the name of a file."""
-        record, about = self.records[path], (row["MD5"], row["Length"], row["Filename"])
-        return about == (record.md5, record.size_bytes, self.assets[path].file_name)
+        """Return whether a row has the content and the name of a file, in any Unicode form."""
+        record, name = self.records[path], composed(self.assets[path].file_name)
+        about = row["MD5"], row["Length"], composed(row["Filename"] or "")
+        return about == (record.md5, record.size_bytes, name)
 
     def chosen(self, path: str, rows: Iterable[Row]) -> Row | None:
         """Return the one of *rows* with the same values as the file; None if it needs a new row."""
         asset, candidates = self.assets[path], [row for row in rows if self.is_about(path, row)]
+        exact = [row for row in candidates if row["Filename"] == asset.file_name]
+        candidates = exact or candidates
         table, held = self.model.name_to_table(asset.table), self._held(path, candidates)
         found = adopt(table, asset.values, candidates, asset.given_rid, held.__contains__)
         if found is None:
@@ -111,6 +115,8 @@ class UnitUpload:
         if len(found.rids) > 1:
             taken = f"the oldest, {found.row['RID']}, is taken"
             self.notice(path, f"{_several(found.rids)}; {taken}. {_ONE_TOO_MANY}")
+        if found.row["Filename"] != asset.file_name:
+            self.notice(path, f"row {found.row['RID']} has its name {ANOTHER_FORM}")
         return dict(found.row)
 
     def compare(self, path: str, rows: Iterable[Row]) -> None:

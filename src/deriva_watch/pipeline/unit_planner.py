@@ -1,18 +1,22 @@
 """Plans a unit: what becomes of each of its files, by the bulk spec or by its drop folder."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.metadata.metadata_order import Reference
-from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.plan.path_metadata import questions
-from deriva_watch.core.plan.plan import Plan, make_plan
+from deriva_watch.core.plan.plan import AssetPlan, Plan, make_plan
 from deriva_watch.core.plan.rules import Rules
+from deriva_watch.core.unicode_forms import respelled, with_forms
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.rows.spelling import Spelling
 from deriva_watch.pipeline.drop_plan import plan_drop
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
@@ -45,7 +49,8 @@ class UnitPlanner:
         """
         settings = self.unit_reader.settings
         if unit.drop:
-            return plan_drop(unit.drop, seen, model, catalog, settings.transfer.chunk_bytes)
+            dropped = plan_drop(unit.drop, seen, model, catalog, settings.transfer.chunk_bytes)
+            return _as_in_catalog(dropped, model, catalog)
         vocabulary = model.ml_table("Asset_Type")
         rules = Rules(
             model=model,
@@ -59,13 +64,29 @@ class UnitPlanner:
         asked = questions(seen, sources, rules)
         found = {each: _found(catalog, each, values) for each, values in asked.items() if values}
         known = {each: values for each, values in found.items() if values is not None}
-        return make_plan(seen, sources, replace(rules, known=known))
+        made = make_plan(seen, sources, replace(rules, known=known))
+        return _as_in_catalog(made, model, catalog)
 
 
 def _found(catalog: Catalog, where: Reference, values: set[str]) -> frozenset[str] | None:
     """Return those of *values* that a column has; None if we may not read it."""
     try:
-        rows = catalog.rows_with(where.table, where.column, sorted(values))
+        rows = catalog.rows_with(where.table, where.column, with_forms(values))
     except RefusedError:
         return None
-    return frozenset(str(row[where.column]) for row in rows)
+    there = frozenset(str(row[where.column]) for row in rows)
+    return (there & values) | respelled(values, there).keys()
+
+
+def _as_in_catalog(plan: Plan, model: CatalogModel, catalog: Catalog) -> Plan:
+    """Return *plan* with the values that refer to rows spelled as these rows are."""
+    spelling, notices = Spelling(catalog.rows_with), dict(plan.notices)
+    groups: dict[TableName, list[AssetPlan]] = defaultdict(list)
+    for asset in plan.assets:
+        groups[asset.table].append(asset)
+    values = {asset.path: dict(asset.values) for asset in plan.assets}
+    for table, group in groups.items():
+        tell = partial(notices.__setitem__, str(table))
+        spelling.respell(model.name_to_table(table), [values[asset.path] for asset in group], tell)
+    assets = tuple(replace(asset, values=values[asset.path]) for asset in plan.assets)
+    return replace(plan, assets=assets, notices=notices)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from deriva_watch.core.completeness.disk_names import as_on_disk
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.json_text import FILE_BYTES, JsonError, as_text, read_whole
@@ -91,7 +92,7 @@ class UnitReader:
             found.notices["pending rows of deriva-ml's workspace"] = (
                 f"{left} are not in the catalog; only assets and features are uploaded from it"
             )
-        return Sources(
+        said = Sources(
             found.manifest,
             workspace.assets(unit.name) if workspace else {},
             found.types,
@@ -99,6 +100,7 @@ class UnitReader:
             workspace.features(unit.name) if workspace else {},
             found.columns,
         )
+        return as_on_disk(said, seen)
 
 
 @dataclass(slots=True)

@@ -23,10 +23,12 @@ class Answer:
     Attributes:
         found: The value for the referring column, from each row that matches.
         problem: Why the look-up failed.
+        near: Values like the one looked up, where no row has that; in words.
     """
 
     found: tuple[str, ...] = ()
     problem: str | None = None
+    near: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _referred(column: str, search: Search, match: Match, dropped: Dropped) -> st
     which = f"with {search.by.name} = {text!r}" if search.by else f"for the query {text!r}"
     where = str(search.table) if search.table else "the catalog"
     if not answer.found:
-        why = f"there is no row of {where} {which}"
+        why = f"there is no row of {where} {which}{answer.near}"
         then = f"Add that row, or rename the file, {return_to}"
     else:
         names = ", ".join(answer.found)

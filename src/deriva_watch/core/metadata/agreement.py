@@ -9,6 +9,7 @@ from typing import Any
 
 from deriva_watch.core.metadata.sources import Statement
 from deriva_watch.core.model import CatalogModel, Table
+from deriva_watch.core.unicode_forms import composed
 from deriva_watch.core.values import check, same
 
 
@@ -53,7 +54,7 @@ def _agreed(what: str, said: Iterable[tuple[str | None, str]]) -> str | None:
     """Return the text that all sources with a text agree on."""
     agreed, first = None, ""
     for text, source in said:
-        if agreed and text and text != agreed:
+        if agreed and text and composed(text) != composed(agreed):
             raise Contradiction(
                 f"{first} says its {what} is {agreed!r}, but {source} says {text!r}"
             )

@@ -95,7 +95,7 @@ class Directories:
         asked: dict[Reference, set[str]] = defaultdict(set)
         if not self._too_many and len(self._rows(self._options)) > 1:
             for column, choices in zip(self.columns, _possible(self._options), strict=True):
-                for reference in _references(self.table, column):
+                for reference in references(self.table, column):
                     asked[reference].update(c.value for c in choices if c.value is not None)
         return asked
 
@@ -135,7 +135,7 @@ class Directories:
         ]
 
     def _refers(self, column: str) -> bool:
-        return bool(_references(self.table, column))
+        return bool(references(self.table, column))
 
     def _narrowed(self, known: Known) -> list[list[_Choice]]:
         """Return the options without values that refer to no existing row."""
@@ -147,7 +147,7 @@ class Directories:
     def _is_there(self, column: str, value: str | None, known: Known) -> bool:
         return value is None or all(
             value in known[reference]
-            for reference in _references(self.table, column)
+            for reference in references(self.table, column)
             if reference in known
         )
 
@@ -208,7 +208,8 @@ def columns_text(columns: Sequence[str]) -> str:
     return json.dumps({"columns": list(columns)}, ensure_ascii=False)
 
 
-def _references(table: Table, column: str) -> list[Reference]:
+def references(table: Table, column: str) -> list[Reference]:
+    """Return the columns that a column refers to by itself."""
     return [
         Reference(key.target, key.target_columns[0])
         for key in table.foreign_keys

@@ -27,6 +27,7 @@ class AssetPlan:
         recorded: Another uploader says that the row `given_rid` is in the catalog.
         order: The metadata columns in the order of the path, if that had to be inferred.
         members: The content of the bag, if a directory becomes one asset.
+        respelled: The catalog has its types in another Unicode form than what gives them.
     """
 
     entry: Entry
@@ -40,6 +41,7 @@ class AssetPlan:
     recorded: bool
     order: tuple[str, ...] | None = None
     members: tuple[Entry, ...] = ()
+    respelled: bool = False
 
     @property
     def path(self) -> str:

@@ -22,9 +22,10 @@ from deriva_watch.core.plan.path_metadata import inferred
 from deriva_watch.core.plan.row_candidates import recorded_features, rows_of
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.plan.unused_types import unused_notices, unused_types
-from deriva_watch.core.prose import shortened
+from deriva_watch.core.prose import closest, shortened
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.unicode_forms import ANOTHER_FORM, respelled
 from deriva_watch.core.values import check
 
 _CONTROL: Final = {Shape.ASSET_TYPES, Shape.MANIFEST, Shape.OLD_MANIFEST, Shape.MARKER}
@@ -116,8 +117,13 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     there = {(group[0].table.full_name, group[0].file_name) for group in groups.values()}
     there |= {(each.table.full_name, each.file_name) for each in chain(*bags.values())}
     unused = unused_types(said, there, [left.path for left in leftovers])
-    notices |= inferred(assets) | unused_notices(unused)
+    notices |= inferred(assets) | unused_notices(unused) | _respelled(assets)
     return Plan(tuple(assets), tuple(leftovers), notices, tuple(rows), unused_types=unused)
+
+
+def _respelled(assets: list[AssetPlan]) -> dict[str, str]:
+    why = f"some are linked as the catalog has them, {ANOTHER_FORM}"
+    return {"asset types": why} if any(asset.respelled for asset in assets) else {}
 
 
 def _where(path: str, rules: Rules) -> Place | None:
@@ -192,6 +198,7 @@ def _asset(
         key=next((c.key for c in group if c.shape is Shape.FLAT), first.key),
         recorded=one.recorded,
         order=next((c.order for c in group if c.order), None),
+        respelled=not set(types) <= set(one.types or ()),
     )
 
 
@@ -250,9 +257,11 @@ def _checked(first: Candidate, one: Statement, model: CatalogModel) -> dict[str,
 
 
 def _types(one: Statement, known: frozenset[str] | None) -> tuple[str, ...]:
-    types = tuple(dict.fromkeys(one.types or ()))
+    other = respelled(one.types or (), known or ())
+    types = tuple(dict.fromkeys(other.get(name, name) for name in one.types or ()))
     if known is not None and (odd := [name for name in types if name not in known]):
         why = f"{', '.join(map(repr, odd))} is not an asset type of this catalog"
+        why += closest(odd[0], known)
         raise _Refusal(why, "Correct the type, or add the term to Asset_Type.")
     return types
 

@@ -1,7 +1,7 @@
 """Decide whether an existing row of the catalog is the row of a file.
 
-A row with the same MD5, Filename and Length is a candidate; the metadata of the file decides. NULL
-says nothing, on either side. Description, types and links never decide.
+A row with the same MD5, Filename (in any Unicode form) and Length is a candidate; the metadata of
+the file decides. NULL says nothing, on either side. Description, types and links never decide.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -26,6 +26,7 @@ from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.records import BatchRecord, ExecutionRecord
 from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import DIGEST_BYTES
+from deriva_watch.core.unicode_forms import respelled
 
 _VERIFIED: Final = ".verified"
 _KEPT_BYTES: Final = 1024 * 1024 * 1024  # of a receipt we keep: a unit may have a million files
@@ -164,7 +165,8 @@ def update_manifest(
 ) -> os.stat_result | None:
     """Write *news* (fields by "<Table>/<file>") into the manifest with the stamp *seen*.
 
-    *folder* is the open folder of the unit.
+    *folder* is the open folder of the unit. Names may differ from those of the manifest in their
+    Unicode form.
 
     Everything else in it stays as it is. Returns the stamp of the new file, or None if nothing was
     written: there is no news, or its writer has changed it meanwhile.
@@ -177,8 +179,9 @@ def update_manifest(
             return None
         document = read_json(read_whole(file))
     entries, changed = document["assets"], False
+    other = respelled(news, entries)
     for key, fields in news.items():
-        entry = entries.get(key)
+        entry = entries.get(other.get(key, key))
         if isinstance(entry, dict) and any(entry.get(k) != v for k, v in fields.items()):
             entry.update(fields)
             changed = True

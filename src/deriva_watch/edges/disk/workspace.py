@@ -19,6 +19,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.json_text import read_json
 from deriva_watch.core.metadata.sources import FeatureRecord, Statement
+from deriva_watch.core.unicode_forms import respelled
 from deriva_watch.core.values import is_text
 from deriva_watch.edges.disk.foreign_database import (
     Database,
@@ -44,8 +45,8 @@ _ASSETS: Final = """
     FROM execution_state__assets WHERE execution_rid = ?
 """
 _RECORDED: Final = """
-    SELECT key, rid FROM execution_state__assets
-    WHERE execution_rid = ? AND status = 'uploaded' AND rid IS NOT NULL
+    SELECT key, CASE status WHEN 'uploaded' THEN rid END AS rid FROM execution_state__assets
+    WHERE execution_rid = ?
 """
 _FEATURES: Final = """
     SELECT stage_id, feature_table, feature_name, record_json, status
@@ -154,7 +155,7 @@ class Workspace:
 
         Args:
             rid: The execution.
-            uploaded: RIDs of the rows by "<Table>/<file>".
+            uploaded: RIDs of the rows by "<Table>/<file>", in any Unicode form.
             now: The value of `uploaded_at`.
             stages: The numbers of feature records that are in the catalog.
 
@@ -163,14 +164,16 @@ class Workspace:
         """
         with self._writing() as database:
             known = {row["key"]: row["rid"] for row in database.rows(_RECORDED, (rid,))}
+            other = respelled(uploaded, known)
+            named = {other.get(key, key): new for key, new in uploaded.items()}
             conflicts = {
-                key: known[key] for key, new in uploaded.items() if known.get(key, new) != new
+                key: known[key] for key, new in named.items() if (known.get(key) or new) != new
             }
             database.change(
                 _UPLOADED,
                 [
                     {"execution": rid, "key": key, "rid": new, "now": now.isoformat()}
-                    for key, new in uploaded.items()
+                    for key, new in named.items()
                     if key not in conflicts
                 ],
             )

@@ -21,6 +21,7 @@ Row = dict[str, Any]
 # puts before the path on its own disk counts too.
 LONGEST_PATH_BYTES: Final = 3500
 _EXECUTION: Final = TableName(ML_SCHEMA, "Execution")
+_NEIGHBOURS: Final = 50  # on each side
 _ALL: Final = "limit=none"  # a server can be configured to return only 100 rows without saying so
 
 
@@ -94,6 +95,17 @@ class Ermrest:
         """Return the rows whose columns have all of *values*; None finds NULL."""
         filters = "&".join(_filter(column, value) for column, value in values.items())
         return self._rows(table, f"/entity/{_path(table)}/{filters}")
+
+    def neighbours(self, table: TableName, column: str, text: str) -> list[str]:
+        """Return some values of a text column right before and after *text*, in its order."""
+        name, value = quote(column, safe=""), quote(text, safe="")
+        found: list[str] = []
+        for operator, key in (("geq", name), ("lt", f"{name}::desc::")):
+            path = f"/attribute/{_path(table)}/{name}::{operator}::{value}/{name}"
+            with self._asking(f"read {table}"):
+                answer = self._catalog.get(f"{path}@sort({key})?limit={_NEIGHBOURS}")
+                found += [row[column] for row in json_rows(answer, column)]
+        return found
 
     def query(self, path: str) -> list[Row]:
         """Return the answer to a GET of *path*, relative to the catalog."""

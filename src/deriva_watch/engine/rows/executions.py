@@ -14,6 +14,7 @@ from deriva_watch.core.drop.drop_folder import Drop, NamedWorkflow
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.events import ExecutionCreated, StatusChanged
 from deriva_watch.core.model import CatalogModel, Table
+from deriva_watch.core.prose import closest
 from deriva_watch.core.records import ExecutionFacts, NoteExecution
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
@@ -137,7 +138,12 @@ class Executions:
         about = " and ".join(f"{name} {value!r}" for name, value in said.items())
         found = ", ".join(sorted(row["RID"] for row in rows))
         why = f"{len(rows)} rows ({found}) of" if rows else "no row of"
-        raise _unusable(upload, f"{why} {table.full_name} have {about}", "workflow")
+        near = ""
+        if isinstance(wanted, NamedWorkflow) and not rows:
+            near = closest(
+                wanted.name, self.catalog.neighbours(table.full_name, "Name", wanted.name)
+            )
+        raise _unusable(upload, f"{why} {table.full_name} have {about}{near}", "workflow")
 
     # ------------------------------------------------------------------ its Status
 

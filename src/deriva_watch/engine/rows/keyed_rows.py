@@ -37,6 +37,7 @@ class KeyedRows:
         with opened(upload.disk, plan) as body:
             rows = self._keyed(plan, references, rows_in(plan, body))
             while group := list(islice(rows, _TOGETHER)):
+                references.respell(plan, [values for _, values in group])
                 yield from self._compared(plan, group)
 
     def _keyed(

@@ -112,6 +112,7 @@ class Sender:
         self.verify()
         made = {at: self.values(written.row) for at, written in batch.todo.items()}
         rows = {at: values for at, values in made.items() if values is not None}
+        self.references.respell(self.plan, list(rows.values()))
         for at in made.keys() - rows.keys():
             if batch.rids[at] is None:  # only a hint said that it is in the catalog
                 batch.digests[at] = HOLE

@@ -39,8 +39,8 @@ class Insertion:
         apart: Rows with different values are sent in different requests.
         named: Returns the key of a row in a normal form, if equal values can be written
             differently.
-        adopt: For an asset row: returns the one of the rows with the same MD5, Filename and
-            Length to use instead, or None to insert. Called right before the INSERT.
+        adopt: For an asset row: returns the one of the rows with the same MD5 to use instead, or
+            None to insert. Called right before the INSERT.
     """
 
     table: TableName
@@ -226,9 +226,9 @@ class CatalogWriter:
         if assets:
             candidates = defaultdict(list)
             for row in self._rows(assets, "MD5"):
-                candidates[_values(row, _CONTENT)].append(row)
+                candidates[row["MD5"]].append(row)
             for item in assets:
-                if item.adopt and (taken := item.adopt(candidates[item.identity()])):
+                if item.adopt and (taken := item.adopt(candidates[item.row["MD5"]])):
                     there[item] = taken
         given = [item for item in batch if item.given_rid and item not in there]
         if given:
