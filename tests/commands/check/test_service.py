@@ -156,6 +156,34 @@ def test_the_service_of_these_settings_is_known_by_its_unit_file(found, data, tm
     assert lines["systemd"]["facts"]["user"] == "root"
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        (["User=no-such-user"], "there is no user no-such-user"),
+        (["ProtectHome=yes"], "which ProtectHome= of the service hides"),
+        (["ProtectHome=tmpfs", "BindPaths=-/root/data:/root/lab"], None),
+        (["ProtectHome=read-only"], None),
+    ],
+)
+def test_a_service_that_cannot_execute_its_program_is_told(found, data, tmp_path, unit, case):
+    lines, why = case
+    program = tmp_path / "deriva-watch"
+    program.symlink_to("/root/../bin/sh")
+    unit(
+        "deriva-watch.service",
+        f"ExecStart={program} run --config {tmp_path}/settings/config.toml",
+        *lines,
+    )
+
+    status, found_lines = found(data)
+
+    line = found_lines["systemd"]
+    assert (status, line["verdict"] == "wrong") == ((2, True) if why else (0, False))
+    if why:
+        assert why in line["why"]
+        assert "ExecStart= of the unit" in line["next"]
+
+
 def test_the_credential_that_the_service_gets_is_looked_at(found, data, tmp_path, ready, unit):
     copied = tmp_path / "service.json"
     copied.write_bytes(Path(ready["writer_credential_file"]).read_bytes())

@@ -8,6 +8,8 @@ from typing import Final
 from deriva_watch.commands.check.finding import Line
 from deriva_watch.commands.check.session import Look
 from deriva_watch.edges.host import healthz
+from deriva_watch.edges.host.programs import User, obstacle
+from deriva_watch.edges.host.systemd import Unit
 from deriva_watch.edges.journal import holder
 
 _GIVEN: Final = ("STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
@@ -30,7 +32,13 @@ def systemd(look: Look) -> Iterator[Line]:
     about = "systemd"
     facts = {"file": str(unit.file), "user": unit.user, "state": state}
     what = f"{unit.name}: {state or 'this host does not use systemd'}; runs as {unit.user}"
-    if state == "failed":
+    if unusable := _unusable_program(unit):
+        then = (
+            f"Install deriva-watch in another folder, with a Python that {unit.user} can execute, "
+            "such as /usr/bin/python3, and name it in ExecStart= of the unit."
+        )
+        yield Line.wrong(about, what, unusable, then, facts)
+    elif state == "failed":
         then = f"journalctl -u {unit.name} -n 50 -o cat; then systemctl restart {unit.name}"
         yield Line.wrong(about, what, "it ended and is not restarted automatically", then, facts)
     elif state == "inactive":
@@ -42,6 +50,19 @@ def systemd(look: Look) -> Iterator[Line]:
         yield Line.note(about, what, why, f"To check as {unit.user}: {line}", facts)
     else:
         yield Line(about, what, facts=facts)
+
+
+def _unusable_program(unit: Unit) -> str | None:
+    """Return why the user of the service cannot execute its program, or None."""
+    user = User.named(unit.user)
+    if user is None:
+        return f"there is no user {unit.user}"
+    if not unit.program.is_absolute():
+        return None  # systemd looks for it in places that all may use
+    try:
+        return obstacle(unit.program, user, unit.hidden)
+    except PermissionError:
+        return None  # we may see less than the service does
 
 
 def page(look: Look) -> Iterator[Line]:

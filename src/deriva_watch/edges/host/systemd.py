@@ -46,6 +46,7 @@ FOLDERS: Final = tuple(
 )
 _RUNS: Final = Path("/run/systemd/system")  # sd_booted(3)
 _DEFAULT_USER: Final = "root"
+_HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))  # of ProtectHome=
 _ANSWER_S: Final = 10
 
 
@@ -58,12 +59,16 @@ class Unit:
         file: The unit file.
         user: The user it runs as.
         credential: The file that systemd copies for it, or None.
+        program: What it executes.
+        hidden: Folders that it does not see.
     """
 
     name: str
     file: Path
     user: str
     credential: Path | None
+    program: Path
+    hidden: tuple[Path, ...]
 
     def state(self) -> str | None:
         """Return "active", "inactive", "failed" …; None if this host does not run systemd."""
@@ -86,13 +91,25 @@ def serving(config: Path) -> Unit | None:
     ):
         instance = config.stem if file.stem.endswith("@") else ""
         said = _read(file)
-        if str(config) in _last(said, "ExecStart").replace("%i", instance).split():
+        line = _last(said, "ExecStart").replace("%i", instance).split()
+        if str(config) in line:
             copied = _last(said, "LoadCredential").replace("%i", instance)
             name, _, source = copied.partition(":")
             credential = Path(source) if name == "credential.json" and source else None
             user = _last(said, "User") or _DEFAULT_USER
-            return Unit(f"{file.stem}{instance}", file, user, credential)
+            program = Path(line[0].lstrip("@-:+!|"))
+            name = f"{file.stem}{instance}"
+            return Unit(name, file, user, credential, program, _hidden(said))
     return None
+
+
+def _hidden(said: Mapping[str, list[str]]) -> tuple[Path, ...]:
+    """Return the folders that ProtectHome= hides, without those of which a part is bound again."""
+    if _last(said, "ProtectHome").lower() not in {"yes", "true", "on", "1", "tmpfs"}:
+        return ()
+    lines = said.get("BindPaths", []) + said.get("BindReadOnlyPaths", [])
+    bound = [Path(each.lstrip("-").split(":")[-1]) for line in lines for each in line.split()]
+    return tuple(home for home in _HOMES if not any(home in each.parents for each in bound))
 
 
 def _last(said: Mapping[str, list[str]], key: str) -> str:
