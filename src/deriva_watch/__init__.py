@@ -1,4 +1,4 @@
-"""deriva-watch: brings complete execution directories into a Deriva catalog.
+"""deriva-watch: uploads complete execution directories to a Deriva catalog.
 
 The names below are its library. Each is imported when it is first used, so that `import
 deriva_watch` costs nothing: neither deriva nor a web stack.

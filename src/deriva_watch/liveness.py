@@ -1,9 +1,8 @@
-"""Which threads show that they live: by progress, not by a timer.
+"""Which threads make progress, by signs of life that they give, not by a timer.
 
-A thread that must not stand still says so with `begin`. Then `beat` counts as a sign of life,
-wherever it is called in that thread: at every request, block of bytes, file and turn of a loop. In
-threads that nobody watches it does nothing. Like `threading.enumerate` this is one list for the
-process; the supervisor reads it.
+A thread that must not hang calls `begin`. Then every `beat` in that thread is a sign of life: at
+every request, block of bytes, file and iteration. In threads that are not watched it does nothing.
+Like `threading.enumerate`, this is one list for the process; the supervisor reads it.
 """
 
 import math
@@ -19,16 +18,16 @@ SILENT_S: Final = 300.0  # a disk or a file server may take so long for one answ
 
 @dataclass(slots=True, eq=False)
 class Pulse:
-    """What is known of the life of one thread; times are of `time.monotonic`."""
+    """The signs of life of one thread; times are of `time.monotonic`."""
 
     name: str
     thread: threading.Thread
-    longer_s: float = 0.0  # what it waits for may take so much longer than SILENT_S
+    longer_s: float = 0.0  # how much longer than SILENT_S it may wait
     at_s: float = 0.0  # of the last sign
     due_s: float = math.inf  # of the next one, at the latest
 
     def beat(self) -> None:
-        """Take a sign of life."""
+        """Note a sign of life."""
         self.at_s = time.monotonic()
         self.due_s = self.at_s + SILENT_S + self.longer_s
 
@@ -76,7 +75,7 @@ def beat() -> None:
 
 
 def rest() -> None:
-    """Have nothing to do, until the next sign of life."""
+    """Note that this thread has nothing to do until its next sign of life."""
     if pulse := getattr(_here, "pulse", None):
         pulse.due_s = math.inf
 
@@ -102,7 +101,7 @@ def waiting(longer_s: float = math.inf) -> Iterator[None]:
 
 
 def standstills() -> list[Standstill]:
-    """Return the threads that do not show that they live."""
+    """Return the threads that make no progress or have ended."""
     now_s, found = time.monotonic(), []
     for pulse in list(_pulses.values()):
         ended = not pulse.thread.is_alive()

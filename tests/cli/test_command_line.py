@@ -338,7 +338,7 @@ def test_retry_wants_one_execution_or_all(config, tell):
     ("name", "why"),
     [
         ("missing", "there is no such directory"),
-        ("elsewhere", "it is no directory deriva-ml/execution/<RID>"),
+        ("elsewhere", "it is not a directory deriva-ml/execution/<RID>"),
     ],
 )
 def test_a_path_that_is_no_execution_directory_is_an_error(tmp_path, config, tell, name, why):

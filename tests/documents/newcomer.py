@@ -157,7 +157,7 @@ class Newcomer:
     def writes_no_settings_twice(self, line):
         """See that those that are there are safe."""
         output = self.runs(line, [2])
-        assert "it is there already" in output
+        assert "it already exists" in output
         return output
 
     def enables(self, line):

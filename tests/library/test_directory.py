@@ -231,7 +231,7 @@ def test_what_is_in_already_counts_from_the_beginning(model, rid, root):
     upload_directory(model, root, heard.append)
 
     assert [(p.message, p.percent_complete) for p in heard] == [
-        ("1 of 2 files are in already", 50),
+        ("1 of 2 files are already in the catalog", 50),
         ("Uploading file 2 of 2", 50),
         ("Uploaded file 2 of 2", 100),
     ]

@@ -89,7 +89,7 @@ def still_open(removals: Iterable[FileRemoval]) -> list[FileRemoval]:
 
 
 def check_writers(removals: Iterable[FileRemoval]) -> None:
-    """Search the processes for writers of those files that the kernel grants no lease of."""
+    """Search the processes for writers of those files on which the kernel grants no lease."""
     unsure = [each for each in still_open(removals) if not each.aside.leased]
     looks = [_look_at(each) for each in unsure]
     found = holders(looks) if looks else {}

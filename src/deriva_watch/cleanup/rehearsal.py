@@ -23,7 +23,7 @@ _NEVER_REACHED: Final = "its execution is uploaded again first"
 
 @dataclass(slots=True)
 class Rehearsed:
-    """What would become of the files of a unit.
+    """What a removal would do with the files of a unit.
 
     Attributes:
         files: Those that would be removed.

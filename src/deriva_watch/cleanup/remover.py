@@ -81,7 +81,7 @@ class Remover:
         Args:
             unit: The unit.
             policy: Where its files may be removed, and how.
-            removable: Files that `core.removal.reason_to_keep` has nothing against.
+            removable: Files that `core.removal.reason_to_keep` allows to remove.
             seen: The unit as it is now, equal to what was uploaded.
 
         Raises errors that concern more than these files, after all files were put back.
@@ -108,7 +108,7 @@ class Remover:
         return outcome
 
     def recover(self, unit: ExecutionRecord, policy: Policy, files: Sequence[FileRecord]) -> bool:
-        """Find out how removals ended that a dead process had begun: put back, or removed.
+        """Find out how the removals of a dead process ended: files put back, or removed.
 
         Returns False where that cannot be found out now for all of *files*.
         """

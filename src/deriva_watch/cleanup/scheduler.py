@@ -103,7 +103,7 @@ class Scheduler:
     # ------------------------------------------------------------------ after a crash
 
     def recover(self) -> None:
-        """Find out how removals ended that a dead process had begun; before the first look."""
+        """Find out how the removals of a dead process ended; call it before the first look."""
         # The settings may no longer name a drop folder.
         self.cleaner.recover(lambda unit: self.policy_of(unit, self.drops.get(Path(unit.prefix))))
         if self.cleaner.journal.damaged_journals():  # it knew which files of executions are aside

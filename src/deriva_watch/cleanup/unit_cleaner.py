@@ -74,7 +74,7 @@ class UnitCleaner:
         holds: Tells whether a person has paused everything.
         emit: Where events go.
         stop: Once set, nothing more is removed.
-        again: Told of a unit that has changed, so that it is looked at.
+        again: Called with a unit that has changed, so that it is looked at.
         locks: A unit is not looked at while its files are removed, and the other way round.
     """
 
@@ -139,7 +139,7 @@ class UnitCleaner:
     # ------------------------------------------------------------------ the routine
 
     def recover(self, policy_of: Callable[[ExecutionRecord], Policy]) -> None:
-        """Find out how removals ended that a dead process had begun; before the first look."""
+        """Find out how the removals of a dead process ended; call it before the first look."""
         begun: dict[int, list[FileRecord]] = {}
         for file in self.journal.being_removed(self.server):
             begun.setdefault(file.execution_id, []).append(file)
@@ -188,7 +188,7 @@ class UnitCleaner:
         ends_s = time.monotonic() + PASS_S
         for start in range(0, len(removable), TOGETHER):
             if time.monotonic() > ends_s or self.must_wait(urgent=urgent):
-                del self._again_s[unit.id]  # the next pass goes on
+                del self._again_s[unit.id]  # the next pass continues
                 return False
             outcome = self.remover.remove(unit, policy, removable[start : start + TOGETHER], seen)
             seen, kept = outcome.seen, kept or outcome.kept

@@ -30,8 +30,8 @@ def verify(
         bool,
         typer.Option(
             "--bytes",
-            help="Read every stored object and hash it too. If it is interrupted, it goes on where "
-            "it was.",
+            help="Read every stored object and hash it too. If interrupted, it continues where it "
+            "stopped.",
         ),
     ] = False,
     schema: Annotated[
@@ -43,7 +43,7 @@ def verify(
     """Ask the server for every object, row and link again, and compare.
 
     They are compared with the journal, the receipt and the local files that are still there.
-    Nothing is changed, except that receipts get the date of this proof. It works while the daemon
+    Nothing is changed, except that receipts get the date of this check. It works while the daemon
     runs, and with the receipts alone if the journal is lost. Exit status 0 if nothing differs, 3
     if anything does, 10 if the server cannot be reached.
 

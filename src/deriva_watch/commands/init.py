@@ -29,7 +29,7 @@ _STATE: Final = Path("/var/lib/deriva-watch")  # StateDirectory of the unit
 _GROUP: Final = "deriva-watch"  # of the service's user
 _EXAMPLE: Final = "config.example.toml"
 _HEAD: Final = "# deriva-watch: settings, written by `deriva-watch init`.\n#\n"
-_REST: Final = '# A line that begins with "#" and a key'  # where what holds for any copy begins
+_REST: Final = '# A line that begins with "#" and a key'  # the rest is the same in any copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Answers:
         return {"server": said, "watch": [{"prefix": str(each)} for each in self.prefixes]}
 
     def settings(self) -> Settings:
-        """Return the settings with these answers; SettingsError where one cannot be."""
+        """Return the settings with these answers; SettingsError if one is not valid."""
         values = self.values()
         if not json.dumps(values, ensure_ascii=False).isprintable():
             why = "it has characters that a text file of settings cannot hold"
@@ -94,7 +94,7 @@ def objection(lines: list[Line]) -> SettingsError | TransientError | None:
 
 
 def place() -> Path:
-    """Return where the settings of a service lie, for root; else those of the user."""
+    """Return the path of a service's settings for root, and of the user's own otherwise."""
     return SERVICES / _SERVICE if os.geteuid() == 0 else _OWN.expanduser()
 
 
@@ -114,12 +114,12 @@ def text_of(answers: Answers, file: Path) -> str:
 
 
 def write(text: str, file: Path, *, force: bool) -> None:
-    """Make *file*, whole or not at all; with *force* in place of one that is there."""
+    """Write *file*, completely or not at all; with *force* over an existing one."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         is_new = not file.parent.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
-        if is_new and file.parent == SERVICES:  # whatever the umask, the service's user gets to it
+        if is_new and file.parent == SERVICES:  # the service's user must reach it
             file.parent.chmod(0o755)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -141,7 +141,7 @@ def write(text: str, file: Path, *, force: bool) -> None:
 
 def there(file: Path) -> SettingsError:
     """Return the error for a file that must not be overwritten."""
-    why = "it is there already, and somebody may have changed it"
+    why = "it already exists, and somebody may have changed it"
     return SettingsError(f"cannot write {file}", why, "Edit it, or overwrite it with --force.")
 
 

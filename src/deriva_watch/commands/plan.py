@@ -1,4 +1,4 @@
-"""What would become of files, told before anything is uploaded; nothing is written anywhere."""
+"""What an upload would do with files; nothing is written anywhere."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,15 +28,15 @@ from deriva_watch.settings.model import Settings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of a unit.
+    """What an upload would do with a unit.
 
     Attributes:
         plan: The plan.
         spec: The bulk spec that it was made by.
         root: The folder that the paths begin at.
-        rows: What is in its files of rows, by path.
+        rows: The contents of its files of rows, by path.
         verdict: Whether the unit is complete.
-        label: What a sentence calls the unit.
+        label: The name of the unit in sentences.
         is_dropped: Whether it is in a drop folder.
     """
 
@@ -137,7 +137,7 @@ def _drop(settings: Settings, folder: Path) -> Drop:
         return found
     known = ", ".join(map(str, settings.drops)) or "none"
     raise SettingsError(
-        f"{folder} is no drop folder",
+        f"{folder} is not a drop folder",
         f"the settings have these: {known}",
         "Name one of them, or add a [[drop]] for it.",
     )

@@ -1,4 +1,4 @@
-"""Which units a person means by a path on the command line."""
+"""The units that a path on the command line names."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
     if path.name == "table" and path.parent.name == ROOT and path.is_dir():
         yield Unit(path.parents[1], TABLES)
         return
-    # A prefix may be called deriva-ml itself: so the released deriva-ml calls it.
+    # A prefix may itself be called deriva-ml: the released deriva-ml calls it that.
     prefixes = (path, path.parent) if path.name == "deriva-ml" else (path,)
     for prefix in prefixes:
         if names := execution_units(prefix, settings).names:
@@ -42,7 +42,7 @@ def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
             return
     raise _nothing(
         path,
-        "it is no directory deriva-ml/execution/<RID>, and has none below it",
+        "it is not a directory deriva-ml/execution/<RID>, and has none below it",
         "Name an execution directory, the folder that holds deriva-ml/, or a drop folder.",
     )
 

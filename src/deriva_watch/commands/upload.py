@@ -49,13 +49,13 @@ class OneShot:
 
     Attributes:
         settings: The settings.
-        journal: Keeps where each of them is.
-        catalog: Where they go.
+        journal: Keeps their states.
+        catalog: Where they are uploaded to.
         unit_reader: Reads them.
-        attempts: Takes one through.
+        attempts: Makes an attempt at one.
         holds: What a person has paused.
         emit: Where events go.
-        orders: What a person orders meanwhile; it is carried out before the next directory.
+        orders: Orders of people; they are applied before each directory.
     """
 
     settings: Settings
@@ -117,7 +117,7 @@ class OneShot:
         )
 
     def upload(self, unit: Unit) -> UploadResult:
-        """Bring one directory as far as it goes now; return where it stands.
+        """Upload one directory as far as possible now; return the result.
 
         Raises TransientError or CredentialError of the server: nothing more can be done.
         """
@@ -143,7 +143,7 @@ class OneShot:
         return UploadResult(outcome.record, states)
 
     def _ready(self, unit: Unit) -> ExecutionRecord:
-        """Bring the journal to `ready`, or to `refused` where the directory is not ours."""
+        """Move the unit to `ready` in the journal, or to `refused` if it is not ours."""
         if error := unusable_name(unit):
             return self._unrecorded(unit, ExecutionState.REFUSED, error)
         drop = unit.drop
@@ -225,7 +225,7 @@ def uploading(
     with opened(settings, emit, stop, watch) as (connection, parts):
         parts.journal.void_claims()
         one_shot = OneShot.of(parts, Orders(settings.state_directory / "orders"))
-        one_shot.apply_orders()  # what a person said while no daemon ran counts
+        one_shot.apply_orders()  # orders given while no daemon ran count
         connection.server.session()
         parts.specs.spec(read_model(parts.catalog))
         yield one_shot

@@ -138,6 +138,6 @@ class RowVerifier:
 
 @contextmanager
 def _nowhere() -> Iterator[int]:
-    """Stand for the folder of a unit that is not known to be anywhere."""
+    """Stand in for the folder of a unit whose place is not known."""
     raise FileNotFoundError(errno.ENOENT, "it is not known where the unit is")
     yield -1

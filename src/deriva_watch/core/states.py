@@ -41,7 +41,7 @@ class ExecutionTrigger(StrEnum):
     CANCELLED = "cancelled"  # a person says no
     PAUSED = "paused"  # a person says not now
     RESUMED = "resumed"  # a person ended the pause, or its time is over
-    REMOVED = "removed"  # the directory is not there any more
+    REMOVED = "removed"  # the directory no longer exists
     APPEARED = "appeared"  # a removed directory is back
 
 
@@ -78,7 +78,7 @@ class FileTrigger(StrEnum):
     REFUSED = "refused"  # it cannot be uploaded as it is
     CHANGED = "changed"  # its content, or its metadata in the manifest
     RECONSIDERED = "reconsidered"  # spec or settings changed, or a person asked for a retry
-    VANISHED = "vanished"  # it is not there any more
+    VANISHED = "vanished"  # it no longer exists
     FOREIGN = "foreign"  # another uploader says it did it, and the catalog agrees
     APPEARED = "appeared"  # a removed file is back
     REMOVED = "removed"  # its local copy was removed by us

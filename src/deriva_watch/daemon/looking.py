@@ -23,11 +23,11 @@ _CRASHED_S: Final = 60.0  # the same after a bug
 
 @dataclass(frozen=True, slots=True)
 class UnitLooks:
-    """Looks at units; what goes wrong with one stops no other.
+    """Looks at units; an error of one stops no other.
 
     Attributes:
         roots: Where the units are.
-        looks: Where a unit goes that is to be looked at again.
+        looks: The queue of units to look at again.
         locks: A unit is not looked at while its files are removed.
         breaker: Tripped if the server cannot be used.
         problems: What is wrong with a unit now.

@@ -53,7 +53,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
             service = build_service(parts, session, problems, reload, stop)
             with serving(settings.status, parts.journal, meter, emit, problems):
                 service.run()
-    shutdown.tell(emit)
+    shutdown.report(emit)
     shutdown.restart_if_due()
     return shutdown.number
 
@@ -82,7 +82,7 @@ class _Shutdown:
 
     def __init__(self, reload: Reload) -> None:
         self._reload = reload
-        self.stop, self._untold = threading.Event(), threading.Lock()
+        self.stop, self._unreported = threading.Event(), threading.Lock()
         self.number, self.at_s = int(signal.SIGTERM), time.monotonic()
         self.is_asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,9 +94,9 @@ class _Shutdown:
             self.number, self.at_s, self.is_asked = number, time.monotonic(), True
             self.stop.set()
 
-    def tell(self, emit: Emit) -> None:
-        """Report the end, once."""
-        if self._untold.acquire(blocking=False):
+    def report(self, emit: Emit) -> None:
+        """Report the shutdown, once."""
+        if self._unreported.acquire(blocking=False):
             took_s = round(time.monotonic() - self.at_s, 3)
             number = signal.SIGHUP if self._is_restart else signal.Signals(self.number)
             emit(DaemonStopped(signal=number.name, seconds=took_s))
@@ -113,11 +113,11 @@ class _Shutdown:
                 restart_in_place()
 
     def at_the_latest(self, emit: Emit) -> None:
-        """End the process if a thread waits for the network too long: a kill loses nothing."""
+        """Exit if a thread waits for the network too long: a kill loses nothing."""
         self.stop.wait()
         if not self.is_asked:
             self.at_s = time.monotonic()
         time.sleep(LATEST_S)
-        self.tell(emit)
+        self.report(emit)
         self.restart_if_due()
         os._exit(128 + self.number if self.is_asked else 1)

@@ -13,7 +13,7 @@ from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.session import LoginSession
 
-_CATCH_UP_S: Final = 5.0  # how often it is seen whether the inputs of refusals have changed
+_CATCH_UP_S: Final = 5.0  # how often the inputs of refusals are checked for changes
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class ServerTasks:
         session: Keeps the credential current.
         journal: Has the refusals.
         fingerprint: Finds those that may be tried again.
-        attempts: Completes what units left that are gone.
+        attempts: Finishes the open work of deleted units.
         problems: Where it is reported what is wrong with the server or the session.
     """
 

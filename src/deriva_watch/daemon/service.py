@@ -53,13 +53,13 @@ class Service:
         stop: Ends the daemon.
         problems: What is wrong now.
         guard: Runs the work of every thread, and ends the process where it must.
-        orders: What a person orders.
-        reload: Whether a person wants the settings to be read again.
+        orders: The orders of people.
+        reload: Whether a reload of the settings was requested.
         server: The tasks that concern the server.
         looks: The units to look at.
-        roots: Where they are.
+        roots: The watched roots.
         unit_looks: Looks at one.
-        prehash: Hashes files before their unit is complete; None: nobody does.
+        prehash: Hashes files before their unit is complete; None: nothing does.
         rereader: Reads uploaded files again whose change time alone moved.
         removal: The thread that removes uploaded files.
         workers: The threads that upload.
@@ -153,7 +153,7 @@ class Service:
                 self.workers.wake()
 
     def _in_short(self) -> str:
-        """Return how things stand, as one line for `systemctl status`."""
+        """Return the state of the uploads as one line for `systemctl status`."""
         if time.monotonic() > self._status_at_s + STATUS_S:
             self._status_at_s = time.monotonic()
             self._status = in_short(self.journal.execution_counts())

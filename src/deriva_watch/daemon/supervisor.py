@@ -41,7 +41,7 @@ class Supervisor:
     _status: str = "starting"
     _sent: str = ""  # the status that systemd has
     _said: dict[str, Standstill] = field(default_factory=dict)
-    _is_late: bool = False  # the supervisor itself was, when it was checked last
+    _is_late: bool = False  # whether the supervisor itself was late when it was last checked
 
     def start(self) -> None:
         """Start; threads that ended before are not ours."""
@@ -123,8 +123,8 @@ class Supervisor:
                 "usual cause."
             )
         if found.name in self.restarts:
-            return "Another one starts in its place; please report it with the log."
-        return "The daemon ends, to be restarted; please report it with the log."
+            return "It is restarted; please report this with the log."
+        return "The daemon exits, to be restarted; please report this with the log."
 
 
 def _about(name: str) -> str:
@@ -138,4 +138,4 @@ def _what(found: Standstill) -> str:
 def _why(found: Standstill) -> str:
     if found.ended:
         return "it must run as long as the daemon does"
-    return f"it has made no progress for more than {found.allowed_s:.0f} s"
+    return f"no progress for more than {found.allowed_s:.0f} s"

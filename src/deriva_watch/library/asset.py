@@ -20,7 +20,7 @@ from deriva_watch.core.unit import Unit
 from deriva_watch.core.values import NULL_SENTINEL
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.library.connection import Model, Target, explained
-from deriva_watch.library.courier import Courier
+from deriva_watch.library.part_upload import PartUploader
 from deriva_watch.library.parts import Part
 from deriva_watch.pipeline.unit_planner import spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -30,18 +30,18 @@ from deriva_watch.settings.model import Settings
 def upload_asset(model: Model, file: Path | str, table: Any, **kwargs: Any) -> dict[str, Any]:
     """Upload a file as an asset, and return its row.
 
-    Content, name and metadata make the asset: where a row says the same already, that is
-    returned, and nothing is sent; where it says something else, another version and row are made.
-    A large file that was half sent by an earlier call with the same arguments goes on from there.
+    If a row with the same content, name and metadata exists, it is returned, and nothing is sent.
+    If one of them differs, a new version and row are made. A large file that an earlier call with
+    the same arguments sent in part continues where it stopped.
 
     Args:
-        model: `DerivaModel`, or deriva-ml's own; its `catalog` says scheme, host and credentials.
+        model: `DerivaModel`, or deriva-ml's own; its `catalog` has scheme, host and credentials.
         file: The file.
         table: The asset table, or its name.
         kwargs: Values of further columns: metadata, Description, RID.
 
     Raises:
-        DerivaMLException: It is not in, and why.
+        DerivaMLException: It could not be uploaded; the message says why.
     """
     path = Path(os.path.abspath(file))  # noqa: PTH100  # resolving would change its name
     found = model.name_to_table(table)
@@ -74,10 +74,10 @@ def _upload(
     )
     with explained(str(path)), opened as (server, parts):
         server.session()
-        account = Courier.of(parts, lambda _part: planner.latest).bring(part)
+        account = PartUploader.of(parts, lambda _part: planner.latest).upload(part)
     if account.failures:
         raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
-    # The catalog knows it: what the journal says can be found out again.
+    # It is in the catalog: the journal is no longer needed.
     shutil.rmtree(target.settings.state_directory, ignore_errors=True)
     row: dict[str, Any] = account.results[str(part.root / path.name)].result
     return row
@@ -90,7 +90,7 @@ def _reader_of(name: str, settings: Settings) -> UnitReader:
 
 @dataclass(slots=True)
 class _AssetPlanner:
-    """Plans one file; the caller has said everything about it.
+    """Plans one file, from what the caller said about it.
 
     Attributes:
         latest: The latest plan, None before the first.

@@ -1,4 +1,4 @@
-"""The engine on the server, catalog and credentials of a model, with a memory of its own."""
+"""The engine for the server, catalog and credentials of a model, with its own journal."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from deriva_watch.settings.model import Settings, user_state
 
 
 class Model(Protocol):
-    """What of a model is used: `DerivaModel` has it, and so has deriva-ml's own."""
+    """The members of a model that are used; `DerivaModel` and deriva-ml's own have them."""
 
     @property
     def catalog(self) -> Any:
@@ -36,7 +36,7 @@ class Model(Protocol):
         ...
 
     def is_asset(self, table: Any, /) -> bool:
-        """Tell whether rows of a table describe stored files."""
+        """Return whether rows of a table describe stored files."""
         ...
 
     def asset_metadata(self, table: Any, /) -> set[str]:
@@ -46,7 +46,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where files go, and where it is remembered how far they came.
+    """Where files are uploaded to, and the settings of their journal.
 
     Attributes:
         settings: Of the engine.
@@ -66,11 +66,11 @@ class Target:
         timeout: tuple[float, float] | None = None,
         chunk_bytes: int | None = None,
     ) -> "Target":
-        """Return the target that a model's catalog is.
+        """Return the catalog of a model as a target.
 
         Args:
             model: The model.
-            work: Says which work it is, so that it finds its own journal again.
+            work: Identifies the work, so that a later call finds its journal.
             timeout: In seconds.
             chunk_bytes: Length of the chunks of large files; None: the default.
 
@@ -118,7 +118,7 @@ class Target:
         plan: Planner,
         unit_reader: UnitReader | None = None,
     ) -> Iterator[tuple[Server, Parts]]:
-        """Take the journal and put the parts together; nothing is sent yet.
+        """Open the journal and build the parts; nothing is sent yet.
 
         Units are planned by *plan*, and read by *unit_reader*, or as the settings say.
         """
@@ -149,7 +149,7 @@ class Target:
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raise DerivaMLException for every trouble that keeps *what* from being uploaded at all."""
+    """Raise DerivaMLException for every error that prevents the upload of *what* as a whole."""
     try:
         yield
     except JournalHeldError as error:

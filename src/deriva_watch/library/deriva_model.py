@@ -1,4 +1,4 @@
-"""A catalog's model as the functions of the library want it, on deriva's own bindings."""
+"""A catalog's model as the functions of the library need it, on deriva's own bindings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -59,11 +59,11 @@ class DerivaModel:
         raise DerivaMLException(f"several schemas have a table {table}: {names}")
 
     def is_asset(self, table: Any) -> bool:
-        """Tell whether rows of a table describe stored files."""
+        """Return whether rows of a table describe stored files."""
         return self._columns(table) >= FILE_COLUMNS
 
     def is_vocabulary(self, table: Any) -> bool:
-        """Tell whether rows of a table are terms."""
+        """Return whether rows of a table are terms."""
         return self._columns(table) >= TERM_COLUMNS
 
     def find_assets(self) -> list[Any]:

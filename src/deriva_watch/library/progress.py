@@ -1,4 +1,4 @@
-"""What a caller of the library hears while files go up, and what it has in the end."""
+"""The progress that a caller of the library gets, and the result."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class UploadState(Enum):
-    """How far a file came; names and values are those of deriva-py's uploader."""
+    """The state of a file; names and values are those of deriva-py's uploader."""
 
     success = 0
     failed = 1
@@ -20,11 +20,11 @@ class UploadState(Enum):
 
 @dataclass(slots=True)
 class FileUploadState:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
         state: `UploadState.success`; a file that failed raises instead.
-        status: The same for a person.
+        status: The same for people.
         result: The catalog's row of an asset; of a file of rows `{"table": …, "rows": <number>}`.
     """
 
@@ -35,16 +35,16 @@ class FileUploadState:
 
 @dataclass(slots=True)
 class UploadProgress:
-    """How far an upload is.
+    """The progress of an upload.
 
     Attributes:
-        file_path: The file that this is about, absolute; "" where it is about all of them.
+        file_path: The file, absolute; "" if this is about all files.
         file_name: Its name.
         bytes_completed, bytes_total: Of that file.
         percent_complete: Of that file while chunks are sent, else of all files.
-        phase: "uploading": a file begins or is in; "uploading_chunks": a chunk of a large file is
-            sent; "retrying": something failed that may pass.
-        message: The same for a person.
+        phase: "uploading": a file starts or is in the catalog; "uploading_chunks": a chunk of a
+            large file was sent; "retrying": a temporary failure.
+        message: The same for people.
     """
 
     file_path: str = ""

@@ -18,9 +18,9 @@ from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.engine.ports import Catalog
+from deriva_watch.library.background import LOG, Report
 from deriva_watch.library.connection import Target, explained, sentence
-from deriva_watch.library.courier import Account, Courier, Failure
-from deriva_watch.library.hearing import LOG, Say
+from deriva_watch.library.part_upload import Failure, PartResult, PartUploader
 from deriva_watch.library.parts import Part
 from deriva_watch.library.progress import FileUploadState, UploadProgress
 from deriva_watch.library.tracking import Begun, Meter, Planned
@@ -64,7 +64,7 @@ class Run:
         max_retries: How often to try again what failed.
         retry_delay_s: Delay before the first retry, in seconds; it doubles each time.
         stop: Once set, the work ends as soon as it can.
-        accounts: What became of each part.
+        results: The result of each part.
     """
 
     directory: Path
@@ -73,10 +73,10 @@ class Run:
     max_retries: int
     retry_delay_s: float
     stop: threading.Event = field(default_factory=threading.Event)
-    accounts: dict[Part, Account] = field(default_factory=dict)
+    results: dict[Part, PartResult] = field(default_factory=dict)
     _planned: bool = False
 
-    def work(self, say: Say) -> dict[Any, FileUploadState]:
+    def work(self, report: Report) -> dict[Any, FileUploadState]:
         """Upload all parts; return the result of each file that is in the catalog.
 
         Raises DerivaMLException if a file is not.
@@ -86,47 +86,47 @@ class Run:
         settings = self.target.settings
         whole = UnitPlanner(UnitReader.of(settings), spec_source(settings)).plan
         planner = PartPlanner(whole, {part.unit: part for part in self.parts})
-        meter = Meter(say, self.target.settings.transfer.chunk_bytes)
+        meter = Meter(report, self.target.settings.transfer.chunk_bytes)
         with (
             explained(str(self.directory)),
-            self.target.opened(say, self.stop, meter, plan=planner.plan) as (server, parts),
+            self.target.opened(report, self.stop, meter, plan=planner.plan) as (server, parts),
         ):
-            courier = Courier.of(parts, planner.plans.get)
-            failures, retries = self._attempts(server, parts, courier, meter, say)
+            uploader = PartUploader.of(parts, planner.plans.get)
+            failures, retries = self._attempts(server, parts, uploader, meter, report)
         self._name_the_left()
         if failures:
             named = "; ".join(f"{failure.file}: {failure.why}" for failure in failures)
             raise DerivaMLException(
                 f"Failed to upload {len(failures)} file(s) after {retries} retries: {named}"
             )
-        accounts = self.accounts.values()
-        return {file: state for each in accounts for file, state in each.results.items()}
+        results = self.results.values()
+        return {file: state for each in results for file, state in each.results.items()}
 
     def _attempts(
-        self, server: Server, parts: Parts, courier: Courier, meter: Meter, say: Say
+        self, server: Server, parts: Parts, uploader: PartUploader, meter: Meter, report: Report
     ) -> tuple[list[Failure], int]:
         """Return the failures that remain, and the number of retries."""
         wait_s, retries = self.retry_delay_s, 0
         while True:
-            failures = self._attempt(server, parts, courier, meter, say)
+            failures = self._attempt(server, parts, uploader, meter, report)
             failed = sum(failure.may_pass for failure in failures)
             if not failed or retries >= self.max_retries:
                 return failures, retries
             retries += 1
             text = f"Retrying {failed} failed upload(s) in {wait_s:.1f}s"
             text += f" (attempt {retries}/{self.max_retries})"
-            say(UploadProgress(phase="retrying", message=text))
+            report(UploadProgress(phase="retrying", message=text))
             self.stop.wait(wait_s)
             wait_s *= 2
 
     def _attempt(
-        self, server: Server, parts: Parts, courier: Courier, meter: Meter, say: Say
+        self, server: Server, parts: Parts, uploader: PartUploader, meter: Meter, report: Report
     ) -> list[Failure]:
         """Upload the remaining parts once; return the failures."""
         try:
             if not self._planned:
                 server.session()
-                self._plan(parts, say)
+                self._plan(parts, report)
                 self._planned = True
         except TransientError as error:
             return [Failure(str(self.directory), sentence(error), may_pass=True)]
@@ -134,23 +134,23 @@ class Run:
         for number, part in enumerate(self.parts):
             if self._is_due(part):
                 meter.root = part.root
-                say(Begun(part.root))
-                self.accounts[part] = courier.bring(part)
+                report(Begun(part.root))
+                self.results[part] = uploader.upload(part)
             if self.stop.is_set():
-                raise InterruptedWorkError("the caller does not wait for it any more")
-            failures += self.accounts[part].failures
-            if self.accounts[part].stops:
-                why = self.accounts[part].failures[-1]
+                raise InterruptedWorkError("the caller no longer waits for it")
+            failures += self.results[part].failures
+            if self.results[part].stops:
+                why = self.results[part].failures[-1]
                 later = [each for each in self.parts[number + 1 :] if self._is_due(each)]
                 failures += [Failure(str(p.root), why.why, why.may_pass) for p in later]
                 break
         return failures
 
     def _is_due(self, part: Part) -> bool:
-        account = self.accounts.get(part)
+        account = self.results.get(part)
         return account is None or any(failure.may_pass for failure in account.failures)
 
-    def _plan(self, parts: Parts, say: Say) -> None:
+    def _plan(self, parts: Parts, report: Report) -> None:
         """Report which files there are, before the first one is uploaded."""
         model = parts.catalog.model()
         parts.specs.spec(model)
@@ -161,14 +161,14 @@ class Run:
             try:
                 if seen:
                     plan = parts.plan(part.unit, seen, model, parts.catalog)
-                    say(Planned.of(part.root, plan, known))
+                    report(Planned.of(part.root, plan, known))
             except RefusedError:
                 continue  # the upload reports the reason
 
     def _name_the_left(self) -> None:
         """Log once which files were not uploaded."""
         for what, level in (("unmatched", "warning"), ("ignored", "info")):
-            files = [file for each in self.accounts.values() for file in getattr(each, what)]
+            files = [file for each in self.results.values() for file in getattr(each, what)]
             if files:
                 more = f", and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
                 why = {

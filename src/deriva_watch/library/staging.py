@@ -1,7 +1,7 @@
 """Path builders for programs that write executions.
 
 They create the directories that they name, so that a program can write at once; the daemon never
-calls them. What they refuse they refuse before anything is created.
+calls them. Errors are raised before anything is created.
 """
 
 import re
@@ -32,7 +32,7 @@ class ColumnLike(Protocol):
 
 
 class AssetTableLike(TableLike, Protocol):
-    """A table of any model that tells its columns: ours, the bindings' or deriva-ml's."""
+    """A table of any model that has columns: ours, the bindings' or deriva-ml's."""
 
     @property
     def columns(self) -> Iterable[ColumnLike]:
@@ -140,7 +140,7 @@ def asset_file_path(
     name = _segment(file_name)
     directory = _made(folder.joinpath(*segments))
     if order and not (folder / COLUMNS).exists():
-        _leave_word(folder / COLUMNS, order)
+        _write_columns(folder / COLUMNS, order)
     return directory / name
 
 
@@ -159,7 +159,7 @@ def asset_type_path(prefix: Path | str, exec_rid: str, asset_table: TableLike) -
 
 
 def normalize_asset_dir(path: str | Path) -> tuple[str, str] | None:
-    """Return "schema/table" and the file name of an asset's path, or None where it is none."""
+    """Return "schema/table" and the file name of an asset's path, or None if it is no such path."""
     below = _BELOW_EXECUTION.fullmatch(str(path))
     found = place(below["path"]) if below else None
     if found is None or found.shape is not Shape.ASSET_TREE:
@@ -176,9 +176,9 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _leave_word(path: Path, columns: list[str]) -> None:
-    """Tell the order of the directories beside *path*, as a whole or not at all."""
-    with NamedTemporaryFile(  # its name is one that nobody uploads
+def _write_columns(path: Path, columns: list[str]) -> None:
+    """Write the order of the directories into *path*, completely or not at all."""
+    with NamedTemporaryFile(  # with a name that is never uploaded
         "w", dir=path.parent, prefix=".", suffix=".tmp", delete=False, encoding="utf-8"
     ) as file:
         file.write(columns_text(columns))

@@ -1,4 +1,4 @@
-"""How far an upload is, from what the engine reports."""
+"""The progress of an upload, from the reports of the engine."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from deriva_watch.core.events import Event, ExecutionChanged, FileChanged
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.states import FileState
-from deriva_watch.library.hearing import LOG, Say
+from deriva_watch.library.background import LOG, Report
 from deriva_watch.library.progress import UploadProgress
 
 IN: Final = frozenset({FileState.LINKED, FileState.ELSEWHERE})
@@ -21,7 +21,7 @@ _Key = tuple[Path, str]  # root of the part, path below it
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The files of a part, with their sizes in bytes, and those that are in already."""
+    """The files of a part, with their sizes in bytes, and those already in the catalog."""
 
     root: Path
     sizes: dict[str, int]
@@ -45,7 +45,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """So many bytes of a file have left; 0: it begins."""
+    """So many bytes of a file were sent; 0: it starts."""
 
     root: Path
     path: str
@@ -53,11 +53,11 @@ class Sent:
 
 
 class Meter:
-    """Counts bytes in the threads that send them; speaks at the border of each chunk."""
+    """Counts bytes in the threads that send them; reports each full chunk."""
 
-    def __init__(self, say: Say, chunk_bytes: int) -> None:
+    def __init__(self, report: Report, chunk_bytes: int) -> None:
         self.root = Path()
-        self._say, self._chunk_bytes = say, chunk_bytes
+        self._report, self._chunk_bytes = report, chunk_bytes
         self._sent: dict[_Key, int] = {}
         self._lock = threading.Lock()
 
@@ -70,14 +70,14 @@ class Meter:
             before = self._sent.get(key)
             self._sent[key] = after = (before or 0) + count
         if before is None:
-            self._say(Sent(self.root, path, 0))
+            self._report(Sent(self.root, path, 0))
         if (before or 0) // self._chunk_bytes < after // self._chunk_bytes:
-            self._say(Sent(self.root, path, after))
+            self._report(Sent(self.root, path, after))
 
 
 @dataclass(slots=True)
 class Tracker:
-    """Turns what is said into progress, and events into log lines; lives in the caller's thread."""
+    """Turns reports into progress, and events into log lines; runs in the caller's thread."""
 
     tell: Callable[[UploadProgress], None]
     chunk_bytes: int
@@ -86,8 +86,8 @@ class Tracker:
     _begun: set[_Key] = field(default_factory=set)
     _done: set[_Key] = field(default_factory=set)
 
-    def hear(self, said: Any) -> None:
-        """Take one thing that the work says."""
+    def handle(self, said: Any) -> None:
+        """Handle one report."""
         if isinstance(said, UploadProgress):
             LOG.warning("%s", said.message)
             self.tell(said)
@@ -96,7 +96,7 @@ class Tracker:
             self._done |= {(said.root, path) for path in said.done}
             self._begun |= self._done
             if said.done:
-                text = f"{len(self._done)} of {len(self._sizes)} files are in already"
+                text = f"{len(self._done)} of {len(self._sizes)} files are already in the catalog"
                 percent = len(self._done) / len(self._sizes) * 100
                 self.tell(UploadProgress(phase="uploading", message=text, percent_complete=percent))
         elif isinstance(said, Begun):
@@ -155,6 +155,6 @@ class Tracker:
 
 
 def _log(event: Event) -> None:
-    # Files and executions end in the result or in the exception: here they are for debugging.
+    # The result or the exception has files and executions: here they are for debugging.
     level = "debug" if isinstance(event, FileChanged | ExecutionChanged) else event.level
     LOG.log(logging.getLevelNamesMapping()[level.upper()], "%s %s", event.name, event.values())

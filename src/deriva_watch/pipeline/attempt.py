@@ -42,7 +42,7 @@ _WITH_EXECUTION: Final = {"batch", "directory"}  # units of drop folders
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where one attempt left an execution, and the error that concerns more than this one."""
+    """The result of one attempt at an execution, and any error that concerns others too."""
 
     record: ExecutionRecord
     error: StopsAll | None = None
@@ -54,7 +54,7 @@ class Attempts:
 
     Attributes:
         plan: Plans the units.
-        failed: Decides what follows where an attempt raises.
+        failed: Decides what follows from an error.
         server: The "host/catalog" that executions are kept under.
     """
 
@@ -123,7 +123,7 @@ class Attempts:
             before = self.finalizer.execution_before(record) if is_replaced else None
             self.executions.begin(upload, drop, before)
         self.uploader.run(upload)
-        if upload.ahead:  # used: what is tried again after a refusal is read again
+        if upload.ahead:  # used: after a refusal the file is read again
             self.journal.commit([DropDigests(record.id)])
         why_refused = refusal(upload, plan, seen)
         whole = not (why_refused or upload.changed or upload.transient)
@@ -143,7 +143,7 @@ class Attempts:
         return Step(ExecutionTrigger.FINISHED, facts, report)
 
     def _begin(self, record: ExecutionRecord, plan: Plan, model: CatalogModel) -> UnitUpload:
-        """Bring the journal to where the plan begins."""
+        """Move the files in the journal to the states that the plan starts from."""
         known = self._records(record)
         plan = still_in_catalog(unremoved(plan, known), known)
         if fresh := additions(record.id, plan, known):
@@ -169,7 +169,7 @@ class Attempts:
     def _upload(
         self, record: ExecutionRecord, model: CatalogModel, known: dict[str, FileRecord]
     ) -> UnitUpload:
-        """Return the work on what the journal has of an execution, without any plan."""
+        """Return an upload of the files that the journal has of an execution, without a plan."""
         disk = self.unit_reader.directory(self.settings.unit_of(record))
         return UnitUpload(
             execution=record,

@@ -77,9 +77,9 @@ class FailedAttempts:
     emit: Emit
 
     def step(self, record: ExecutionRecord, error: Exception) -> Step:  # noqa: PLR0911  # one for each effect
-        """Return how an attempt ends that raised *error*; call it while that is handled.
+        """Return the end of an attempt that raised *error*; call it while *error* is handled.
 
-        Raises *error* where nothing can be written down any more.
+        Raises *error* if nothing can be stored any more.
         """
         effect, known = classify(error, f"cannot upload {record.label} now")
         match effect, known:
@@ -124,7 +124,7 @@ class FailedAttempts:
             step.facts["attempts"] = attempts
             return step
         why = f"gave up after {record.attempts} attempts: {error.why}"
-        then = f"Once its cause is removed: `deriva-watch retry {quote(record.rid)}`."
+        then = f"Once the cause is fixed: `deriva-watch retry {quote(record.rid)}`."
         return refused(record.rid, RefusedError(error.what, why, then))
 
 
@@ -163,7 +163,7 @@ def refusal(upload: UnitUpload, plan: Plan, seen: Observation) -> RefusedError |
         return RefusedError(
             what=what,
             why=f"0 of {len(unmatched)} files matched a mapping of the bulk spec",
-            next=f"`deriva-watch show {name}` tells for every file why not.",
+            next=f"`deriva-watch show {name}` shows the reason for every file.",
         )
     in_catalog = any(record.state in _IN_CATALOG for record in files)
     if not (plan.work or in_catalog) and all(

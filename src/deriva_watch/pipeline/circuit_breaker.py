@@ -1,6 +1,6 @@
 """A circuit breaker for the server: it stops all work while the server cannot be used.
 
-A server that is away, does not know us or has no such catalog is no execution's fault. All work
+No execution is at fault if the server is away, refuses our login or has no such catalog. All work
 stops, one probe at a time is sent, and no execution loses an attempt.
 """
 
@@ -35,7 +35,7 @@ Tripping = TransientError | CredentialError | RefusedError
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Lets work go on while the server answers.
+    """Lets work continue while the server answers.
 
     Attributes:
         host: For the events.
@@ -44,7 +44,7 @@ class CircuitBreaker:
             `engine.ports`.
         renew: Reads the credential again if its source changed; returns True when it did.
         max_pause_s: The longest pause that a server may ask for.
-        error: What tripped it; None: work may go on.
+        error: What tripped it; None: work may continue.
     """
 
     host: str
@@ -99,12 +99,12 @@ class CircuitBreaker:
             self.trip(error)
 
     def raise_if_tripped(self) -> None:
-        """Raise the error that tripped it, until work may go on."""
+        """Raise the error that tripped it, until work may continue."""
         if self.error is not None:
             raise self.error
 
     def allows_work(self) -> bool:
-        """Return whether work may go on; sends a probe if one is due, the first one at once."""
+        """Return whether work may continue; sends a probe if one is due, the first one at once."""
         if self.error is None and self._is_sure:
             return True
         with self.tripping():

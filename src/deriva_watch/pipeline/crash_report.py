@@ -7,7 +7,7 @@ from deriva_watch.core.events import Emit, TaskCrashed
 
 
 def report_crash(emit: Emit, where: str) -> None:
-    """Report the exception that is being handled: it is a bug of ours."""
+    """Report the exception that is being handled as a bug."""
     text = traceback.format_exc()
     emit(TaskCrashed(where=where, why=text.strip().rpartition("\n")[2], traceback=text))
 

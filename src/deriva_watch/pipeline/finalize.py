@@ -46,13 +46,13 @@ class Finalizer:
     server: str
 
     def finish(self, upload: UnitUpload, seen: Observation, plan: Plan, *, whole: bool) -> str:
-        """Record how far the upload came, everywhere that others look.
+        """Record how far the upload came, wherever others look for it.
 
         Args:
             upload: The upload, at its end.
             seen: What the plan was made from.
             plan: The plan.
-            whole: Nothing is left to do, so the Execution may become Uploaded.
+            whole: Nothing is left to upload, so the Execution may become Uploaded.
 
         Returns:
             The digest of the directory as it is now, with the manifest that we may have written:
@@ -208,14 +208,14 @@ class Finalizer:
         return ShortageError(
             f"cannot write the receipt of {upload.execution.label}",
             f"{error.strerror}: {error.filename}",
-            f"See to {self.settings.state_directory} (room, rights); it is retried automatically.",
+            f"Check {self.settings.state_directory} (room, rights); it is retried automatically.",
         )
 
     def _write_receipt(
         self, upload: UnitUpload, seen: Observation, plan: Plan, done: Mapping[str, FileRecord]
     ) -> None:
         execution, also = upload.execution, {a.path: list(a.also) for a in plan.assets if a.also}
-        # Only the journal knows when each of them came to where it is.
+        # Only the journal knows when each file reached its state.
         lines = [r for r in upload.journal.files(execution.id) if r.path in done]
         receipt = {
             "receipt": 1,

@@ -1,4 +1,4 @@
-"""Which work a person has paused or cancelled, without a query to the journal at every block."""
+"""The work that people have paused or cancelled, without a journal query at every block."""
 
 from dataclasses import dataclass, field
 

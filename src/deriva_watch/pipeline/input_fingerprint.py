@@ -1,6 +1,6 @@
 """The inputs that a refusal depends on. When they change, it is tried again without an order.
 
-These are the bulk spec, the catalog's model, the settings of files and who we are to the server.
+These are the bulk spec, the catalog's model, the settings of files and our identity on the server.
 Their digest is kept beside the refusal in the journal.
 """
 

@@ -1,4 +1,4 @@
-"""Runs the work of the daemon's threads while the journal can be written, and waits while not."""
+"""Runs the work of the daemon's threads, and waits while the journal cannot be written."""
 
 import math
 import threading
@@ -13,7 +13,7 @@ from deriva_watch.edges.host.problems import Problems
 
 _ABOUT: Final = "the journal"
 AGAIN_S: Final = 5.0  # the wait after a failure
-_WELL_S: Final = 15.0  # without a failure for so long, the problem is over
+_WELL_S: Final = 15.0  # after this long without a failure the problem is over
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class JournalGuard:
     _failed_s: float = -math.inf
 
     def run(self, work: Callable[[], None]) -> None:
-        """Do *work* once; where that fails for a time, report it and wait; raises bugs."""
+        """Do *work* once; report a temporary failure and wait; raises bugs."""
         try:
             work()
         except Exception as error:

@@ -19,7 +19,7 @@ def not_loaded_before(
 
     A table outside of executions may have been loaded by hand before there was a journal. A
     journal that was set aside may have recorded the load of any file. The predicate is true for
-    every file where a person insists.
+    every file of a unit whose upload a person requested.
     """
     before = journal.damaged_journals()
     if record.is_requested or (record.rid != TABLES and not before):

@@ -1,4 +1,4 @@
-"""What a receipt says, as a form: whoever reads one checks it by this, and programs can rely on it.
+"""The schema of receipts: every reader checks them by it, and programs can rely on it.
 
 Fields are only ever added. `SCHEMA` is the same as a JSON schema.
 """
@@ -97,7 +97,7 @@ class Left(_Form):
 
 
 class Receipt(_Form):
-    """What the server held of one execution when it was written. A hint, no proof: ask again."""
+    """What the server held of one execution at the time. A hint, not a proof: ask again."""
 
     receipt: Literal[1]
     server: str = Field(description="host/catalog")
@@ -157,7 +157,7 @@ def software() -> dict[str, str]:
 
 
 def read(document: Any, where: str) -> Receipt:
-    """Return a receipt that was found; RefusedError with all that is wrong with its form."""
+    """Return a receipt; RefusedError with everything that is wrong with its form."""
     try:
         return Receipt.model_validate(document)
     except ValidationError as error:

@@ -35,7 +35,7 @@ class LoginSession:
         Raises CredentialError where the source has none.
         """
         if not self.source.changed():
-            if self.missing:  # to ask the server without a credential would only tell less
+            if self.missing:  # asking the server without a credential would give a vaguer error
                 raise self.missing
             return False
         self.server.set_credential(self.source.read())

@@ -1,4 +1,4 @@
-"""Plans a unit: what becomes of each of its files, by the bulk spec or by its drop folder."""
+"""Plans a unit: what to do with each of its files, by the bulk spec or its drop folder."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
 Planner = Callable[[Unit, Observation, CatalogModel, Catalog], Plan]
-"""Returns what becomes of every file that was seen in a unit."""
+"""Returns the plan for every file that was seen in a unit."""
 
 
 def spec_source(settings: Settings) -> SpecSource:

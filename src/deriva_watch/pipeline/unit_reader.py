@@ -114,7 +114,7 @@ class _Described:
     notices: dict[str, str] = field(default_factory=dict)
 
     def read(self, where: Place, path: str, text: "str | _Unreadable") -> None:
-        """Add one file; what is wrong with it becomes a notice."""
+        """Add one file; a problem with it becomes a notice."""
         if where.shape is Shape.MANIFEST:
             self.manifest = (
                 Manifest({}, {"": text.why})

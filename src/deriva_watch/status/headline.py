@@ -1,4 +1,4 @@
-"""The first line of `status`: is everything in the catalog, and if not, who must act?"""
+"""The first line of `status`: is everything in the catalog, and if not, what next?"""
 
 from collections.abc import Mapping
 from shlex import quote

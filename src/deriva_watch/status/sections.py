@@ -62,7 +62,7 @@ def sections(
 
 
 def is_cancelled(execution: ExecutionRecord) -> bool:
-    """Tell whether an execution is refused because a person cancelled it: it needs no attention."""
+    """Return whether an execution was cancelled by a person: it needs no attention."""
     return execution.state is ExecutionState.REFUSED and holds.is_cancelled(execution.held)
 
 

@@ -54,7 +54,7 @@ class BatchFormer:
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> Looked:
-        """Look once; the batches that changed or are not complete are to be looked at too."""
+        """Look once; also return the batches to look at: those that changed or are not complete."""
         loose = Unit(drop.path, LOOSE, drop)
         seen = self.unit_reader.look(loose) if drop.unit != "directory" else None
         if seen is None:

@@ -195,7 +195,7 @@ class Inspector:
     def _changed_after_cancel(
         self, record: ExecutionRecord, seen: Observation, hold: Hold
     ) -> ExecutionRecord:
-        """Report that files changed after a person had cancelled the unit: it stays cancelled."""
+        """Report that files of a cancelled unit have changed: it stays cancelled."""
         said = hold.sentence(record.rid)
         facts: ExecutionFacts = {"digest": seen.digest()}
         if record.digest is not None:
@@ -207,7 +207,7 @@ class Inspector:
         return self.journal.execution(record.id)
 
     def _passes_over(self, unit: Unit, seen: Observation, limit: datetime | None) -> bool:
-        """Return whether a unit last changed before *limit*, and say so once."""
+        """Return whether a unit last changed before *limit*, and report it once."""
         if limit is None or seen.changed_at() >= limit:
             return False
         self.folder_cache.keep(unit, seen)

@@ -15,7 +15,7 @@ from deriva_watch.core.completeness.debounce import DebounceQueue
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.unit import Unit
 
-HINT_S: Final = 0.2  # a hint waits so long for more hints of the same unit
+HINT_S: Final = 0.2  # how long a hint waits for more hints of the same unit
 LOOK_SHARE: Final = 10  # and ten times as long as its last look took: looks stay below a tenth
 
 
@@ -47,7 +47,7 @@ class LookQueue:
         self._hints.put(unit)
 
     def soon(self, unit: Unit, in_s: float = 0.0) -> None:
-        """Have a unit looked at in *in_s* seconds, or earlier."""
+        """Queue a unit to be looked at in *in_s* seconds, or earlier."""
         self._due.hint(unit, datetime.now(UTC) + timedelta(seconds=in_s))
 
     def take(self, within_s: float) -> Unit | None:

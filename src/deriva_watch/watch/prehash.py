@@ -32,7 +32,7 @@ _PATIENCE_S: Final = 3600.0  # a file that keeps changing is read at most once a
 _FILES: Final = 20_000  # per unit, the largest ones: this bounds the memory used
 _TOGETHER: Final = 100  # files whose open state is asked together
 _KEEP_S: Final = 1.0  # how often digests are written into the journal
-_IDLE_S: Final = 30.0  # the process that hashes ends when it has nothing to do for so long
+_IDLE_S: Final = 30.0  # the process that hashes ends after this long without work
 
 
 _Stamp = tuple[int, int, int, int]

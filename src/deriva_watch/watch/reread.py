@@ -1,7 +1,7 @@
 """Reads uploaded files again whose change time alone moved.
 
 Size and modification time of a file can be set back after an edit; its change time cannot. But it
-also moves with every link, mode and rename, so it is no more than a suspicion: the bytes are read
+also moves with every link, mode and rename, so that alone proves nothing: the bytes are read
 again, at idle priority, and only other bytes are a change.
 """
 
@@ -35,7 +35,7 @@ from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.prehash_process import HashProcess
 
 _IN_CATALOG: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
-_IDLE_S: Final = 30.0  # the process that hashes ends when it has nothing to do for so long
+_IDLE_S: Final = 30.0  # the process that hashes ends after this long without work
 _TOGETHER_S: Final = 30.0  # a look at a large unit takes a while: it compares many files at once
 _Key = tuple[int, tuple[int, int, int, int], int]  # number of the file, its stamp, its change time
 

@@ -29,7 +29,7 @@ class Since:
 
 
 def still(before: Since | None, value: str, now: datetime) -> Since:
-    """Return *before* while its value stays; a clock that was set back starts anew."""
+    """Return *before* while its value stays; a clock that was set back starts over."""
     if before is not None and before.value == value and before.since <= now:
         return before
     return Since(value, now)
@@ -108,7 +108,7 @@ def partial_digest(seen: Observation, paths: Sequence[str]) -> str | None:
 def unchanged_since_before_boot(
     before: Mapping[str, Any] | None, evidence: Evidence
 ) -> datetime | None:
-    """Return when a look found all of *evidence*, if this machine was started anew since.
+    """Return when a look found all of *evidence*, if this machine was rebooted since.
 
     Whatever wrote it on this machine has ended then.
 

@@ -20,7 +20,7 @@ def advice(folder: Path, prefix: Path, fstab: Path = _FSTAB) -> str:
         empty = f"If {prefix} is where a share is mounted, mount it. " if _is_empty(prefix) else ""
         return f"{empty}It is watched as soon as a program creates it; or correct the path."
     if os.path.lexists(prefix):
-        return f"{prefix} is no folder; correct the path in the settings."
+        return f"{prefix} is not a folder; correct the path in the settings."
     above = next(each for each in prefix.parents if each.is_dir())
     if above in _FOR_MOUNTS or _is_empty(above) or not set(_FOR_MOUNTS).isdisjoint(prefix.parents):
         return f"Mount the disk or share that {prefix} is on, or correct the path in the settings."

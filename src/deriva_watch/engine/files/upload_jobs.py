@@ -1,6 +1,6 @@
 """Upload jobs: send content in chunks, starting with the first that is not acknowledged.
 
-The server does not tell which chunks it has, nor which job it opened if the answer was lost. So the
+The server does not tell which chunks it has, nor which job it opened if the answer was lost. The
 journal records each chunk, and the existing jobs before a new one is opened. After a crash, every
 job is known.
 """
@@ -102,7 +102,7 @@ class Jobs:
                 return found
         else:
             self.cancel(old)
-        return self._opened_anew(record, head, chunk_bytes)
+        return self._new_job(record, head, chunk_bytes)
 
     def _resumed(
         self, record: FileRecord, old: Job, notice: Callable[[str], None]
@@ -119,9 +119,7 @@ class Jobs:
             notice(f"its upload job {old['url']} belongs to another identity: we cannot cancel it")
         return dict(old) if about and about.ours else None
 
-    def _opened_anew(
-        self, record: FileRecord, head: ObjectHead, chunk_bytes: int
-    ) -> dict[str, Any]:
+    def _new_job(self, record: FileRecord, head: ObjectHead, chunk_bytes: int) -> dict[str, Any]:
         job = {
             "name": head.name,
             "md5": head.md5,

@@ -22,7 +22,7 @@ OUTPUT_ROLE: Final = "Output"  # the Asset_Role with which deriva-ml links outpu
 
 
 class _LostObjectError(RefusedError):
-    """The object that a row names is not there any more."""
+    """The object that a row names no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)

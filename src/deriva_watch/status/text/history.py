@@ -26,7 +26,7 @@ def endings(
     """Return how executions ended, the oldest first, and totals for each day (UTC).
 
     `files` and `bytes` are what was uploaded since the execution's previous end, `files_of` is the
-    number of all its files, if an upload told it. Raises TroubleError if there is no execution
+    number of all its files, if an upload reported it. Raises TroubleError if there is no execution
     *rid*.
     """
     wanted = {execution.id for execution in executions_of(reader, rid)} if rid is not None else None

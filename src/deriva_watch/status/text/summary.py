@@ -1,4 +1,4 @@
-"""`status` for people: is everything in the catalog, what happens, what must somebody do."""
+"""`status` for people: is everything in the catalog, what is happening, what needs attention."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain

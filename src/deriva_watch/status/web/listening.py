@@ -84,6 +84,6 @@ def _trouble(at: str, why: str) -> TroubleError:
     return TroubleError(
         f"cannot serve the status page at {at}",
         why,
-        "Uploads go on. Change [status] listen, or end the other program; "
+        "Uploads continue. Change [status] listen, or end the other program; "
         "the daemon retries automatically.",
     )

@@ -1,4 +1,4 @@
-"""One attempt at the files of a part: what is in then, and what is not."""
+"""One attempt at the files of a part, and which of them are in the catalog afterwards."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ _CHANGED: Final = "it changed while it was uploaded"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file, or a whole part, that is not in.
+    """A file, or a whole part, that is not in the catalog.
 
     Attributes:
         file: Absolute path.
@@ -41,11 +41,11 @@ class Failure:
 
 
 @dataclass(slots=True)
-class Account:
-    """What became of the files of one part.
+class PartResult:
+    """The result for the files of one part.
 
     Attributes:
-        results: Of those that are in, by absolute path.
+        results: Of those in the catalog, by absolute path.
         failures: The others.
         unmatched, ignored: Files that were left out, by absolute path.
         stops: Nothing else can be uploaded either.
@@ -59,49 +59,49 @@ class Account:
 
 
 @dataclass(slots=True)
-class Courier:
-    """Brings parts in, and tells what became of each file.
+class PartUploader:
+    """Uploads parts.
 
     Attributes:
         one_shot: Uploads them.
-        server_check: Asks for the rows of files that are in.
-        plans: Tells the plan that was made last of a part, or None.
+        server_check: Asks for the rows of files that are in the catalog.
+        plans: Returns the latest plan of a part, or None.
     """
 
     one_shot: OneShot
     server_check: ServerCheck
     plans: Callable[[Part], Plan | None]
     _rows: dict[tuple[str, str], Row] = field(default_factory=dict)
-    _looked: set[Part] = field(default_factory=set)
+    _seen: set[Part] = field(default_factory=set)
 
     @classmethod
-    def of(cls, parts: Parts, plans: Callable[[Part], Plan | None]) -> "Courier":
+    def of(cls, parts: Parts, plans: Callable[[Part], Plan | None]) -> "PartUploader":
         """Build it for the catalog of *parts*."""
         return cls(OneShot.of(parts), parts.server_check, plans)
 
-    def bring(self, part: Part) -> Account:
+    def upload(self, part: Part) -> PartResult:
         """Upload what can be uploaded now."""
-        account, error, brought = Account(), None, None
+        account, error, result = PartResult(), None, None
         try:
-            if part not in self._looked:
+            if part not in self._seen:
                 self._forget_deleted(part)
-                self._looked.add(part)
-            brought = self.one_shot.upload(part.unit)
+                self._seen.add(part)
+            result = self.one_shot.upload(part.unit)
             files = self._files(part)
             self._fetch(files.values())
         except TroubleError as trouble:
             error, files = trouble, self._files(part)
             passing = isinstance(trouble, TransientError)
             account.stops = isinstance(trouble, ServerAwayError) or not passing
-        reason = _reason(brought, error)
+        reason = _reason(result, error)
         self._tell(account, part, files, reason)
-        if reason and not account.failures and not _is_only_empty(brought, self.plans(part)):
+        if reason and not account.failures and not _is_only_empty(result, self.plans(part)):
             account.failures.append(Failure(str(part.root), *reason))
         return account
 
     def _tell(
         self,
-        account: Account,
+        account: PartResult,
         part: Part,
         files: Mapping[str, FileRecord],
         reason: tuple[str, bool] | None,
@@ -134,7 +134,7 @@ class Courier:
             )
 
     def _fetch(self, files: Iterable[FileRecord]) -> None:
-        """Know the rows of files that are in."""
+        """Fetch the rows of files that are in the catalog."""
         wanted: dict[str, set[str]] = defaultdict(set)
         for file in files:
             if file.state in IN and file.rid and (str(file.table), file.rid) not in self._rows:
@@ -157,19 +157,19 @@ def _paths(asset: AssetPlan | RowsPlan) -> Iterator[str]:
     yield from asset.also
 
 
-def _reason(brought: UploadResult | None, error: TroubleError | None) -> tuple[str, bool] | None:
-    """Return why a part is not whole, and whether that may pass."""
+def _reason(result: UploadResult | None, error: TroubleError | None) -> tuple[str, bool] | None:
+    """Return why a part is not uploaded, and whether that may pass; None if it is."""
     if error:
         return sentence(error), isinstance(error, TransientError)
-    record = brought.record if brought else None
+    record = result.record if result else None
     if record is None or record.state is ExecutionState.UPLOADED:
         return None
-    return _said(record), record.state not in {ExecutionState.REFUSED, ExecutionState.GONE}
+    return _why(record), record.state not in {ExecutionState.REFUSED, ExecutionState.GONE}
 
 
-def _said(record: ExecutionRecord) -> str:
+def _why(record: ExecutionRecord) -> str:
     if record.state is ExecutionState.GONE:
-        return "it is not there any more"
+        return "it no longer exists"
     return f"{record.what}: {record.why}" if record.why else _CHANGED
 
 
@@ -177,12 +177,12 @@ def _failure(file: Path, record: FileRecord | None, reason: tuple[str, bool] | N
     if record and record.state is FileState.REFUSED:
         return Failure(str(file), str(record.why), may_pass=False)
     if record and record.state is FileState.GONE:
-        return Failure(str(file), "it is not there any more", may_pass=False)
+        return Failure(str(file), "it no longer exists", may_pass=False)
     why, may_pass = reason or (_CHANGED, True)
     return Failure(str(file), why, may_pass)
 
 
-def _leave(account: Account, left: Leftover, root: Path) -> None:
+def _leave(account: PartResult, left: Leftover, root: Path) -> None:
     file = str(root / left.path)
     if left.trigger is FileTrigger.REFUSED:
         account.failures.append(Failure(file, left.why, may_pass=False))
@@ -192,6 +192,6 @@ def _leave(account: Account, left: Leftover, root: Path) -> None:
         account.ignored.append(file)
 
 
-def _is_only_empty(brought: UploadResult | None, plan: Plan | None) -> bool:
-    """Tell whether a part is refused only because no file of it is taken."""
-    return plan is not None and brought is not None and brought.nothing_matched
+def _is_only_empty(result: UploadResult | None, plan: Plan | None) -> bool:
+    """Return whether a part is refused only because no file of it matched a mapping."""
+    return plan is not None and result is not None and result.nothing_matched

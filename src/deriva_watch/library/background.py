@@ -1,4 +1,4 @@
-"""Work in one thread that is heard in another: the caller's."""
+"""Runs work in a thread of its own; its reports are handled in the caller's thread."""
 
 import logging
 import threading
@@ -10,32 +10,34 @@ from typing import Any, Final, TypeVar
 from deriva_watch.library.progress import UploadProgress
 
 T = TypeVar("T")
-Say = Callable[[Any], None]
+Report = Callable[[Any], None]
 LOG: Final = logging.getLogger("deriva_watch")
 _END: Final = object()
 
 
-def heard(work: Callable[[Say], T], hear: Callable[[Any], None], stop: threading.Event) -> T:
-    """Do *work* in a thread of its own; *hear* what it says in this one; return its result.
+def run_in_background(
+    work: Callable[[Report], T], handle: Callable[[Any], None], stop: threading.Event
+) -> T:
+    """Do *work* in another thread and pass its reports to *handle* in this one; return its result.
 
-    What is raised here, such as KeyboardInterrupt, sets *stop*, and goes on once the work ended.
+    An exception here, such as KeyboardInterrupt, sets *stop* and is raised once the work has ended.
     """
-    said: SimpleQueue[Any] = SimpleQueue()
+    reports: SimpleQueue[Any] = SimpleQueue()
     result: Future[T] = Future()
 
     def run() -> None:
         try:
-            result.set_result(work(said.put))
+            result.set_result(work(reports.put))
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             result.set_exception(error)
         finally:
-            said.put(_END)
+            reports.put(_END)
 
     thread = threading.Thread(target=run, name="deriva-watch upload")
     thread.start()
     try:
-        while (each := said.get()) is not _END:
-            hear(each)
+        while (each := reports.get()) is not _END:
+            handle(each)
     finally:
         stop.set()
         thread.join()
@@ -43,7 +45,7 @@ def heard(work: Callable[[Say], T], hear: Callable[[Any], None], stop: threading
 
 
 class Callback:
-    """A caller's function for progress. What it raises stops nothing, and is said once a kind."""
+    """A caller's function for progress; an exception of it stops nothing and is logged once."""
 
     def __init__(self, function: Callable[[UploadProgress], None] | None) -> None:
         self._function = function
@@ -58,11 +60,11 @@ class Callback:
         except Exception as error:
             kind = type(error).__name__
             if kind not in self._raised:
-                LOG.exception("the progress callback raised %s; the upload goes on", kind)
+                LOG.exception("the progress callback raised %s; the upload continues", kind)
             self._raised[kind] = self._raised.get(kind, 0) + 1
 
     def close(self) -> None:
-        """Say in the end how often it failed."""
+        """Log how often it failed."""
         if self._raised:
             counts = ", ".join(f"{kind} {count} times" for kind, count in self._raised.items())
             LOG.warning("the progress callback raised %s; the upload was not stopped", counts)
