@@ -43,7 +43,7 @@ ODD_FILES = {
     f"{ASSETS}/again": "this execution already has it under another name",
     f"{ASSETS}/{LATIN}": "its name is not UTF-8, and a catalog stores text",
     f"{ASSETS}/odd-type.txt": "'Nonsense' is not an asset type of this catalog",
-    TYPES: "line 2 is no valid JSON",
+    TYPES: "line 2 is not valid JSON",
     "asset/demo/Nowhere/file.png": "the catalog has no such table",
     "asset/demo/Subject/file.png": "demo:Subject is not an asset table",
     "asset/demo/Image/file.png": "needs the metadata directories",

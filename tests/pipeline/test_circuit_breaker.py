@@ -1,4 +1,4 @@
-"""What stops all work, and what lets it go on."""
+"""What stops all work, and what lets it continue."""
 
 from itertools import chain, repeat
 

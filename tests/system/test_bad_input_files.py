@@ -176,7 +176,7 @@ def test_a_broken_manifest_is_named_and_holds_up_only_what_needs_it(told):
     file = files(show)["assets/Image/a.png"]
 
     assert file["state"] == "refused"
-    assert file["why"].startswith("asset-manifest.json is no valid JSON: ")
+    assert file["why"].startswith("asset-manifest.json is not valid JSON: ")
     assert "manifest" in file["next"]
     assert files(show)["asset-manifest.json"]["why"] == file["why"]
 

@@ -39,7 +39,7 @@ REFUSED = {
             "assets/Image/x.png": "x",
         },
         "assets/Image/x.png",
-        "the manifest's entry 'Image/x.png' cannot be used: it stands there twice",
+        "the manifest's entry 'Image/x.png' cannot be used: it occurs twice",
     ),
     "a column twice": (
         {

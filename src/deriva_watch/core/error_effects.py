@@ -28,13 +28,13 @@ class Effect(Enum):
     """What follows from an error for the work that it ended."""
 
     RETRY = "try again later; the attempt counts"
-    RETRY_UNLESS_AWAY = "the same, unless a probe shows that the whole server is ill"
+    RETRY_UNLESS_AWAY = "the same, unless a probe shows that the whole server is down"
     WAIT = "try again later; the attempt does not count, because the work is not at fault"
     WAIT_FOR_SPEC = "the same, until a person has corrected the bulk spec"
     STOP_ALL = "trip the circuit breaker: no work can succeed now"
     REFUSE = "a person must act"
     CHANGED = "the files changed: look again"
-    INTERRUPTED = "stop here; the work goes on later"
+    INTERRUPTED = "stop here; the work continues later"
     FATAL = "the process must end"
     CRASH = "a bug of ours: report it"
 

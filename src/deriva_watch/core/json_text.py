@@ -1,7 +1,7 @@
 """Reads JSON that others wrote, with limits, and says where something is wrong.
 
 A file may be crafted, cut off, or full of NUL bytes after a power failure. Nothing in it may take
-memory without limit, end the process, or be decided by chance, as a name that stands twice would.
+memory without limit, end the process, or be decided by chance, as by a name that occurs twice.
 """
 
 import json
@@ -37,7 +37,7 @@ class Repeated(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Odd:
-    """Stands for a number that is none, such as NaN or 1e400."""
+    """Stands for a number that is not finite, such as NaN or 1e400."""
 
     text: str
 
@@ -51,7 +51,7 @@ def read_whole(file: BinaryIO, most_bytes: int = FILE_BYTES) -> bytes:
 
 
 def as_text(content: bytes) -> str:
-    """Return *content* as text; JsonError if it is no text, or has NUL bytes."""
+    """Return *content* as text; JsonError if it is not text, or has NUL bytes."""
     if b"\0" in content:
         raise JsonError(f"it has a NUL byte at byte {content.index(0):,}")
     try:
@@ -103,7 +103,7 @@ def _decoded(text: str) -> tuple[Any, bool]:
 
 
 def repeated_in(value: Any) -> str | None:
-    """Return where in *value*, a result of `read_repeated`, something stands twice; or None."""
+    """Return where in *value*, a result of `read_repeated`, something occurs twice; or None."""
     for place, each in _places(value):
         if isinstance(each, Repeated):
             return f"{place} names {min(each.names)[:_SHOWN]!r} twice"
@@ -141,7 +141,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 class _OddError(Exception):
-    """There is a number that is none, or a name that stands twice."""
+    """There is a number that is not finite, or a name that occurs twice."""
 
 
 def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

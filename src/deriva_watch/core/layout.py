@@ -42,7 +42,7 @@ class Located(NamedTuple):
 
 
 _LOCATED: Final = re.compile(
-    # An uploader's own folder of links is no prefix.
+    # An uploader's own folder of links is not a prefix.
     rf"(?P<prefix>.*)(?<!/upload-staging)/{re.escape(ROOT)}/(?:execution/(?P<rid>[^/]+)|table)"
     r"(?:/(?P<below>.*))?",
     re.DOTALL,

@@ -1,7 +1,7 @@
 """Values of metadata columns: in a path segment, in a row, and compared with a row.
 
-A column's typename decides what a text means. A text that is no value of it is refused here, with
-a sentence, before anything is sent: the server would refuse its whole batch.
+A column's typename decides what a text means. A text that is not a value of that type is refused
+here, before anything is sent: the server would refuse its whole batch.
 """
 
 import json

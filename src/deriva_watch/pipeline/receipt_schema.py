@@ -27,7 +27,7 @@ from deriva_watch.core.states import FileState
 def _text(value: Any) -> str:
     """Take any text: names of files need not be UTF-8, and then have half of a surrogate pair."""
     if not isinstance(value, str):
-        raise ValueError("must be a text")  # noqa: TRY004  # pydantic turns this one into its own
+        raise ValueError("must be a string")  # noqa: TRY004  # pydantic turns this one into its own
     return value
 
 

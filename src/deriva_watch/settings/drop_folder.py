@@ -127,7 +127,7 @@ class DropFolder(Section):
         for column, value in columns.items():
             if not isinstance(value, _CONSTANT):
                 raise ValueError(  # noqa: TRY004 (pydantic's way)
-                    f"{column} must be a text, a number, true or false; "
+                    f"{column} must be a string, a number, true or false; "
                     "put dates and times in quotes"
                 )
             if isinstance(value, str) and (groups := _groups(info)) is not None:

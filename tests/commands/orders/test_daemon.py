@@ -129,7 +129,7 @@ def test_an_execution_that_is_cancelled_stays_so_until_a_person_tries_it_again(
     assert said.startswith(f"Upload of {rid} cancelled; ")
     assert refused["what"].startswith("cancelled by ")
     assert refused["why"] == "wrong samples"
-    assert refused["next"] == f"`deriva-watch retry {rid}` takes it up again."
+    assert refused["next"] == f"`deriva-watch retry {rid}` undoes this."
     assert not stored(requests_seen(server)[at:])
 
     with daemon(config) as running:
@@ -276,7 +276,7 @@ def test_what_is_no_order_is_told_and_holds_up_no_other(tmp_path, api, config):
 
         event = running.wait_for(lambda event: event["event"] == "order.refused")
 
-        assert "knows no order 'fly'" in event["why"]
+        assert "has no order 'fly'" in event["why"]
         problem = wait_until(lambda: problems(config).get("the orders"))
         assert problem["next"] == event["next"]
         drop(tmp_path, rid, files)

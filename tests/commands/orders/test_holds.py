@@ -56,10 +56,10 @@ def test_a_hold_says_who_why_until_when_and_what_ends_it():
     assert CANCELLED.sentence("1-AAAA", "a b.txt") == {
         "what": "cancelled by alice",
         "why": "wrong samples",
-        "next": "`deriva-watch retry 1-AAAA 'a b.txt'` takes it up again.",
+        "next": "`deriva-watch retry 1-AAAA 'a b.txt'` undoes this.",
     }
     assert PAUSED.sentence()["why"] == "no reason was given (until 2026-03-01 14:00 UTC)"
-    assert PAUSED.sentence()["next"] == "`deriva-watch resume` lets it go on."
+    assert PAUSED.sentence()["next"] == "`deriva-watch resume` ends the pause."
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_a_control_file_that_cannot_be_read_is_refused():
 
 
 def test_notices_about_sources_are_passed_on():
-    said = Sources(notices={"asset-type/demo/Image.jsonl": "line 2 is no valid JSON"})
+    said = Sources(notices={"asset-type/demo/Image.jsonl": "line 2 is not valid JSON"})
 
     assert planned(said=said).notices == said.notices
 
@@ -289,9 +289,7 @@ def test_a_file_with_two_entries_in_the_manifest_is_refused_by_name_wherever_it_
         left = only_leftover(planned(path, said=said))
 
         assert left.path == path
-        assert (
-            "the manifest's entry 'Image/x.png' cannot be used: it stands there twice" in left.why
-        )
+        assert "the manifest's entry 'Image/x.png' cannot be used: it occurs twice" in left.why
         assert "once" in left.next
 
 

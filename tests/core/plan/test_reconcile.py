@@ -214,7 +214,7 @@ def test_a_file_that_a_person_has_cancelled_is_refused_whatever_became_of_it(sta
 
     assert after.state is FileState.REFUSED
     if state is not FileState.REFUSED:
-        assert after.next == f"`deriva-watch retry 1-AAAA {GOOD.path}` takes it up again."
+        assert after.next == f"`deriva-watch retry 1-AAAA {GOOD.path}` undoes this."
 
 
 def test_types_of_a_file_that_was_removed_here_are_no_stray():

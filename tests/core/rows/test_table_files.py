@@ -54,10 +54,10 @@ def test_csv_is_read_with_its_quotes_its_line_ends_and_its_nulls(text, rows):
         ("a,b\n1,2\n1,2,3\n", "line 3", "it has 3 fields, the header 2"),
         ("a,b\n1\n", "line 2", "it has 1 fields"),
         ('a,b\n1,"2\n3,4\n', "line 2", "does not end"),
-        ('a,b\n1,2"3"\n', "line 2", "a quote stands inside"),
-        ('a,b\n1,"2"3\n', "line 2", "behind a quoted one"),
+        ('a,b\n1,2"3"\n', "line 2", "a quote inside"),
+        ('a,b\n1,"2"3\n', "line 2", "after a quoted one"),
         (b"a,b\n1,2\n\xff,3\n", "line 3", "not UTF-8"),
-        ("a,b\n1\r2,3\n", "line 2", "a carriage return stands alone"),
+        ("a,b\n1\r2,3\n", "line 2", "a carriage return without a line feed"),
         ("a,a\n1,2\n", "line 1", "names a twice"),
         ("a,\n1,2\n", "line 1", "without a name"),
     ],
@@ -101,7 +101,7 @@ def test_json_lines_are_objects_and_empty_lines_are_none():
     ]
 
 
-@pytest.mark.parametrize(("text", "why"), [("{", "no valid JSON"), ("[1]", "no object")])
+@pytest.mark.parametrize(("text", "why"), [("{", "not valid JSON"), ("[1]", "not an object")])
 def test_a_line_that_is_no_object_is_named(text, why):
     with pytest.raises(TableFileError, match=f"line 2: it is {why}"):
         read("{}\n" + text, jsonl_rows)
@@ -120,5 +120,5 @@ def test_a_json_file_is_one_list_of_objects():
 
 
 def test_a_long_quoted_field_with_text_after_it_is_refused_at_once():
-    with pytest.raises(TableFileError, match="line 2: a quote stands inside"):
+    with pytest.raises(TableFileError, match="line 2: a quote inside"):
         list(csv_rows([b"a,b\n", b'"' + b"x" * 100_000 + b'"y,"z"\n']))

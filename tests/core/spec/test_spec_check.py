@@ -67,8 +67,8 @@ def test_a_key_too_many_hides_nothing_else_that_is_wrong():
         ({"mime_overrides": {"a/b": "c"}}, "mime_overrides.a/b: must be a list"),
         # patterns and templates
         ({"dir_pattern": "["}, "asset_mappings[0].dir_pattern: the pattern does not compile"),
-        ({"column_map": {"MD5": "{md5"}}, "[0].column_map.MD5: '{md5' is no template"),
-        ({"column_map": {"MD5": "{md5.real}"}}, "{md5.real} is no plain name"),
+        ({"column_map": {"MD5": "{md5"}}, "[0].column_map.MD5: '{md5' is not a template"),
+        ({"column_map": {"MD5": "{md5.real}"}}, "{md5.real} is not a plain name"),
         ({"column_map": {"MD5": "{md5:d}"}}, "a text cannot be written as a number"),
         ({"column_map": {"MD5": "{md5:>99999999}"}}, "the width in {md5:>99999999}"),
         # names that nothing provides
@@ -119,7 +119,7 @@ def test_a_key_too_many_hides_nothing_else_that_is_wrong():
         # versions
         ({"version_compatibility": [[">=2.0"]]}, "it is for deriva-py >=2.0, and this one follows"),
         ({"version_compatibility": [[]]}, "it is for deriva-py"),
-        ({"version_compatibility": [["2.0"]]}, "version_compatibility[0][0]: '2.0' compares no version"),  # noqa: E501
+        ({"version_compatibility": [["2.0"]]}, "version_compatibility[0][0]: '2.0' is not a version comparison"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_place(changes: dict[str, Any], problem: str):

@@ -102,7 +102,7 @@ def test_only_the_daemon_s_user_can_read_or_leave_orders(orders):
         (b"", "Expecting value"),
         (b"\xff", "it is not UTF-8 at byte 0"),
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"kind": "fly", "by": "alice"}', "this release knows no order 'fly'"),
+        (b'{"kind": "fly", "by": "alice"}', "this release has no order 'fly'"),
     ],
 )
 def test_what_is_no_order_is_set_aside_and_told_and_holds_up_no_other(orders, content, why):

@@ -44,7 +44,7 @@ def test_a_file_in_its_place_is_said_to_be_one(tmp_path, fstab):
 
     told = advice(tmp_path / "data/deriva-ml/execution", tmp_path / "data", fstab)
 
-    assert told == f"{tmp_path}/data is no folder; correct the path in the settings."
+    assert told == f"{tmp_path}/data is not a folder; correct the path in the settings."
 
 
 def test_a_folder_that_nothing_else_can_be_about_is_to_be_made(tmp_path, fstab):

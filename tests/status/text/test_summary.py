@@ -148,12 +148,12 @@ def test_what_needs_a_person_says_what_why_and_what_next():
 def test_what_holds_the_daemon_up_and_what_is_held_back_are_told():
     problem = {"about": "server", **SENTENCE, "since": AT}
     paused = {"about": "host", "since": "2026-03-01T11:00:00+00:00", "why": "network work"}
-    paused |= {"what": "paused by alice", "next": "`deriva-watch resume` lets it go on."}
+    paused |= {"what": "paused by alice", "next": "`deriva-watch resume` ends the pause."}
     notice = {"about": "the journal", "at": AT, "path": "/x", **SENTENCE}
     text = piped(problems=[problem], paused=[paused], notices=[notice])
 
     assert "\n    cannot store it\n    403\n    Ask.\n" in text
-    said = "paused by alice\n    network work\n    `deriva-watch resume` lets it go on.\n"
+    said = "paused by alice\n    network work\n    `deriva-watch resume` ends the pause.\n"
     assert f"paused\n  all uploads, 60 min ago\n    {said}" in text
     assert "cannot store it: 403. Ask.\n" in text
 

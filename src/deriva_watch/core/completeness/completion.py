@@ -9,7 +9,7 @@ there is no timer anywhere. An answer is valid until then, unless the evidence c
 3. What the writer says changes the wait: done (a marker file or a status) shortens it, Running
    forbids the upload, unless the machine was restarted since.
 4. A file that is partial by its name must be unchanged for the longest quiet period, so that a
-   download that died does not block the directory for ever. So must the directory if manifest or
+   download that died does not block the directory forever. So must the directory if manifest or
    workspace name a file that does not exist.
 5. Another uploader, deriva-ml itself, goes first.
 

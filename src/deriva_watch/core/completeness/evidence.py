@@ -55,7 +55,7 @@ class Evidence:
             earlier processes among them; None: not known.
         unchanged_since_before_boot: When a look before that start found all this, see the function
             of this name; None as well where other machines may write to the directory.
-        ours: The status that we ourselves set last; it is nobody's word.
+        ours: The status that we ourselves set last; it says nothing about the writer.
         requested: A person asked for the upload with `retry`: that it was aborted does not count.
     """
 

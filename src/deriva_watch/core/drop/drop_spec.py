@@ -1,9 +1,8 @@
-"""A drop folder compiled: an ordinary mapping of a bulk spec, held against the catalog's model.
+"""A drop folder compiled: an ordinary mapping of a bulk spec, checked against the catalog's model.
 
 The mapping finds the files, and its groups are columns as in any other. A column whose value is
-no piece of the path (a constant, a text with pieces in it, the RID of a row that was looked up)
-has a group of its own which never takes part: its value is said beside the path, as a manifest
-would say it.
+not a part of the path (a constant, a text with parts in it, the RID of a row that was looked up)
+has a group of its own that never matches: its value is given beside the path, as by a manifest.
 """
 
 import re

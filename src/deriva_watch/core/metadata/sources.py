@@ -66,7 +66,7 @@ class Manifest:
 
     entries: Mapping[str, Statement]
     problems: Mapping[str, str]  # by key; "" is the whole file
-    ambiguous: frozenset[str] = frozenset()  # keys that stand twice, or say something twice
+    ambiguous: frozenset[str] = frozenset()  # keys that occur twice, or repeat a name
 
 
 def read_manifest(text: str) -> Manifest:
@@ -74,18 +74,18 @@ def read_manifest(text: str) -> Manifest:
     try:
         document = read_repeated(text)
     except JsonError as error:
-        return Manifest({}, {"": f"{MANIFEST} is no valid JSON: {error}"})
+        return Manifest({}, {"": f"{MANIFEST} is not valid JSON: {error}"})
     if not isinstance(document, dict):
-        return Manifest({}, {"": f"{MANIFEST} is no JSON object"})
+        return Manifest({}, {"": f"{MANIFEST} is not a JSON object"})
     assets = document.get("assets", {})
     if not isinstance(assets, dict):
-        return Manifest({}, {"": f'in {MANIFEST}, "assets" is no object'})
+        return Manifest({}, {"": f'in {MANIFEST}, "assets" is not an object'})
     if isinstance(document, Repeated):
         return Manifest({}, {"": f"{MANIFEST} names {min(document.names)!r} twice"})
     twice = assets.names if isinstance(assets, Repeated) else frozenset[str]()
     entries, problems, ambiguous = {}, {}, set[str]()
     for key, entry in assets.items():
-        why = "it stands there twice" if key in twice else repeated_in(entry)
+        why = "it occurs twice" if key in twice else repeated_in(entry)
         if why:
             ambiguous.add(key)
         else:
@@ -103,19 +103,19 @@ _NAME_CHARS: Final = 4096  # of a path on Linux
 
 def _entry(key: str, entry: Any) -> Statement:
     if not isinstance(entry, dict):
-        raise TypeError("it is no object")
+        raise TypeError("it is not an object")
     table, slash, name = key.partition("/")
     if not (table and slash and name) or "/" in name or len(key) > _NAME_CHARS:
         raise ValueError('its name is not "<Table>/<file>"')
     metadata, types = entry.get("metadata"), entry.get("asset_types")
     if not isinstance(metadata, dict | None):
-        raise TypeError('"metadata" is no object')
+        raise TypeError('"metadata" is not an object')
     if types is not None and not _are_names(types):
-        raise TypeError('"asset_types" is no list of names')
+        raise TypeError('"asset_types" is not a list of names')
     for name in ("asset_table", "schema", "description", "rid"):
         value = entry.get(name)
         if value is not None and not (isinstance(value, str) and is_text(value)):
-            raise TypeError(f'"{name}" is no text')
+            raise TypeError(f'"{name}" is not a string')
     return Statement(
         source="the manifest",
         schema=entry.get("schema"),
@@ -148,7 +148,7 @@ def read_types(text: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
         try:
             document = read_json(line)
         except JsonError as error:
-            problems.append(f"line {number} is no valid JSON: {error}")
+            problems.append(f"line {number} is not valid JSON: {error}")
             continue
         if not isinstance(document, dict) or not all(map(_are_names, document.values())):
             problems.append(f"line {number} is not {{file: [types]}}")

@@ -85,9 +85,9 @@ class Hold:
 
         *names* are the arguments of the command that ends it: none, a RID, or a RID and a path.
         """
-        verb, then = ("retry", "takes it up again")
+        verb, then = ("retry", "undoes this")
         if self.kind is HoldKind.PAUSED:
-            verb, then = ("resume", "lets it go on")
+            verb, then = ("resume", "ends the pause")
         command = " ".join(["deriva-watch", verb, *map(quote, names)])
         return Sentence(
             what=f"{self.kind.value} by {self.by}", why=self.why, next=f"`{command}` {then}."

@@ -134,7 +134,7 @@ class Reclaim(Order):
         try:
             timedelta(seconds=self.older_than_s)
         except OverflowError:
-            raise ValueError(f"{self.older_than_s!r} is no length of time in seconds") from None
+            raise ValueError(f"{self.older_than_s!r} is not a length of time in seconds") from None
 
 
 KINDS: Final[Mapping[str, type[Order]]] = {
@@ -148,20 +148,20 @@ def parse(document: Any) -> Order:
     An unknown field makes it invalid: without the field it could mean something else.
     """
     if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004  # one error for all that is wrong
+        raise ValueError("it is not a JSON object")  # noqa: TRY004  # one error for all that is wrong
     said = {"by": "somebody", **document}  # the first releases said neither who nor what
     name = said.pop("kind", Retry.KIND)
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"this release knows no order {name!r}")
+        raise ValueError(f"this release has no order {name!r}")
     known, hints = {field.name for field in fields(kind)}, get_type_hints(kind)
     if unknown := sorted(said.keys() - known):
-        raise ValueError(f"this release knows no {unknown[0]!r} of an order {name!r}")
+        raise ValueError(f"this release has no field {unknown[0]!r} in an order {name!r}")
     made: dict[str, Any] = {
         each: tuple(value) if isinstance(value, list) else value for each, value in said.items()
     }
     if wrong := sorted(each for each, value in made.items() if not _fits(value, hints[each])):
-        raise ValueError(f"{made[wrong[0]]!r} is no {wrong[0]!r} of an order {name!r}")
+        raise ValueError(f"{made[wrong[0]]!r} is not a valid {wrong[0]!r} of an order {name!r}")
     try:
         return kind(**made)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Regular expressions that others wrote: held against a name for a limited time only."""
+"""Regular expressions that others wrote: matched against names within a time limit."""
 
 from deriva_watch.core.patterns.pattern import Pattern, TooSlowError
 

@@ -1,4 +1,4 @@
-"""A regular expression that somebody else wrote, and how long a name may take it."""
+"""A regular expression that somebody else wrote, with a time limit for each name."""
 
 import re
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class TooSlowError(RefusedError):
 
     @classmethod
     def of(cls, text: str, name: str) -> "TooSlowError":
-        """Return the error for the pattern *text* and the name that it was held against."""
+        """Return the error for the pattern *text* and the name that it was matched against."""
         return cls(
             f"cannot tell whether {name} matches a pattern",
             f"the pattern {text} takes too long for it: {WAYS}",
@@ -58,14 +58,14 @@ class _Record:
 class Pattern:
     """A regular expression with the meaning that `re` gives it.
 
-    Other threads run while it is held against a name.
+    Other threads run while a name is matched.
 
     Attributes:
         text: As it is written.
         ignore_case: Whether case does not count.
 
     Raises (when it is made):
-        re.error: It is no regular expression.
+        re.error: It is not a regular expression.
         OverflowError, RecursionError: It is too large.
     """
 

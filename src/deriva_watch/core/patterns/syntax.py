@@ -59,7 +59,7 @@ def parse(text: str, flags: int) -> Any:
     """Return the parsed form of a pattern.
 
     Raises:
-        re.error: It is no regular expression.
+        re.error: It is not a regular expression.
         OverflowError: It is too large.
     """
     if len(text) > _MOST_CHARACTERS:

@@ -93,7 +93,7 @@ class _Head(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _head(pattern: Pattern, length: int) -> _Head | None:
-    """Return the prefix of a pattern of that *length*; None if it is no valid pattern."""
+    """Return the prefix of a pattern of that *length*; None if it is not a valid pattern."""
     for open_groups in range(_DEEPEST):
         text = pattern.text[:length] + ")" * open_groups
         try:

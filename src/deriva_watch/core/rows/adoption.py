@@ -43,7 +43,7 @@ def adopt(
         values: Metadata by column, as the file gives them.
         candidates: Rows with the file's MD5, Filename and Length.
         given_rid: The RID that the file's row must have; a row with it goes before all others.
-        held: Tells of an RID whether another file of ours stands for that row: it fits only if
+        held: Returns whether the row with a RID belongs to another file of ours: it fits only if
             all is equal.
     """
     whole = sum(value is not None for value in values.values()), 0

@@ -133,5 +133,5 @@ def _array(name: str, value: Any, *, parse: bool) -> list[Any]:
     except ValueError:
         found = None
     if not isinstance(found, list):
-        raise ValueError(f"{value!r} is no JSON list for column {name}")  # noqa: TRY004  # as all
+        raise ValueError(f"{value!r} is not a JSON list for column {name}")  # noqa: TRY004  # as all
     return found

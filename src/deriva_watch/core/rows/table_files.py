@@ -125,14 +125,14 @@ def _fields(number: int, text: str) -> list[str | None]:
     record = text.removesuffix("\n").removesuffix("\r")
     if '"' not in record:
         if "\r" in record:
-            why = "a carriage return stands alone; end lines with LF or CRLF"
+            why = "a carriage return without a line feed; end lines with LF or CRLF"
             raise TableFileError(f"line {number}", why)
         return [field or None for field in record.split(",")]
     fields: list[str | None] = []
     at, more = 0, ","
     while more:
         if (match := _FIELD.match(record, at)) is None:
-            why = "a quote stands inside of an unquoted field, or text behind a quoted one"
+            why = "a quote inside an unquoted field, or text after a quoted one"
             raise TableFileError(f"line {number}", why)
         quoted, plain, more = match.groups()
         fields.append(plain or None if quoted is None else quoted.replace('""', '"'))
@@ -153,12 +153,12 @@ def json_rows(content: bytes) -> Iterator[RawRow]:
     try:
         rows = read_json(content.removeprefix(_BOM) or b"[]")
     except JsonError as error:
-        raise TableFileError("the file", f"it is no valid JSON: {error}") from None
+        raise TableFileError("the file", f"it is not valid JSON: {error}") from None
     if not isinstance(rows, list):
-        raise TableFileError("the file", "it is no list of objects")
+        raise TableFileError("the file", "it is not a list of objects")
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise TableFileError(f"row {number}", "it is no object")
+            raise TableFileError(f"row {number}", "it is not an object")
         yield RawRow(f"row {number}", row)
 
 
@@ -166,7 +166,7 @@ def _object(place: str, text: str) -> dict[str, Any]:
     try:
         found = read_json(text)
     except JsonError as error:
-        raise TableFileError(place, f"it is no valid JSON: {error}") from None
+        raise TableFileError(place, f"it is not valid JSON: {error}") from None
     if not isinstance(found, dict):
-        raise TableFileError(place, "it is no object")
+        raise TableFileError(place, "it is not an object")
     return found

@@ -211,7 +211,7 @@ def _rename(params: Mapping[str, Any]) -> Iterator[str]:
     replacement, pattern = params.get("replacement"), params.get("pattern") or ""
     try:
         if not isinstance(replacement, str) or not replacement:
-            raise ValueError("is no text")  # noqa: TRY301  # one sentence for all of them
+            raise ValueError("is not a string")  # noqa: TRY301  # one sentence for all of them
         fields(replacement)
     except ValueError as error:
         yield f"its replacement cannot be used: {error}"

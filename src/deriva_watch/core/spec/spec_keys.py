@@ -34,7 +34,7 @@ def fields(template: str) -> list[str]:
         if name is None:
             continue
         if not re.fullmatch(r"[^.\[\]{}]+", name) or name.isdigit():
-            raise ValueError(f"{{{name}}} is no plain name")
+            raise ValueError(f"{{{name}}} is not a plain name")
         if width and ("{" in width or any(int(n) > _WIDEST for n in re.findall(r"\d+", width))):
             raise ValueError(f"the width in {{{name}:{width}}} cannot be used")
         found.append(name)
@@ -89,7 +89,7 @@ def _part(keys: Mapping[str, _Reader]) -> _Reader:
 
 def _text(value: Any, place: str) -> str:
     if not isinstance(value, str):
-        raise _WrongError(place, "must be a text")
+        raise _WrongError(place, "must be a string")
     return value
 
 
@@ -105,9 +105,11 @@ def _template(value: Any, place: str) -> str:
     try:
         names = fields(text)
     except ValueError as error:
-        raise _WrongError(place, f"{text!r} is no template: {error}") from None
+        raise _WrongError(place, f"{text!r} is not a template: {error}") from None
     if not any(_fits(text, names, other) for other in ("", 0)):
-        raise _WrongError(place, f"{text!r} is no template: a text cannot be written as a number")
+        raise _WrongError(
+            place, f"{text!r} is not a template: a text cannot be written as a number"
+        )
     return text
 
 
@@ -201,7 +203,7 @@ def _params(value: Any, place: str) -> Mapping[str, Any]:
 def _version(value: Any, place: str) -> str:
     text = _text(value, place)
     if not re.search(r"(>=|<=|>|<|==|!=)\s*\d", text):
-        raise _WrongError(place, f"{text!r} compares no version")
+        raise _WrongError(place, f"{text!r} is not a version comparison")
     return text
 
 

@@ -1,7 +1,7 @@
 """Checks that an answer has the shape that its request asks for, where it arrives.
 
-Proxies, login portals and half-started servers answer 200 with anything. Whatever is no answer
-raises `UnexpectedAnswerError`, which `deriva.Server.asking` turns into a transient error.
+Proxies, login portals and half-started servers answer 200 with anything. Anything that is not
+an answer raises `UnexpectedAnswerError`, which `deriva.Server.asking` turns into a transient error.
 """
 
 from collections.abc import Iterator, Mapping
