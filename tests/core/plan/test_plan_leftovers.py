@@ -157,7 +157,7 @@ def test_a_broken_manifest_refuses_the_flat_files_and_no_others():
         "assets/BoundingBox/a.json",
         "assets/Image/b.png",
     }
-    assert all("no valid JSON" in left.why for left in plan.leftovers)
+    assert all("not valid JSON" in left.why for left in plan.leftovers)
 
 
 def test_a_broken_entry_refuses_its_own_file():
