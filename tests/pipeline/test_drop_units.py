@@ -112,7 +112,7 @@ def test_files_without_an_execution_have_their_types_and_no_links(drops):
 @pytest.mark.parametrize(
     ("workflow", "why"),
     [
-        ("9-ZZZZ", "no row of deriva-ml:Workflow have RID '9-ZZZZ'"),
+        ("9-ZZZZ", "no row of deriva-ml:Workflow has RID '9-ZZZZ'"),
         ({"name": "Image acquisition", "version": "2"}, "Name 'Image acquisition' and Version '2'"),
         ({"name": "twice", "version": "1"}, "2 rows ("),
     ],

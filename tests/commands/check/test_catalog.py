@@ -101,6 +101,42 @@ def test_a_drop_folder_that_does_not_fit_the_catalog_names_the_key(found, data, 
     assert "Image" in line["why"]
 
 
+def test_what_a_drop_folder_names_and_the_catalog_does_not_have_is_told(
+    found, data, tmp_path, monkeypatch, ready
+):
+    (tmp_path / "in").mkdir()
+    drop = {"path": f"{tmp_path}/in", "table": "Image", "pattern": ".*"}
+    wrong = drop | {
+        "columns": {"Observation": "9-ZZZZ"},
+        "lookup": {"Subject": {"table": "Subject", "column": "Name", "value": "subject-9"}},
+        "workflow": {"name": "Acquisition", "version": "1"},
+    }
+    monkeypatch.setenv("DERIVA_WATCH_DROP", json.dumps([wrong]))
+    status, lines = found(data)
+
+    line = lines[f"[[drop]] {tmp_path}/in"]
+    assert (status, line["verdict"]) == (2, "wrong")
+    workflow, subject, observation = line["why"].split("; ")
+    about = "Name 'Acquisition' and Version '1'"
+    assert workflow.startswith(f"workflow: no row of deriva-ml:Workflow has {about}")
+    assert "there is no row of demo:Subject with Name = 'subject-9'" in subject
+    assert "subject-1" in subject  # is near
+    assert observation == (
+        "columns.Observation: there is no row of demo:Observation with RID = '9-ZZZZ'"
+    )
+
+    api = Api(ready)
+    (made,) = api.insert("deriva-ml:Workflow", {"Name": "Acquisition", "Version": "1"})
+    right = drop | {
+        "columns": {"Observation": api.rows("demo:Observation")[0]["RID"]},
+        "lookup": {"Subject": {"table": "Subject", "column": "Name", "value": "subject-1"}},
+        "workflow": made["RID"],
+    }
+    monkeypatch.setenv("DERIVA_WATCH_DROP", json.dumps([right]))
+    status, lines = found(data)
+    assert (status, lines[f"[[drop]] {tmp_path}/in"]["verdict"]) == (0, "good")
+
+
 def test_a_namespace_that_is_not_there_is_told_before_the_first_file(found, data, tmp_path):
     document = bulk_upload_configuration(read_model(json.loads(starter.schema_text())))
     mapping = document["asset_mappings"][0]

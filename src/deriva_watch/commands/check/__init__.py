@@ -9,7 +9,8 @@ server         whether the server answers, its versions, its clock, our login
 clock_skew     how far the two clocks are apart
 credential     where the credential comes from, how it is renewed
 catalog        what the catalog has, our rights there and in the object store
-spec           whether the bulk spec, the drop folders and the terms fit the catalog
+spec           whether the bulk spec and the terms fit the catalog
+drops          whether the drop folders do, and whether what they name exists there
 host           every root, the limits of inotify, how open files are found
 state          the journal and its disk
 service        the systemd service, the status page
@@ -24,6 +25,7 @@ from typing import Final
 from deriva_watch.commands.check import (
     catalog,
     credential,
+    drops,
     host,
     server,
     service,
@@ -80,7 +82,7 @@ PARTS: Final = {
     "catalog": (
         _Check("catalog", catalog.reads, Reached.SESSION),
         _Check("bulk spec", spec.bulk_spec, Reached.MODEL),
-        _Check("drop folders", spec.drop_folders, Reached.MODEL),
+        _Check("drop folders", drops.drop_folders, Reached.MODEL),
         _Check("roles", spec.roles, Reached.MODEL),
         _Check("statuses", spec.statuses, Reached.MODEL),
         _Check("asset types", spec.asset_types, Reached.MODEL),

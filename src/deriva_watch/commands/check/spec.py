@@ -1,16 +1,13 @@
-"""Checks that bulk spec and drop folders fit the catalog, and that the terms they need exist."""
+"""Checks that the bulk spec fits the catalog, and that the terms that uploads need exist."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from deriva_watch.commands.check.finding import Line
 from deriva_watch.commands.check.session import Look
-from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import ML_SCHEMA, TableName
-from deriva_watch.core.patterns import Pattern
-from deriva_watch.core.spec.slow_patterns import SIMPLER, slow_pattern, slow_patterns
+from deriva_watch.core.spec.slow_patterns import SIMPLER, slow_patterns
 from deriva_watch.engine.rows.rows import OUTPUT_ROLE
-from deriva_watch.pipeline.drop_plan import compiled_for
 from deriva_watch.pipeline.finalize import UPLOADED
 
 _SOURCES: Final = {
@@ -30,24 +27,6 @@ def bulk_spec(look: Look) -> Iterator[Line]:
     yield Line("bulk spec", what, facts=facts)
     for place, why in slow_patterns(look.spec).items():
         yield Line.note("bulk spec", place, why, SIMPLER)
-
-
-def drop_folders(look: Look) -> Iterator[Line]:
-    """Compile every drop folder for the catalog."""
-    for path, drop in look.settings.drops.items():
-        about = f"[[drop]] {path}"
-        try:
-            compiled = compiled_for(
-                drop, look.model, look.catalog, look.settings.transfer.chunk_bytes
-            )
-        except RefusedError as error:
-            yield Line.of(about, error)
-            continue
-        look.drops.append(compiled)
-        table = str(compiled.table.full_name)
-        yield Line(about, f"fits the catalog; its files go to {table}", facts={"table": table})
-        if why := slow_pattern(Pattern(drop.pattern)):
-            yield Line.note(about, "its pattern can be slow", why, SIMPLER)
 
 
 def roles(look: Look) -> Iterator[Line]:

@@ -195,6 +195,13 @@ def _groups(drop: Drop, table: Table, templates: Mapping[str, Any]) -> Iterator[
             )
 
 
+def constant(template: Any) -> str | None:
+    """Return what *template* makes for every file, or None if it has groups."""
+    if not isinstance(template, str):
+        return str(template)
+    return None if fields(template) else template.format()
+
+
 def _constants(templates: Mapping[str, Any], table: Table) -> Iterator[str]:
     for column, said in templates.items():
         if column not in table.column or (isinstance(said, str) and fields(said)):

@@ -100,19 +100,26 @@ def _referred(column: str, search: Search, match: Match, dropped: Dropped) -> st
     if text is None:
         return None
     answer = dropped.answers[column][text]
-    if len(answer.found) == 1:
+    why = objection(search, text, answer)
+    if why is None:
         return answer.found[0]
-    return_to = "then run `deriva-watch retry RID`."
-    what = f"the row for its {column} is not known"
+    then = "Add that row, or rename the file,"
     if answer.problem:
-        raise RefusedError(what, answer.problem, f"Correct that, or the name, {return_to}")
+        then = "Correct that, or the name,"
+    elif answer.found:
+        then = "Make it one row, or make the look-up unique,"
+    what = f"the row for its {column} is not known"
+    raise RefusedError(what, why, f"{then} then run `deriva-watch retry RID`.")
+
+
+def objection(search: Search, text: str, answer: Answer) -> str | None:
+    """Return why the *answer* to *text* does not name one row, or None."""
+    if answer.problem:
+        return answer.problem
     which = f"with {search.by.name} = {text!r}" if search.by else f"for the query {text!r}"
     where = str(search.table) if search.table else "the catalog"
     if not answer.found:
-        why = f"there is no row of {where} {which}{answer.near}"
-        then = f"Add that row, or rename the file, {return_to}"
-    else:
-        names = ", ".join(answer.found)
-        why = f"there are {len(answer.found)} rows of {where} {which}: {names}"
-        then = f"Make it one row, or make the look-up unique, {return_to}"
-    raise RefusedError(what, why, then)
+        return f"there is no row of {where} {which}{answer.near}"
+    if len(answer.found) == 1:
+        return None
+    return f"there are {len(answer.found)} rows of {where} {which}: {', '.join(answer.found)}"

@@ -6,18 +6,17 @@ looks for that row and makes no other.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deriva_watch.core.drop.drop_folder import Drop, NamedWorkflow
+from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.events import ExecutionCreated, StatusChanged
 from deriva_watch.core.model import CatalogModel, Table
-from deriva_watch.core.prose import closest
 from deriva_watch.core.records import ExecutionFacts, NoteExecution
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.rows.workflows import workflow_column, workflow_value
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion
 from deriva_watch.engine.unit_upload import UnitUpload
 
@@ -91,7 +90,7 @@ class Executions:
 
     def _tell(self, upload: UnitUpload, table: Table, row: Row) -> None:
         """Write to the journal that the row exists; "" stands for no Status."""
-        status, workflow = (_column(upload.model, table, word) for word in ("Status", "Workflow"))
+        status, workflow = _status(upload.model, table), workflow_column(upload.model, table)
         self._note(upload, {"status_set": (status and row.get(status)) or ""})
         unit = upload.execution
         upload.emit(
@@ -104,52 +103,27 @@ class Executions:
         )
 
     def _values(self, upload: UnitUpload, drop: Drop, table: Table) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        workflow = _column(upload.model, table, "Workflow")
-        if drop.workflow is not None:
-            if workflow is None:
-                raise _unusable(upload, f"{table.full_name} refers to no Workflow", "workflow")
-            values[workflow] = self._workflow(upload, drop.workflow)
-        elif workflow and not table.column[workflow].nullable:
-            raise _unusable(upload, f"{table.full_name} must have a Workflow", "workflow")
+        values: dict[str, Any] = self._workflow(upload, drop, table)
         if drop.description is not None and "Description" in table.column:
             values["Description"] = drop.description
-        status = _column(upload.model, table, "Status")
+        status = _status(upload.model, table)
         if status and _CREATED in self._terms(table, status):
             values[status] = _CREATED
         return values
 
-    def _workflow(self, upload: UnitUpload, wanted: str | NamedWorkflow) -> str:
-        """Return the RID of the Workflow named in the settings; never makes one."""
-        table = upload.model.ml_table("Workflow")
-        if table is None:
-            raise _unusable(upload, "the catalog has no table Workflow", "workflow")
-        said: Mapping[str, str] = {"RID": wanted} if isinstance(wanted, str) else {}
-        if isinstance(wanted, NamedWorkflow):
-            said = {"Name": wanted.name, "Version": wanted.version}
-        if missing := sorted(said.keys() - table.column.keys()):
-            why = f"{table.full_name} has no column {missing[0]}"
-            raise _unusable(upload, why, "workflow")
-        rows = self.call_retry(
-            f"GET {table.full_name}", lambda: self.catalog.rows_where(table.full_name, said)
-        )
-        if len(rows) == 1:
-            return str(rows[0]["RID"])
-        about = " and ".join(f"{name} {value!r}" for name, value in said.items())
-        found = ", ".join(sorted(row["RID"] for row in rows))
-        why = f"{len(rows)} rows ({found}) of" if rows else "no row of"
-        near = ""
-        if isinstance(wanted, NamedWorkflow) and not rows:
-            near = closest(
-                wanted.name, self.catalog.neighbours(table.full_name, "Name", wanted.name)
+    def _workflow(self, upload: UnitUpload, drop: Drop, table: Table) -> dict[str, str]:
+        try:
+            return self.call_retry(
+                "GET Workflow", lambda: workflow_value(drop, upload.model, table, self.catalog)
             )
-        raise _unusable(upload, f"{why} {table.full_name} have {about}{near}", "workflow")
+        except ValueError as error:
+            raise _unusable(upload, str(error), "workflow") from None
 
     # ------------------------------------------------------------------ its Status
 
     def _walk(self, upload: UnitUpload, table: Table, row: Row, goal: str) -> None:
         """Set the Status term by term up to *goal*; leave a Status that others have set."""
-        column = _column(upload.model, table, "Status")
+        column = _status(upload.model, table)
         if column is None:
             return
         now = row.get(column)
@@ -198,14 +172,10 @@ def _execution(upload: UnitUpload) -> Table:
     return table
 
 
-def _column(model: CatalogModel, table: Table, word: str) -> str | None:
-    """Return the column that refers to the Workflow, or to the term of the Status."""
-    if word == "Workflow":
-        workflow = model.ml_table(word)
-        key = table.key_to(workflow.full_name) if workflow else None
-    else:
-        keys = (key for key in table.foreign_keys if key.columns == (word,))
-        key = next((key for key in keys if model.is_vocabulary(key.target)), None)
+def _status(model: CatalogModel, table: Table) -> str | None:
+    """Return the column that refers to the term of the Status."""
+    keys = (key for key in table.foreign_keys if key.columns == ("Status",))
+    key = next((key for key in keys if model.is_vocabulary(key.target)), None)
     return key.columns[0] if key else None
 
 
