@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from deriva_watch.core.completeness.observation import RECEIPT_NAME
 from deriva_watch.core.layout import MANIFEST
@@ -85,16 +84,11 @@ class Inventory:
             "links": len(self._links) + len(self._types),
         }
 
-    def checks(self, requests: Path, receipts: Path) -> Iterator[Check]:
-        """Compare everything.
-
-        Args:
-            requests: The server's log of requests.
-            receipts: The folder in which the daemon keeps receipts.
-        """
+    def checks(self, receipts: Path) -> Iterator[Check]:
+        """Compare everything; the daemon keeps its receipts in the folder *receipts*."""
         yield from self._assets()
         yield from self._associations()
-        yield from self._executions_and_others(requests)
+        yield from self._executions_and_others()
         yield from self._written_back(receipts)
 
     def _assets(self) -> Iterator[Check]:
@@ -123,7 +117,7 @@ class Inventory:
         rid = str(link[_short(table)])
         return self._keys.get(rid, (table, rid))
 
-    def _executions_and_others(self, requests: Path) -> Iterator[Check]:
+    def _executions_and_others(self) -> Iterator[Check]:
         runs = [(self._rids[id(run)], WORKFLOW, run.execution.final_status) for run in self._runs]
         found = [(row["RID"], row["Workflow"], row["Status"]) for row in self._executions]
         yield compare("status", "executions, Uploaded where they were Stopped", runs, found)
@@ -133,11 +127,6 @@ class Inventory:
         rows = [(table, row) for table in others for row in self._server.rows(table)]
         new = [(table, row["RID"]) for table, row in rows if row["RCT"] >= since]
         yield compare("other tables", "new rows", [], new)
-        log, names = requests.read_bytes(), Counter(file.name for _, file in self._files)
-        alone = [(run, file.name) for run, file in self._files if names[file.name] == 1]
-        after = [(run.rid, name, "after") for run, name in alone]
-        first = [(run.rid, name, _heard(log, name, run.heard)) for run, name in alone]
-        yield compare("patience", "files sent only after their run had ended", after, first)
 
     def _written_back(self, receipts: Path) -> Iterator[Check]:
         """Look at receipts, and at manifests, which the daemon updates."""
@@ -168,12 +157,6 @@ def _file_key(file: File) -> tuple[str, str]:
 def _row_fact(table: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     values = sorted(row.items())
     return table, *(f"{k}={v}" for k, v in values if k not in _OWN and v is not None)
-
-
-def _heard(log: bytes, name: str, end: int) -> str:
-    """Return whether a log of requests first names a file before or after its byte *end*."""
-    at = log.find(quote(name, safe="").encode())
-    return "never" if at < 0 else "before" if at < end else "after"
 
 
 def _receipt(run: Run, receipts: Path) -> list[dict[str, str]]:

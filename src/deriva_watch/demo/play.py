@@ -38,7 +38,6 @@ class Folder:
         receipts: Where the daemon keeps receipts.
         log: The daemon's log.
         sandbox: The server's data.
-        requests: The server's log of requests.
     """
 
     def __init__(self, root: Path) -> None:
@@ -48,7 +47,6 @@ class Folder:
         self.receipts = root / "state" / "receipts"
         self.log = root / "daemon.log"
         self.sandbox = root / "sandbox"
-        self.requests = self.sandbox / "requests.jsonl"
 
     def write_config(self, ready: dict[str, str]) -> None:
         """Write the settings for the server that printed *ready*."""
@@ -120,15 +118,15 @@ def play(folder: Folder, show: Show) -> Outcome:
         server = Server(ready)
         folder.write_config(ready)
         runs = begin(server, folder.root)
-        for _, step in steps(server, folder.requests, runs[:1]):
+        for _, step in steps(server, runs[:1]):
             step()
-        to_do = steps(server, folder.requests, runs[1:])
+        to_do = steps(server, runs[1:])
         with _running("daemon", folder, "run", "--config", str(folder.config)) as daemon:
             _watch(folder, runs, (sandbox, daemon), to_do, show)
             status = daemon.stop()
         inventory = Inventory(server, runs)
         ended = (f"exit status {each} at SIGTERM" for each in (_STOPPED, status))
-        checks = (*inventory.checks(folder.requests, folder.receipts), Check("daemon", *ended))
+        checks = (*inventory.checks(folder.receipts), Check("daemon", *ended))
     seconds = round(time.monotonic() - start_s, 1)
     return Outcome(inventory.figures(), checks, tuple(runs), seconds, ready["host"])
 

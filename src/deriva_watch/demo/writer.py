@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from deriva_watch.core.model import CatalogModel, Table, read_model
+from deriva_watch.core.model import CatalogModel, read_model
 from deriva_watch.demo.executions import BATCH, WORKFLOW, Execution, File, executions
 from deriva_watch.demo.server import Server
 from deriva_watch.library import staging
@@ -28,14 +28,12 @@ class Run:
         rid: The RID of its row; in a drop folder the name of its unit, or how that begins.
         prefix: The folder that is watched.
         model: The catalog's.
-        heard: Length of the server's log of requests when its program ended.
     """
 
     execution: Execution
     rid: str
     prefix: Path
     model: CatalogModel
-    heard: int = 0
 
     @property
     def root(self) -> Path:
@@ -48,22 +46,20 @@ class Run:
         """Return where a file is; create its directory."""
         layout, home = self.execution.layout, (self.prefix, self.rid)
         if layout == "tree":
-            return staging.asset_file_path(*home, self._table(file), file.name, file.metadata)
+            table = self.model.name_to_table(file.table)
+            return staging.asset_file_path(*home, table, file.name, file.metadata)
         if layout == "flat":
             return staging.flat_asset_dir(*home, file.table.table) / file.name
         path = self.root / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _table(self, file: File) -> Table:
-        return self.model.name_to_table(file.table)
-
     def below(self, file: File) -> str:
         """Return the path of a file below the root."""
         return self.path(file).relative_to(self.root).as_posix()
 
     def is_unit(self, prefix: str, rid: str) -> bool:
-        """Tell whether the journal's name of a unit means this one."""
+        """Return whether the journal's name of a unit means this one."""
         same = rid == self.rid or (self.rid == BATCH and rid.startswith(BATCH))
         return same and prefix == str(self.prefix)
 
@@ -72,7 +68,8 @@ class Run:
         if number == 0 and self.execution.layout == "flat":
             self._add_to_manifest(file)
         if number == 0 and self.execution.layout == "tree":
-            path = staging.asset_type_path(self.prefix, self.rid, self._table(file))
+            table = self.model.name_to_table(file.table)
+            path = staging.asset_type_path(self.prefix, self.rid, table)
             with path.open("a") as lines:
                 lines.write(json.dumps({file.name: file.types}) + "\n")
         with self.path(file).open("ab") as stream:
@@ -111,26 +108,19 @@ def begin(server: Server, root: Path) -> list[Run]:
     return [Run(each, each.unit or next(rids), root / each.folder, model) for each in planned]
 
 
-def steps(server: Server, requests: Path, runs: Sequence[Run]) -> list[Step]:
-    """Return the steps of the programs, with their times, in order.
-
-    Args:
-        server: Where the Status of an Execution is set.
-        requests: The server's log of requests.
-        runs: What is written.
-    """
+def steps(server: Server, runs: Sequence[Run]) -> list[Step]:
+    """Return the steps of the programs of *runs*, with their times, in order."""
     found: list[Step] = [
         (at_s, partial(run.append, file, number))
         for run in runs
         for file in run.execution.files
         for number, at_s in enumerate(file.times_s)
     ]
-    found += [(run.execution.end_s, partial(_end, server, requests, run)) for run in runs]
+    found += [(run.execution.end_s, partial(_end, server, run)) for run in runs]
     return sorted(found, key=itemgetter(0))
 
 
-def _end(server: Server, requests: Path, run: Run) -> None:
-    run.heard = requests.stat().st_size
+def _end(server: Server, run: Run) -> None:
     if run.execution.done == "Stopped":
         server.set_status(run.rid, "Stopped")
     elif run.execution.done:
