@@ -453,8 +453,8 @@ def test_a_million_rows_take_no_more_memory_than_some(tmp_path):
     """They are written and read a batch at a time: with fewer it is the same."""
     rows = 1_000_000 if SOAK else 50_000
 
-    beside = partial(receipts._opened, tmp_path)
-    receipt = RowReceipt.of(tmp_path / "state", "example.org/1", "1-AAAA", tmp_path, beside)
+    beside = receipts.Beside(tmp_path, partial(receipts._opened, tmp_path))
+    receipt = RowReceipt.of(tmp_path / "state", "example.org/1", "1-AAAA", beside)
     rids = [f"1-{number:04X}" for number in range(1000)]
 
     def batches():

@@ -81,7 +81,8 @@ def _evidence(
     digest, times = partial_digest(seen, paths), [seen.entries[path].mtime_ns for path in paths]
     workspace, row = None, None
     if unit.is_execution:
-        row, listed = catalog.execution(unit.name), workspace_of(unit, unit_reader.settings.server)
+        row = catalog.execution(unit.name)
+        listed = workspace_of(unit, seen.owner, unit_reader.settings)
         workspace = listed.execution_status(unit.name) if listed else None
     status = row.get("Status") if row else None
     changed = _changed_at(row, seen)

@@ -74,7 +74,7 @@ def previewing(settings: Settings) -> Iterator[Callable[[Unit], Preview | None]]
                 return None
             if record := _known(settings, unit):
                 unit = settings.unit_of(record)
-            check_ours(unit, settings.server, catalog)
+            check_ours(unit, seen.owner, settings, catalog)
             spec, plan = spec_of(unit), planner.plan(unit, seen, model, catalog)
             disk = unit_reader.directory(unit)
             rows = {each.path: count(disk, each) for each in plan.rows}

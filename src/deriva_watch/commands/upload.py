@@ -172,7 +172,7 @@ class OneShot:
         }
         try:
             confirmed = self.settings.unit_of(record)
-            check_ours(confirmed, self.settings.server, self.catalog)
+            check_ours(confirmed, seen.owner, self.settings, self.catalog)
         except RefusedError as error:
             said = error.sentence(record.rid)
             return self.journal.move(record, ExecutionTrigger.REFUSED, {**facts, **said})

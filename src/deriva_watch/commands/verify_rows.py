@@ -91,9 +91,12 @@ class RowVerifier:
 
     def _kept(self, receipt: Receipt) -> receipts.RowReceipt:
         reader, unit = self.planner.unit_reader, self.unit
-        beside = reader.directory(unit).opened if unit else _nowhere
-        folder, root = reader.settings.state_directory, Path(receipt.directory)
-        return receipts.RowReceipt.of(folder, self.server, self.target.kept_as, root, beside)
+        beside = receipts.Beside(Path(receipt.directory), _nowhere)
+        if unit:
+            directory = reader.directory(unit)
+            beside = receipts.Beside(beside.root, directory.opened, directory.trusted)
+        folder = reader.settings.state_directory
+        return receipts.RowReceipt.of(folder, self.server, self.target.kept_as, beside)
 
     def _batches(self, reader: Reader, file: FileRecord) -> Iterator[Batch]:
         first = 0

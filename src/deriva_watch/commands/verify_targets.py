@@ -1,6 +1,6 @@
 """Finds what journal and receipt know about uploaded executions."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,23 +112,25 @@ class VerifyTargets:
 
     def _by_receipt(self, name: str) -> VerifyTarget:
         """Return the target as a receipt describes it: the one kept here, or the copy."""
-        settings = self.unit_reader.settings
+        settings, doubts = self.unit_reader.settings, list[str]()
         units = [settings.unit(prefix, name) for prefix in self._prefixes()]
-        receipt, wrong = self._receipt(name, units)
+        receipt, wrong = self._receipt(name, units, doubts.append)
         if receipt is None and wrong is None:
             raise TroubleError(
                 f"cannot verify {name}",
-                "neither the journal nor a receipt knows it",
+                "; ".join(["neither the journal nor a receipt knows it", *doubts]),
                 "`deriva-watch status` lists the executions.",
             )
         rid = (receipt.unit or receipt.execution) if receipt else name
         return VerifyTarget(rid, name, None, (), receipt, wrong)
 
-    def _receipt(self, name: str, units: list[Unit]) -> tuple[Receipt | None, Difference | None]:
+    def _receipt(
+        self, name: str, units: list[Unit], doubt: Callable[[str], None] | None = None
+    ) -> tuple[Receipt | None, Difference | None]:
         where = self.unit_reader.settings.state_directory
         found: Any = receipts.read_receipt(where, self.server, name)
         for unit in units if not found else ():  # only a folder of its own has a copy
-            found = found or self._copy(unit)
+            found = found or self._copy(unit, doubt)
         if not found:
             return None, None
         try:
@@ -140,11 +142,12 @@ class VerifyTargets:
             return None, Difference(Where.RECEIPT, None, what, why, _NOT_OURS)
         return said, None
 
-    def _copy(self, unit: Unit) -> Mapping[str, Any]:
+    def _copy(self, unit: Unit, doubt: Callable[[str], None] | None) -> Mapping[str, Any]:
         if unit.kind not in {UnitKind.EXECUTION, UnitKind.DIRECTORY}:
             return {}  # what is there belongs to others
-        with suppress(OSError), self.unit_reader.directory(unit).opened() as folder:
-            return receipts.read_copy(folder)
+        directory = self.unit_reader.directory(unit)
+        with suppress(OSError), directory.opened() as folder:
+            return receipts.read_copy(folder, directory.trusted, doubt)
         return {}
 
     def _prefixes(self) -> list[Path]:

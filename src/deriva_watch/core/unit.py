@@ -55,6 +55,11 @@ class Unit:
         return self.kind is UnitKind.EXECUTION
 
     @property
+    def is_shared(self) -> bool:
+        """Whether many users may put their files into its folder, as into a drop folder."""
+        return self.kind in {UnitKind.BATCH, UnitKind.LOOSE}
+
+    @property
     def root(self) -> Path:
         """The folder that the paths of its files begin at."""
         if self.is_execution:

@@ -61,9 +61,10 @@ class Finalizer:
         done = {path: r for path, r in upload.records.items() if r.state in SAFE}
         whole = whole and not plan.partial
         unit = self.settings.unit_of(upload.execution)
-        workspace = workspace_of(unit, self.settings.server) if unit.is_execution else None
+        is_execution = unit.is_execution
+        workspace = workspace_of(unit, seen.owner, self.settings) if is_execution else None
         if workspace is None:
-            if whole and unit.is_execution:
+            if whole and is_execution:
                 self._move_status(upload)
         elif self.settings.deriva_ml.write_back:
             self._write_back(upload, workspace, done, whole=whole)
@@ -133,7 +134,7 @@ class Finalizer:
         self, upload: UnitUpload, seen: Observation, done: Mapping[str, FileRecord]
     ) -> str:
         entry = seen.entries.get(MANIFEST)
-        if entry is None or upload.execution.unit:
+        if entry is None or upload.execution.unit or MANIFEST in seen.disbelieved:
             return seen.digest()
         news: dict[str, dict[str, Any]] = {
             asset.key: {"status": "uploaded", "rid": done[path].rid, "error": None}
@@ -164,7 +165,8 @@ class Finalizer:
         """Return the receipt that keeps the RIDs of rows without a key."""
         place, folder = self._directory(record), self.settings.state_directory
         name = receipts.kept_as(record)
-        return receipts.RowReceipt.of(folder, self.server, name, place.root, place.opened)
+        beside = receipts.Beside(place.root, place.opened, place.trusted)
+        return receipts.RowReceipt.of(folder, self.server, name, beside)
 
     def _directory(self, record: ExecutionRecord) -> Directory:
         return directory_of(self.settings.unit_of(record), self.settings)

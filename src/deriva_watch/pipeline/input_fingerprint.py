@@ -1,6 +1,7 @@
 """The inputs that a refusal depends on. When they change, it is tried again without an order.
 
-These are the bulk spec, the catalog's model, the settings of files and our identity on the server.
+These are the bulk spec, the catalog's model, the settings of files and of whose statements count,
+and our identity on the server.
 Their digest is kept beside the refusal in the journal.
 """
 
@@ -40,6 +41,7 @@ class InputFingerprint:
             self.settings.spec.model_dump_json(),
             self.settings.files.model_dump_json(),
             *(folder.model_dump_json() for folder in self.settings.drop),
+            *(f"{watch.prefix} {watch.trusted_owners}" for watch in self.settings.watch),
         ]
         return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 

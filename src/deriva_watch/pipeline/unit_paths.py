@@ -71,9 +71,9 @@ def execution_units(prefix: Path, settings: Settings) -> Units:
     folder, units = prefix / ROOT, Units("Move data into an execution directory.")
     with _listing(f"cannot look for executions in {prefix}"):
         _check_apart(folder, settings)
-        links = _policy(prefix, settings).links()
-        executions = listed(folder / "execution", links, settings.files.ignored)
-        above = listed(folder, links, settings.files.ignored)
+        links, trusted = _policy(prefix, settings).links(), settings.trusted_owners(prefix)
+        executions = listed(folder / "execution", links, settings.files.ignored, trusted)
+        above = listed(folder, links, settings.files.ignored, trusted)
     units.take(folder / "execution", executions)
     units.take(folder, above)
     units.names.update(executions.directories)
@@ -181,6 +181,11 @@ class Directory:
         """Open the folder to write files of ours into it; raises as `unit_folder.opened`."""
         return unit_folder.opened(self.root, self.policy.links(), seen)
 
+    @property
+    def trusted(self) -> frozenset[int]:
+        """The users whose statements count, beside those of its owner."""
+        return self.policy.trusted_owners or frozenset()
+
 
 def directory_of(unit: Unit, settings: Settings, *, ignores: bool = True) -> Directory:
     """Return the folder of a unit, to open its files by the rules for links."""
@@ -189,6 +194,7 @@ def directory_of(unit: Unit, settings: Settings, *, ignores: bool = True) -> Dir
         ignore=settings.files.ignored if ignores else None,
         lead=f"{unit.name}/" if unit.kind is UnitKind.DIRECTORY else "",
         has_outer=unit.kind in _IN_A_LIST,
+        trusted_owners=None if unit.is_shared else settings.trusted_owners(unit.prefix),
     )
     return Directory(unit.root, policy)
 
@@ -216,7 +222,8 @@ def is_ignored(unit: Unit, settings: Settings) -> bool:
     partial = Rule(settings.completion_policy.partial, "[completion] partial")
     if unit.kind is UnitKind.DIRECTORY and partial.ignored(unit.name, is_dir=True):
         return False
-    return is_ignored_name(unit.root, settings.files.ignored)
+    trusted = settings.trusted_owners(unit.prefix)
+    return is_ignored_name(unit.root, settings.files.ignored, trusted)
 
 
 def birth(path: Path) -> datetime | None:

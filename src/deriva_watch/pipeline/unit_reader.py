@@ -4,7 +4,7 @@ The daemon and the commands all read units here.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from deriva_watch.core.completeness.disk_names import as_on_disk
@@ -15,10 +15,11 @@ from deriva_watch.core.layout import MANIFEST, Place, Shape, place
 from deriva_watch.core.metadata.metadata_order import read_columns
 from deriva_watch.core.metadata.sources import Manifest, Sources, read_manifest, read_types
 from deriva_watch.core.model import TableName
+from deriva_watch.core.trust import disbelieved
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.pipeline.ownership import workspace_of
+from deriva_watch.pipeline.ownership import listing, notices, workspaces
 from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
 
@@ -68,26 +69,35 @@ class UnitReader:
         if unit.kind is UnitKind.DIRECTORY and unit.drop and not unit.drop.is_unit(unit.name):
             return None
         policy, paths = self.directory(unit).policy, self.members(unit)
-        if paths is None:
-            return scanner.scan(unit.root, policy)
-        return scanner.look_at(unit.root, paths, policy)
+        if paths is not None:
+            return scanner.look_at(unit.root, paths, policy)
+        seen = scanner.scan(unit.root, policy)
+        if seen is None or unit.is_shared:
+            return seen
+        trusted = self.settings.trusted_owners(unit.prefix)
+        markers = unit.policy(self.settings.completion_policy).markers
+        found = disbelieved(seen, markers, trusted, is_ml=unit.is_execution)
+        return replace(seen, disbelieved=found) if found else seen
 
     def sources(self, unit: Unit, seen: Observation) -> Sources:
         """Read the sources of a unit: manifest, type files, deriva-ml's workspace.
 
+        What does not count for the owner of the unit is left out, with a notice.
+
         Raises TransientError if the workspace cannot be read: nothing is uploaded without its
-        metadata. Raises RefusedError as `ownership.workspace_of`.
+        metadata. Raises RefusedError as `ownership.listing`.
         """
         skipped = {path: f"not uploaded: {why}" for path, why in seen.skipped.items()}
         if not unit.is_execution:
             return Sources(notices=skipped)
-        found = _Described(notices=skipped)
+        counting, ignored = workspaces(unit, seen.owner, self.settings)
+        found = _Described(notices=skipped | notices(ignored))
         directory = self.directory(unit)
         for path, entry in seen.entries.items():
             where = place(path)
-            if where and where.shape in _DESCRIBING:
+            if where and where.shape in _DESCRIBING and path not in seen.disbelieved:
                 found.read(where, path, _text(directory, entry, found))
-        workspace = workspace_of(unit, self.settings.server)
+        workspace = listing(unit, counting, self.settings.server)
         if workspace and (left := workspace.pending_rows(unit.name)):
             found.notices["pending rows of deriva-ml's workspace"] = (
                 f"{left} are not in the catalog; only assets and features are uploaded from it"

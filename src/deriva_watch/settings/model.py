@@ -44,6 +44,7 @@ from deriva_watch.settings.drop_folder import DropFolder, is_above, overlap, sec
 from deriva_watch.settings.sources import PREFIX, Origins, find_config, no_config
 from deriva_watch.settings.types import (
     AbsolutePath,
+    Account,
     Count,
     Observer,
     Seconds,
@@ -129,6 +130,7 @@ class Watch(Section):
     rescan_s: SomeSeconds = 60
     full_rescan_s: Seconds = 3600
     newer_than: Annotated[datetime, AfterValidator(datetime.astimezone)] | None = None
+    trusted_owners: tuple[Account, ...] = ()
 
 
 class Completion(Section):
@@ -362,6 +364,12 @@ class Settings(BaseSettings):
         completion = self.completion
         common = completion.markers, completion.quiet_s, self.reclaim.read_back
         return {each.path: each.drop(*common) for each in self.drop}
+
+    def trusted_owners(self, prefix: Path) -> frozenset[int]:
+        """Return the users whose statements count for everybody's data below a prefix."""
+        exact = [each for each in self.watch if each.prefix == prefix]
+        fits = exact or [each for each in self.watch if prefix.match(str(each.prefix))]
+        return frozenset(owner for each in fits for owner in each.trusted_owners)
 
     def unit(self, prefix: Path, name: str) -> Unit:
         """Return the unit of that prefix and name, as these settings describe it."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import pwd
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -94,6 +95,19 @@ def added_to(known: tuple[str, ...]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _account(value: Any) -> Any:
+    """Return the user ID of an account that is given by its name."""
+    if not isinstance(value, str):
+        return number(value)
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except (KeyError, ValueError):
+        raise ValueError(
+            "must name accounts of this host (`getent passwd` lists them), or be their numbers"
+        ) from None
+
+
+Account = Annotated[int, BeforeValidator(_account), Field(ge=0)]
 Seconds = Annotated[float, BeforeValidator(number), Field(ge=0, allow_inf_nan=False)]
 SomeSeconds = Annotated[Seconds, Field(gt=0)]
 Count = Annotated[int, BeforeValidator(number), Field(ge=1)]

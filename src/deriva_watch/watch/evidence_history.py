@@ -87,7 +87,7 @@ class EvidenceHistory:
         content = memory.content_in(seen)
         digest = partial_digest(seen, partial)
         memory.partial = still(memory.partial, digest, seen.looked_at) if digest else None
-        workspace = self._workspace_status(unit)
+        workspace = self._workspace_status(unit, seen)
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.breaker.raise_if_tripped()
         row = self.catalog.execution(unit.name) if unit.is_execution else None
@@ -151,11 +151,11 @@ class EvidenceHistory:
         gone = removed_names(self.journal.files(record.id))
         return [path for path in missing if path not in gone]
 
-    def _workspace_status(self, unit: Unit) -> str | None:
+    def _workspace_status(self, unit: Unit, seen: Observation) -> str | None:
         if not unit.is_execution:
             return None
         try:
-            found = workspace_of(unit, self.settings.server)
+            found = workspace_of(unit, seen.owner, self.settings)
         except RefusedError:
             return None  # of another catalog: `check_ours` says so once the unit is complete
         return found.execution_status(unit.name) if found else None

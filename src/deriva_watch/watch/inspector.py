@@ -261,7 +261,7 @@ class Inspector:
             "verdict": verdict,
             "next_at": None,
         }
-        if error := self._refusal(unit, answer):
+        if error := self._refusal(unit, seen, answer):
             facts = {**facts, **error.sentence(record.rid)}
             self.journal.move(record, ExecutionTrigger.REFUSED, facts)
         else:
@@ -269,12 +269,14 @@ class Inspector:
         self._forget(unit, record)
         return None
 
-    def _refusal(self, unit: Unit, answer: Complete | Refuse) -> RefusedError | None:
+    def _refusal(
+        self, unit: Unit, seen: Observation, answer: Complete | Refuse
+    ) -> RefusedError | None:
         """Return why a complete unit is not uploaded without a person, or None."""
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
-            check_ours(unit, self.settings.server, self.catalog)
+            check_ours(unit, seen.owner, self.settings, self.catalog)
         except RefusedError as error:
             return error
         return None

@@ -1,6 +1,7 @@
 """When a directory is complete: a table of cases, without a clock."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -216,6 +217,13 @@ def test_unknown_holders_make_quiet_count_four_times(files):
 def test_a_marker_shortens_the_wait_and_needs_no_grace(name):
     assert wait_s(judged(0, FILE, marker(name))) == 5
     assert isinstance(judged(5, FILE, marker(name)), Complete)
+
+
+def test_a_marker_that_does_not_count_is_no_marker():
+    found = evidence(6, FILE, marker())
+    seen = replace(found.seen, disbelieved={".complete": "it is of somebody else"})
+
+    assert wait_s(judge(replace(found, seen=seen), POLICY, at(6))) == 30
 
 
 def test_a_marker_in_a_folder_below_is_no_marker():

@@ -16,7 +16,7 @@ from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.metadata.sources import FeatureRecord, Statement
 from deriva_watch.edges.disk import foreign_database
 from deriva_watch.edges.disk.foreign_database import reading, writing
-from deriva_watch.edges.disk.workspace import Workspace
+from deriva_watch.edges.disk.workspace import find
 
 SAMPLE = Path(__file__).parents[2] / "data/workspace/images.db"
 RID = "4X8"
@@ -37,14 +37,16 @@ HOSTILE = {
 
 
 def workspace(folder, *statements, sample=False):
-    path = folder / "main.db"
+    path = folder / "catalogs/data.example.org__15/working/main.db"
+    path.parent.mkdir(parents=True)
     if sample:
         shutil.copyfile(SAMPLE, path)
     with closing(sqlite3.connect(path)) as database:
         for statement in statements:
             database.execute(statement)
         database.commit()
-    return Workspace(path, "data.example.org", "15")
+    (found,) = find(folder)
+    return found
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -88,7 +90,7 @@ def test_nothing_but_reading_known_tables_is_allowed(tmp_path, statement):
 
     with (
         pytest.raises(RefusedError, match=r"not authorized|prohibited"),
-        reading(path, [TABLE], ours=True, copies=tmp_path) as database,
+        reading(path, [TABLE], None) as database,
     ):
         database.rows(statement)
 
@@ -122,7 +124,7 @@ def test_a_query_ends_after_its_time(tmp_path, monkeypatch):
 
     with (
         pytest.raises(RefusedError, match="takes more than"),
-        reading(path, [TABLE], ours=True, copies=tmp_path) as database,
+        reading(path, [TABLE], None) as database,
     ):
         database.rows(f"SELECT count(*) FROM {TABLE} a, {TABLE} b WHERE a.rid > b.rid + 19999")
 
@@ -157,9 +159,10 @@ def test_one_value_is_limited(tmp_path):
 @pytest.mark.parametrize("part", ["main.db", "main.db-wal", "main.db-journal"])
 def test_a_large_or_sparse_file_is_not_copied(tmp_path, part, monkeypatch):
     found = workspace(tmp_path, sample=True)
-    with (tmp_path / part).open("ab") as file:
+    with found.path.with_name(part).open("ab") as file:
         os.truncate(file.fileno(), 40 << 30)
     os.chown(found.path, 65534, 65534)
+    (found,) = find(tmp_path)
     monkeypatch.setattr(foreign_database, "_copy_file", lambda *_: pytest.fail("it is copied"))
 
     with pytest.raises(RefusedError, match="it is larger than 256 MiB"):
@@ -206,9 +209,8 @@ def test_whatever_the_bytes_are_it_is_read_or_refused(tmp_path_factory, changes)
     content = bytearray(SAMPLE.read_bytes())
     for at, new in changes:
         content[at : at + len(new)] = new
-    path = tmp_path_factory.mktemp("fuzz") / "main.db"
-    path.write_bytes(content)
-    found = Workspace(path, "data.example.org", "15")
+    found = workspace(tmp_path_factory.mktemp("fuzz"), sample=True)
+    found.path.write_bytes(content)
 
     with suppress(RefusedError, TransientError):
         assert all(isinstance(each, str) for pair in found.statuses().items() for each in pair)

@@ -277,9 +277,48 @@ def test_a_link_to_a_file_of_root_needs_it_to_be_readable_by_all(root, prefix, m
     (prefix / "shared").write_text("x")
     (prefix / "shared").chmod(mode)
     (root / "a").symlink_to(prefix / "shared")
-    os.lchown(root / "a", 1000, 1000)
+    for each in (root, root / "a"):
+        os.chown(each, 1000, 1000, follow_symlinks=False)
 
     assert only_entry(root).kind is kind
+
+
+@only_root
+@pytest.mark.parametrize("target", ["a regular file", "nothing", "/etc"])
+def test_a_link_of_somebody_else_is_ignored_wherever_it_leads(root, prefix, target):
+    (prefix / "a regular file").write_text("x")
+    (root / "a").symlink_to(prefix / target)
+    os.lchown(root / "a", 1000, 1000)
+
+    entry = only_entry(root)
+
+    why = "it does not count: user 1000 owns it, and user 0 the folder that it is about"
+    assert (entry.kind, entry.problem) == (Kind.IGNORED, f"it is a link, and {why}")
+    assert look(root).disbelieved == {"a": why}
+
+
+@only_root
+@pytest.mark.parametrize("trusted", [{1000}, None])
+def test_a_link_of_a_trusted_user_is_followed_as_any_in_a_folder_for_everybody(
+    root, prefix, trusted
+):
+    (prefix / "theirs").write_text("x")
+    (root / "a").symlink_to(prefix / "theirs")
+    for each in (prefix / "theirs", root / "a"):
+        os.chown(each, 1000, 1000, follow_symlinks=False)
+
+    assert only_entry(root, trusted_owners=trusted).kind is Kind.CONTENT
+
+
+@only_root
+def test_the_owners_of_files_that_another_user_left_are_told(root):
+    for name in ("mine", "theirs"):
+        (root / name).touch()
+    os.chown(root / "theirs", 1000, 1000)
+
+    seen = look(root)
+
+    assert (seen.owner, seen.owners) == (0, {"theirs": 1000})
 
 
 @only_root

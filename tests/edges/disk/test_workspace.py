@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.metadata.sources import Statement
-from deriva_watch.edges.disk.workspace import find
+from deriva_watch.edges.disk.workspace import NotListedError, find
 
 SAMPLE = Path(__file__).parents[2] / "data/workspace/images.db"
 RID = "4X8"
@@ -125,12 +126,13 @@ def test_a_name_with_characters_of_an_address_is_opened(tmp_path):
 
 
 @only_root
-def test_the_database_of_another_user_is_read_from_a_copy(path, workspace):
+def test_the_database_of_another_user_is_read_from_a_copy(path):
     """Nothing of ours is left beside it, and the -wal of its live writer counts."""
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("UPDATE execution_state__executions SET status = 'Stopped'")
         for part in path.parent.iterdir():
             os.chown(part, 1000, 1000)
+        (workspace,) = find(path.parents[3])
         before = {part.name: part.stat() for part in path.parent.iterdir()}
 
         assert workspace.execution_status(RID) == "Stopped"
@@ -142,11 +144,68 @@ def test_the_database_of_another_user_is_read_from_a_copy(path, workspace):
 
 
 @only_root
-def test_the_idle_database_of_another_user_gets_no_files_beside_it(path, workspace):
+def test_the_idle_database_of_another_user_gets_no_files_beside_it(path):
     os.chown(path, 1000, 1000)
+    (workspace,) = find(path.parents[3])
 
     assert workspace.lists(RID)
     assert [part.name for part in path.parent.iterdir()] == ["main.db"]
+
+
+@only_root
+@pytest.mark.parametrize("part", ["", "-wal", "/..", "/../.."])
+def test_all_owners_of_its_files_and_folders_are_told(path, part):
+    """Each of them could have written what is in it, or put it in the place of another."""
+    if part == "-wal":
+        path.with_name("main.db-wal").touch()
+    os.chown(os.path.normpath(f"{path}{part}"), 1000, 1000)
+
+    (workspace,) = find(path.parents[3])
+
+    assert workspace.owners == {0, 1000}
+
+
+@only_root
+@pytest.mark.parametrize("above", [0, 1])
+def test_one_that_somebody_puts_in_its_place_is_not_read(path, workspace, above):
+    folder = path.parents[above]
+    shutil.copytree(folder, folder.with_name("theirs"))
+    os.chown(folder.with_name("theirs"), 1000, 1000)
+    os.chown(path, 1001, 1001)
+    (workspace,) = (each for each in find(path.parents[3]) if each.host == "data.example.org")
+    folder.rename(folder.with_name("ours"))
+    folder.with_name("theirs").rename(folder)
+
+    with pytest.raises(TransientError, match="replaced"):
+        workspace.lists(RID)
+
+
+def hindered(prefix):
+    """Return who owns what we may not look into."""
+    try:
+        (workspace,) = find(prefix)
+    except NotListedError as error:
+        return {error.owner}
+    with pytest.raises(TransientError, match="Permission denied"):
+        workspace.lists(RID)
+    return workspace.owners
+
+
+@only_root
+@pytest.mark.parametrize("closed", ["catalogs", "catalogs/data.example.org__15"])
+def test_where_we_may_not_look_the_owner_of_the_folder_is_told(closed):
+    """Whether there is a workspace is a question only of those for whom it counts."""
+    with tempfile.TemporaryDirectory() as name:
+        prefix = Path(name)
+        prefix.chmod(0o755)
+        (prefix / "catalogs/data.example.org__15").mkdir(parents=True)
+        os.chown(prefix / closed, 1000, 1000)
+        (prefix / closed).chmod(0o700)
+        os.seteuid(1001)
+        try:
+            assert hindered(prefix) == {1000}
+        finally:
+            os.seteuid(0)
 
 
 @only_root

@@ -185,14 +185,14 @@ def quiet_needed(largest_bytes: int, policy: CompletionPolicy) -> float:
 
 def conclude(evidence: Evidence, policy: CompletionPolicy) -> Facts:
     """Draw the conclusions."""
-    entries = evidence.seen.entries
+    entries, disbelieved = evidence.seen.entries, evidence.seen.disbelieved
     files = [
         entry.size_bytes
         for path, entry in entries.items()
         if entry.kind is not Kind.IGNORED and path not in policy.markers
     ]
     largest_bytes = max(files, default=0)
-    marker = next((name for name in policy.markers if name in entries), None)
+    marker = next((n for n in policy.markers if n in entries and n not in disbelieved), None)
     status = evidence.workspace or evidence.catalog
     if status and status.value == evidence.ours:
         status = None

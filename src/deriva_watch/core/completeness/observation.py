@@ -105,6 +105,8 @@ class Observation:
         owner: User ID of the owner of the execution directory; None: not known.
         skipped: Names below that were passed over as a whole, and ignore files that do not count,
             each with the reason.
+        owners: User IDs of the owners of entries that *owner* does not own; of a link, its own.
+        disbelieved: Entries that say something of others and do not count, each with the reason.
     """
 
     root: str
@@ -114,6 +116,8 @@ class Observation:
     directories: Mapping[str, DirectoryStamp] = field(default_factory=dict)
     owner: int | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, int] = field(default_factory=dict)
+    disbelieved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unlisted(self) -> dict[str, str]:
@@ -131,7 +135,10 @@ class Observation:
         return any(each == "." or path.startswith(f"{each}/") for each in self.unreadable)
 
     def digest(self) -> str:
-        """Return a digest of all names and stamps, without ignored files."""
+        """Return a digest of all names and stamps, without ignored files.
+
+        It also changes when a file begins or ceases to count.
+        """
         state = hashlib.sha256()
         for path in sorted(self.entries):
             entry = self.entries[path]
@@ -141,6 +148,8 @@ class Observation:
                 )
         for path in sorted(self.unreadable):
             state.update(f"unreadable {path}\0".encode(errors="surrogateescape"))
+        for path in sorted(self.disbelieved):
+            state.update(f"disbelieved {path}\0".encode(errors="surrogateescape"))
         return state.hexdigest()
 
 

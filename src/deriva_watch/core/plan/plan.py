@@ -114,6 +114,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     refused = {left.path for left in leftovers}
     notices = {about: why for about, why in said.notices.items() if about not in refused}
     notices |= {path: why for path, why in seen.unreadable.items() if why == ALIAS}
+    notices |= seen.disbelieved
     there = {(group[0].table.full_name, group[0].file_name) for group in groups.values()}
     there |= {(each.table.full_name, each.file_name) for each in chain(*bags.values())}
     unused = unused_types(said, there, [left.path for left in leftovers])

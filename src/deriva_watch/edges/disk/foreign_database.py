@@ -4,6 +4,7 @@ A database is also code: views, triggers, generated columns and virtual tables r
 read. Here only plain tables can be read. Steps, time, rows and sizes are limited.
 """
 
+import errno
 import os
 import sqlite3
 import stat
@@ -28,7 +29,7 @@ _BUSY_S: Final = 1.0  # its own program has priority
 _COPY_TRIES: Final = 5
 _COPY_AT_ONCE_BYTES: Final = 1024 * 1024
 _TICK_S: Final = 0.02  # longer than the resolution of file times
-_PARTS: Final = ("", "-wal", "-journal")  # the files of a database
+PARTS: Final = ("", "-wal", "-journal")  # the files of a database
 _GENERATED: Final = {2, 3}  # `hidden` of PRAGMA table_xinfo
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: 16 * 1024 * 1024,  # of one value
@@ -87,18 +88,33 @@ class Database:
         return self._connection.executemany(statement, list(values)).rowcount
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """How to copy the database of another user.
+
+    Attributes:
+        source: The open folder that it is in.
+        owners: The users who own its files; nobody else may have put one there meanwhile.
+        target: A private folder.
+    """
+
+    source: int
+    owners: Collection[int]
+    target: Path
+
+
 @contextmanager
-def reading(path: Path, tables: Collection[str], *, ours: bool, copies: Path) -> Iterator[Database]:
+def reading(path: Path, tables: Collection[str], copy: Copy | None) -> Iterator[Database]:
     """Open a database to read *tables*, the only ones that can be read.
 
-    Opening makes files beside it, so that one that is not *ours* is copied into *copies*.
+    Opening makes files beside it, so that one that is not ours is copied first: *copy*.
 
     Raises:
         TransientError: It is unreadable, locked or damaged.
         RefusedError: It is not a database of the kind that is expected, or exceeds a limit.
     """
     with _explained(path):
-        opened, mode = (path, "ro") if ours else (_copy(path, copies), "rw")
+        opened, mode = (_copied(path, copy), "rw") if copy else (path, "ro")
         with closing(_connect(opened, mode)) as connection:
             connection.execute("PRAGMA query_only = ON")
             _check(connection, tables)
@@ -170,44 +186,52 @@ def _check(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
                 raise _NotKnownError(f"column {column['name']} of {table} is computed")
 
 
-def _copy(path: Path, folder: Path) -> Path:
+def _copied(path: Path, how: Copy) -> Path:
     """Copy a database that another program may be writing to, and return the copy.
 
     The copy is consistent if no file changed from one clock tick before the copy until after it.
     """
     for _ in range(_COPY_TRIES):
-        before = _stamps(path)
+        before = _stamps(path.name, how.source)
         if sum(stamp[0] for stamp in before if stamp) > LARGEST_COPY_BYTES:
             raise _NotKnownError(f"it is larger than {LARGEST_COPY_BYTES >> 20} MiB")
         time.sleep(_TICK_S)
-        for part, stamp in zip(_PARTS, before, strict=True):
-            _copy_file(f"{path}{part}", folder / f"main.db{part}", stamp[0] if stamp else 0)
-        if _stamps(path) == before:
-            return folder / "main.db"
+        for part, stamp in zip(PARTS, before, strict=True):
+            _copy_file(f"{path.name}{part}", how, stamp[0] if stamp else 0)
+        if _stamps(path.name, how.source) == before:
+            return how.target / path.name
     raise _unreadable(path, "another program keeps writing to it")
 
 
-def _copy_file(source: str, target: Path, size_bytes: int) -> None:
+def _copy_file(name: str, how: Copy, size_bytes: int) -> None:
     """Copy at most *size_bytes*: the file may grow meanwhile."""
+    target = how.target / name
     target.unlink(missing_ok=True)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(source, flags)
+        descriptor = os.open(name, flags, dir_fd=how.source)
     except FileNotFoundError:
         return
     with os.fdopen(descriptor, "rb") as content, target.open("xb") as copy:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{source} is not a regular file")
+            raise OSError(f"{name} is not a regular file")
+        check_owner(descriptor, how.owners)
         while size_bytes > 0 and (part := content.read(min(size_bytes, _COPY_AT_ONCE_BYTES))):
             copy.write(part)
             size_bytes -= len(part)
 
 
-def _stamps(path: Path) -> list[tuple[int, int, int] | None]:
+def check_owner(descriptor: int, owners: Collection[int]) -> None:
+    """Raise OSError if an open file or folder has another owner than was found before."""
+    if os.fstat(descriptor).st_uid not in owners:
+        raise OSError(errno.ESTALE, "it was replaced meanwhile")
+
+
+def _stamps(name: str, folder: int) -> list[tuple[int, int, int] | None]:
     stamps: list[tuple[int, int, int] | None] = []
-    for part in _PARTS:
+    for part in PARTS:
         try:
-            found = os.lstat(f"{path}{part}")
+            found = os.lstat(f"{name}{part}", dir_fd=folder)
             stamps.append((found.st_size, found.st_mtime_ns, found.st_ino))
         except FileNotFoundError:
             stamps.append(None)

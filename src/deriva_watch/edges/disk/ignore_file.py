@@ -1,12 +1,13 @@
 """Reads ignore files: one in a folder says what of it, and of all below it, is not data.
 
-It counts only if the owner of the unit, or root, owns it: nobody else can hide the unit's files.
+Nobody but those whose statements count for the unit (`core.trust`) can hide its files.
 """
 # ruff: noqa: PTH118
 # A Path object for every name would double the time of a scan.
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,7 @@ from deriva_watch.core.ignore_rules import (
     ignored_on_way,
     read_patterns,
 )
+from deriva_watch.core.trust import objection
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -33,6 +35,7 @@ class Ignores:
         patterns: Those of the settings; None: nothing is ignored.
         lead: What precedes a path below *base* in patterns of the settings.
         has_outer: Whether an ignore file beside the unit's folder counts too.
+        trusted: Users whose ignore files count for everybody's units.
         notices: Why an ignore file, or a line of it, does not count, by its path.
     """
 
@@ -41,6 +44,7 @@ class Ignores:
     patterns: tuple[str, ...] | None
     lead: str = ""
     has_outer: bool = False
+    trusted: frozenset[int] = frozenset()
     notices: dict[str, str] = field(default_factory=dict)
     _rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
@@ -79,7 +83,7 @@ class Ignores:
     def _read(self, folder: str, shown: str, *, lead: str = "", skip: int = 0) -> tuple[Rule, ...]:
         path = f"{shown}/{IGNORE_FILE}".lstrip("/")
         try:
-            patterns, why = read_ignore_file(folder, self.owner)
+            patterns, why = read_ignore_file(folder, self.owner, self.trusted)
         except OSError as error:
             patterns, why = (), f"it cannot be read: {error.strerror}"
         if why:
@@ -87,7 +91,9 @@ class Ignores:
         return (Rule(patterns, path, lead, skip),) if patterns else ()
 
 
-def read_ignore_file(folder: str, owner: int) -> tuple[tuple[str, ...], str | None]:
+def read_ignore_file(
+    folder: str, owner: int, trusted: Collection[int] = ()
+) -> tuple[tuple[str, ...], str | None]:
     """Return the patterns of the ignore file in *folder*, and why some or all do not count.
 
     No patterns if there is no such file. Raises OSError if it cannot be read.
@@ -100,11 +106,8 @@ def read_ignore_file(folder: str, owner: int) -> tuple[tuple[str, ...], str | No
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return (), "it is not a regular file, so it does not count"
-        if found.st_uid not in {owner, 0}:
-            return (), (
-                f"it does not count: user {found.st_uid} owns it, and user {owner} the folder "
-                "that it is about"
-            )
+        if why := objection(found.st_uid, owner, trusted):
+            return (), why
         if found.st_size > IGNORE_FILE_BYTES:
             return (), f"it is larger than {IGNORE_FILE_BYTES} bytes, so it does not count"
         text = file.read(IGNORE_FILE_BYTES).decode(errors="surrogateescape")

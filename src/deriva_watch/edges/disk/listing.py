@@ -6,6 +6,7 @@ No name is passed over in silence: what is no unit has a reason, on purpose or n
 # A Path object for every name would double the time of a listing.
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,12 @@ class Listing:
     ignored: dict[str, str] = field(default_factory=dict)
 
 
-def listed(folder: Path, links: Links, ignore: tuple[str, ...]) -> Listing:
+def listed(
+    folder: Path, links: Links, ignore: tuple[str, ...], trusted: Collection[int] = ()
+) -> Listing:
     """List a folder; nothing if there is no such folder.
+
+    The ignore file counts for names of its owner; that of root or of a *trusted* user for all.
 
     Raises:
         RefusedError: The folder is a link that leads where *links* must not.
@@ -55,18 +60,18 @@ def listed(folder: Path, links: Links, ignore: tuple[str, ...]) -> Listing:
     except (FileNotFoundError, NotADirectoryError):
         return Listing()
     try:
-        return _list(folder, descriptor, ignore)
+        return _list(descriptor, _Ignores(folder, ignore, trusted))
     finally:
         os.close(descriptor)
 
 
-def is_ignored(path: Path, ignore: tuple[str, ...]) -> bool:
+def is_ignored(path: Path, ignore: tuple[str, ...], trusted: Collection[int] = ()) -> bool:
     """Return whether a name is no unit: it is ignored, or a link to another name in its folder."""
-    return _Ignores(path.parent, ignore).reason(path) is not None
+    return _Ignores(path.parent, ignore, trusted).reason(path) is not None
 
 
-def _list(folder: Path, opened: int, ignore: tuple[str, ...]) -> Listing:
-    found, ignores = Listing(), _Ignores(folder, ignore)
+def _list(opened: int, ignores: "_Ignores") -> Listing:
+    found = Listing()
     with os.scandir(opened) as names:
         for name in names:
             if is_own(name.name):
@@ -118,12 +123,13 @@ class _Ignores:
         notices: Why it, or a line of it, does not count.
     """
 
-    def __init__(self, folder: Path, ignore: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, ignore: tuple[str, ...], trusted: Collection[int]) -> None:
         self.unread: dict[str, str] = {}
         self.notices: dict[str, str] = {}
         self._folder, self._real = folder, os.path.realpath(folder)
         self._general = Rule(ignore, "[files] ignore")
         self._has_file = os.path.lexists(folder / IGNORE_FILE)
+        self._trusted = trusted
         self._by_owner: dict[int, Rule] = {}
 
     def reason(self, name: _Name) -> str | None:
@@ -141,7 +147,7 @@ class _Ignores:
             patterns: tuple[str, ...] = ()
             why = None
             try:
-                patterns, why = read_ignore_file(str(self._folder), owner)
+                patterns, why = read_ignore_file(str(self._folder), owner, self._trusted)
             except OSError as error:
                 self.unread[IGNORE_FILE] = f"it cannot be read: {error.strerror}"
             if why:

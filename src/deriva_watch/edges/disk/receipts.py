@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
@@ -26,6 +26,7 @@ from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.records import BatchRecord, ExecutionRecord
 from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import DIGEST_BYTES
+from deriva_watch.core.trust import objection
 from deriva_watch.core.unicode_forms import respelled
 
 _VERIFIED: Final = ".verified"
@@ -63,15 +64,20 @@ def _read(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_copy(folder: int) -> Mapping[str, Any]:
+def read_copy(
+    folder: int, trusted: Collection[int] = (), doubt: Callable[[str], None] | None = None
+) -> Mapping[str, Any]:
     """Return the copy in the open *folder* of a unit; empty if there is none that counts.
 
-    It counts if the owner of the folder, root or this process's user wrote it.
+    It counts if a user wrote it whose statements count for the owner of the folder (those of
+    *trusted* do), or this process's user. *doubt* is told why one does not count.
     """
     try:
-        with _open_copy(folder, RECEIPT_NAME) as file:
+        with _open_copy(folder, RECEIPT_NAME, trusted) as file:
             found = read_json(read_whole(file))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if doubt and not isinstance(error, FileNotFoundError):
+            doubt(str(error))
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -214,14 +220,14 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _open_copy(folder: int, name: str) -> BinaryIO:
+def _open_copy(folder: int, name: str, trusted: Collection[int]) -> BinaryIO:
     """Open a file of ours that is in the folder of a unit; PermissionError if it does not count."""
     file = os.fdopen(os.open(name, _COPY, dir_fd=folder), "rb")
     found, why = os.fstat(file.fileno()), None
     if not stat.S_ISREG(found.st_mode):
         why = "it is not a regular file"
-    elif found.st_uid not in {os.fstat(folder).st_uid, os.geteuid(), 0}:
-        why = f"user {found.st_uid} wrote it, who does not own the folder"
+    else:
+        why = objection(found.st_uid, os.fstat(folder).st_uid, {*trusted, os.geteuid()})
     if why is None:
         return file
     file.close()
@@ -255,6 +261,21 @@ def _replace(
     return written
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The folder of a unit, which has copies of what we keep.
+
+    Attributes:
+        root: Its path.
+        opened: Opens it.
+        trusted: Users whose copies count, beside those of its owner.
+    """
+
+    root: Path
+    opened: Opener
+    trusted: Collection[int] = ()
+
+
 _ROWS: Final = 1  # the format of the lines
 _LINE_BYTES: Final = 2**20
 
@@ -268,19 +289,19 @@ class RowReceipt:
 
     Attributes:
         kept: Its path in the state directory.
-        beside: Opens the folder of the unit, which has a copy.
+        beside: The folder of the unit, which has a copy.
         head: What it belongs to: server, execution and directory.
     """
 
     kept: Path
-    beside: Opener
+    beside: Beside
     head: Mapping[str, str]
 
     @classmethod
-    def of(cls, state_directory: Path, server: str, rid: str, root: Path, beside: Opener) -> Self:
-        """Return the one of an execution directory *root*, whether or not the file exists."""
+    def of(cls, state_directory: Path, server: str, rid: str, beside: Beside) -> Self:
+        """Return the one of an execution directory, whether or not the file exists."""
         kept = receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
-        head = {"server": server, "execution": rid, "directory": os.fsdecode(root)}
+        head = {"server": server, "execution": rid, "directory": os.fsdecode(beside.root)}
         return cls(kept, beside, head)
 
     def write(self, batches: Iterable[tuple[str, BatchRecord]]) -> bool:
@@ -298,7 +319,7 @@ class RowReceipt:
 
     def leave_copy(self) -> None:
         """Write a copy beside the files; OSError if we may not write there."""
-        with self.kept.open("rb") as file, self.beside() as folder:
+        with self.kept.open("rb") as file, self.beside.opened() as folder:
             _replace(folder, ROWS_NAME, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
 
     def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
@@ -326,7 +347,8 @@ class RowReceipt:
             with self.kept.open("rb") as file:
                 yield file
             return
-        with self.beside() as folder, _open_copy(folder, ROWS_NAME) as file:
+        trusted = self.beside.trusted
+        with self.beside.opened() as folder, _open_copy(folder, ROWS_NAME, trusted) as file:
             yield file
 
     def _read(self, path: str, *, is_copy: bool) -> Iterator[Batch]:

@@ -29,6 +29,7 @@ from deriva_watch.core.completeness.observation import (
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
+from deriva_watch.core.trust import objection
 from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.disk.ignore_file import Ignores
 from deriva_watch.edges.disk.links import (
@@ -60,6 +61,8 @@ class ScanPolicy:
         state_directory: The directory of the journal; no link may lead there.
         named: The part of *prefix* that the settings name; None: all of it. The rest was found by
             wildcards (`links.real_path`).
+        trusted_owners: Users whose statements count for everybody's data. None: everybody's count,
+            as in a folder into which many users put their files.
     """
 
     prefix: Path
@@ -69,6 +72,7 @@ class ScanPolicy:
     allowed_link_roots: tuple[Path, ...] = ()
     state_directory: Path | None = None
     named: Path | None = None
+    trusted_owners: frozenset[int] | None = frozenset()
 
     def links(self) -> Links:
         """Return where links may lead, with the present paths of the folders.
@@ -81,7 +85,8 @@ class ScanPolicy:
     def ignores(self, base: str, link_owner: int | None) -> Ignores:
         """Return the patterns for the folder *base*; *link_owner* if a link leads to it."""
         owner = os.stat(base).st_uid if link_owner is None else link_owner
-        return Ignores(base, owner, self.ignore, self.lead, self.has_outer)
+        trusted = self.trusted_owners or frozenset()
+        return Ignores(base, owner, self.ignore, self.lead, self.has_outer, trusted)
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:
@@ -104,7 +109,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, links, ignores)
+    look = _Look(base, links, ignores, policy.trusted_owners)
     if link_owner is not None:
         look.directories[str(root)] = _directory_stamp(os.lstat(root))
     look.walk(_Directory(base, "", link_owner))
@@ -119,6 +124,8 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
         look.directories,
         look.owner,
         look.skipped(),
+        look.owners,
+        look.disbelieved,
     )
 
 
@@ -150,12 +157,19 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, links, ignores)
+    look = _Look(base, links, ignores, policy.trusted_owners)
     for path in paths:
         look.take_path(path)
     if not (look.entries or look.unreadable):
         return None
-    return Observation(str(root), look.entries, looked_at, look.unreadable, skipped=look.skipped())
+    return Observation(
+        str(root),
+        look.entries,
+        looked_at,
+        look.unreadable,
+        skipped=look.skipped(),
+        disbelieved=look.disbelieved,
+    )
 
 
 def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
@@ -201,15 +215,20 @@ class _Directory(NamedTuple):
 class _Look:
     """A scan in progress."""
 
-    def __init__(self, base: str, links: Links, ignores: Ignores) -> None:
+    def __init__(
+        self, base: str, links: Links, ignores: Ignores, trusted: frozenset[int] | None
+    ) -> None:
         """Start a scan of *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
         self.unreadable: dict[str, str] = {}
         self.directories: dict[str, DirectoryStamp] = {}
-        self.owner: int | None = None
+        self.owner = ignores.owner
+        self.owners: dict[str, int] = {}
+        self.disbelieved: dict[str, str] = {}
         self.base = base
         self._links = links
         self._ignores = ignores
+        self._trusted = trusted
         self._skipped: dict[str, str] = {}
         self._folders: dict[
             str, tuple[str, int | None]
@@ -321,6 +340,7 @@ class _Look:
         why = self._links.objection_to_file(path, found, link_owner)
         target = None if link_owner is None else path
         self._add(shown, found, problem=why, target=target)
+        self._note_owner(shown, found.st_uid if link_owner is None else link_owner)
 
     def take_path(self, path: str) -> None:
         """Note the file at *path*, below the base, if it exists."""
@@ -347,6 +367,10 @@ class _Look:
 
     def take_link(self, path: str, link: os.stat_result, shown: str) -> None:
         """Note a link: the file it leads to, or why it is not followed."""
+        if self._trusted is not None and (why := objection(link.st_uid, self.owner, self._trusted)):
+            self._add(shown, link, Kind.IGNORED, f"it is a link, and {why}")
+            self.disbelieved[shown] = why
+            return
         try:
             target, found = self._resolve(path)
         except OSError as error:
@@ -366,6 +390,11 @@ class _Look:
             self._add(shown, link, problem=why)
         else:
             self._add(shown, found, target=target)
+            self._note_owner(shown, link.st_uid)
+
+    def _note_owner(self, shown: str, owner: int) -> None:
+        if owner != self.owner:
+            self.owners[shown] = owner
 
     def _resolve(self, path: str) -> tuple[str, os.stat_result]:
         """Resolve links like os.path.realpath, but check each folder only once for all links."""

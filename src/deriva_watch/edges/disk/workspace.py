@@ -1,28 +1,36 @@
 """The workspace databases of deriva-ml, with its records of executions and their assets.
 
 `catalogs/<host>__<catalog>/working/main.db` beside `deriva-ml/` is the live WAL database of another
-program. If it belongs to our user, we open it read-only in place. Opening creates `-shm` and `-wal`
-files, so we copy the database of another user and open the copy.
+program. If it and its folders belong to our user, we open it read-only in place. Opening creates
+`-shm` and `-wal` files, so we copy the database of another user and open the copy.
+
+`find` tells who owns it without opening it: where it does not count, it must not do anything.
 """
 
 import os
 import sqlite3
+import stat
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.json_text import read_json
 from deriva_watch.core.metadata.sources import FeatureRecord, Statement
+from deriva_watch.core.os_errors import passing
+from deriva_watch.core.trust import OVERFLOW
 from deriva_watch.core.unicode_forms import respelled
 from deriva_watch.core.values import is_text
 from deriva_watch.edges.disk.foreign_database import (
+    PARTS,
+    Copy,
     Database,
+    check_owner,
     not_read,
     reading,
     unknown,
@@ -31,6 +39,9 @@ from deriva_watch.edges.disk.foreign_database import (
 
 _FEATURE_TABLE: Final = "execution_state__feature_records"
 _ROW_TABLE: Final = "execution_state__pending_rows"
+CATALOGS: Final = "catalogs"
+_WORKING, _FILE = "working", "main.db"
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SHOWN: Final = 80  # characters of a value in a sentence
 _TABLES: Final = (
     "execution_state__executions",
@@ -74,23 +85,33 @@ _MOVE: Final = """
 
 
 def find(prefix: Path) -> list["Workspace"]:
-    """Return the workspace databases beside `deriva-ml/`, if any.
+    """Return the workspace databases beside `deriva-ml/`, if any; none of them is opened.
 
     Raises:
-        TransientError: The folder cannot be read.
+        NotListedError: Their folder cannot be listed.
+        TransientError: The disk fails, which says nothing about the folder.
     """
-    found = []
+    top, found = prefix / CATALOGS, []
     try:
-        for folder in sorted((prefix / "catalogs").iterdir()):
+        for folder in sorted(top.iterdir()):
             host, separator, catalog = folder.name.rpartition("__")
-            path = folder / "working" / "main.db"
-            if separator and _exists(path):
-                found.append(Workspace(path, host, catalog))
+            if separator and (owners := _owners(folder)):
+                found.append(Workspace(folder / _WORKING / _FILE, host, catalog, owners))
     except (FileNotFoundError, NotADirectoryError):
         return found
     except OSError as error:
-        raise not_read(prefix / "catalogs", error) from error
+        trouble, owner = not_read(top, error), _owner(top)
+        if owner is None or passing(trouble.what, error):
+            raise trouble from error
+        raise NotListedError(trouble.what, trouble.why, owner=owner) from error
     return found
+
+
+@dataclass(eq=False)
+class NotListedError(TransientError):
+    """The folder `catalogs` cannot be listed, and that is its own fault, or its owner's."""
+
+    owner: int = OVERFLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +124,13 @@ class Workspace:
     Attributes:
         path: Its main.db.
         host, catalog: The catalog of its executions.
+        owners: The users who own its files and folders: each of them can have written what it says.
     """
 
     path: Path
     host: str
     catalog: str
+    owners: frozenset[int]
 
     def statuses(self) -> dict[str, str]:
         """Return the status of every execution in it, by RID."""
@@ -203,17 +226,34 @@ class Workspace:
 
     @contextmanager
     def _reading(self) -> Iterator[Database]:
-        with tempfile.TemporaryDirectory() as folder:
-            ours = self._is_ours()
-            with reading(self.path, _TABLES, ours=ours, copies=Path(folder)) as database:
-                yield database
+        with ExitStack() as stack:
+            copy = None
+            if not self._is_ours():
+                target = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                copy = Copy(stack.enter_context(self._folder()), self.owners, target)
+            yield stack.enter_context(reading(self.path, _TABLES, copy))
+
+    @contextmanager
+    def _folder(self) -> Iterator[int]:
+        """Open the folder that it is in; no link is followed, and it has the known owners."""
+        with ExitStack() as stack:
+            try:
+                folder = os.open(self.path.parents[2], _FOLDER)
+                stack.callback(os.close, folder)
+                for name in self.path.parts[-3:-1]:
+                    folder = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+                    stack.callback(os.close, folder)
+                    check_owner(folder, self.owners)
+            except OSError as error:
+                raise not_read(self.path, error) from error
+            yield folder
 
     @contextmanager
     def _writing(self) -> Iterator[Database]:
         if not self._is_ours():
             raise RefusedError(
                 f"cannot write to {self.path}",
-                "it belongs to another user",
+                "it, or a folder that it is in, belongs to another user",
                 "Run the daemon as that user, or set [deriva_ml] write_back = false.",
             )
         with writing(self.path, _TABLES) as database:
@@ -227,20 +267,42 @@ class Workspace:
             raise unknown(self.path, f"unexpected {what}: {error}") from error
 
     def _is_ours(self) -> bool:
+        """Return whether nobody but our user and root could put another file in its place."""
         try:
             owner = self.path.stat().st_uid
+            owners = self.owners | {self.path.parents[2].stat().st_uid}
         except OSError as error:
             raise not_read(self.path, error) from error
-        return owner == os.geteuid() and os.access(self.path.parent, os.W_OK)
+        is_ours = owner == os.geteuid() and owners <= {owner, 0}
+        return is_ours and os.access(self.path.parent, os.W_OK)
 
 
-def _exists(path: Path) -> bool:
-    """Like Path.exists, but raises PermissionError for a folder that we may not search."""
+def _owner(path: Path) -> int | None:
     try:
-        path.stat()
+        return os.lstat(path).st_uid
+    except OSError:
+        return None
+
+
+def _owners(folder: Path) -> frozenset[int]:
+    """Return the owners of a workspace and of the folders that it is in; none: there is none.
+
+    Raises OSError.
+    """
+    top, working, owners = os.lstat(folder.parent), folder / _WORKING, set[int]()
+    if stat.S_ISLNK(top.st_mode):  # who made the link says that these are the workspaces here
+        owners.add(top.st_uid)
+    owners.add(os.lstat(folder).st_uid)
+    try:
+        owners |= {os.lstat(working).st_uid, os.lstat(working / _FILE).st_uid}
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        return frozenset()
+    except PermissionError:
+        return frozenset(owners)  # it may be there: who can read it finds out
+    for part in PARTS:
+        with suppress(FileNotFoundError):
+            owners.add(os.lstat(f"{working / _FILE}{part}").st_uid)
+    return frozenset(owners)
 
 
 def _statement(row: sqlite3.Row) -> Statement:
