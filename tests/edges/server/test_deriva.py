@@ -1,6 +1,7 @@
 """The session: certificates, credentials, and connections that end at the wrong moment."""
 
 import io
+import itertools
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.model import TableName
 from deriva_watch.core.objects import ObjectHead
+from deriva_watch.edges.server import whole_answers
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
@@ -43,7 +45,8 @@ ROWS = answer(200, "[]")
 class Listener:
     """A server that hears requests and says what it was told to, one answer a request.
 
-    *connections* lists for each connection its answers; after the last it hangs up.
+    *connections* lists for each connection its answers, each as bytes or in parts; after the last
+    it hangs up.
     """
 
     def __init__(self, connections, tls=None):
@@ -84,8 +87,9 @@ class Listener:
             with connection, connection.makefile("rb") as heard:
                 for words in answers:
                     self.requests.append(hear(heard))
-                    connection.sendall(words)
-        except (ssl.SSLError, EOFError):
+                    for part in [words] if isinstance(words, bytes) else words:
+                        connection.sendall(part)
+        except (OSError, EOFError):  # a client that hangs up
             connection.close()
 
 
@@ -330,6 +334,40 @@ def test_errors_are_never_waited_out():
 def test_half_an_answer_is_none():
     cut = answer(200, "[]").replace(b"Content-Length: 2", b"Content-Length: 20")
     with talking([cut]) as (_, server), pytest.raises(ServerAwayError):
+        Ermrest(server, "1").model()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        (CHUNKED, b"1\r\n \r\n" * 400),
+        (CHUNKED + b"2\r\n[]\r\n0\r\n", b"X-Trailer: x\r\n" * 200),
+    ],
+    ids=["interim answers", "chunks", "trailers"],
+)
+def test_an_answer_that_does_not_end_is_cut_off(head, part, monkeypatch):
+    monkeypatch.setattr(whole_answers, "_MOST_BYTES", 1 << 20)
+    endless = itertools.chain([head], itertools.repeat(part))
+    with (
+        talking([endless], timeout_s=(60, 60)) as (_, server),
+        pytest.raises(TransientError, match="an answer is longer than 1 MiB"),
+    ):
+        Ermrest(server, "1").model()
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+def test_an_answer_that_drips_is_not_waited_for(head):
+    def dripping():
+        yield head
+        while True:
+            yield b" "
+            time.sleep(0.05)
+
+    with talking([dripping()], timeout_s=(1, 1)) as (_, server), pytest.raises(ServerAwayError):
         Ermrest(server, "1").model()
 
 

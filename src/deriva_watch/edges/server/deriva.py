@@ -43,6 +43,7 @@ from deriva_watch.edges.server.answer_shapes import (
     reading,
 )
 from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, moment, trouble
+from deriva_watch.edges.server.whole_answers import POOLS
 from deriva_watch.liveness import beat, waiting
 
 TIMEOUT_S: Final = (600.0, 600.0)
@@ -316,6 +317,13 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the pool with larger blocks and with sockets that notice a dead host."""
         super().init_poolmanager(*args, **options, blocksize=BLOCK_BYTES, socket_options=_SOCKET)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        """Return the pools of a proxy of the environment."""
+        manager = super().proxy_manager_for(*args, **options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **options: Any
