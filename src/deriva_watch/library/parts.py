@@ -56,15 +56,15 @@ def parts_of(directory: Path) -> list[Part]:
 
 def _homes(directory: Path, homes: dict[Located, None]) -> Iterator[Part]:
     """Collect the executions and tables below a directory; yield a part for all other files."""
-    others = False
-    for folder, names, files in os.walk(directory):
+    others, unread = False, list[OSError]()
+    for folder, names, files in os.walk(directory, onerror=unread.append):
         if found := locate(folder):
             homes[found] = None
             names.clear()
         else:
             names.sort()
             others = others or bool(files)
-    if others:
+    if others or unread:  # a look at the part says what cannot be listed
         yield Part(Unit(directory, LOOSE))
 
 
