@@ -361,7 +361,7 @@ class Daemon:
 
         return self.wait_for(fits, timeout_s, after)
 
-    def stop(self, number=signal.SIGTERM, timeout_s=20):
+    def stop(self, number=signal.SIGTERM, timeout_s=60):
         """Send a signal, wait for the end and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(timeout_s)

@@ -21,6 +21,8 @@ def test_a_stream_tells_what_stands_and_then_each_change(journal):
         name, first = next_event(stream)
         number = claimed(journal)
         name_again, second = next_event(stream)
+        while not second["executions"]["uploading"]:  # a look amid the commits of a claim
+            name_again, second = next_event(stream)
         journal.commit(
             [MoveFile(*journal.commit([AddFile(number, "a", {})]), FileTrigger.UNMATCHED)]
         )

@@ -20,7 +20,7 @@ from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.os_errors import passing
 
 LARGEST_COPY_BYTES: Final = 256 * 1024 * 1024
-LONGEST_S: Final = 10.0  # for all queries of one connection
+LONGEST_S: Final = 10.0  # of computing time, for all queries of one connection
 _MOST_STEPS: Final = 200_000_000  # of SQLite's virtual machine
 _STEPS_AT_ONCE: Final = 100_000
 _MOST_ROWS: Final = 500_000
@@ -152,14 +152,14 @@ class _Guard:
 
 @dataclass(slots=True)
 class _Clock:
-    """Stops a connection after so many steps, or after so long."""
+    """Stops a connection after so many steps, or so much work of this thread."""
 
-    ends_s: float = field(default_factory=lambda: time.monotonic() + LONGEST_S)
+    ends_s: float = field(default_factory=lambda: time.thread_time() + LONGEST_S)
     steps: int = 0
 
     def __call__(self) -> bool:
         self.steps += _STEPS_AT_ONCE
-        return self.steps > _MOST_STEPS or time.monotonic() > self.ends_s
+        return self.steps > _MOST_STEPS or time.thread_time() > self.ends_s
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -248,7 +248,7 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_INTERRUPT:
-            why = f"reading it takes more than {LONGEST_S:g} s, or {_MOST_STEPS:,} steps"
+            why = f"reading it takes more than {LONGEST_S:g} s of computing time, or {_MOST_STEPS:,} steps"
             raise unknown(path, why) from error
         if code in _PASSING:
             raise _unreadable(path, str(error)) from error
