@@ -248,7 +248,7 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_INTERRUPT:
-            why = f"reading it takes more than {LONGEST_S:g} s of computing time, or {_MOST_STEPS:,} steps"
+            why = f"reading it takes more than {LONGEST_S:g} s of work, or {_MOST_STEPS:,} steps"
             raise unknown(path, why) from error
         if code in _PASSING:
             raise _unreadable(path, str(error)) from error
