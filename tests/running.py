@@ -208,6 +208,11 @@ def deep_folders(root: Path, count):
 # ---------------------------------------------------------------------- the daemon
 
 
+def directory(prefix: Path, rid) -> Path:
+    """Return the directory of an execution."""
+    return prefix / "deriva-ml" / "execution" / rid
+
+
 def write_files(root: Path, files) -> Path:
     """Write *files*, contents by path, below an execution directory; return the directory."""
     for name, content in files.items():
@@ -298,6 +303,15 @@ def summed_up(config: Path):
     """Return what `status --json` prints, without the price of a process."""
     view = summary(_views(config), datetime.now(UTC))
     return json.loads(json.dumps(view))
+
+
+def problem(config: Path, about):
+    """Return what `status` says is in the way of *about*, once it does."""
+
+    def found():
+        return next((h for h in summed_up(config)["problems"] if h["about"] == about), None)
+
+    return wait_until(found, what=f"nothing was in the way of {about}")
 
 
 def detailed(config: Path, rid):

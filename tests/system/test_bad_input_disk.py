@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from running import (
-    Api,
     command,
     daemon,
     detailed,
+    directory,
+    problem,
     sandbox,
     summed_up,
     wait_until,
@@ -57,15 +58,6 @@ def server(tmp_path_factory):
         yield ready
 
 
-@pytest.fixture
-def api(server):
-    return Api(server)
-
-
-def directory(prefix, rid):
-    return prefix / "deriva-ml/execution" / rid
-
-
 def linked(api, rid):
     """Return the names of the files of an execution that are linked on the server."""
     rows = {row["RID"]: row["Filename"] for row in api.rows("deriva-ml:Execution_Asset")}
@@ -77,13 +69,6 @@ def rescanning(config):
     """Have the daemon look at everything every second: nothing tells of changed rights."""
     config.write_text(config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 1\n"))
     return config
-
-
-def problem(config, about):
-    def found():
-        return next((h for h in summed_up(config)["problems"] if h["about"] == about), None)
-
-    return wait_until(found, what=f"nothing was in the way of {about}")
 
 
 # ---------------------------------------------------------------------- what may not be read

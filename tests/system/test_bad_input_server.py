@@ -14,6 +14,8 @@ from running import (
     Api,
     command,
     daemon,
+    directory,
+    problem,
     requests_seen,
     sandbox,
     summed_up,
@@ -31,29 +33,11 @@ def server(tmp_path_factory):
         yield ready
 
 
-@pytest.fixture
-def api(server):
-    return Api(server)
-
-
-def directory(prefix, rid):
-    return prefix / "deriva-ml/execution" / rid
-
-
 def drop(prefix, api):
     """Drop a small execution and return its RID."""
     rid = api.execution()
     write_files(directory(prefix, rid), {ASSET: f"of {rid}"})
     return rid
-
-
-def problem(config, about):
-    """Return what `status` says that the daemon waits for, once it does."""
-
-    def found():
-        return next((h for h in summed_up(config)["problems"] if h["about"] == about), None)
-
-    return wait_until(found, what=f"nothing was in the way of {about}")
 
 
 def named(daemon, *names):

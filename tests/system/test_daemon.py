@@ -8,9 +8,9 @@ import pytest
 
 from deriva_watch.pipeline.crash_report import report_thread_crash
 from running import (
-    Api,
     command,
     daemon,
+    directory,
     sandbox,
     shown,
     wait_until,
@@ -28,17 +28,8 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def api(server):
-    return Api(server)
-
-
-@pytest.fixture
 def config(tmp_path, server):
     return write_config(tmp_path / "daemon", server, tmp_path, completion={"quiet_max_s": 1})
-
-
-def directory(folder, rid):
-    return folder / "deriva-ml" / "execution" / rid
 
 
 def test_every_change_of_state_is_one_event_in_the_order_of_the_journal(tmp_path, api, config):

@@ -12,7 +12,6 @@ import pytest
 from kill import oracle
 from kill.scene import Scene, catalog
 from running import (
-    Api,
     daemon,
     requests_seen,
     sandbox,
@@ -31,11 +30,6 @@ SOAK = bool(os.environ.get("SOAK"))
 def server(tmp_path_factory):
     with sandbox(tmp_path_factory.mktemp("server")) as ready:
         yield ready
-
-
-@pytest.fixture
-def api(server):
-    return Api(server)
 
 
 def drop(tmp_path, rid, name):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from running import Api, Gate, daemon, sandbox, write_config, write_files
+from running import Gate, daemon, sandbox, write_config, write_files
 from system.difference import assert_arrived_once
 
 FILES = {f"{n:02}.bin": random.Random(n).randbytes(3000) for n in range(10)}
@@ -25,11 +25,6 @@ def gate(tmp_path):
 def server(tmp_path, gate):
     with sandbox(tmp_path / "server", faults=gate.faults) as ready:
         yield ready
-
-
-@pytest.fixture
-def api(server):
-    return Api(server)
 
 
 @pytest.fixture

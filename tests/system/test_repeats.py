@@ -11,6 +11,7 @@ from running import (
     Gate,
     command,
     daemon,
+    directory,
     requests_seen,
     sandbox,
     shown,
@@ -32,17 +33,8 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def api(server):
-    return Api(server)
-
-
-@pytest.fixture
 def config(tmp_path, server):
     return write_config(tmp_path / "daemon", server, tmp_path)
-
-
-def directory(folder, rid):
-    return folder / "deriva-ml" / "execution" / rid
 
 
 def drop(folder, rid, files):
