@@ -39,6 +39,8 @@ STANDING: Final = "tests/status/test_sections.py"
 WATCHER: Final = "tests/edges/watching/test_watcher.py"
 PROBE: Final = "tests/edges/watching/test_probe.py"
 
+SCANNER: Final = "tests/edges/disk/test_scanner.py"
+WORKSPACE: Final = "tests/edges/disk/test_workspace.py"
 REMOVAL: Final = "tests/edges/disk/test_removal.py"
 REMOVER: Final = "tests/cleanup/test_remover.py"
 DROPS: Final = "tests/pipeline/test_drop_units.py"
@@ -547,5 +549,36 @@ MUTATIONS: Final = (
         "pipeline/input_fingerprint.py",
         (("*(folder.model_dump_json() for folder in self.settings.drop),", ""),),
         (f"{DROP_PLAN}::test_a_folder_that_is_described_anew_takes_up_what_did_not_fit",),
+    ),
+    # ------------------------------------------------------------ what other users say
+    Mutation(
+        "nobody owns something",
+        "core/trust.py",
+        ((" or by == of != OVERFLOW:", " or by == of:"),),
+        ("tests/core/test_trust.py",),
+    ),
+    Mutation(
+        "the workspaces of all users count",
+        "pipeline/ownership.py",
+        (("if why := disbelieved(each.owners):", "if why := None:"),),
+        ("tests/pipeline/test_statements.py::test_any_other_counts_for_own_data_alone",),
+    ),
+    Mutation(
+        "what was put in the place of a workspace is read",
+        "edges/disk/foreign_database.py",
+        (("    if os.fstat(descriptor).st_uid not in owners:", "    if False:"),),
+        (f"{WORKSPACE}::test_one_that_somebody_puts_in_its_place_is_not_read",),
+    ),
+    Mutation(
+        "the markers of all users count",
+        "core/completeness/evidence.py",
+        ((" and n not in disbelieved", ""),),
+        (f"{COMPLETION}::test_a_marker_that_does_not_count_is_no_marker",),
+    ),
+    Mutation(
+        "the links of all users count",
+        "edges/disk/scanner.py",
+        (("        if self._trusted is not None and (", "        if False and ("),),
+        (f"{SCANNER}::test_a_link_of_somebody_else_is_ignored_wherever_it_leads",),
     ),
 )

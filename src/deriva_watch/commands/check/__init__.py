@@ -11,6 +11,7 @@ credential     where the credential comes from, how it is renewed
 catalog        what the catalog has, our rights there and in the object store
 spec           whether the bulk spec and the terms fit the catalog
 drops          whether the drop folders do, and whether what they name exists there
+statements     what other users say of the data below the roots
 host           every root, the limits of inotify, how open files are found
 state          the journal and its disk
 service        the systemd service, the status page
@@ -32,6 +33,7 @@ from deriva_watch.commands.check import (
     settings_file,
     spec,
     state,
+    statements,
 )
 from deriva_watch.commands.check.finding import Line, Verdict
 from deriva_watch.commands.check.session import Look, Reached, looking
@@ -91,7 +93,7 @@ PARTS: Final = {
         _Check("rights on executions", catalog.execution_rights, Reached.MODEL),
         _Check("namespaces", catalog.namespaces, Reached.MODEL),
     ),
-    "roots": (_Check("roots", host.roots),),
+    "roots": (_Check("roots", host.roots), _Check("statements", statements.ignored)),
     "this host": (
         _Check("inotify", host.watches),
         _Check("open writers", host.writers),

@@ -94,7 +94,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         next(path.iterdir(), None)
         watched = choose(path, observer, probe)
         count, whole = inotify_limits.count_folders(path, COUNTING_S)
-        workspaces = [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
+        workspaces = _workspaces(prefix)
     except OSError as error:
         why = f"{error.filename or path}: {error.strerror}"
         return Line.wrong(about, "cannot be watched", why, f"Let {getpass.getuser()} read it.")
@@ -121,6 +121,13 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         why = "there are not enough watches for all its folders; the rest is only scanned"
         return Line.wrong(about, what, why, f"As root: {inotify_limits.remedy('watches')}", facts)
     return Line(about, what, facts=facts, details=tuple(_details(facts)))
+
+
+def _workspaces(prefix: Path) -> list[str]:
+    try:
+        return [f"{each.host} catalog {each.catalog}" for each in workspace.find(prefix)]
+    except workspace.NotListedError as error:  # it hinders only those for whom it counts
+        return [f"not known ({error.why})"]
 
 
 def _details(facts: Mapping[str, Any]) -> Iterator[str]:

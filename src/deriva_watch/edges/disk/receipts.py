@@ -82,6 +82,19 @@ def read_copy(
     return found if isinstance(found, dict) else {}
 
 
+def disbelieved_copies(folder: int, trusted: Collection[int]) -> dict[str, str]:
+    """Return why copies in the open *folder* of a unit do not count, by their names."""
+    found = {}
+    for name in (RECEIPT_NAME, ROWS_NAME):
+        try:
+            _open_copy(folder, name, trusted).close()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found[name] = error.strerror or str(error)
+    return found
+
+
 def receipt_names(state_directory: Path, server: str) -> list[str]:
     """Return the names of all receipts for a server in the state directory."""
     folder = receipt_path(state_directory, server, "any").parent
