@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,11 @@ def execution_units(prefix: Path, settings: Settings) -> Units:
     Raises SettingsError if they may not be listed, TransientError if they cannot be listed now.
     """
     folder, units = prefix / ROOT, Units("Move data into an execution directory.")
-    with _listing(f"cannot look for executions in {prefix}"):
+    executions = above = Listing()
+    with (
+        _listing(f"cannot look for executions in {prefix}"),
+        suppress(FileNotFoundError, NotADirectoryError),  # the prefix is gone
+    ):
         _check_apart(folder, settings)
         links, trusted = _policy(prefix, settings).links(), settings.trusted_owners(prefix)
         executions = listed(folder / "execution", links, settings.files.ignored, trusted)

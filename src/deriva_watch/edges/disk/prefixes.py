@@ -35,8 +35,9 @@ class Matches:
         return TroubleError(
             f"cannot look into {counted(len(self.unknown), 'folder')} that {pattern} may match",
             f"{path}: {why}",
-            "Let the user of deriva-watch enter it, or add the name that the wildcard matches to "
-            "[files] ignore; `deriva-watch check -v` lists all.",
+            "Let the user of deriva-watch enter it, name what a link leads to in a [[watch]] of "
+            "its own, or add the name that the wildcard matches to [files] ignore. "
+            "`deriva-watch check -v` lists all.",
         )
 
 
