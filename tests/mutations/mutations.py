@@ -49,6 +49,7 @@ SCHEDULER: Final = "tests/cleanup/test_scheduler.py"
 COMPLETION: Final = "tests/core/completeness/test_completion.py"
 LOOKOUT: Final = "tests/watch/test_inspector.py"
 AHEAD: Final = "tests/watch/test_prehash.py"
+PRIOR: Final = "tests/pipeline/test_prior_executions.py"
 DROP: Final = "tests/core/drop/test_drop.py"
 DROP_PLAN: Final = "tests/pipeline/test_drop_plan.py"
 
@@ -580,5 +581,30 @@ MUTATIONS: Final = (
         "edges/disk/scanner.py",
         (("        if self._trusted is not None and (", "        if False and ("),),
         (f"{SCANNER}::test_a_link_of_somebody_else_is_ignored_wherever_it_leads",),
+    ),
+    # ------------------------------------------------------------ receipts and Unicode forms
+    Mutation(
+        "a receipt in a copied directory counts whatever it lists",
+        "pipeline/prior_executions.py",
+        (("self._contents(upload) == _contents(receipt)", "bool(self._contents(upload))"),),
+        (f"{PRIOR}::test_a_copy_with_other_files_is_a_new_run_and_a_notice_says_why",),
+    ),
+    Mutation(
+        "a receipt is believed which rows an Execution is linked to",
+        "pipeline/prior_executions.py",
+        (("is_same and self.executions.has(upload, receipt.linked_to, rids)", "is_same"),),
+        (f"{PRIOR}::test_a_receipt_cannot_put_files_into_an_execution_that_does_not_have_them",),
+    ),
+    Mutation(
+        "a file of the same name and size is the uploaded one",
+        "pipeline/prior_executions.py",
+        (("if content != there.get(path)", "if path not in there"),),
+        (f"{PRIOR}::test_a_new_file_of_the_same_name_and_size_is_in_a_batch_of_its_own",),
+    ),
+    Mutation(
+        "texts are compared exactly only",
+        "core/unicode_forms.py",
+        (('normalize("NFC", text)', "text"),),
+        ("tests/engine/test_unicode_forms.py",),
     ),
 )

@@ -74,6 +74,13 @@ class Uploader:
         planned = upload.assets.keys() | upload.rows.keys()
         self.rows.link(upload, [path for path in upload.records if path not in planned])
 
+    def hash(self, upload: UnitUpload) -> None:
+        """Hash the planned assets, and do nothing else yet."""
+        paths = list(upload.assets)
+        for start in range(0, len(paths), SLICE_FILES):
+            part = paths[start : start + SLICE_FILES]
+            self.files.hash(upload, upload.in_state(part, FileState.FOUND))
+
     def _assets(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload and link files of asset tables."""
         for start in range(0, len(paths), SLICE_FILES):

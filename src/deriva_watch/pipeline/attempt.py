@@ -32,6 +32,7 @@ from deriva_watch.pipeline.attempt_end import FailedAttempts, Step, StopsAll, re
 from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
+from deriva_watch.pipeline.prior_executions import PriorExecutions
 from deriva_watch.pipeline.prior_rows import not_loaded_before
 from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -65,6 +66,7 @@ class Attempts:
     unit_reader: UnitReader
     plan: Planner
     executions: Executions
+    prior: PriorExecutions
     finalizer: Finalizer
     fingerprint: InputFingerprint
     holds: HoldCache
@@ -119,9 +121,7 @@ class Attempts:
         upload.halt(None)
         drop = unit.drop if record.unit in _WITH_EXECUTION else None
         if drop and plan.work:
-            is_replaced = self.journal.damaged_journals()
-            before = self.finalizer.execution_before(record) if is_replaced else None
-            self.executions.begin(upload, drop, before)
+            self.executions.begin(upload, drop, self.prior.of(upload, seen))
         self.uploader.run(upload)
         if upload.ahead:  # used: after a refusal the file is read again
             self.journal.commit([DropDigests(record.id)])

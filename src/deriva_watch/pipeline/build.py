@@ -33,6 +33,7 @@ from deriva_watch.pipeline.connection import Connection, connect
 from deriva_watch.pipeline.finalize import Finalizer
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
+from deriva_watch.pipeline.prior_executions import PriorExecutions
 from deriva_watch.pipeline.unit_planner import Planner, UnitPlanner, spec_source
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
@@ -116,6 +117,7 @@ def build(
     fingerprint = InputFingerprint(settings, catalog, specs)
     name, retry = settings.server.name, settings.retry
     policy = RetryPolicy(retry.initial_s, retry.max_s, retry.max_attempts)
+    executions = Executions(catalog, outside.writer, outside.call_retry)
     attempts = Attempts(
         settings=settings,
         journal=journal,
@@ -123,7 +125,8 @@ def build(
         uploader=uploader,
         unit_reader=unit_reader,
         plan=plan,
-        executions=Executions(catalog, outside.writer, outside.call_retry),
+        executions=executions,
+        prior=PriorExecutions(unit_reader, uploader, executions, name),
         finalizer=Finalizer(catalog, outside.writer, settings, specs, name),
         fingerprint=fingerprint,
         holds=holds,

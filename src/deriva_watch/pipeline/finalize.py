@@ -171,17 +171,6 @@ class Finalizer:
     def _directory(self, record: ExecutionRecord) -> Directory:
         return directory_of(self.settings.unit_of(record), self.settings)
 
-    def execution_before(self, record: ExecutionRecord) -> str | None:
-        """Return the Execution that a lost journal had made for a directory, or None.
-
-        A batch gets none back: another journal formed other batches.
-        """
-        if record.unit != "directory" or record.execution_rid:
-            return None
-        folder = self.settings.state_directory
-        said = receipts.read_receipt(folder, self.server, receipts.kept_as(record))
-        return str(said["execution"]) if said.get("unit") == record.rid else None
-
     def _keep_rows(self, upload: UnitUpload, plan: Plan) -> None:
         """Keep the RIDs of rows without a key: no query to the catalog can find them again."""
         receipt = self.row_receipt(upload.execution)

@@ -5,7 +5,7 @@ reopens its batch when it changes. A new batch is written into the journal with 
 transaction, and is then a unit like any other.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch, Journal
+from deriva_watch.pipeline.prior_batches import PriorBatches
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
@@ -52,6 +53,11 @@ class BatchFormer:
     prehash: Prehash | None = None
     notices_edits: bool = False
     _arrivals: dict[Path, batching.Arrivals] = field(default_factory=dict, init=False)
+    _prior: PriorBatches = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what receipts know of earlier batches."""
+        self._prior = PriorBatches(self.unit_reader.settings, self.journal, self.server)
 
     def look(self, drop: Drop, policy: CompletionPolicy) -> Looked:
         """Look once; also return the batches to look at: those that changed or are not complete."""
@@ -109,14 +115,25 @@ class BatchFormer:
         batch_s = 0.0 if drop.unit == "none" else drop.batch_s
         formed = batching.batch(found, batch_s, seen.looked_at, policy.recheck_s)
         self._arrivals[drop.path] = found
-        if formed.closed:
-            name = batching.batch_name(seen.looked_at, names)
-            self._write_down(drop, name, batching.part(seen, formed.closed), found)
-            for path in formed.closed:
+        for name, paths in self._named(drop, batching.part(seen, formed.closed), names):
+            self._write_down(drop, name, batching.part(seen, paths), found)
+            for path in paths:
                 del found[path]
         return earliest(
             formed.look_again_at, self._hash_ahead(drop, batching.part(seen, found), policy)
         )
+
+    def _named(
+        self, drop: Drop, closed: Observation, names: Collection[str]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yield the names and files of the batches that files form: earlier ones, and a new one."""
+        if not closed.entries:
+            return
+        sizes = {path: entry.size_bytes for path, entry in closed.entries.items()}
+        before = self._prior.of(drop, sizes)
+        yield from before.items()
+        if rest := sorted(sizes.keys() - {path for paths in before.values() for path in paths}):
+            yield batching.batch_name(closed.looked_at, {*names, *before}), rest
 
     def _hash_ahead(
         self, drop: Drop, seen: Observation, policy: CompletionPolicy

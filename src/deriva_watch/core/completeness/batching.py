@@ -8,11 +8,13 @@ other. A batch is closed some time after its first file settled, with all that h
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deriva_watch.core.completeness.evidence import UNKNOWN_HOLDERS, partial_paths, quiet_needed
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
 from deriva_watch.core.completeness.policy import CompletionPolicy
+
+BATCH: Final = "batch-"  # begins the name of every batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def is_another(seen: Observation, paths: Collection[str], digest: str | None) ->
 
 def batch_name(at: datetime, taken: Collection[str]) -> str:
     """Return a name, not in *taken*, for a batch that is formed *at* a time."""
-    name = f"batch-{at:%Y%m%dT%H%M%SZ}"
+    name = f"{BATCH}{at:%Y%m%dT%H%M%SZ}"
     number = 1
     while (numbered := name if number == 1 else f"{name}-{number}") in taken:
         number += 1

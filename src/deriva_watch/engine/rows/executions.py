@@ -6,13 +6,14 @@ looks for that row and makes no other.
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.events import ExecutionCreated, StatusChanged
-from deriva_watch.core.model import CatalogModel, Table
+from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.records import ExecutionFacts, NoteExecution
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
@@ -56,6 +57,28 @@ class Executions:
         if rid and (row := self._there(table, rid)):
             self._walk(upload, table, row, _DONE)
 
+    def has(self, upload: UnitUpload, rid: str, rids: Mapping[str, str]) -> bool:
+        """Return whether all planned files have rows, with *rids* by path, linked to an Execution.
+
+        The rows must say what the files would, so that no other row is made for them.
+        """
+        execution, tables = _execution(upload), {each.table for each in upload.assets.values()}
+        there: dict[str, Row] = {}
+        for table in tables:
+            pair = upload.model.find_association(table, execution.full_name)
+            if pair is None:
+                return False
+            links = self._rows(pair.table, pair.other, [rid])
+            linked = {str(link[pair.own]) for link in links} & set(rids.values())
+            there |= {row["RID"]: row for row in self._rows(table, "RID", linked)}
+        rows = {path: there.get(rids.get(path, "")) for path in upload.assets}
+        return all(row and upload.chosen(path, [row]) for path, row in rows.items())
+
+    def _rows(self, table: TableName, column: str, values: Iterable[str]) -> list[Row]:
+        return self.call_retry(
+            f"GET {table}", lambda: self.catalog.rows_with(table, column, values)
+        )
+
     # ------------------------------------------------------------------ the row
 
     def _lease(self, upload: UnitUpload) -> str:
@@ -69,11 +92,7 @@ class Executions:
         return leased[name]
 
     def _there(self, table: Table, rid: str) -> Row | None:
-        rows = self.call_retry(
-            f"GET {table.full_name}",
-            lambda: self.catalog.rows_with(table.full_name, "RID", [rid]),
-        )
-        return next(iter(rows), None)
+        return next(iter(self._rows(table.full_name, "RID", [rid])), None)
 
     def _make(self, upload: UnitUpload, drop: Drop, table: Table, rid: str) -> Row:
         values = self._values(upload, drop, table)

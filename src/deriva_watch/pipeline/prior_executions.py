@@ -1,0 +1,114 @@
+"""The Execution that a unit of a drop folder has already, because a receipt names it.
+
+The journal may be lost, or a directory renamed. The receipt in the state directory counts for the
+unit of that name. A receipt beside the files may be a copy in a copied directory: it counts if all
+files are the same, and if the catalog has linked them to that Execution, so that nothing would be
+added to it.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.errors import FileChangedError, RefusedError
+from deriva_watch.core.records import ExecutionRecord
+from deriva_watch.core.states import FileTrigger
+from deriva_watch.edges.disk import receipts
+from deriva_watch.engine.rows.executions import Executions
+from deriva_watch.engine.unit_upload import Move, UnitUpload
+from deriva_watch.engine.uploader import Uploader
+from deriva_watch.pipeline.receipt_schema import Receipt, read
+from deriva_watch.pipeline.unit_reader import UnitReader
+
+_ABOUT: Final = "receipt"
+Content = tuple[int | None, str | None]  # size and MD5
+
+
+@dataclass(frozen=True, slots=True)
+class PriorExecutions:
+    """Finds the Executions of units whose journal has none.
+
+    Attributes:
+        server: The "host/catalog" that receipts are kept under.
+    """
+
+    unit_reader: UnitReader
+    uploader: Uploader
+    executions: Executions
+    server: str
+
+    def of(self, upload: UnitUpload, seen: Observation) -> str | None:
+        """Return the RID of the Execution that the unit has already; None if it needs a new one.
+
+        Raises FileChangedError if a batch has lost files that are others than its receipt has.
+        """
+        record = upload.execution
+        if record.execution_rid:
+            return None
+        kept = self._usable(upload, self._kept(record))
+        if kept and kept.unit == record.rid:
+            if record.unit == "batch":
+                self._part_with_others(upload, kept)
+            return kept.linked_to
+        return self._beside(upload, seen) if record.unit == "directory" else None
+
+    def _kept(self, record: ExecutionRecord) -> Any:
+        folder = self.unit_reader.settings.state_directory
+        return receipts.read_receipt(folder, self.server, receipts.kept_as(record))
+
+    def _usable(self, upload: UnitUpload, found: Any) -> Receipt | None:
+        """Return a receipt of this server that names an Execution."""
+        try:
+            receipt = read(found, f"of {upload.execution.label}") if found else None
+        except RefusedError as error:
+            upload.notice(_ABOUT, f"the one from before is ignored: {error.why}")
+            return None
+        is_ours = receipt and receipt.server == self.server and receipt.linked_to
+        return receipt if is_ours else None
+
+    def _part_with_others(self, upload: UnitUpload, kept: Receipt) -> None:
+        """Let the files go that are not those of the receipt: they become another batch."""
+        here, there = self._contents(upload), _contents(kept)
+        others = [path for path, content in here.items() if content != there.get(path)]
+        if others:
+            why = "the receipt of this batch has another file of that name: it leaves the batch"
+            for path in others:
+                upload.notice(path, why)
+            upload.commit([Move(path, FileTrigger.VANISHED) for path in others])
+            raise FileChangedError(upload.execution.rid)
+
+    def _beside(self, upload: UnitUpload, seen: Observation) -> str | None:
+        directory = self.unit_reader.directory(self.unit_reader.settings.unit_of(upload.execution))
+        found: Any = {}
+        with suppress(OSError), directory.opened(seen) as folder:
+            found = receipts.read_copy(folder, directory.trusted, partial(upload.notice, _ABOUT))
+        receipt = self._usable(upload, found)
+        if receipt is None or receipt.linked_to is None:
+            return None
+        rids = {line.path: line.rid for line in receipt.files if line.rid}
+        is_same = self._contents(upload) == _contents(receipt)
+        if is_same and self.executions.has(upload, receipt.linked_to, rids):
+            why = f"it has the same files as {receipt.unit}, and keeps its Execution"
+            upload.notice(_ABOUT, f"{why} {receipt.linked_to}")
+            return receipt.linked_to
+        why = "files or metadata differ, so this unit has an Execution of its own"
+        upload.notice(_ABOUT, f"the one that was beside the files is of {receipt.unit}: {why}")
+        return None
+
+    def _contents(self, upload: UnitUpload) -> dict[str, Content]:
+        """Return what the files are now, by path; they are read as needed."""
+        self.uploader.hash(upload)
+        if upload.transient:
+            raise upload.transient
+        if upload.changed:
+            raise FileChangedError(upload.execution.rid)
+        records = (upload.records[path] for path in upload.assets)
+        return {each.path: (each.size_bytes, each.md5) for each in records}
+
+
+def _contents(receipt: Receipt) -> dict[str, Content]:
+    """Return what the files were that were still here, by path."""
+    lines = (line for line in receipt.files if line.state != "removed")
+    return {line.path: (line.size_bytes, line.md5) for line in lines}
