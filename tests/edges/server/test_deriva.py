@@ -359,6 +359,16 @@ def test_an_answer_that_does_not_end_is_cut_off(head, part, monkeypatch):
         Ermrest(server, "1").model()
 
 
+def test_an_answer_in_a_million_chunks_is_cut_off(monkeypatch):
+    monkeypatch.setattr(whole_answers, "_MOST_LINES", 1000)
+    endless = itertools.chain([CHUNKED], itertools.repeat(b"1\r\n \r\n" * 100))
+    with (
+        talking([endless], timeout_s=(60, 60)) as (_, server),
+        pytest.raises(TransientError, match="an answer has more than 1,000 headers and chunks"),
+    ):
+        Ermrest(server, "1").model()
+
+
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
 def test_an_answer_that_drips_is_not_waited_for(head):
     def dripping():

@@ -18,6 +18,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from deriva_watch.edges.server.answer_shapes import LARGEST_ANSWER_BYTES, UnexpectedAnswerError
 
 _MOST_BYTES: Final = 2 * LARGEST_ANSWER_BYTES  # with headers, and what frames the chunks
+_MOST_LINES: Final = 1_000_000  # headers, chunks and trailers: a chunk may have a single byte
 _TIMES: Final = 2  # the timeout of one read: the server may think so long, and then begin to answer
 
 
@@ -48,12 +49,26 @@ class _Measured(io.RawIOBase):
         super().close()
 
 
+class _Lines(io.BufferedReader):
+    """The same with a limit for the lines, which frame an answer: its body is not read by line."""
+
+    _count = 0
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a line; UnexpectedAnswerError if there were too many."""
+        self._count += 1
+        if self._count > _MOST_LINES:
+            why = f"an answer has more than {_MOST_LINES:,} headers and chunks"
+            raise UnexpectedAnswerError(why)
+        return super().readline(size)
+
+
 class _Answer(HTTPResponse):
     """An answer that ends."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_Measured(self.fp.detach(), sock.gettimeout()))
+        self.fp = _Lines(_Measured(self.fp.detach(), sock.gettimeout()))
 
 
 class _Connection(HTTPConnection):
