@@ -8,6 +8,7 @@ import pytest
 
 from deriva_watch.core.completeness.observation import Kind
 from deriva_watch.core.ignore_rules import IGNORE_FILE
+from deriva_watch.edges.disk import ignore_file, listing
 from deriva_watch.edges.disk.scanner import ScanPolicy, look_at, scan
 from running import deep_folders, write_files
 
@@ -114,3 +115,32 @@ def test_a_file_below_more_folders_than_the_stack_holds_is_looked_at(root):
         (root / path / "a.log").touch()
 
         assert ignored(root) == {f"{path}/a.log"}
+
+
+def many_stars():
+    """Return the lines of an ignore file that takes long for deep names and ignores none."""
+    return "".join(f"**/*/*/*/*/*/*/*/*/{number}/*\n" for number in range(1000))
+
+
+@pytest.mark.parametrize("look", [scan, lambda r, p: look_at(r, ["a/b/c/d/e"], p)])
+def test_ignore_files_that_take_too_long_are_named_and_not_gone_through(root, look, monkeypatch):
+    monkeypatch.setattr(ignore_file, "LONGEST_S", 0.001)
+    write_files(root, {"a/b/c/d/e": "x", IGNORE_FILE: many_stars()})
+
+    seen = look(root, policy(root))
+
+    assert seen.entries == {}
+    assert seen.unreadable["."].startswith("its ignore files take longer than")
+
+
+def test_an_ignore_file_beside_units_that_takes_too_long_does_not_count(root, monkeypatch):
+    monkeypatch.setattr(listing, "LONGEST_S", 0.001)
+    executions = root.parent
+    (executions / IGNORE_FILE).write_text(many_stars())
+    for number in range(10):
+        (executions / str(number)).mkdir()
+
+    found = listing.listed(executions, policy(root).links(), ())
+
+    assert len(found.directories) == 11
+    assert "take longer than" in found.ignored[IGNORE_FILE]

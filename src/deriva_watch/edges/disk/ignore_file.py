@@ -7,10 +7,13 @@ Nobody but those whose statements count for the unit (`core.trust`) can hide its
 
 import os
 import stat
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from deriva_watch.core.errors import TransientError
 from deriva_watch.core.ignore_rules import (
     IGNORE_FILE,
     IGNORE_FILE_BYTES,
@@ -23,6 +26,20 @@ from deriva_watch.core.ignore_rules import (
 from deriva_watch.core.trust import objection
 
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+LONGEST_S: Final = 10.0
+"""How long the patterns of ignore files may take in one look, in computing time of its thread."""
+
+
+class SlowIgnoresError(TransientError):
+    """The ignore files of a unit take too long, so nobody knows what they ignore."""
+
+    @classmethod
+    def of(cls, folder: str) -> "SlowIgnoresError":
+        """Return the error for the ignore files in and below *folder*."""
+        why = f"its ignore files take longer than {LONGEST_S:.0f} s; make their patterns simpler"
+        return cls(f"cannot tell what is ignored in {folder}", why)
 
 
 @dataclass(slots=True)
@@ -47,14 +64,30 @@ class Ignores:
     trusted: frozenset[int] = frozenset()
     notices: dict[str, str] = field(default_factory=dict)
     _rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
+    _has_files: bool = False
+    _spent_s: float = 0.0
 
     def by_itself(self, path: str, *, is_dir: bool) -> Ignored | None:
         """Return why the name at *path* is ignored, if no folder on the way to it is; or None."""
-        return ignored(self._in(path.rpartition("/")[0]), path, is_dir=is_dir)
+        rules = self._in(path.rpartition("/")[0])
+        if not self._has_files:
+            return ignored(rules, path, is_dir=is_dir)
+        with self._timed():
+            return ignored(rules, path, is_dir=is_dir)
 
     def on_way(self, path: str) -> Ignored | None:
         """Return why the file at *path*, or a folder on the way to it, is ignored; or None."""
-        return ignored_on_way(self._in(path.rpartition("/")[0]), path)
+        rules = self._in(path.rpartition("/")[0])
+        with self._timed():
+            return ignored_on_way(rules, path)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began_s = time.thread_time()
+        yield
+        self._spent_s += time.thread_time() - began_s
+        if self._spent_s > LONGEST_S:
+            raise SlowIgnoresError.of(self.base)
 
     def _in(self, folder: str) -> tuple[Rule, ...]:
         """Return the rules for the names in *folder*, "" for the unit's own."""
@@ -88,7 +121,11 @@ class Ignores:
             patterns, why = (), f"it cannot be read: {error.strerror}"
         if why:
             self.notices[path] = why
-        return (Rule(patterns, path, lead, skip),) if patterns else ()
+        if not patterns:
+            return ()
+        self._has_files = True
+        with self._timed():
+            return (Rule(patterns, path, lead, skip),)
 
 
 def read_ignore_file(

@@ -6,6 +6,8 @@ No name is passed over in silence: what is no unit has a reason, on purpose or n
 # A Path object for every name would double the time of a listing.
 
 import os
+import time
+from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,9 +15,9 @@ from pathlib import Path
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX, RESERVED, is_own
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.ignore_rules import IGNORE_FILE, Rule
+from deriva_watch.core.ignore_rules import IGNORE_FILE, Ignored, Rule
 from deriva_watch.core.layout import RID, ROOT
-from deriva_watch.edges.disk.ignore_file import read_ignore_file
+from deriva_watch.edges.disk.ignore_file import LONGEST_S, read_ignore_file
 from deriva_watch.edges.disk.links import Links, resolved
 from deriva_watch.edges.disk.open_folders import open_real
 
@@ -131,18 +133,31 @@ class _Ignores:
         self._has_file = os.path.lexists(folder / IGNORE_FILE)
         self._trusted = trusted
         self._by_owner: dict[int, Rule] = {}
+        self._spent_s: dict[int, float] = defaultdict(float)
 
     def reason(self, name: _Name) -> str | None:
         """Return why a name is ignored, or None."""
         is_dir = _is_dir(name)
         by_name = self._general.ignored(name.name, is_dir=is_dir)
         if not by_name and self._has_file:
-            by_name = self._by_file(name).ignored(name.name, is_dir=is_dir)
+            by_name = self._by_file(name, is_dir=is_dir)
         return by_name.why if by_name else self._alias(name)
 
-    def _by_file(self, name: _Name) -> Rule:
-        """Return what the ignore file says about names of the same owner."""
+    def _by_file(self, name: _Name, *, is_dir: bool) -> Ignored | None:
+        """Return why the ignore file ignores a name, or None."""
         owner = (self._folder / name.name).lstat().st_uid
+        began_s = time.thread_time()
+        found = self._rule_of(owner).ignored(name.name, is_dir=is_dir)
+        self._spent_s[owner] += time.thread_time() - began_s
+        if self._spent_s[owner] > LONGEST_S:
+            self._by_owner[owner] = Rule((), IGNORE_FILE)
+            self.notices[IGNORE_FILE] = (
+                f"it does not count for all names: they take longer than {LONGEST_S:.0f} s"
+            )
+        return found
+
+    def _rule_of(self, owner: int) -> Rule:
+        """Return what the ignore file says about names of its owner."""
         if owner not in self._by_owner:
             patterns: tuple[str, ...] = ()
             why = None

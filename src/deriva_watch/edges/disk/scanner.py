@@ -31,7 +31,7 @@ from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import passing
 from deriva_watch.core.trust import objection
 from deriva_watch.edges.disk import open_folders
-from deriva_watch.edges.disk.ignore_file import Ignores
+from deriva_watch.edges.disk.ignore_file import Ignores, SlowIgnoresError
 from deriva_watch.edges.disk.links import (
     Links,
     below,
@@ -112,8 +112,11 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     look = _Look(base, links, ignores, policy.trusted_owners)
     if link_owner is not None:
         look.directories[str(root)] = _directory_stamp(os.lstat(root))
-    look.walk(_Directory(base, "", link_owner))
-    look.follow_links()
+    try:
+        look.walk(_Directory(base, "", link_owner))
+        look.follow_links()
+    except SlowIgnoresError as error:
+        return Observation(str(root), {}, looked_at, {".": error.why})
     if not look.entries and not look.unreadable and not os.path.isdir(base):
         return None
     return Observation(
@@ -158,8 +161,11 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
     look = _Look(base, links, ignores, policy.trusted_owners)
-    for path in paths:
-        look.take_path(path)
+    try:
+        for path in paths:
+            look.take_path(path)
+    except SlowIgnoresError as error:
+        return Observation(str(root), {}, looked_at, {".": error.why})
     if not (look.entries or look.unreadable):
         return None
     return Observation(
