@@ -107,6 +107,24 @@ def test_a_packed_answer_that_is_too_long_is_cut_off(monkeypatch):
         catalog(server).query("/entity/s:t")
 
 
+def test_an_answer_with_more_values_than_the_memory_is_for_is_none():
+    many = answer(200, "[" + "{}," * 1_500_000 + "{}]")
+
+    with (
+        talking([many]) as (_, server),
+        pytest.raises(ServerBusyError, match="is not JSON: it has more than 4,000,000 values"),
+    ):
+        catalog(server).query("/entity/s:t")
+
+
+def test_an_error_that_repeats_its_title_for_ever_is_read_at_once():
+    """Searching all of it takes the square of its length."""
+    page = answer(500, "<title>" * 1_000_000)
+
+    with talking([page]) as (_, server), pytest.raises(ServerBusyError, match="500"):
+        catalog(server).query("/entity/s:t")
+
+
 def test_a_row_that_comes_back_without_a_column_tells_that_the_model_has_changed():
     """The real server ignores a column that was dropped since, and answers 200."""
     back = answer(200, json.dumps([{"RID": "1"}]))

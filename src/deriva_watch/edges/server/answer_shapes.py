@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import requests
 
+from deriva_watch.core.json_text import JsonError, read_repeated
+
 LARGEST_ANSWER_BYTES: Final = 64 << 20  # of rows or a model, decompressed
 
 
@@ -22,16 +24,23 @@ def reading(answer: requests.Response, wanted: str) -> Iterator[None]:
     """Read a part of *answer*; what it lacks is an UnexpectedAnswerError that names *wanted*."""
     try:
         yield
-    except requests.JSONDecodeError:
-        raise UnexpectedAnswerError(f"the answer to {_asked(answer)} is not JSON") from None
+    except JsonError as error:
+        raise UnexpectedAnswerError(
+            f"the answer to {_asked(answer)} is not JSON: {error}"
+        ) from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise UnexpectedAnswerError(f"the answer to {_asked(answer)} is not {wanted}") from None
+
+
+def json_value(answer: requests.Response) -> Any:
+    """Return the JSON in *answer*; JsonError if there is none, or more than the memory is for."""
+    return read_repeated(answer.content)
 
 
 def json_object(answer: requests.Response, *keys: str) -> Mapping[str, Any]:
     """Return the JSON object in *answer*, which must have all *keys*."""
     with reading(answer, "the JSON object that was expected"):
-        found: Mapping[str, Any] = answer.json()
+        found: Mapping[str, Any] = json_value(answer)
         for key in keys:
             _ = found[key]
         return dict(found)
@@ -40,7 +49,7 @@ def json_object(answer: requests.Response, *keys: str) -> Mapping[str, Any]:
 def json_rows(answer: requests.Response, *keys: str) -> list[dict[str, Any]]:
     """Return the list of rows in *answer*, each of which must have all *keys*."""
     with reading(answer, "a list of rows"):
-        rows: list[dict[str, Any]] = answer.json()
+        rows: list[dict[str, Any]] = json_value(answer)
         if not isinstance(rows, list):
             raise TypeError
         for row in rows:
@@ -53,7 +62,7 @@ def json_rows(answer: requests.Response, *keys: str) -> list[dict[str, Any]]:
 def json_texts(answer: requests.Response) -> list[str]:
     """Return the list of texts in *answer*."""
     with reading(answer, "a list of addresses"):
-        texts: list[str] = answer.json()
+        texts: list[str] = json_value(answer)
         if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
             raise TypeError
         return texts

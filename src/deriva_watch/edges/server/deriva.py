@@ -39,6 +39,7 @@ from deriva_watch.core.errors import (
 from deriva_watch.edges.server.answer_shapes import (
     UnexpectedAnswerError,
     json_object,
+    json_value,
     limited,
     reading,
 )
@@ -49,6 +50,7 @@ from deriva_watch.liveness import beat, waiting
 TIMEOUT_S: Final = (600.0, 600.0)
 BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB halve the speed of parallel bodies
 _READ_BYTES: Final = 64 * 1024  # no more of an answer than this is read in vain
+_REASON_BYTES: Final = 8 * 1024  # of an answer with an error that are searched for the reason
 _SPARE: Final = 2  # besides the connections for bodies: one for the writer, one for a probe
 _SILENCE_S: Final = 120  # the host is gone if it acknowledges nothing for this long
 _SOCKET: Final = [
@@ -214,7 +216,7 @@ class Server:
             received_at = datetime.now(UTC)
             answer.raise_for_status()
             with reading(answer, "JSON"):
-                said = answer.json()
+                said = json_value(answer)
         document = said if isinstance(said, dict) else {}
         return Greeting(document, moment(answer.headers.get("Date")), sent_at, received_at)
 
@@ -275,7 +277,7 @@ class Server:
             raise RefusedError(what, f"it cannot be sent: {error}", remedy) from None
 
     def _trouble(self, what: str, response: requests.Response) -> TroubleError:
-        text = response.content.decode("utf-8", "replace")
+        text = response.content[:_REASON_BYTES].decode("utf-8", "replace")
         for secret in self._secrets:  # some proxies show the request in their error pages
             text = text.replace(secret, "***")
         answer = Answer(response.status_code, response.headers, text)
