@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status import open_views, summary

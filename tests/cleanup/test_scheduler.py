@@ -10,10 +10,10 @@ from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.retention import Retention
 from deriva_watch.cleanup.scheduler import Scheduler
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
+from deriva_watch.core.changes import MoveExecution, NoteFile
 from deriva_watch.core.completeness.observation import ASIDE_NAME
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import ServerAwayError
-from deriva_watch.core.records import MoveExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.host.spool import Orders
 from engine.rig import first, image, instead, write_files

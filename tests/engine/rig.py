@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.model import TableName
-from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.retry import RetryPolicy
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.journal import Journal, open_readonly

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from deriva_watch.core.changes import MoveExecution, NoteExecution
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, ROWS_NAME
-from deriva_watch.core.records import BatchRecord, MoveExecution, NoteExecution
+from deriva_watch.core.records import BatchRecord
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.disk import receipts

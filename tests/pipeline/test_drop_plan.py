@@ -5,9 +5,9 @@ from unicodedata import normalize
 
 import pytest
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.layout import LOOSE
-from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from running import requests_seen, write_files
 

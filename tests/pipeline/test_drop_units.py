@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from deriva_watch.commands.dry_run import expected_verdict
-from deriva_watch.core.records import MoveExecution
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.watch.inspector import Inspector
 from pipeline.drops import WORKFLOW, DropLab, Instrument

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from deriva_watch.core.changes import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.status import sections

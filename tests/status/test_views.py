@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteFile
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status import details, open_views, summary

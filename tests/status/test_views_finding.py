@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from deriva_watch.core.records import AddFile, MoveFile
+from deriva_watch.core.changes import AddFile, MoveFile
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status.views import MOST, finding

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import TransientError
-from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.settings.model import Status

@@ -11,8 +11,9 @@ from functools import partial
 import pytest
 
 from deriva_watch.commands.dry_run import expected_verdict
+from deriva_watch.core.changes import KeepDigest, NoteExecution
 from deriva_watch.core.completeness.policy import CompletionPolicy
-from deriva_watch.core.records import ContentDigest, KeepDigest, NoteExecution
+from deriva_watch.core.records import ContentDigest
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.watching import mounts

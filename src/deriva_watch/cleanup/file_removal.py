@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deriva_watch.cleanup.policy import Policy
+from deriva_watch.core.changes import Change, MoveFile, NoteFile
 from deriva_watch.core.completeness.observation import Entry, HolderMethod, Holders, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
-from deriva_watch.core.records import Change, FileFacts, FileRecord, MoveFile, NoteFile
+from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.removal.removal import Removable
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.edges.disk import open_folders

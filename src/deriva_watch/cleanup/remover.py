@@ -14,20 +14,11 @@ from typing import Final
 from deriva_watch.cleanup.file_removal import UPLOADED_AGAIN, FileRemoval, still_open
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.proof import Proof
+from deriva_watch.core.changes import Change, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.completeness.observation import ASIDE_NAME, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.events import Emit, FileRestored
-from deriva_watch.core.records import (
-    Change,
-    ExecutionFacts,
-    ExecutionRecord,
-    FileFacts,
-    FileRecord,
-    MoveExecution,
-    MoveFile,
-    NoteExecution,
-    NoteFile,
-)
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileFacts, FileRecord
 from deriva_watch.core.removal.removal import Removable, with_removed, without
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.disk import dangling_links, open_folders, restore

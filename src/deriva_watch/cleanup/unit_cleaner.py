@@ -14,6 +14,7 @@ from typing import Any, Final
 from deriva_watch.cleanup.eligibility import Eligibility
 from deriva_watch.cleanup.policy import Policy
 from deriva_watch.cleanup.remover import TOGETHER, Remover
+from deriva_watch.core.changes import NoteExecution
 from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import (
     CredentialError,
@@ -22,7 +23,7 @@ from deriva_watch.core.errors import (
     TroubleError,
 )
 from deriva_watch.core.events import Emit, RemovalBlocked
-from deriva_watch.core.records import ExecutionRecord, FileRecord, NoteExecution
+from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts

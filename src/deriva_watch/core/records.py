@@ -1,8 +1,4 @@
-"""What the journal holds, as values, and the changes it accepts.
-
-A change of state goes through `states`; it and the line of history that explains it are one
-transaction, and its event follows the commit. A *note* changes facts without moving a state.
-"""
+"""What the journal holds, as values."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, TypedDict
 
 from deriva_watch.core.layout import is_execution, label_of
-from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
+from deriva_watch.core.states import ExecutionState, FileState
 
 _INTERNAL: Final = {"internal": True}  # metadata of a field that `show` leaves out
 _ON_SERVER: Final = {"on_server": True}  # metadata of a field that says what the server holds
@@ -308,84 +304,3 @@ class UploadResult:
         """True if no file matches the bulk spec."""
         no_match = {FileState.UNMATCHED, FileState.IGNORED}
         return self.files is not None and self.files.keys() <= no_match
-
-
-@dataclass(frozen=True, slots=True)
-class MoveExecution:
-    """Apply *trigger* to an execution and set *facts*.
-
-    `what`, `why`, `next`, `next_at`, `basis` and `removal` are cleared unless given.
-    """
-
-    execution_id: int
-    trigger: ExecutionTrigger
-    facts: ExecutionFacts = field(default_factory=ExecutionFacts)
-    report: Mapping[str, Any] = field(default_factory=dict)  # further fields of the event
-
-
-@dataclass(frozen=True, slots=True)
-class NoteExecution:
-    """Set *facts* of an execution without moving it; no event."""
-
-    execution_id: int
-    facts: ExecutionFacts
-
-
-@dataclass(frozen=True, slots=True)
-class AddFile:
-    """Add a file that is seen for the first time, in FileState.FOUND."""
-
-    execution_id: int
-    path: str
-    facts: FileFacts
-
-
-@dataclass(frozen=True, slots=True)
-class MoveFile:
-    """Apply *trigger* to a file and set *facts*; what/why/next are cleared unless given."""
-
-    file_id: int
-    trigger: FileTrigger
-    facts: FileFacts = field(default_factory=FileFacts)
-    seconds: float | None = None  # how long the step took, for the event
-
-
-@dataclass(frozen=True, slots=True)
-class NoteFile:
-    """Set *facts* of a file without moving it, such as the chunks of its upload job; no event."""
-
-    file_id: int
-    facts: FileFacts
-
-
-@dataclass(frozen=True, slots=True)
-class KeepBatch:
-    """Store the state of a batch of rows, replacing the known one; no event."""
-
-    batch: BatchRecord
-
-
-@dataclass(frozen=True, slots=True)
-class KeepDigest:
-    """Store the digests of a file, replacing the known ones; no event."""
-
-    digest: ContentDigest
-
-
-@dataclass(frozen=True, slots=True)
-class DropDigests:
-    """Delete all digests kept for an execution; no event."""
-
-    execution_id: int
-
-
-Change = (
-    MoveExecution
-    | NoteExecution
-    | AddFile
-    | MoveFile
-    | NoteFile
-    | KeepBatch
-    | KeepDigest
-    | DropDigests
-)

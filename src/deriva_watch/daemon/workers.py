@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.events import Emit
-from deriva_watch.core.records import ExecutionRecord, MoveExecution
+from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import begin, waiting

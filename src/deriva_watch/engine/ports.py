@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from deriva_watch.core.changes import Change
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
 from deriva_watch.core.plan.plan import AssetPlan
-from deriva_watch.core.records import BatchRecord, Change, ExecutionRecord, FileRecord
+from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
 from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.spec.mapping import Match, Processor
 

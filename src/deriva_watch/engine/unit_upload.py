@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
+from deriva_watch.core.changes import MoveFile
 from deriva_watch.core.completeness.observation import ROWS_NAME, Entry
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
@@ -18,7 +19,6 @@ from deriva_watch.core.records import (
     ExecutionRecord,
     FileFacts,
     FileRecord,
-    MoveFile,
 )
 from deriva_watch.core.rows.adoption import adopt
 from deriva_watch.core.rows.ledger import Batch

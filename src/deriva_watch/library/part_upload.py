@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.commands.upload import OneShot
+from deriva_watch.core.changes import MoveFile
 from deriva_watch.core.errors import ServerAwayError, TransientError, TroubleError
 from deriva_watch.core.model import TableName
 from deriva_watch.core.plan.candidates import Leftover
 from deriva_watch.core.plan.plan import AssetPlan, Plan
-from deriva_watch.core.records import ExecutionRecord, FileRecord, MoveFile, UploadResult
+from deriva_watch.core.records import ExecutionRecord, FileRecord, UploadResult
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import ExecutionState, FileState, FileTrigger
 from deriva_watch.engine.ports import Row

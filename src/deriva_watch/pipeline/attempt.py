@@ -8,18 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from deriva_watch.core.changes import DropDigests, MoveExecution
 from deriva_watch.core.errors import FileChangedError, TransientError
 from deriva_watch.core.events import Emit
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.plan.reconcile import additions, moves, still_in_catalog, unremoved
-from deriva_watch.core.records import (
-    DropDigests,
-    ExecutionFacts,
-    ExecutionRecord,
-    FileRecord,
-    MoveExecution,
-)
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord
 from deriva_watch.core.retry import Progress, has_progressed, progress
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import UnusableSpecError
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, MoveExecution
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.server.spec_source import SpecSource

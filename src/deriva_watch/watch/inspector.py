@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from deriva_watch.core.changes import DropDigests, MoveExecution, NoteExecution
 from deriva_watch.core.completeness.completion import Complete, Incomplete, Refuse, judge
 from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.completeness.policy import CompletionPolicy
@@ -15,13 +16,7 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import CredentialError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import (
-    DropDigests,
-    ExecutionFacts,
-    ExecutionRecord,
-    MoveExecution,
-    NoteExecution,
-)
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.journal import Journal

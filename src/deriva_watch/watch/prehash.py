@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from deriva_watch.core.changes import KeepDigest
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
-from deriva_watch.core.records import ContentDigest, ExecutionRecord, KeepDigest
+from deriva_watch.core.records import ContentDigest, ExecutionRecord
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import Digests

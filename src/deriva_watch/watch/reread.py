@@ -12,20 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from deriva_watch.core.changes import Change, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.names import CONTENT_PATH
-from deriva_watch.core.records import (
-    Change,
-    ExecutionFacts,
-    ExecutionRecord,
-    FileRecord,
-    MoveExecution,
-    MoveFile,
-    NoteExecution,
-    NoteFile,
-)
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.journal import Journal

@@ -10,9 +10,9 @@ import pytest
 from deriva_watch.cli import main
 from deriva_watch.commands.orders import hold, retry
 from deriva_watch.commands.orders.apply import apply_orders
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.orders.orders import Cancel, Pause, Resume, Retry
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal

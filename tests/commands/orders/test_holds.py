@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     ExecutionState,

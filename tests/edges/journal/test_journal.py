@@ -9,9 +9,9 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 from sqlalchemy.exc import StatementError
 
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.errors import IllegalTransitionError, TransientError
 from deriva_watch.core.events import FileChanged
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.journal import Batch, Journal
 from running import wait_until

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine, event
 
-from deriva_watch.core.records import MoveExecution
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status import summary

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
+from deriva_watch.core.changes import AddFile, MoveFile
 from deriva_watch.core.errors import TransientError
-from deriva_watch.core.records import AddFile, MoveFile
 from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.edges.journal import Journal
 
@@ -20,7 +20,7 @@ PLACE = ("example.org/1", "/data", "4-AB2C")
 WRITER = """
 import itertools, json, os, sys
 from concurrent.futures import ThreadPoolExecutor
-from deriva_watch.core.records import AddFile, MoveFile
+from deriva_watch.core.changes import (AddFile, MoveFile)
 from deriva_watch.core.states import FILE_TRANSITIONS, FileState
 from deriva_watch.edges.journal import Journal
 
@@ -85,7 +85,7 @@ def events_until_killed(url, lines):
 SQUEEZED = """
 import resource, sys
 from deriva_watch.core.errors import TransientError
-from deriva_watch.core.records import AddFile
+from deriva_watch.core.changes import (AddFile)
 from deriva_watch.edges.journal import Journal
 
 events = []

@@ -12,6 +12,7 @@ from threading import Timer
 
 import pytest
 
+from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import (
     JournalDamagedError,
     JournalHeldError,
@@ -19,7 +20,6 @@ from deriva_watch.core.errors import (
     TransientError,
     TroubleError,
 )
-from deriva_watch.core.records import MoveExecution
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.edges.journal import Journal, open_readonly
 from deriva_watch.edges.journal.database import sqlite
@@ -403,7 +403,7 @@ def test_a_reader_sees_what_a_killed_daemon_committed_last(path, url):
 def in_process_killed(url):
     code = f"""
 import os, sys
-from deriva_watch.core.records import MoveExecution
+from deriva_watch.core.changes import (MoveExecution)
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
 journal = Journal.open(sys.argv[1], emit=lambda _: None)

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.errors import IllegalTransitionError
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     FILE_TRANSITIONS,

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile, NoteFile
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteFile
 from deriva_watch.core.states import ExecutionTrigger as Execution
 from deriva_watch.core.states import FileTrigger as File
 from deriva_watch.core.stats.day import SHOWN, STEP, Sample, step_of

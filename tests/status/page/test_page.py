@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from deriva_watch.core.changes import MoveExecution, MoveFile
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from status.page import scenes
 from status.page.looking import PHONE, browsing, level, looking, overflow, served, shoot, violations

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.records import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.status import endings, open_views, render_endings, show
 from looking import NOW, SENTENCE

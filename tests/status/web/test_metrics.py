@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from prometheus_client.parser import text_string_to_metric_families
 
 import generated
-from deriva_watch.core.records import AddFile, MoveFile
+from deriva_watch.core.changes import AddFile, MoveFile
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.core.stats.day import Sample, step_of
 from deriva_watch.status.day import Day

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from deriva_watch.core.changes import AddFile, MoveExecution
 from deriva_watch.core.errors import TransientError
-from deriva_watch.core.records import AddFile, MoveExecution
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.status.web import queries, routes
 from status.visiting import Counting, Hanging, ask, claimed, said, served

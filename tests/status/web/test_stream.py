@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from deriva_watch.core.records import AddFile, MoveFile
+from deriva_watch.core.changes import AddFile, MoveFile
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.status.web import serving
 from deriva_watch.status.web import stream as stream_module

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 from shlex import quote
 
 from deriva_watch.commands.orders import lookup
+from deriva_watch.core.changes import MoveExecution, MoveFile, NoteExecution
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.orders.holds import Hold, HoldKind, is_cancelled
 from deriva_watch.core.orders.orders import Retry
-from deriva_watch.core.records import (
-    ExecutionFacts,
-    ExecutionRecord,
-    MoveExecution,
-    MoveFile,
-    NoteExecution,
-)
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.states import (
     EXECUTION_TRANSITIONS,
     ExecutionState,

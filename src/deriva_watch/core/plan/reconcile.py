@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from deriva_watch.core.changes import AddFile, MoveFile
 from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.errors import addressed
 from deriva_watch.core.orders.holds import Hold
 from deriva_watch.core.plan.candidates import Leftover
 from deriva_watch.core.plan.plan import AssetPlan, Plan
 from deriva_watch.core.plan.unused_types import unused_notices
-from deriva_watch.core.records import AddFile, FileFacts, FileRecord, MoveFile
+from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.removal.removal import removed_names
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.states import FILE_TRANSITIONS, UNDONE, FileState, FileTrigger, file_after

@@ -10,17 +10,11 @@ from typing import Protocol, Self
 
 from sqlalchemy import Engine
 
+from deriva_watch.core.changes import Change, MoveExecution
 from deriva_watch.core.errors import JournalDamagedError
 from deriva_watch.core.events import Event, JournalReplaced
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import (
-    Change,
-    DamagedJournal,
-    ExecutionFacts,
-    ExecutionRecord,
-    FileFacts,
-    MoveExecution,
-)
+from deriva_watch.core.records import DamagedJournal, ExecutionFacts, ExecutionRecord, FileFacts
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.core.stats.day import Sample
 from deriva_watch.edges.journal import problems

@@ -9,16 +9,10 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from deriva_watch.core.events import Event
-from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import (
+from deriva_watch.core.changes import (
     AddFile,
     Change,
     DropDigests,
-    ExecutionFacts,
-    ExecutionRecord,
-    FileFacts,
-    FileRecord,
     KeepBatch,
     KeepDigest,
     MoveExecution,
@@ -26,6 +20,9 @@ from deriva_watch.core.records import (
     NoteExecution,
     NoteFile,
 )
+from deriva_watch.core.events import Event
+from deriva_watch.core.orders.holds import Hold, HoldKind
+from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileFacts, FileRecord
 from deriva_watch.core.removal.removal import Uptime
 from deriva_watch.core.states import (
     UNDONE,

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
+from deriva_watch.core.changes import Change
 from deriva_watch.core.events import Event
-from deriva_watch.core.records import Change
 from deriva_watch.edges.journal.database.quarantine import inode_of
 from deriva_watch.edges.journal.problems import explained, gone, unusable
 from deriva_watch.edges.journal.transaction import Transaction

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from deriva_watch.core.changes import MoveFile, NoteFile
 from deriva_watch.core.chunks import MAX_BODY_BYTES
 from deriva_watch.core.errors import RefusedError, TransientError, WatchError
 from deriva_watch.core.names import BEFORE, CONTENT_PATH
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan.plan import AssetPlan
-from deriva_watch.core.records import FileFacts, FileRecord, MoveFile, NoteFile
+from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.spec.templates import content_disposition, object_name
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.call_retry import CallRetry, elapsed_since

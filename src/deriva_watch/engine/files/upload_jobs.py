@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from deriva_watch.core.changes import NoteFile
 from deriva_watch.core.chunks import chunk_count, chunk_span
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.objects import ObjectHead
-from deriva_watch.core.records import FileRecord, NoteFile
+from deriva_watch.core.records import FileRecord
 from deriva_watch.core.stats.throughput import job_bytes
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import Progress, span

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deriva_watch.core.changes import NoteExecution
 from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.events import ExecutionCreated, StatusChanged
 from deriva_watch.core.model import CatalogModel, Table, TableName
-from deriva_watch.core.records import ExecutionFacts, NoteExecution
+from deriva_watch.core.records import ExecutionFacts
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.workflows import workflow_column, workflow_value

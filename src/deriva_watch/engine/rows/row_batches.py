@@ -10,9 +10,10 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deriva_watch.core.changes import KeepBatch, NoteFile
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import SYSTEM_COLUMNS
-from deriva_watch.core.records import BatchRecord, KeepBatch, NoteFile
+from deriva_watch.core.records import BatchRecord
 from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
 from deriva_watch.core.rows.ledger import HOLE, Batch
 from deriva_watch.core.rows.row_plan import RowsPlan

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from deriva_watch.core.changes import NoteFile
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.model import SYSTEM_COLUMNS
 from deriva_watch.core.names import SENDING
 from deriva_watch.core.plan.plan import AssetPlan
-from deriva_watch.core.records import FileFacts, NoteFile
+from deriva_watch.core.records import FileFacts
 from deriva_watch.core.rows.adoption import natural_key, rid_order
 from deriva_watch.core.rows.row_update import differences, replaced, unsafe
 from deriva_watch.core.spec.mapping import AssetMapping
