@@ -115,7 +115,7 @@ def test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells(scene, hos
         assert record(rig).removal["done"]
 
 
-def test_a_unit_that_is_uploaded_anew_waits_anew(scene, host):
+def test_a_unit_that_is_uploaded_again_waits_again(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.removal(rig)
         host.boot_s += DAY_S - 1
@@ -233,7 +233,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         assert look.digest() == record(rig).digest
 
 
-def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_anew(scene, host):
+def test_what_is_cleared_is_not_asked_for_again_until_it_is_uploaded_again(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.removal(rig)
         host.boot_s += DAY_S + 1

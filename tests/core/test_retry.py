@@ -105,7 +105,7 @@ def a_file(number: int, state: FileState, chunks: int = 0) -> FileRecord:
         ((FileState.STORED, 0), (FileState.LINKED, 0), True),
         ((FileState.HASHED, 2), (FileState.HASHED, 3), True),
         ((FileState.HASHED, 3), (FileState.STORED, 0), True),
-        ((FileState.HASHED, 3), (FileState.HASHED, 3), False),  # begun anew, and no further
+        ((FileState.HASHED, 3), (FileState.HASHED, 3), False),  # begun again, and no further
         ((FileState.FOUND, 0), (FileState.HASHED, 0), False),  # the server knows nothing of it
         ((FileState.FOUND, 0), (FileState.REFUSED, 0), False),
         ((FileState.LINKED, 0), (FileState.FOUND, 0), False),

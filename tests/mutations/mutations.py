@@ -174,7 +174,7 @@ MUTATIONS: Final = (
         "no look at the file after it was sent",
         "engine/files/depositor.py",
         (("            source.verify()\n", ""),),
-        (f"{STORE}::test_a_file_that_changes_while_it_is_sent_begins_anew",),
+        (f"{STORE}::test_a_file_that_changes_while_it_is_sent_starts_over",),
     ),
     Mutation(
         "no look at the file after it was read",
@@ -186,7 +186,7 @@ MUTATIONS: Final = (
             ),
         ),
         (
-            "tests/engine/files/test_moving_files.py::test_a_file_that_changes_while_it_is_hashed_begins_anew",
+            "tests/engine/files/test_moving_files.py::test_a_file_that_changes_while_it_is_hashed_starts_over",
         ),
     ),
     Mutation(
@@ -421,7 +421,7 @@ MUTATIONS: Final = (
         "a folder is known by its path alone",
         "edges/watching/tree.py",
         (("return found.st_dev, found.st_ino", "return 0, 0"),),
-        (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_anew",),
+        (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_again",),
     ),
     Mutation(
         "what is not followed keeps its watches for ever",
@@ -549,7 +549,7 @@ MUTATIONS: Final = (
         "refusals do not rest on how a drop folder is described",
         "pipeline/input_fingerprint.py",
         (("*(folder.model_dump_json() for folder in self.settings.drop),", ""),),
-        (f"{DROP_PLAN}::test_a_folder_that_is_described_anew_takes_up_what_did_not_fit",),
+        (f"{DROP_PLAN}::test_a_folder_that_is_described_again_takes_up_what_did_not_fit",),
     ),
     # ------------------------------------------------------------ what other users say
     Mutation(

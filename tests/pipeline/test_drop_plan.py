@@ -176,7 +176,7 @@ def test_what_was_moved_away_is_not_planned_again(lab, folder):
         assert [each.path for each in plan.leftovers] == left
 
 
-def test_a_folder_that_is_described_anew_takes_up_what_did_not_fit(lab, folder):
+def test_a_folder_that_is_described_again_takes_up_what_did_not_fit(lab, folder):
     write_files(folder.path, {f"{folder.name}/2026-01-02_a.tif": "a"})
     with lab.rigged(drop=[folder.said]) as rig:
         record = brought(rig, folder)

@@ -45,7 +45,7 @@ def wreck(journal):
         file.write(os.urandom(journal.stat().st_size - 4096))
 
 
-def test_a_journal_that_turns_out_damaged_at_work_ends_the_daemon_and_the_next_begins_anew(
+def test_a_journal_that_turns_out_damaged_at_work_ends_the_daemon_and_the_next_starts_over(
     tmp_path, server, api
 ):
     """What systemd takes for a failure, so that it starts the daemon again."""
@@ -111,7 +111,7 @@ def brought_again(scene):
 
 
 @pytest.mark.parametrize("who", ["owner", "writer"] if SOAK else ["writer"])
-def test_a_damaged_journal_is_found_out_anew_and_nothing_is_doubled(tmp_path, whole, who):
+def test_a_damaged_journal_is_found_out_again_and_nothing_is_doubled(tmp_path, whole, who):
     """Small and chunked files, features, rows with a key and without, given RIDs, adopted rows."""
     scene, there = brought(tmp_path, whole, who)
     journal = scene.config.with_name("state") / "journal.db"

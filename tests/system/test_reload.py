@@ -1,4 +1,4 @@
-"""SIGHUP has the settings read anew: what is good is taken up, what is not stops nothing."""
+"""SIGHUP has the settings read again: what is good is taken up, what is not stops nothing."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def is_named(name):
 
 
 def reload(running):
-    """Ask for the settings to be read anew; return how many events there were before."""
+    """Ask for the settings to be read again; return how many events there were before."""
     seen = len(running.events())
     os.kill(running.pid, signal.SIGHUP)
     return seen

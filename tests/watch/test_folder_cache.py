@@ -117,7 +117,7 @@ def test_whatever_comes_or_goes_is_looked_at_in_full(finished, change):
     assert not finished.is_still()
 
 
-def test_a_change_between_the_looks_begins_anew(finished):
+def test_a_change_between_the_looks_starts_over(finished):
     _late_file(finished.root)
     finished.look(after_s=60)
     assert not finished.is_still()

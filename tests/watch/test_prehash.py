@@ -80,7 +80,7 @@ def test_what_was_hashed_while_filling_is_not_read_again_but_what_changed_is(lab
         assert not rig.journal.digests(record.id)  # used once
 
 
-def test_a_process_that_begins_anew_reads_nothing_twice(lab):
+def test_a_process_that_starts_over_reads_nothing_twice(lab):
     lab.write({path: path for path in PATHS})
     with lab.rigged() as rig, hashing(rig.journal) as ahead:
         _, record, _ = looked(rig, ahead)

@@ -21,7 +21,7 @@ class ServerTasks:
     """Keeps the connection to one server in order.
 
     Attributes:
-        breaker: Lets work go on while the server answers.
+        breaker: Lets work continue while the server answers.
         session: Keeps the credential current.
         journal: Has the refusals.
         fingerprint: Finds those that may be tried again.

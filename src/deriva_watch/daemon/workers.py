@@ -89,7 +89,7 @@ class Workers:
     def wake_waiting(self) -> None:
         """Move executions that wait to `ready` once their next attempt is due."""
         if self.breaker.error is not None:
-            self._due_s = 0.0  # at once when work may go on
+            self._due_s = 0.0  # at once when work may continue
             return
         if time.monotonic() < self._due_s:
             return

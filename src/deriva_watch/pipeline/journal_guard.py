@@ -36,7 +36,7 @@ class JournalGuard:
         try:
             work()
         except Exception as error:
-            effect, known = classify(error, "cannot go on")
+            effect, known = classify(error, "cannot continue")
             if isinstance(known, TransientError):
                 self._failed_s = time.monotonic()
                 self.problems.report(_ABOUT, known)

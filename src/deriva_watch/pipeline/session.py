@@ -46,7 +46,7 @@ class LoginSession:
     def refresh(self) -> CredentialError | None:
         """Use a renewed credential; return a warning where the session ends soon, else None.
 
-        Work goes on until the session really ends. The server is asked every `ASK_S`, more often
+        Work continues until the session really ends. The server is asked every `ASK_S`, more often
         if the session is short, and extends a cookie session each time. Raises the errors of
         `engine.ports`.
         """

@@ -81,7 +81,7 @@ def test_without_executions_files_form_a_batch_as_soon_as_they_settle():
     assert folder.look(30) == (["a", "b"], None)
 
 
-def test_a_file_that_changes_settles_anew_and_holds_up_no_other():
+def test_a_file_that_changes_settles_again_and_holds_up_no_other():
     folder = Folder(batch_s=0)
     folder.write("a", "grows")
     folder.look(0)
@@ -162,7 +162,7 @@ def test_a_file_that_vanished_before_its_batch_was_closed_is_not_in_it():
     assert folder.look(330) == (["a"], None)
 
 
-def test_a_clock_that_was_set_back_begins_anew():
+def test_a_clock_that_was_set_back_starts_over():
     folder = Folder(batch_s=0)
     folder.write("a")
     folder.look(1000)

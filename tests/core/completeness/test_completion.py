@@ -259,13 +259,13 @@ def test_a_run_that_never_moved_again_is_taken_for_dead():
     assert isinstance(judged(3600, policy=policy, catalog=running), Complete)
 
 
-def test_a_restart_of_the_daemon_does_not_begin_the_wait_for_a_dead_run_anew():
+def test_a_restart_of_the_daemon_does_not_begin_the_wait_for_a_dead_run_again():
     policy = CompletionPolicy(max_running_s=3600)
     running = Since("Running", at(7200))
 
     known = {"catalog": running, "content": Since("digest", at(7200)), "same_since": at(3620)}
 
-    assert wait_s(judged(7215, policy=policy, **known)) == 7230  # quiet is counted anew
+    assert wait_s(judged(7215, policy=policy, **known)) == 7230  # quiet is counted again
     assert isinstance(judged(7230, policy=policy, **known), Complete)
     known["same_since"] = at(3700)
     assert judged(7230, policy=policy, **known).why == "its status is Running"
@@ -500,7 +500,7 @@ def test_a_value_keeps_the_time_of_its_first_look():
     assert still(first, "b", at(10)) == Since("b", at(10))
 
 
-def test_a_clock_that_was_set_back_starts_anew():
+def test_a_clock_that_was_set_back_starts_again():
     assert still(Since("a", at(3600)), "a", at(0)) == Since("a", at(0))
 
 

@@ -107,7 +107,7 @@ def test_a_file_that_is_what_it_was_keeps_its_place(state: FileState):
 
 @pytest.mark.parametrize("state", [s for s in FileState if s is not FileState.FOUND])
 @pytest.mark.parametrize("facts", [{"size_bytes": 8}, {"inode": 1}, {"statement": "other"}])
-def test_a_file_that_changed_begins_anew(state: FileState, facts: dict[str, Any]):
+def test_a_file_that_changed_starts_over(state: FileState, facts: dict[str, Any]):
     known = learned(planned(GOOD), record(state, **facts))[GOOD.path]
 
     assert known.state is FileState.FOUND
@@ -117,7 +117,7 @@ def test_a_file_that_changed_begins_anew(state: FileState, facts: dict[str, Any]
 @pytest.mark.parametrize(
     "state", [FileState.IGNORED, FileState.UNMATCHED, FileState.REFUSED, FileState.GONE]
 )
-def test_a_file_that_was_left_over_and_is_wanted_now_begins_anew(state: FileState):
+def test_a_file_that_was_left_over_and_is_wanted_now_starts_over(state: FileState):
     assert learned(planned(GOOD), record(state))[GOOD.path].state is FileState.FOUND
 
 

@@ -33,7 +33,7 @@ def test_reading_back_goes_on_where_a_kill_ended_it(tmp_path, rest):
 
 
 @pytest.mark.parametrize("odd", ["\0" * 100, "[" * 100_000, "x" * 100_000])
-def test_reading_back_begins_anew_where_its_marks_are_damaged(tmp_path, odd):
+def test_reading_back_starts_over_where_its_marks_are_damaged(tmp_path, odd):
     path = tmp_path / "marks"
     ReadMarks.resumed(path, NOW).add("/hatrac/a")
     with path.open("a") as file:

@@ -181,7 +181,7 @@ def test_a_root_that_goes_and_comes_is_watched_again(watcher, ears, executions, 
     assert ears.troubles == []
 
 
-def test_a_root_that_was_replaced_is_watched_anew(watcher, ears, executions, tmp_path):
+def test_a_root_that_was_replaced_is_watched_again(watcher, ears, executions, tmp_path):
     """The kernel says nothing, and would go on telling of the old folder."""
     watch(watcher, tmp_path)
     (tmp_path / "deriva-ml").rename(tmp_path / "old")
@@ -380,7 +380,7 @@ def test_what_was_deleted_is_not_remembered(watcher, executions, tmp_path):
     assert not watcher._followed._directories
 
 
-def test_a_directory_that_was_replaced_is_followed_anew(watcher, ears, executions, tmp_path):
+def test_a_directory_that_was_replaced_is_followed_again(watcher, ears, executions, tmp_path):
     watch(watcher, tmp_path)
     follow(watcher, executions / "1-A")
     (executions / "1-A").rename(tmp_path / "old")

@@ -39,7 +39,7 @@ class Ears:
             return rids - self.heard
 
     def forget(self) -> None:
-        """Begin to listen anew."""
+        """Begin to listen again."""
         with self.came:
             self.heard.clear()
 

@@ -233,7 +233,7 @@ def test_a_job_keeps_the_length_of_chunks_that_it_began_with(lab, big, chunk_byt
     assert lab.api.content(lab.files()[NAME].url) == big
 
 
-def test_a_job_that_is_gone_is_begun_anew(lab, big):
+def test_a_job_that_is_gone_is_begun_again(lab, big):
     job = interrupted(lab, 2)
     lab.api.call("DELETE", lab.api.url + job["url"])
 
@@ -354,7 +354,7 @@ def test_a_lost_answer_to_the_end_of_a_job_is_found_out(lab):
     assert rig.power.names.count("store.open_job") == 1
 
 
-def test_a_job_with_a_wrong_chunk_is_sent_anew(lab, big):
+def test_a_job_with_a_wrong_chunk_is_sent_again(lab, big):
     """Its end is refused: the journal does not know which chunk it is, nor does the server."""
     job = interrupted(lab, 2)
     lab.api.call("PUT", f"{lab.api.url}{job['url']}/0", data=b"#" * 1000)
@@ -374,7 +374,7 @@ def test_a_job_with_a_wrong_chunk_is_sent_anew(lab, big):
 
 @pytest.mark.parametrize("size_bytes", [50, 4500])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_before_it_is_sent_begins_anew(lab, change, size_bytes):
+def test_a_file_that_changes_before_it_is_sent_starts_over(lab, change, size_bytes):
     path = lab.write({NAME: f"{lab.rid:*<{size_bytes}}"}) / NAME
 
     with lab.rigged() as rig:
@@ -387,7 +387,7 @@ def test_a_file_that_changes_before_it_is_sent_begins_anew(lab, change, size_byt
 
 @pytest.mark.parametrize(("size_bytes", "method"), [(50, "put"), (4500, "put_chunk")])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_while_it_is_sent_begins_anew(lab, change, size_bytes, method):
+def test_a_file_that_changes_while_it_is_sent_starts_over(lab, change, size_bytes, method):
     """Nothing is recorded of what it was; what it then is comes in."""
     path = lab.write({NAME: f"{lab.rid:*<{size_bytes}}"}) / NAME
 

@@ -48,7 +48,7 @@ class Body:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_while_it_is_hashed_begins_anew(lab, change):
+def test_a_file_that_changes_while_it_is_hashed_starts_over(lab, change):
     """Its neighbour is hashed; what it then is comes in, and no trace of what it was."""
     content = lab.rid.encode() * (3 * MIB // len(lab.rid))
     path = lab.write({PATH: content, NEIGHBOUR: f"b {lab.rid}"}) / PATH

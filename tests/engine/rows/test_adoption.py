@@ -367,7 +367,7 @@ def test_two_daemons_with_the_same_files_both_get_there(lab, fresh):
 
 
 def test_a_version_that_somebody_elses_row_took_is_left_to_it(lab, content):
-    """The file begins anew, and ends with a version and a row of its own."""
+    """The file starts over, and ends with a version and a row of its own."""
     lab.write({PATH: content})
 
     with lab.rigged() as rig:

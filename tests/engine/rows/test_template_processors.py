@@ -247,7 +247,7 @@ def test_a_directory_becomes_one_bag_and_stays_as_it_is(lab):
 @pytest.mark.parametrize(
     ("call", "number"), [("store.finish_job", 0), ("catalog.insert", 0), ("journal.commit", 2)]
 )
-def test_a_bag_is_made_anew_with_the_same_bytes_after_a_crash(lab, call, number):
+def test_a_bag_is_made_again_with_the_same_bytes_after_a_crash(lab, call, number):
     lab.write(run(lab))
     with pytest.raises(Crash):
         lab.bring(bag(lab), files={}, power=Power(call, number, after=True))

@@ -207,7 +207,7 @@ def _processor(processor: Processor, allowed: frozenset[str]) -> Iterator[str]:
 
 def _rename(params: Mapping[str, Any]) -> Iterator[str]:
     if params.get("rename_physical_file"):
-        yield "rename_physical_file is not possible: deriva-watch changes nothing where data lie"
+        yield "rename_physical_file is not possible: deriva-watch changes nothing where the data is"
     replacement, pattern = params.get("replacement"), params.get("pattern") or ""
     try:
         if not isinstance(replacement, str) or not replacement:
