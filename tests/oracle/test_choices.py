@@ -93,7 +93,7 @@ def test_every_object_has_its_md5(rivals):
                     }
                 ]
             ),
-            "deriva-watch changes nothing where data lie",
+            "deriva-watch changes nothing where the data is",
         ),
         (
             scan(

@@ -1,4 +1,4 @@
-"""Remembers which objects of a unit were read back, so that a long verification can continue later."""
+"""Remembers which objects of a unit were read back: a long verification can be continued."""
 
 import json
 from collections.abc import Iterator
