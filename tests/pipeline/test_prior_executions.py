@@ -1,6 +1,7 @@
 """Receipts always count: a unit that is uploaded already gets no second Execution."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -51,7 +52,7 @@ def lose_journal(lab):
     (lab.folder / "state/journal.db").write_bytes(b"this is no database")
 
 
-@pytest.mark.parametrize("lost", ["nothing", "journal", "state"])
+@pytest.mark.parametrize("lost", ["nothing", "journal", "state", "copy"])
 def test_a_directory_that_was_renamed_keeps_its_execution(runs, lost):
     before = links(runs)
     (runs.path / "run a").rename(runs.path / "run b")
@@ -59,6 +60,8 @@ def test_a_directory_that_was_renamed_keeps_its_execution(runs, lost):
         lose_journal(runs)
     if lost == "state":
         shutil.rmtree(runs.folder / "state")
+    if lost == "copy":  # the folder is read-only for us
+        (runs.path / "run b" / RECEIPT).unlink()
 
     _, notices = brought(runs, "run b")
 
@@ -95,7 +98,17 @@ def test_a_copy_with_other_files_is_a_new_run_and_a_notice_says_why(runs, change
     [second] = [each for each in runs.executions() if each["RID"] != first["RID"]]
     assert links(runs)["2.bin"] == sorted([first["RID"], second["RID"]])
     [notice] = notices
-    assert notice.startswith("the one that was beside the files is of run a: files or metadata")
+    assert notice.startswith("it comes from run a, but files or metadata differ")
+
+
+def test_a_copy_by_links_is_a_new_run_while_the_first_is_there_and_no_receipt_says_otherwise(runs):
+    shutil.copytree(runs.path / "run a", runs.path / "run b", copy_function=os.link)
+    (runs.path / "run b" / RECEIPT).unlink()
+
+    _, notices = brought(runs, "run b")
+
+    assert len(runs.executions()) == 2
+    assert notices == []
 
 
 @pytest.mark.parametrize("forged", ["execution", "rid"])
@@ -120,6 +133,7 @@ def test_a_receipt_cannot_put_files_into_an_execution_that_does_not_have_them(ru
 def test_a_receipt_that_cannot_be_used_is_ignored_and_a_notice_says_so(runs):
     (runs.path / "run a").rename(runs.path / "run b")
     (runs.path / "run b" / RECEIPT).write_text('{"receipt": 1}')
+    shutil.rmtree(runs.folder / "state")
 
     _, [notice] = brought(runs, "run b")
 

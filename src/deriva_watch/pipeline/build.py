@@ -126,7 +126,7 @@ def build(
         unit_reader=unit_reader,
         plan=plan,
         executions=executions,
-        prior=PriorExecutions(unit_reader, uploader, executions, name),
+        prior=PriorExecutions(unit_reader, journal, uploader, executions, name),
         finalizer=Finalizer(catalog, outside.writer, settings, specs, name),
         fingerprint=fingerprint,
         holds=holds,

@@ -1,11 +1,12 @@
-"""The Execution that a unit of a drop folder has already, because a receipt names it.
+"""The Execution that a unit of a drop folder has already, as a receipt or the journal says.
 
 The journal may be lost, or a directory renamed. The receipt in the state directory counts for the
 unit of that name. A receipt beside the files may be a copy in a copied directory: it counts if all
 files are the same, and if the catalog has linked them to that Execution, so that nothing would be
-added to it.
+added to it. Where no copy can be written, the journal knows a renamed directory by its inodes.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,9 @@ from typing import Any, Final
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.records import ExecutionRecord
-from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.states import SAFE, FileState, FileTrigger
 from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.rows.executions import Executions
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 from deriva_watch.engine.uploader import Uploader
@@ -27,6 +29,16 @@ Content = tuple[int | None, str | None]  # size and MD5
 
 
 @dataclass(frozen=True, slots=True)
+class _Before:
+    """A unit that is uploaded: its Execution, its files and their rows, by path."""
+
+    unit: str
+    execution: str
+    contents: Mapping[str, Content]
+    rids: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class PriorExecutions:
     """Finds the Executions of units whose journal has none.
 
@@ -35,6 +47,7 @@ class PriorExecutions:
     """
 
     unit_reader: UnitReader
+    journal: Journal
     uploader: Uploader
     executions: Executions
     server: str
@@ -52,7 +65,7 @@ class PriorExecutions:
             if record.unit == "batch":
                 self._part_with_others(upload, kept)
             return kept.linked_to
-        return self._beside(upload, seen) if record.unit == "directory" else None
+        return self._of_directory(upload, seen) if record.unit == "directory" else None
 
     def _kept(self, record: ExecutionRecord) -> Any:
         folder = self.unit_reader.settings.state_directory
@@ -79,7 +92,21 @@ class PriorExecutions:
             upload.commit([Move(path, FileTrigger.VANISHED) for path in others])
             raise FileChangedError(upload.execution.rid)
 
-    def _beside(self, upload: UnitUpload, seen: Observation) -> str | None:
+    def _of_directory(self, upload: UnitUpload, seen: Observation) -> str | None:
+        before = self._beside(upload, seen) or self._renamed(upload)
+        if before is None:
+            return None
+        is_same = self._contents(upload) == before.contents
+        if is_same and self.executions.has(upload, before.execution, before.rids):
+            why = f"it has the same files as {before.unit}, and keeps its Execution"
+            upload.notice(_ABOUT, f"{why} {before.execution}")
+            return before.execution
+        why = "files or metadata differ, so this unit gets an Execution of its own"
+        upload.notice(_ABOUT, f"it comes from {before.unit}, but {why}")
+        return None
+
+    def _beside(self, upload: UnitUpload, seen: Observation) -> _Before | None:
+        """Return what the copy of a receipt beside the files says, if there is one that counts."""
         directory = self.unit_reader.directory(self.unit_reader.settings.unit_of(upload.execution))
         found: Any = {}
         with suppress(OSError), directory.opened(seen) as folder:
@@ -88,13 +115,20 @@ class PriorExecutions:
         if receipt is None or receipt.linked_to is None:
             return None
         rids = {line.path: line.rid for line in receipt.files if line.rid}
-        is_same = self._contents(upload) == _contents(receipt)
-        if is_same and self.executions.has(upload, receipt.linked_to, rids):
-            why = f"it has the same files as {receipt.unit}, and keeps its Execution"
-            upload.notice(_ABOUT, f"{why} {receipt.linked_to}")
-            return receipt.linked_to
-        why = "files or metadata differ, so this unit has an Execution of its own"
-        upload.notice(_ABOUT, f"the one that was beside the files is of {receipt.unit}: {why}")
+        return _Before(str(receipt.unit), receipt.linked_to, _contents(receipt), rids)
+
+    def _renamed(self, upload: UnitUpload) -> _Before | None:
+        """Return what the journal says of a directory that is gone and had one of the files."""
+        record, settings = upload.execution, self.unit_reader.settings
+        inode = next(iter(upload.assets.values())).entry.inode if upload.assets else 0
+        for each in self.journal.with_inode(self.server, record.prefix, inode):
+            if each.execution_rid and not settings.unit_of(each).root.exists():
+                files = [
+                    f for f in self.journal.files(each.id) if f.state in SAFE - {FileState.REMOVED}
+                ]
+                contents = {file.path: (file.size_bytes, file.md5) for file in files}
+                rids = {file.path: file.rid for file in files if file.rid}
+                return _Before(each.rid, each.execution_rid, contents, rids)
         return None
 
     def _contents(self, upload: UnitUpload) -> dict[str, Content]:

@@ -40,6 +40,7 @@ _DIGEST: Final = select_records(digest, ContentDigest)
 _HISTORY: Final = select_records(history, HistoryRecord)
 _DAMAGED: Final = select_records(damaged_journal, DamagedJournal)
 
+_FEW: Final = 5
 _PAST: Final = (FileState.GONE, FileState.REMOVED)  # another file may get the name
 _MEMBERS: Final = (
     select(execution.c.rid, file.c.path)
@@ -98,6 +99,15 @@ class Reader(StatusQueries, RemovalQueries):
         if rid is not None:
             query = query.where(or_(execution.c.rid == rid, execution.c.execution_rid == rid))
         return [ExecutionRecord(*row) for row in self._rows(query)]
+
+    def with_inode(self, server: str, prefix: str, inode: int) -> list[ExecutionRecord]:
+        """Return the latest few units of a drop folder that had a file with that inode."""
+        known = execution.c
+        query = _EXECUTION.join(file, file.c.execution_id == known.id).where(
+            known.server == server, known.prefix == prefix, file.c.inode == inode
+        )
+        latest = self._rows(query.order_by(known.id.desc()).limit(_FEW))
+        return [ExecutionRecord(*row) for row in latest]
 
     def due(self, now: datetime, latest: datetime | None = None) -> list[ExecutionRecord]:
         """Return the waiting executions whose time has come, the most overdue first.
