@@ -21,8 +21,12 @@ def test_folders_that_a_pattern_matches_are_watched_as_they_come_and_others_are_
         text = config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 0.2\n")
         config.write_text(text)
         rids = [api.execution() for _ in range(2)]
-        private = tmp_path / "home/eve"
+        locked, private = tmp_path / "locked", tmp_path / "home/eve"
+        (locked / "work/deriva-ml/execution").mkdir(parents=True)
+        locked.chmod(0)
         private.mkdir(mode=0, parents=True)
+        other = f'[[watch]]\nprefix = "{locked}/work"\n'
+        config.write_text(other + config.read_text())
         with daemon(config, wait=False, through=without_privilege()) as running:
             told = running.wait_for(lambda e: "may match" in e.get("what", ""))
             shown = command(config, "status").stdout
@@ -32,11 +36,14 @@ def test_folders_that_a_pattern_matches_are_watched_as_they_come_and_others_are_
 
                 running.wait_for_state(rid, "uploaded")
 
+            missing = [each["why"] for each in summed_up(config)["problems"]]
             private.chmod(0o755)
+            locked.chmod(0o755)
             wait_until(lambda: not summed_up(config)["problems"])
 
         assert told["why"] == f"{private}: it cannot be looked into: Permission denied"
         assert told["what"] in shown
+        assert missing == [f"{locked}/work cannot be looked at: Permission denied", told["why"]]
         assert len(api.rows("deriva-ml:Execution_Asset")) == 2
 
 

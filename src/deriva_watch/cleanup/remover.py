@@ -179,7 +179,7 @@ class Remover:
     def _report_moved(self, unit: ExecutionRecord, policy: Policy, path: str) -> None:
         """Report a file that was aside when the directory of its unit was moved away."""
         folder = policy.top / policy.base
-        if folder.parent.is_dir() and not folder.exists():
+        if open_folders.is_folder(folder.parent) and not open_folders.is_folder(folder):
             name = Path(path).name
             why = (
                 f"{folder} was moved or deleted during its removal; where it is now, the file may "

@@ -1,5 +1,6 @@
 """The units that a path on the command line names."""
 
+import getpass
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,6 +25,16 @@ def units_at(paths: Iterable[Path], settings: Settings) -> list[Unit]:
 
 
 def _units_of(path: Path, settings: Settings) -> Iterator[Unit]:
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise SettingsError(
+            f"cannot look at {path}",
+            f"{getpass.getuser()} may not enter a folder above it: {error.strerror}",
+            "Run this as a user who may, or let this user enter it.",
+        ) from error
+    except OSError:
+        pass  # what follows says that there is nothing
     for folder, drop in settings.drops.items():
         if folder in {path, *path.parents}:
             yield from _units_in(path, drop, settings)

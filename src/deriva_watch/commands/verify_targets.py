@@ -13,6 +13,7 @@ from deriva_watch.core.removal.verification import Difference, Where
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk.open_folders import is_folder
 from deriva_watch.edges.journal import Reader
 from deriva_watch.pipeline.receipt_schema import Receipt, read
 from deriva_watch.pipeline.unit_paths import watched
@@ -172,7 +173,7 @@ class VerifyTargets:
             return unit if bool(unit.drop) == bool(in_drop) else None
         units = (settings.unit(prefix, target.rid) for prefix in roots.values())
         kinds = {UnitKind.DIRECTORY} if in_drop else {UnitKind.EXECUTION, UnitKind.TABLES}
-        return next((each for each in units if each.kind in kinds and each.root.is_dir()), None)
+        return next((each for each in units if each.kind in kinds and is_folder(each.root)), None)
 
     def look(self, target: VerifyTarget, unit: Unit | None) -> Observation | Difference | None:
         """Return the files of a unit that are here; None: they were removed.

@@ -18,6 +18,7 @@ from deriva_watch.core.model import TableName
 from deriva_watch.core.trust import disbelieved
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import scanner
+from deriva_watch.edges.disk.open_folders import is_folder
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.pipeline.ownership import listing, notices, workspaces
 from deriva_watch.pipeline.unit_paths import Directory, directory_of
@@ -58,11 +59,11 @@ class UnitReader:
         return directory_of(unit, self.settings, ignores=self.ignores)
 
     def is_away(self, unit: Unit) -> bool:
-        """Return whether the folder that contains the unit is missing too.
+        """Return whether the folder that contains the unit is missing too, or cannot be looked at.
 
         Then its disk is probably not mounted, and a missing unit does not mean that it was deleted.
         """
-        return not unit.parent.is_dir()
+        return not is_folder(unit.parent)
 
     def look(self, unit: Unit) -> Observation | None:
         """Return the files that the unit has now, or None if it is gone."""

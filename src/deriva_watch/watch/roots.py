@@ -19,11 +19,12 @@ from deriva_watch.core.events import (
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
+from deriva_watch.edges.disk.open_folders import is_folder
 from deriva_watch.edges.disk.prefixes import is_pattern
 from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import inotify_limits
-from deriva_watch.edges.watching import missing as missing_folder
+from deriva_watch.edges.watching.missing import why_missing
 from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 from deriva_watch.pipeline.unit_paths import drop_units, execution_units, matches_of
@@ -80,6 +81,7 @@ class Roots:
     _newer_than: dict[Path, datetime] = field(default_factory=dict)
     _due_s: dict[Path, float] = field(default_factory=dict)  # also of patterns and limits
     _scanned: set[Path] = field(default_factory=set)  # at least once
+    _missing: set[Path] = field(default_factory=set)
     _counted_at: int = 0  # with so many watches of ours, count those of all processes again
     _is_scarce: bool = False
 
@@ -173,10 +175,11 @@ class Roots:
     def _tell(self, prefix: Path, watched: Watched) -> None:
         """Report that a root is watched, or that it is missing."""
         missing = None
+        self._missing.discard(prefix)
         if watched.mode is Mode.MISSING:
+            self._missing.add(prefix)
             home = self._roots[prefix].home
-            then = missing_folder.advice(home, prefix)
-            missing = TroubleError(f"cannot watch {prefix}", f"there is no {home}", then)
+            missing = TroubleError(f"cannot watch {prefix}", *why_missing(home, prefix))
             self.emit(RootMissing(prefix=str(prefix), why=missing.why, next=missing.next))
         else:
             self.emit(
@@ -204,14 +207,15 @@ class Roots:
                 drop_units(drop, self.settings) if drop else execution_units(prefix, self.settings)
             )
         except (SettingsError, TransientError) as error:
-            self.problems.report(about, error, Scope.FOLDER)
+            is_told = prefix in self._missing  # for the same reason
+            self.problems.report(about, None if is_told else error, Scope.FOLDER)
             self._due_s[prefix] = time.monotonic() + AGAIN_S
             return
         self.problems.report(about, None)
         self.problems.report(f"{root.home}: beside", units.trouble(prefix), Scope.FOLDER)
         found = units.names
         # If the root is not mounted, nothing is gone. One look at a folder finds all its batches.
-        if prefix.is_dir() and not (drop and drop.unit != "directory"):
+        if is_folder(prefix) and not (drop and drop.unit != "directory"):
             known = self.journal.executions(prefix=str(prefix))
             if drop is None:
                 self._tell_backlog(prefix, 0 if known else len(found))

@@ -1,8 +1,12 @@
 """What is advised about a folder that is missing."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
-from deriva_watch.edges.watching.missing import advice
+from deriva_watch.edges.watching.missing import advice, why_missing
+from strangers import as_stranger, only_root
 
 
 @pytest.fixture
@@ -53,3 +57,21 @@ def test_a_folder_that_nothing_else_can_be_about_is_to_be_made(tmp_path, fstab):
     told = advice(tmp_path / "a b/x", tmp_path / "a b", fstab)
 
     assert told == f"It is watched as soon as it exists: mkdir -p '{tmp_path}/a b/x'"
+
+
+@only_root
+def test_a_folder_that_may_not_be_entered_is_not_said_to_be_missing(fstab):
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name) / "home"
+        (home / "lab/deriva-ml/execution").mkdir(parents=True)
+        home.parent.chmod(0o755)
+        home.chmod(0o700)
+
+        why, then = as_stranger(
+            lambda: why_missing(home / "lab/deriva-ml/execution", home / "lab", fstab)
+        )
+        assert why == f"{home}/lab cannot be looked at: Permission denied"
+        assert then.endswith(f" enter {home}. It is watched as soon as it can.")
+        why, then = why_missing(home / "data/x", home / "data", fstab)
+        assert why == f"there is no {home}/data/x"
+        assert "mkdir" in then

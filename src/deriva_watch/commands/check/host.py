@@ -13,7 +13,9 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE, ROOT
 from deriva_watch.core.prose import counted
 from deriva_watch.edges.disk import open_files, workspace
-from deriva_watch.edges.watching import inotify_limits, missing
+from deriva_watch.edges.disk.open_folders import is_folder
+from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching.missing import why_missing
 from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
 from deriva_watch.edges.watching.probe import probe
 from deriva_watch.edges.watching.watcher import Folder
@@ -88,9 +90,8 @@ def _texts(names: Mapping[Path, str]) -> dict[str, str]:
 def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer: Wanted) -> Line:
     path = folder.path
     try:
-        if not path.is_dir():
-            then = missing.advice(path, prefix)
-            return Line.wrong(about, "cannot be watched", f"there is no {path}", then)
+        if not is_folder(path):
+            return Line.wrong(about, "cannot be watched", *why_missing(path, prefix))
         next(path.iterdir(), None)
         watched = choose(path, observer, probe)
         count, whole = inotify_limits.count_folders(path, COUNTING_S)

@@ -38,6 +38,11 @@ def kept(path: str, why: str, then: str) -> RefusedError:
     return RefusedError(f"{path} is uploaded, but the local file is kept", why, then)
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether there is a folder that we may look at; unlike Path.is_dir, never raise."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def open_real(path: str) -> int:
     """Open the folder at *path*, absolute and without links; the caller closes it.
 
