@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.commands.verify_targets import VerifyTargets
+from deriva_watch.core.completeness.observation import RECEIPT_NAME
+from deriva_watch.core.errors import RefusedError, TransientError, TroubleError
 from deriva_watch.core.layout import TABLES
 from deriva_watch.pipeline.ownership import check_ours, workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -103,6 +105,18 @@ def test_an_account_is_named_or_numbered():
     user = pwd.getpwuid(0).pw_name
 
     assert settings(Path("/a/b/c"), trusted_owners=[user, 7]).watch[0].trusted_owners == (0, 7)
+
+
+def test_a_receipt_that_does_not_count_is_named_where_no_other_is_found(prefix):
+    root = prefix / "deriva-ml/execution" / RID
+    write_files(root, {RECEIPT_NAME: "{}"})
+    os.chown(root / RECEIPT_NAME, BOB, BOB)
+    targets = VerifyTargets(UnitReader.of(settings(prefix)), None, "data.example.org/15")
+
+    with pytest.raises(TroubleError, match="neither the journal nor a receipt") as raised:
+        targets.named([RID])
+
+    assert f"{RECEIPT_NAME}: it does not count: user {BOB} owns it" in raised.value.why
 
 
 def test_tables_of_alice_are_not_refused_for_bobs_workspace(prefix):

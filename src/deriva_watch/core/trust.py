@@ -9,13 +9,13 @@ from collections.abc import Collection
 from typing import Final
 
 from deriva_watch.core.completeness.observation import Observation
-from deriva_watch.core.layout import Shape, place
+from deriva_watch.core.layout import COLUMNS, MANIFEST, Shape, place
 
 OVERFLOW: Final = 65534
 """The user that the kernel shows in place of all that it cannot name: nobody's owner."""
 
 _ROOT: Final = 0
-_STATEMENTS: Final = {Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS, Shape.MARKER}
+_STATEMENTS: Final = {Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS}
 
 
 def objection(by: int, of: int | None, trusted: Collection[int] = ()) -> str | None:
@@ -48,9 +48,15 @@ def disbelieved(
     doubtful = seen.entries if seen.owner == OVERFLOW else seen.owners
     found = dict(seen.disbelieved)
     for path in doubtful:
-        where = place(path, frozenset(markers)) if is_ml else None
-        if path in markers or (where and where.shape in _STATEMENTS):
+        if path in markers or (is_ml and _is_statement(path)):
             by = seen.owners.get(path, OVERFLOW)
             if why := objection(by, seen.owner, trusted):
                 found.setdefault(path, why)
     return found
+
+
+def _is_statement(path: str) -> bool:
+    if not path.endswith((MANIFEST, COLUMNS, ".jsonl")):  # a cheap answer for most files
+        return False
+    where = place(path)
+    return where is not None and where.shape in _STATEMENTS

@@ -21,7 +21,15 @@ from deriva_watch.core.layout import RID, ROOT
 from deriva_watch.core.patterns import Pattern
 from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.spec.spec_keys import fields, near
-from deriva_watch.settings.types import AbsolutePath, Observer, Seconds, Section, SomeSeconds, home
+from deriva_watch.settings.types import (
+    AbsolutePath,
+    Account,
+    Observer,
+    Seconds,
+    Section,
+    SomeSeconds,
+    home,
+)
 
 _CONSTANT: Final = (str, bool, int, float)
 _BY_TABLE: Final = frozenset({"table", "column", "value"})
@@ -113,6 +121,7 @@ class DropFolder(Section):
     after: After = "keep"
     after_delay_s: Seconds = 86400
     read_back: ReadBack | None = None
+    trusted_owners: tuple[Account, ...] = ()
     observer: Observer = "auto"
     rescan_s: SomeSeconds = 60
 

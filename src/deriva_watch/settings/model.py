@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -366,10 +367,11 @@ class Settings(BaseSettings):
         return {each.path: each.drop(*common) for each in self.drop}
 
     def trusted_owners(self, prefix: Path) -> frozenset[int]:
-        """Return the users whose statements count for everybody's data below a prefix."""
-        exact = [each for each in self.watch if each.prefix == prefix]
-        fits = exact or [each for each in self.watch if prefix.match(str(each.prefix))]
-        return frozenset(owner for each in fits for owner in each.trusted_owners)
+        """Return the users whose statements count for everybody's data in a prefix."""
+        exact = {each.prefix: each.trusted_owners for each in self.watch}
+        exact |= {each.path: each.trusted_owners for each in self.drop}
+        fits = [each.trusted_owners for each in self.watch if prefix.match(str(each.prefix))]
+        return frozenset(chain.from_iterable([exact[prefix]] if prefix in exact else fits))
 
     def unit(self, prefix: Path, name: str) -> Unit:
         """Return the unit of that prefix and name, as these settings describe it."""

@@ -12,7 +12,7 @@ from deriva_watch.core.layout import MANIFEST
 from deriva_watch.edges.disk import receipts, unit_folder
 from deriva_watch.edges.disk.scanner import ScanPolicy, scan
 
-ALICE, BOB = 20_001, 20_002
+ALICE, BOB, SHARED, NOBODY = 20_001, 20_002, 20_003, 65_534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
 
 
@@ -145,16 +145,42 @@ def test_a_manifest_that_is_a_link_is_not_written_to(root, home):
 
 
 @only_root
-@pytest.mark.parametrize(("writer", "counts"), [(BOB, False), (ALICE, True), (0, True)])
-def test_a_copy_of_a_receipt_counts_only_if_the_owner_of_the_folder_or_root_wrote_it(
-    root, writer, counts
+@pytest.mark.parametrize(
+    ("owner", "writer", "counts"),
+    [
+        (ALICE, BOB, False),
+        (ALICE, ALICE, True),
+        (ALICE, 0, True),
+        (ALICE, SHARED, True),
+        (NOBODY, NOBODY, False),
+    ],
+)
+def test_a_copy_of_a_receipt_counts_only_if_its_writer_counts_for_the_owner_of_the_folder(
+    root, owner, writer, counts
 ):
     (root / RECEIPT_NAME).write_text(json.dumps({"execution": "1-ABC"}))
-    os.chown(root, ALICE, ALICE)
+    os.chown(root, owner, owner)
     os.chown(root / RECEIPT_NAME, writer, writer)
+    doubts = []
 
     with opened(root) as folder:
-        assert bool(receipts.read_copy(folder)) == counts
+        assert bool(receipts.read_copy(folder, {SHARED}, doubts.append)) == counts
+        assert bool(receipts.disbelieved_copies(folder, {SHARED})) != counts
+    assert len(doubts) != counts
+
+
+@only_root
+def test_a_copy_that_we_ourselves_wrote_counts_in_every_folder(root):
+    os.chown(root, ALICE, ALICE)
+    root.chmod(0o777)
+    root.parents[2].chmod(0o755)
+    os.seteuid(BOB)
+    try:
+        with opened(root) as folder:
+            receipts.copy_receipt(folder, {"execution": "1-ABC"})
+            assert receipts.read_copy(folder) == {"execution": "1-ABC"}
+    finally:
+        os.seteuid(0)
 
 
 def test_a_removal_is_told_to_the_copy_of_the_same_receipt_alone(tmp_path, root, home):

@@ -20,8 +20,10 @@ from deriva_watch.pipeline.unit_paths import Units, drop_units, execution_units,
 from deriva_watch.pipeline.unit_reader import UnitReader
 
 LOOKING_S: Final = 2.0  # the longest time for the units of one root
-_OWN: Final = "Let the owner of the folder own it (chown)"
-_TRUST: Final = "; or add its user to trusted_owners of this [[watch]] if it speaks for everybody."
+_NEXT: Final = (
+    "Let the owner of the folder own it (chown); or, if its user speaks for everybody, add that "
+    "user to trusted_owners of this folder in the settings."
+)
 _SHOWN: Final = 100  # units in the details
 
 
@@ -56,11 +58,10 @@ def _root(reader: UnitReader, root: Path, units: list[Unit]) -> Iterator[Line]:
     what = f"what other users say of {counted(len(found), 'unit')} is ignored"
     if looked < len(units):
         what += f" ({looked} of {len(units)} were looked at)"
-    then = _OWN + ("." if units[0].drop else _TRUST)
     shown = dict(islice(found.items(), _SHOWN))
     details = tuple(f"{name}: {p}: {w}" for name, said in shown.items() for p, w in said.items())
     why, facts = f"{name}: {path}: {why}", {"ignored": shown}
-    yield Line(f"statements in {root}", what, why, then, facts, Verdict.NOTE, details)
+    yield Line(f"statements in {root}", what, why, _NEXT, facts, Verdict.NOTE, details)
 
 
 def _of_others(reader: UnitReader, unit: Unit) -> dict[str, str]:

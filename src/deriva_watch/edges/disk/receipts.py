@@ -77,7 +77,7 @@ def read_copy(
             found = read_json(read_whole(file))
     except (OSError, ValueError) as error:
         if doubt and not isinstance(error, FileNotFoundError):
-            doubt(str(error))
+            doubt(f"{RECEIPT_NAME}: {getattr(error, 'strerror', None) or error}")
         return {}
     return found if isinstance(found, dict) else {}
 
