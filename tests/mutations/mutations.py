@@ -586,19 +586,19 @@ MUTATIONS: Final = (
     Mutation(
         "a receipt in a copied directory counts whatever it lists",
         "pipeline/prior_executions.py",
-        (("self._contents(upload) == _contents(receipt)", "bool(self._contents(upload))"),),
+        (("self._contents(upload) == before.contents", "bool(self._contents(upload))"),),
         (f"{PRIOR}::test_a_copy_with_other_files_is_a_new_run_and_a_notice_says_why",),
     ),
     Mutation(
         "a receipt is believed which rows an Execution is linked to",
         "pipeline/prior_executions.py",
-        (("is_same and self.executions.has(upload, receipt.linked_to, rids)", "is_same"),),
+        (("is_same and self.executions.has(upload, before.execution, before.rids)", "is_same"),),
         (f"{PRIOR}::test_a_receipt_cannot_put_files_into_an_execution_that_does_not_have_them",),
     ),
     Mutation(
         "a file of the same name and size is the uploaded one",
         "pipeline/prior_executions.py",
-        (("if content != there.get(path)", "if path not in there"),),
+        (("was != there.get(path)", "path not in there"),),
         (f"{PRIOR}::test_a_new_file_of_the_same_name_and_size_is_in_a_batch_of_its_own",),
     ),
     Mutation(

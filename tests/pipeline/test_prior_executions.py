@@ -98,7 +98,7 @@ def test_a_copy_with_other_files_is_a_new_run_and_a_notice_says_why(runs, change
     [second] = [each for each in runs.executions() if each["RID"] != first["RID"]]
     assert links(runs)["2.bin"] == sorted([first["RID"], second["RID"]])
     [notice] = notices
-    assert notice.startswith("it comes from run a, but files or metadata differ")
+    assert notice.startswith("the one beside the files is of run a: files or metadata differ")
 
 
 def test_a_copy_by_links_is_a_new_run_while_the_first_is_there_and_no_receipt_says_otherwise(runs):

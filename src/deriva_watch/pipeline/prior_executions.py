@@ -84,7 +84,7 @@ class PriorExecutions:
     def _part_with_others(self, upload: UnitUpload, kept: Receipt) -> None:
         """Let the files go that are not those of the receipt: they become another batch."""
         here, there = self._contents(upload), _contents(kept)
-        others = [path for path, content in here.items() if content != there.get(path)]
+        others = [path for path, was in here.items() if was[1] and was != there.get(path)]
         if others:
             why = "the receipt of this batch has another file of that name: it leaves the batch"
             for path in others:
@@ -93,7 +93,8 @@ class PriorExecutions:
             raise FileChangedError(upload.execution.rid)
 
     def _of_directory(self, upload: UnitUpload, seen: Observation) -> str | None:
-        before = self._beside(upload, seen) or self._renamed(upload)
+        copy = self._beside(upload, seen)
+        before = copy or self._renamed(upload)
         if before is None:
             return None
         is_same = self._contents(upload) == before.contents
@@ -101,8 +102,9 @@ class PriorExecutions:
             why = f"it has the same files as {before.unit}, and keeps its Execution"
             upload.notice(_ABOUT, f"{why} {before.execution}")
             return before.execution
-        why = "files or metadata differ, so this unit gets an Execution of its own"
-        upload.notice(_ABOUT, f"it comes from {before.unit}, but {why}")
+        if copy:  # an inode alone may have been given to another file
+            why = "files or metadata differ, so this unit gets an Execution of its own"
+            upload.notice(_ABOUT, f"the one beside the files is of {copy.unit}: {why}")
         return None
 
     def _beside(self, upload: UnitUpload, seen: Observation) -> _Before | None:
