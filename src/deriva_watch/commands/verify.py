@@ -5,7 +5,7 @@ changed a receipt: it says what to ask for, and proves nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,10 +95,11 @@ class Verifier:
         unit = self.find.unit(target)
         own = list(filter(None, [target.wrong]))
         seen = None if server_only or target.wrong else self.find.look(target, unit)
-        cannot_look = isinstance(seen, Difference)
+        has_looked = not (server_only or target.wrong or isinstance(seen, Difference))
         if isinstance(seen, Difference):
             own.append(seen)
             seen = None
+        here = (seen.entries if seen else {}) if has_looked else None
         if not (
             record and record.state is ExecutionState.GONE
         ):  # its files were deleted before the upload
@@ -110,7 +111,7 @@ class Verifier:
         notes: list[str] = []
         differences = own
         try:
-            differences += self._ask(target, there, seen, notes)
+            differences += self._ask(target, there, seen, here, notes)
             if read_back:
                 bad = {each.path for each in differences if each.where is Where.SERVER}
                 sound = [file for file in there if askable(file) and file.path not in bad]
@@ -124,7 +125,7 @@ class Verifier:
             differences += self._unknown(unit, seen, files.values())
             disk = self.unit_reader.directory(unit)
             differences += self._reread(disk, seen, there, count, notes)
-        elif not (server_only or cannot_look):
+        elif has_looked:
             count["absent"] = len(there)
         return Verified(
             rid=target.rid,
@@ -213,10 +214,17 @@ class Verifier:
         target: VerifyTarget,
         files: list[FileRecord],
         seen: Observation | None,
+        here: Collection[str] | None,
         notes: list[str],
     ) -> Iterator[Difference]:
-        """Ask the server for every file, and for every row of a file of rows."""
-        here = seen.entries if seen else {}
+        """Ask the server for every file, and for every row of a file of rows.
+
+        *here* are the paths of the files that are here; None: nobody has looked.
+        """
+
+        def is_here(path: str) -> bool | None:
+            return None if here is None else path in here
+
         rid = target.rid if target.record else None
         asked = [file for file in files if askable(file)]
         for start in range(0, len(asked), _TOGETHER):
@@ -224,7 +232,7 @@ class Verifier:
             why = self.server_check.differences(self.model, group, target.links_to)
             for path in sorted(why):
                 file = next(each for each in group if each.path == path)
-                yield from lost(file, why[path], is_here=path in here, rid=rid)
+                yield from lost(file, why[path], is_here=is_here(path), rid=rid)
             for file in group:
                 self.moved(file.path, 0)
         find = self.find
@@ -241,7 +249,7 @@ class Verifier:
         for file in files:
             if file.rows is not None:
                 found, unasked = rows.ask(file)
-                yield from lost(file, found, is_here=file.path in here, rid=rid)
+                yield from lost(file, found, is_here=is_here(file.path), rid=rid)
                 if unasked:
                     notes.append(
                         f"{file.path}: {unasked} rows have keys that only the file contains"

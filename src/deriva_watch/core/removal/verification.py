@@ -141,14 +141,15 @@ def forged(journal: Mapping[str, FileRecord], said: Iterable[FileRecord]) -> Ite
 
 
 def lost(
-    file: FileRecord, reasons: Iterable[str], *, is_here: bool, rid: str | None
+    file: FileRecord, reasons: Iterable[str], *, is_here: bool | None, rid: str | None
 ) -> Iterator[Difference]:
     """Yield the parts of a file that the server no longer has.
 
-    *rid* is its execution, None if no journal knows that.
+    *is_here* is None where nobody has looked for the file. *rid* is its execution, None if no
+    journal knows that.
     """
     path = file.path
-    if not is_here:
+    if is_here is False:
         then = (
             "Restore it on the server, or put the file back from another copy: there is none here."
         )
@@ -156,7 +157,8 @@ def lost(
         then = RESTORE  # a retry changes no row of others, and sends no row twice
     else:
         again = f"`deriva-watch retry {quote(rid)} {quote(path)}`"
-        then = f"Restore it on the server; or {again} uploads it again, if we may change rows."
+        or_ = "or" if is_here else "or, if the file is still here,"
+        then = f"Restore it on the server; {or_} {again} uploads it again, if we may change rows."
     what = f"the server no longer has {path} as it was uploaded"
     for why in reasons:
         yield Difference(Where.SERVER, path, what, why, then)
