@@ -4,7 +4,6 @@ It is a thread of its own, with low priority: uploads go first. How long ago a u
 was uploaded is counted by the host's uptime, so that no change of a clock makes it long enough.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from deriva_watch.core.layout import ROOT
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
-from deriva_watch.edges.host.machine import boot
+from deriva_watch.edges.host.machine import boot, yield_to_others
 from deriva_watch.edges.host.spool import Orders, PendingOrder
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.crash_report import report_crash
@@ -32,7 +31,6 @@ from deriva_watch.settings.model import Settings
 
 PASS_S: Final = 60.0  # how often, at least, the units that are due are cleaned
 ORDERS_S: Final = 1.0  # how often new orders are looked for
-NICE: Final = 19
 
 
 @dataclass(slots=True)
@@ -74,8 +72,7 @@ class Scheduler:
 
     def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
         begin()
-        with suppress(PermissionError):  # a courtesy, which a filter of system calls may forbid
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        yield_to_others()
         stop = self.cleaner.stop
         delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
         pause_s, next_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S)), 0.0

@@ -10,7 +10,7 @@ from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.verification import Difference, Where
-from deriva_watch.core.states import ExecutionState
+from deriva_watch.core.states import AT_REST
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.disk.open_folders import is_folder
@@ -24,7 +24,6 @@ _ONLY: Final = "or compare only the server, with --server-only."
 _NO_FOLDER: Final = f"Add its folder to the settings, {_ONLY}"
 _MOUNT: Final = f"Mount it, {_ONLY}"
 _NO_FILES: Final = f"Put them back if they were moved, {_ONLY}"
-_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +92,12 @@ class VerifyTargets:
         records = self._records(None)
         names = {receipts.kept_as(record) for record in records}
         kept = receipts.receipt_names(self.unit_reader.settings.state_directory, self.server)
-        yield from (self._known(record) for record in records if record.state in _AT_REST)
+        yield from (self._known(record) for record in records if record.state in AT_REST)
         yield from (self._by_receipt(name) for name in kept if name not in names)
 
     def unfinished(self) -> int:
         """Return how many executions `all` leaves out."""
-        return sum(record.state not in _AT_REST for record in self._records(None))
+        return sum(record.state not in AT_REST for record in self._records(None))
 
     def _records(self, rid: str | None) -> list[ExecutionRecord]:
         found = self.reader.executions(rid=rid) if self.reader else []

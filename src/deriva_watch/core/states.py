@@ -26,6 +26,9 @@ class ExecutionState(StrEnum):
     GONE = "gone"  # the directory was removed
 
 
+AT_REST: Final = frozenset({ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE})
+
+
 class ExecutionTrigger(StrEnum):
     """What moves an execution directory."""
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from deriva_watch.core.completeness import batching
 from deriva_watch.core.completeness.evidence import partial_paths
@@ -19,7 +19,7 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE
 from deriva_watch.core.records import ExecutionRecord, FileFacts
-from deriva_watch.core.states import ExecutionState
+from deriva_watch.core.states import AT_REST, ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch, Journal
@@ -29,8 +29,6 @@ from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
 from deriva_watch.watch.reread import latest_change_ns
-
-_AT_REST: Final = {ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.GONE}
 
 
 @dataclass(slots=True)
@@ -72,7 +70,7 @@ class BatchFormer:
         units = self._units(drop)
         again_at = self._form(drop, policy, seen, members, units.keys())
         changed = list(_changed(units.values(), members, seen, edits=self.notices_edits))
-        resting = all(unit.state in _AT_REST for unit in units.values())
+        resting = all(unit.state in AT_REST for unit in units.values())
         if again_at or changed or not resting or seen.unlisted:
             self.folder_cache.forget(loose)
         else:

@@ -1,6 +1,9 @@
 """Facts about this machine: its identity, its last boot, its clock, and whether it is shared."""
 
+import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +40,19 @@ def _name(process: Path) -> str:
         return (process / "comm").read_text().strip()
     except OSError:
         return ""  # it ended
+
+
+NICE: Final = 19
+
+
+def yield_to_others() -> None:
+    """Give this thread the lowest ordinary priority.
+
+    Not idle priority: it could be suspended while it holds the interpreter's lock. It is a
+    courtesy, which a filter of system calls may forbid.
+    """
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 STEP_S: Final = 2.0  # no quiet period is measured more precisely
