@@ -45,6 +45,7 @@ REMOVAL: Final = "tests/edges/disk/test_removal.py"
 REMOVER: Final = "tests/cleanup/test_remover.py"
 DROPS: Final = "tests/pipeline/test_drop_units.py"
 DROP_CRASHES: Final = "tests/pipeline/test_drop_crashes.py"
+REVERIFICATION: Final = "tests/daemon/test_reverification.py"
 SCHEDULER: Final = "tests/cleanup/test_scheduler.py"
 COMPLETION: Final = "tests/core/completeness/test_completion.py"
 LOOKOUT: Final = "tests/watch/test_inspector.py"
@@ -388,6 +389,25 @@ MUTATIONS: Final = (
         "cleanup/scheduler.py",
         (('uptime_s - known["since_s"] >= drop.after_delay_s', "uptime_s >= 0"),),
         (f"{SCHEDULER}::test_nothing_goes_before_its_time_which_no_clock_but_uptime_tells",),
+    ),
+    # ------------------------------------------------------------ verifying again
+    Mutation(
+        "what differs is told at each verification",
+        "daemon/reverification.py",
+        (('if before.get("why") != said["why"]:', "if said:"),),
+        (f"{REVERIFICATION}::test_a_difference_needs_a_person_and_is_told_once",),
+    ),
+    Mutation(
+        "a verification that has begun holds up no upload",
+        "daemon/reverification.py",
+        (("            if not self._must_wait():\n                return", "            return"),),
+        (f"{REVERIFICATION}::test_a_verification_waits_where_an_upload_begins_meanwhile",),
+    ),
+    Mutation(
+        "a unit is accused of what was uploaded anew meanwhile",
+        "daemon/reverification.py",
+        (("(now.state, now.changed_at) == (unit.state, unit.changed_at)", "now"),),
+        (f"{REVERIFICATION}::test_a_unit_that_changes_meanwhile_is_not_accused",),
     ),
     # ------------------------------------------------------------ looking on
     Mutation(

@@ -39,7 +39,10 @@ batch_s = 0.1
 """
 SOAK = bool(os.environ.get("SOAK"))  # every thread, in every way
 HANGS = list(STEPS) if SOAK else ["main", "uploader-0", "journal", "status page"]
-AGAIN = ("uploader-0", "hasher", "inotify", "hints", "removal", "supervisor")  # replaced
+AGAIN = (  # replaced
+    *("uploader-0", "hasher", "inotify", "hints"),
+    *("removal", "verification", "supervisor"),
+)
 ENDS = ("main", "journal", "catalog-writer")  # the process ends, for systemd to start it again
 if not SOAK:
     AGAIN, ENDS = ("uploader-0", "inotify", "supervisor"), ("main", "catalog-writer")

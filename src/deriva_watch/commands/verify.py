@@ -158,6 +158,7 @@ class Verifier:
         """Keep the time of a verification without differences, if it can be written."""
         at, where = found.at.isoformat(), self._where(target)
         said = {"at": at, "files": found.files, "server_only": server_only}
+        said["unverified"] = len(found.notes)
         proof: dict[str, Any] = {"read_back": "all" if read_back else "none", "at": at}
         proof |= {"files": found.files, "local": not server_only}
         unit, receipt = self.find.unit(target), target.receipt

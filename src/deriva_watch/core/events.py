@@ -195,6 +195,23 @@ class FileRestored(Event):
     why: str | None = None
 
 
+@event("verification.passed")
+class VerificationPassed(Event):
+    """The server was asked again for all of an uploaded execution: it has it as it was uploaded."""
+
+    execution: str
+    prefix: str
+    files: int  # that the server was asked for
+
+
+@event("difference.found", "error")
+class DifferenceFound(TroubleEvent):
+    """The server no longer has an uploaded execution as it was uploaded; a person must act."""
+
+    execution: str
+    prefix: str
+
+
 @event("order.applied")
 class OrderApplied(Event):
     """The daemon carries out what a person ordered."""

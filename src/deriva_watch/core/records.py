@@ -42,6 +42,12 @@ class ExecutionRecord:
         held: The `Hold` of a person, as a document.
         checked_ns: The latest `ctime_ns` of its files when they were last compared with the digests
             of the upload.
+        verified_at: Once it was uploaded: when the server was last asked for all of it, UTC; the
+            upload counts. None: it is to be asked soon.
+        proved_at: When it was last proved to be on the server, UTC; None: it never was uploaded.
+        proof: What was proved then: `by`, a `Proof`, and `unverified`, how many files could
+            not be verified in whole.
+        differs: How the server differed when it was last asked: `what`, `why`, `next`, `since`.
     """
 
     id: int = field(metadata=_INTERNAL)
@@ -65,6 +71,10 @@ class ExecutionRecord:
     removal: Mapping[str, Any] | None = None
     held: Mapping[str, Any] | None = None
     checked_ns: int | None = field(default=None, metadata=_INTERNAL)
+    verified_at: datetime | None = None
+    proved_at: datetime | None = None
+    proof: Mapping[str, Any] | None = None
+    differs: Mapping[str, Any] | None = None
 
     @property
     def is_requested(self) -> bool:
@@ -101,6 +111,10 @@ class ExecutionFacts(TypedDict, total=False):
     removal: Mapping[str, Any] | None
     held: Mapping[str, Any] | None
     checked_ns: int | None
+    verified_at: datetime | None
+    proved_at: datetime | None
+    proof: Mapping[str, Any] | None
+    differs: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from deriva_watch.cleanup.scheduler import Scheduler
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.daemon.looking import UnitLooks
 from deriva_watch.daemon.reload import Reload
+from deriva_watch.daemon.reverification import Reverification
 from deriva_watch.daemon.server_tasks import ServerTasks
 from deriva_watch.daemon.service import Service
 from deriva_watch.daemon.supervisor import Supervisor
@@ -45,8 +46,10 @@ def build_service(
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
     workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)
+    reverification = Reverification.of(parts, stop)
     restarts: dict[str, Callable[[], None]] = {
         "removal": partial(removal.start, guard.run),
+        "verification": partial(reverification.start, guard.run),
         "inotify": lambda: None,  # the watcher replaces these two: it checks them every tick
         "hints": lambda: None,
         "rereader": rereader.start,
@@ -71,6 +74,7 @@ def build_service(
         prehash=prehash,
         rereader=rereader,
         removal=removal,
+        reverification=reverification,
         workers=workers,
         supervisor=Supervisor(problems, emit, restarts, guard, stop),
     )

@@ -17,6 +17,7 @@ from deriva_watch.core.events import ClockSet, Emit, ProblemFound
 from deriva_watch.core.stats.tally import in_short
 from deriva_watch.daemon.looking import UnitLooks
 from deriva_watch.daemon.reload import Reload
+from deriva_watch.daemon.reverification import Reverification
 from deriva_watch.daemon.server_tasks import ServerTasks
 from deriva_watch.daemon.supervisor import Supervisor
 from deriva_watch.daemon.workers import Workers
@@ -62,6 +63,7 @@ class Service:
         prehash: Hashes files before their unit is complete; None: nothing does.
         rereader: Reads uploaded files again whose change time alone moved.
         removal: The thread that removes uploaded files.
+        reverification: The thread that verifies uploaded units again.
         workers: The threads that upload.
         supervisor: The thread that watches all others.
     """
@@ -82,6 +84,7 @@ class Service:
     prehash: Prehash | None
     rereader: Rereader
     removal: Scheduler
+    reverification: Reverification
     workers: Workers
     supervisor: Supervisor
     _status: str = "watching"
@@ -113,6 +116,7 @@ class Service:
                 self.prehash.start(self.guard.run)
             self.rereader.start()
             self.removal.start(self.guard.run)
+            self.reverification.start(self.guard.run)
             systemd.notify("READY=1", "STATUS=watching")
             while not self.stop.is_set():
                 self.guard.run(self._tick)
@@ -125,6 +129,7 @@ class Service:
             self.rereader.end(STOP_PREHASH_S)
             self.workers.end(STOP_S)
             self.removal.end(STOP_REMOVAL_S)
+            self.reverification.end(STOP_PREHASH_S)
             self.problems.clear()
 
     def _tick(self) -> None:

@@ -221,6 +221,12 @@ class Reclaim(Section):
     read_back: ReadBack = "sample"
 
 
+class Verify(Section):
+    """How often the daemon asks the server again for what was uploaded."""
+
+    every_days: Annotated[float, Field(ge=0, le=3650, allow_inf_nan=False)] = 0
+
+
 def _journal_url() -> str:
     """Return a journal in systemd's StateDirectory, else in the user's state directory."""
     service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -297,6 +303,7 @@ class Settings(BaseSettings):
     transfer: Transfer = Transfer()
     retry: Retry = Retry()
     reclaim: Reclaim = Reclaim()
+    verify: Verify = Verify()
     journal: Journal = Field(default_factory=Journal)
     status: Status = Status()
     log: Log = Log()

@@ -52,7 +52,7 @@ def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
 
 
 def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
-    if not files:
+    if not files or summary["differing"]:  # then nobody knows
         return ""
     hosts = {server.partition("/")[0] for server in (summary["server"] or "").split(", ")}
     where = " and ".join(sorted(hosts))
@@ -91,8 +91,9 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     need = f"{counted(number, 'execution')} need{_s(number)} attention"
     if folders:
         need = f"{counted(number, 'execution')} and {_problems(folders)} attention"
-    entries = (entry for name in ("refused", "unmatched") for entry in summary[name])
-    names = [entry["rid"] for entry in entries if not entry["cancelled"]]
+    lists = ("refused", "unmatched", "differing")
+    entries = (entry for name in lists for entry in summary[name])
+    names = [entry["rid"] for entry in entries if not entry.get("cancelled")]
     then = f"deriva-watch show {quote(names[0])}" if names else None
     return _said("person", _joined(need, safe), then)
 

@@ -1,4 +1,4 @@
-"""The lists of `summary`: uploading, filling, waiting, refused, unmatched, paused, recent."""
+"""The lists of `summary`, such as what is being uploaded or refused, and the oldest proof."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any, Final
 from deriva_watch.core.orders import holds
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import ExecutionRecord, FileRecord
+from deriva_watch.core.removal.reverification import proof_said
 from deriva_watch.core.states import SAFE, UNDONE, ExecutionState, FileState
 from deriva_watch.core.stats.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
 from deriva_watch.edges.journal import Journal, Reader
@@ -57,6 +58,11 @@ def sections(
             [_unmatched(reader, each, amount) for each, amount in _with(reader, unmatched[:MOST])],
             reader.count_executions_having(FileState.UNMATCHED),
         ),
+        **_cut(
+            "differing",
+            [{**some(each, _WHO), **plain(each.differs)} for each in reader.differing(MOST)],
+            reader.count_differing(),
+        ),
         "recent": list(_recent(reader)),
     }
 
@@ -81,6 +87,18 @@ def _pause(about: str, prefix: str | None, hold: Hold) -> dict[str, Any]:
     said = hold.sentence(*([about] if prefix else []))
     facts = {"prefix": prefix, "since": hold.since, "until": hold.until, "by": hold.by}
     return {"about": about, **plain(facts), **plain(dict(said))}
+
+
+def oldest_proof(reader: Reader | Journal) -> dict[str, Any] | None:
+    """Return the oldest proof that something is on the server: of what, when, and what it proved.
+
+    None: nothing was uploaded yet.
+    """
+    oldest = reader.oldest_proof()
+    if oldest is None or oldest.proof is None:
+        return None
+    said = {"by": oldest.proof["by"], "proved": proof_said(oldest.proof)}
+    return {**some(oldest, _WHO), "at": plain(oldest.proved_at), **said}
 
 
 def _cut(name: str, entries: list[Any], count: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.prose import nearest
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord, shown_fields
+from deriva_watch.core.removal.reverification import proof_said
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.disk.receipts import kept_as, read_receipt
 from deriva_watch.edges.host.problems import read as read_problems
@@ -19,7 +20,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline, stops_daemon
 from deriva_watch.status.json_values import plain, some
-from deriva_watch.status.sections import is_cancelled, paused, sections
+from deriva_watch.status.sections import is_cancelled, oldest_proof, paused, sections
 
 _SENTENCE: Final = ("what", "why", "next")
 _EXECUTION: Final = shown_fields(ExecutionRecord)
@@ -34,8 +35,10 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     seconds; 0 if there is none. `problems` are what the daemon waits for, such as the server.
     Those of scope "folder" stop nothing else. `healthy` is about the daemon alone: it is false if
     none runs or it cannot work (a problem of scope "daemon"); `reasons` says why. `attention`
-    counts what needs a person: executions that are refused or have unmatched files, each once, and
-    problems of folders. `verdict` sums it up, see `headline`; the lists are those of `sections`.
+    counts what needs a person: executions that are refused, have unmatched files or differ on the
+    server, each once, and problems of folders. `oldest_proof` tells when and how it was last proved
+    that the server has everything. `verdict` sums it up, see `headline`; the lists are those of
+    `sections`.
     """
     counts, since, pid = reader.execution_counts(), reader.pending_since(), reader.daemon()
     pending_s = (now - since).total_seconds() if since else 0.0
@@ -55,6 +58,7 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "files": _counted(FileState, reader.file_counts()),
         "oldest_pending_s": pending_s,
         **sections(reader, counts, now),
+        "oldest_proof": oldest_proof(reader),
         "notices": plain(list(_journals_before(reader))),
         **paused(reader, held),
         "cancelled": len(cancelled),
@@ -135,6 +139,7 @@ def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, 
     paths: dict[int | None, str] = {file.id: plain(file.path) for file in files}
     return {
         **some(execution, _EXECUTION),
+        "proved": proof_said(execution.proof) if execution.proof else None,
         "files": [some(file, _FILE) for file in files],
         "notices": plain(_notices(history)),
         "history": [{"path": paths.get(line.file_id), **some(line, _HISTORY)} for line in history],

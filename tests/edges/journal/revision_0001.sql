@@ -56,11 +56,15 @@ CREATE TABLE execution (
 	removal JSON, 
 	held JSON, 
 	checked_ns BIGINT, 
+	verified_at DATETIME, 
+	proved_at DATETIME, 
+	proof JSON, 
+	differs JSON, 
 	PRIMARY KEY (id), 
 	CONSTRAINT execution_is_one UNIQUE (server, prefix, rid)
 );
-INSERT INTO "execution" VALUES(1,X'2F64617461','4-AB2C','example.org/1','refused','2026-03-01 12:00:00.123456',NULL,0,NULL,'{"rules":["quiet"]}','cannot upload it','it is not ours','retry 4-AB2C',NULL,0,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "execution" VALUES(2,X'2F696E737472756D656E74','overview 1','example.org/1','refused','2026-03-01 12:00:00.123456',NULL,0,NULL,NULL,'cancelled by jane','no reason was given','`deriva-watch retry ''overview 1''` takes it up again.',NULL,0,NULL,'directory',NULL,NULL,'{"kind":"cancelled","by":"jane","since":"2026-03-01T12:00:00.123456+00:00","reason":null,"until":null}',NULL);
+INSERT INTO "execution" VALUES(1,X'2F64617461','4-AB2C','example.org/1','refused','2026-03-01 12:00:00.123456',NULL,0,NULL,'{"rules":["quiet"]}','cannot upload it','it is not ours','retry 4-AB2C',NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "execution" VALUES(2,X'2F696E737472756D656E74','overview 1','example.org/1','refused','2026-03-01 12:00:00.123456',NULL,0,NULL,NULL,'cancelled by jane','no reason was given','`deriva-watch retry ''overview 1''` takes it up again.',NULL,0,NULL,'directory',NULL,NULL,'{"kind":"cancelled","by":"jane","since":"2026-03-01T12:00:00.123456+00:00","reason":null,"until":null}',NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE file (
 	id INTEGER NOT NULL, 
 	execution_id BIGINT NOT NULL, 
@@ -149,6 +153,9 @@ CREATE TABLE uptime (
 INSERT INTO "uptime" VALUES('boot',5.0,0.0);
 CREATE INDEX execution_by_state ON execution (state, changed_at);
 CREATE INDEX execution_held ON execution (id) WHERE held IS NOT NULL;
+CREATE INDEX execution_by_proof ON execution (proved_at) WHERE proved_at IS NOT NULL;
+CREATE INDEX execution_by_verification ON execution (verified_at) WHERE proved_at IS NOT NULL;
+CREATE INDEX execution_differs ON execution (id) WHERE differs IS NOT NULL;
 CREATE INDEX execution_by_next_at ON execution (state, next_at);
 CREATE INDEX file_by_url ON file (url);
 CREATE INDEX file_by_inode ON file (inode);

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteFile
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteExecution, NoteFile
 from deriva_watch.core.states import ExecutionTrigger as Execution
 from deriva_watch.core.states import FileTrigger as File
 from deriva_watch.core.stats.day import SHOWN, STEP, Sample, step_of
@@ -130,6 +130,11 @@ def person(journal, clock):
     why = "after 'notes', a table is expected"
     journal.commit([*linked(files[:3]), MoveFile(files[3], File.UNMATCHED, {"why": why})])
     journal.commit([MoveExecution(number, Execution.FINISHED)])
+    lost = journal.executions(rid="4-J2K8")[0]
+    told = {"what": "the server no longer has assets/Image/field-0001.tif as it was uploaded"}
+    told |= {"why": "its object is gone", "next": "Restore it on the server."}
+    differs = {**told, "since": datetime.now(UTC).isoformat()}
+    journal.commit([NoteExecution(lost.id, {"differs": differs})])
 
 
 def strangers(journal, count):

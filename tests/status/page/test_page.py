@@ -294,7 +294,7 @@ def test_its_parts_are_small_and_hold_nothing_of_others(tmp_path, browser):
 
 
 def test_what_needs_attention_is_the_same_number_everywhere(tmp_path, browser):
-    """One is refused, one has an unmatched file, one is both, one is cancelled."""
+    """One is refused, one has an unmatched file, one is both, one differs, one is cancelled."""
 
     def fill(journal, clock):
         scenes.person(journal, clock)
@@ -310,7 +310,8 @@ def test_what_needs_attention_is_the_same_number_everywhere(tmp_path, browser):
     with served(tmp_path, fill) as (url, _), looking(browser, url) as page:
         level(page, "person")
         todo = page.get_by_role("region", name="To do")
-        assert "4 executions need attention" in page.locator("#sentence").inner_text()
-        assert page.locator(".figures").get_by_text("4 executions", exact=True).count() == 1
-        assert todo.get_by_role("heading", name="To do 4").count() == 1
-        assert todo.locator("li.card").count() == 4
+        assert "5 executions need attention" in page.locator("#sentence").inner_text()
+        assert page.locator(".figures").get_by_text("5 executions", exact=True).count() == 1
+        assert todo.get_by_role("heading", name="To do 5").count() == 1
+        assert todo.locator("li.card").count() == 5
+        assert todo.get_by_text("Its object is gone.").count() == 1

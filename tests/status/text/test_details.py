@@ -38,6 +38,8 @@ def some_details(*paths, **more):
         "attempts": 0,
         **SENTENCE,
         "verdict": {"rules": ["quiet"], "quiet_s": 30},
+        "proved": None,
+        "differs": None,
         "files": [a_file(path, "refused", url=None, rid=None, **SENTENCE) for path in paths],
         "notices": {"a.tif": "2 rows say the same of it"},
         "history": [a_line("filling"), a_line("found", path="a.tif")],
@@ -217,3 +219,16 @@ def test_no_name_can_break_a_line_or_command_the_terminal(name, shown):
 
     assert f" {shown} " in text or f" {shown}\n" in text
     assert name == shown or name not in text
+
+
+def test_the_last_proof_and_what_differs_are_told():
+    differs = {"what": "it lost a.tif", "why": "it is gone", "next": "Restore it."}
+
+    text = piped(
+        render_details(
+            some_details(state="uploaded", proved_at=AT, proved="all was there", differs=differs)
+        )
+    )
+
+    assert "2026-03-01 12:00:00 UTC: all was there" in text
+    assert "no longer on the server as uploaded\n    it lost a.tif\n    it is gone\n" in text

@@ -11,7 +11,7 @@ from deriva_watch.status import render_summary, show
 AT = "2026-03-01T12:00:00+00:00"
 SENTENCE = {"what": "cannot store it", "why": "403", "next": "Ask."}
 WHO = {"rid": "1-AA", "prefix": "/data"}
-LISTS = ("in_flight", "filling", "refused", "waiting", "unmatched", "recent", "paused")
+LISTS = ("in_flight", "filling", "refused", "waiting", "unmatched", "differing", "recent", "paused")
 SAFE = {
     "level": "safe",
     "text": "all 2 files of 1 execution are in the catalog on example.org",
@@ -44,6 +44,7 @@ def a_summary(**fields):
         "executions": dict.fromkeys(ExecutionState, 0),
         "files": dict.fromkeys(FileState, 0),
         "oldest_pending_s": 0.0,
+        "oldest_proof": None,
         "bytes": {"safe": 0, "pending": 0},
         "notices": [],
         "verdict": SAFE,
@@ -227,3 +228,18 @@ def test_no_name_can_break_a_line_or_command_the_terminal(name, shown):
 
     assert text.count(shown) >= 15
     assert name == shown or name not in text
+
+
+def test_the_oldest_proof_says_of_what_and_what_it_proved():
+    proof = {**WHO, "at": AT, "by": "server", "proved": "every row was there"}
+
+    assert "oldest proof  2026-03-01 12:00:00 UTC, 1-AA: every row was there" in piped(
+        oldest_proof=proof
+    )
+
+
+def test_what_differs_is_told_with_what_to_do():
+    text = piped(differing=[{**WHO, **SENTENCE, "since": AT}])
+
+    assert "no longer on the server as uploaded\n  1-AA, found 0 s ago\n" in text
+    assert SENTENCE["next"] in text

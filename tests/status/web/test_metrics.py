@@ -7,11 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import generated
-from deriva_watch.core.changes import AddFile, MoveFile
-from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteExecution
+from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.core.stats.day import Sample, step_of
 from deriva_watch.status.day import Day
 from deriva_watch.status.web.meter import Meter
@@ -51,6 +52,22 @@ def test_metrics_tell_how_things_stand(journal):
     assert found["deriva_watch_state_free_bytes"][()] > 0
     assert found["deriva_watch_build_info"][("version", version("deriva-watch")),] == 1
     assert found["process_resident_memory_bytes"][()] > 1_000_000
+
+
+def test_the_oldest_proof_is_a_time_with_its_kind_and_what_differs_is_counted(journal):
+    number = claimed(journal)
+    journal.commit([MoveExecution(number, ExecutionTrigger.FINISHED)])
+    said = {"what": "it lost a", "why": "it is gone", "next": "Restore it.", "since": "now"}
+    journal.commit([NoteExecution(number, {"differs": said})])
+
+    with served(journal) as here:
+        found = families(ask(here, "/metrics"))
+
+    at = journal.execution(number).proved_at.timestamp()
+    proofs = found["deriva_watch_oldest_proof_timestamp_seconds"]
+    assert proofs == {(("by", "upload"),): pytest.approx(at)}
+    assert found["deriva_watch_differing"] == {(): 1}
+    assert found["deriva_watch_attention"] == {(): 1}
 
 
 def test_the_documentation_has_a_row_on_every_metric(page):

@@ -57,6 +57,8 @@ def carry_out(order: Retry, journal: Journal) -> list[ExecutionRecord] | None:
             "next_at": None,
             "verdict": {**(record.verdict or {}), "requested": True},
             "ours": record.ours or order.this_catalog,
+            "differs": None,  # what is left of it is found again
+            "verified_at": None,
         }
         known = {file.path: file for file in journal.files(record.id)} if order.paths else {}
         again = [

@@ -32,6 +32,7 @@ from deriva_watch.edges.journal.schema import (
     pause,
 )
 from deriva_watch.edges.journal.status_queries import StatusQueries
+from deriva_watch.edges.journal.verification_queries import VerificationQueries
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
@@ -64,7 +65,7 @@ _COMPLETED: Final = (
 )
 
 
-class Reader(StatusQueries, RemovalQueries):
+class Reader(StatusQueries, RemovalQueries, VerificationQueries):
     """A journal that can be read, by any thread."""
 
     def execution(self, execution_id: int) -> ExecutionRecord:

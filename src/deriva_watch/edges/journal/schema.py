@@ -178,6 +178,10 @@ execution = Table(
     Index("execution_by_next_at", "state", "next_at"),
 )
 _index_where("execution_held", execution.c.held.is_not(None), execution.c.id)
+_index_where("execution_differs", execution.c.differs.is_not(None), execution.c.id)
+_was_uploaded = execution.c.proved_at.is_not(None)
+_index_where("execution_by_proof", _was_uploaded, execution.c.proved_at)
+_index_where("execution_by_verification", _was_uploaded, execution.c.verified_at)
 
 file = Table(
     "file",

@@ -130,16 +130,22 @@ class StatusQueries(Queries):
     def count_attention(self, cancelled: Collection[int]) -> int:
         """Return how many executions a person must see to: each counts once.
 
-        They are refused, or have unmatched files, and are not gone; *cancelled* do not count.
+        They are refused, or have unmatched files and are not gone, and are none of *cancelled*; or
+        they differ on the server.
         """
-        has_unmatched = select(_COUNTS.execution_id).where(
-            _COUNTS.state == FileState.UNMATCHED, _COUNTS.files > 0
+        refused = select(execution.c.id).where(execution.c.state == ExecutionState.REFUSED)
+        unmatched = (
+            select(execution.c.id)
+            .join(file_count, _COUNTS.execution_id == execution.c.id)
+            .where(_COUNTS.state == FileState.UNMATCHED, _COUNTS.files > 0)
+            .where(execution.c.state != ExecutionState.GONE)
         )
-        query = select(execution.c.id).where(
-            (execution.c.state == ExecutionState.REFUSED)
-            | (execution.c.id.in_(has_unmatched) & (execution.c.state != ExecutionState.GONE))
-        )
-        return sum(number not in cancelled for (number,) in self._rows(query))
+        differing = select(execution.c.id).where(execution.c.differs.is_not(None))
+        found: set[int] = set()
+        for query in refused, unmatched:
+            found.update(number for (number,) in self._rows(query) if number not in cancelled)
+        found.update(number for (number,) in self._rows(differing))
+        return len(found)
 
     def examples(self, execution_id: int, state: FileState, limit: int) -> list[FileRecord]:
         """Return at most *limit* files of an execution that are in *state*."""

@@ -24,6 +24,7 @@ from deriva_watch.core.events import Event
 from deriva_watch.core.orders.holds import Hold, HoldKind
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileFacts, FileRecord
 from deriva_watch.core.removal.removal import Uptime
+from deriva_watch.core.removal.reverification import Proof
 from deriva_watch.core.states import (
     UNDONE,
     ExecutionState,
@@ -308,8 +309,12 @@ class Transaction:
         return change.execution_id
 
     def _moved(self, change: MoveExecution) -> ExecutionRecord:
-        before = self._executions[change.execution_id].state
-        moved = {"state": execution_after(before, change.trigger), "changed_at": self._now}
+        known = self._executions[change.execution_id]
+        before, after = known.state, execution_after(known.state, change.trigger)
+        moved: dict[str, Any] = {"state": after, "changed_at": self._now}
+        if after is ExecutionState.UPLOADED and known.proved_at is None:
+            proof = {"by": Proof.UPLOAD.value}
+            moved |= {"verified_at": self._now, "proved_at": self._now, "proof": proof}
         facts = {**_UNSAID, **_OF_ONE_STAY, **change.facts, **moved}
         new = self._executions.change(change.execution_id, facts)
         self._tell_execution(new, before, change.trigger, change.facts, change.report)

@@ -1,11 +1,16 @@
 // The view below the verdict: what to do, what is happening, what was uploaded.
 
 import { h, named, said, when } from "./dom.js";
-import { begun, bytes, counted, duration, number } from "./words.js";
+import { begun, bytes, complete, counted, duration, moment, number } from "./words.js";
 
 const EMPTY = "Executions appear here as soon as a program writes into a watched folder.";
 const RENAME = "Move files that should be uploaded, for example below `assets/<Table>/` " +
   "or `execution-asset/<type>/`. Add the others to `[files] ignore`.";
+const PROOFS = { // of what was proved, see `oldest_proof`
+  upload: "by the upload",
+  server: "size and MD5, as the server states them",
+  bytes: "every stored byte was read",
+};
 const FEW = 10; // entries of a list that are shown at first
 
 /** The sections of the overview. *wanted* is the text of the search field, *all* the lists that
@@ -22,10 +27,10 @@ export function overview(data, { wanted, all, at }) {
   ].filter(Boolean);
   const none = look.wanted && !lists.length && h("p", { class: "answer" },
     "Nothing shown here has that in its name. Press Enter to search everything.");
-  return [!look.wanted && figures(data), lists, none];
+  return [!look.wanted && figures(data, at), lists, none];
 }
 
-function figures(data) {
+function figures(data, at) {
   const { files } = data;
   const safe = files.linked + files.elsewhere + files.removed;
   const going = files.found + files.hashed + files.stored + files.recorded;
@@ -35,8 +40,15 @@ function figures(data) {
     figure("To upload", counted(going, "file"), bytes(data.bytes.pending)),
     figure("Oldest not uploaded", oldest ? duration(oldest) : "none",
       oldest ? "since it was complete" : "of the complete ones"),
+    data.oldest_proof && proof(data.oldest_proof, at),
     figure("Needs attention", counted(data.attention.executions, "execution"),
       `${number(files.unmatched)} unmatched ${files.unmatched === 1 ? "file" : "files"}`));
+}
+
+function proof({ at: iso, by }, now) {
+  const at = new Date(iso);
+  const time = h("time", { datetime: iso, title: complete(at) }, moment(at, now));
+  return figure("Oldest proof", time, PROOFS[by]);
 }
 
 function figure(term, value, more) {
@@ -82,14 +94,14 @@ function todo(data) {
 
 /** The executions that need attention, each once, as in `attention.executions`. */
 function theirs(data) {
-  const key = (each) => `${each.prefix} ${each.rid}`;
-  const left = new Map(data.unmatched.filter((each) => !each.cancelled).map((each) => [key(each), each]));
-  const cards = data.refused.filter((each) => !each.cancelled).map((each) => {
-    const also = left.get(key(each));
-    left.delete(key(each));
-    return refused(each, also);
-  });
-  return [...cards, ...[...left.values()].map(unmatched)];
+  const found = new Map();
+  for (const kind of ["refused", "unmatched", "differing"]) {
+    for (const each of data[kind].filter((one) => !one.cancelled)) {
+      const key = `${each.prefix} ${each.rid}`;
+      found.set(key, { ...found.get(key), [kind]: each });
+    }
+  }
+  return [...found.values()].map(needy);
 }
 
 function problem(each) {
@@ -100,22 +112,22 @@ function problem(each) {
   return { about: each, make };
 }
 
-function refused(each, also) {
-  const make = (at) => card("person", `refused ${each.prefix} ${each.rid}`,
-    title(each), said(each), examples(each, "refused"), also && examples(also, "unmatched"),
-    h("p", { class: "quiet" }, "Since ", when(each.changed_at, at)));
-  return { about: each, make };
+function needy(kinds) {
+  const { refused, unmatched, differing } = kinds;
+  const each = refused ?? unmatched ?? differing;
+  const since = refused?.changed_at ?? differing?.since;
+  const make = (at) => card("person", `needy ${each.prefix} ${each.rid}`, title(each),
+    refused && [said(refused), examples(refused, "refused")],
+    unmatched && [!refused && said(left(unmatched)), examples(unmatched, "unmatched")],
+    differing && said(differing),
+    since && h("p", { class: "quiet" }, "Since ", when(since, at)));
+  return { about: kinds, make };
 }
 
-function unmatched(each) {
-  const files = counted(each.files, "file");
-  const one = each.files === 1;
-  const make = () => card("person", `unmatched ${each.prefix} ${each.rid}`,
-    title(each),
-    said({ what: `${files} ${one ? "matches" : "match"} no mapping and ${one ? "was" : "were"} not uploaded`,
-      next: RENAME }),
-    examples(each, "unmatched"));
-  return { about: each, make };
+function left({ files }) {
+  const verbs = files === 1 ? ["matches", "was"] : ["match", "were"];
+  const what = `${counted(files, "file")} ${verbs[0]} no mapping and ${verbs[1]} not uploaded`;
+  return { what, next: RENAME };
 }
 
 function examples(each, kind) {

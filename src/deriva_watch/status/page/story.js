@@ -88,6 +88,7 @@ function one(each, place, shown, at) {
     h("p", { class: `badge ${tone}` }, word),
     h("p", { class: "answer" }, safety(each)),
     sentences(each),
+    each.differs && h("div", { class: "card person" }, said(each.differs)),
     facts(each, at),
     notices(each),
     evidence(each, at),
@@ -96,12 +97,14 @@ function one(each, place, shown, at) {
 }
 
 /** How many of its files are in the catalog, and the states of the others. */
-function safety({ files: all, server }) {
+function safety(each) {
+  const { files: all, server } = each;
   const count = (test) => all.filter((file) => test(file.state)).length;
   const unsent = ["ignored", "gone"].map((name) => [count((state) => state === name), name]);
   const whole = all.length - unsent.reduce((sum, [files]) => sum + files, 0);
   const safe = count((state) => SAFE.has(state));
   const host = server.split("/")[0];
+  if (each.differs) return `${host} no longer has all of it as it was uploaded.`;
   if (!all.length) return "None of its files has been checked yet.";
   const others = [
     ...["unmatched", "refused"].map((name) => [count((state) => state === name), FILES[name][1]]),
@@ -128,6 +131,7 @@ function facts(each, at) {
     ["Execution in the catalog", made],
     ["In this state since", when(each.changed_at, at)],
     [each.state === "waiting" ? "Next attempt" : "Next check", each.next_at && when(each.next_at, at)],
+    ["Last proof", each.proved && [when(each.proved_at, at), `: ${each.proved}`]],
     ["Failed attempts in a row", each.attempts && number(each.attempts)],
   ]);
 }

@@ -58,6 +58,7 @@ class _Story:
         yield from self._head()
         yield from self._evidence()
         yield from self._files()
+        yield from self._differs()
         yield from self._kept()
         yield from self._notices()
         yield from self._history()
@@ -78,6 +79,7 @@ class _Story:
             f"{known['state']} since": since,
             "next attempt" if known["state"] == ExecutionState.WAITING else "next check": again,
             "attempts": f"{claims}{failed}" if claims > 1 or failed else None,
+            "proof": _proof(known) if known["proved"] else None,
         }
         yield facts({name: text for name, text in about.items() if text})
 
@@ -101,6 +103,11 @@ class _Story:
         if more := len(good) - len(shown):
             command = f"deriva-watch show {quote(self._execution['rid'])} --files"
             yield line(f"  and {counted(more, 'file')} more: {command}", "dim")
+
+    def _differs(self) -> Iterator[RenderableType]:
+        if differs := self._execution["differs"]:
+            yield title("no longer on the server as uploaded")
+            yield from sentence(differs)
 
     def _kept(self) -> Iterator[RenderableType]:
         removal = self._execution.get("removal") or {}
@@ -127,6 +134,10 @@ class _Story:
             yield _timeline(shown)
         if self._whole or not own:
             yield from _file_histories(each for each in history if each["path"] is not None)
+
+
+def _proof(known: _Entry) -> str:
+    return f"{clock(known['proved_at'])} UTC: {known['proved']}"
 
 
 def _state(known: _Entry) -> str:

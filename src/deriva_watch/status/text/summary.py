@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from deriva_watch.core.prose import counted
-from deriva_watch.status.amounts import after, before, size, span
+from deriva_watch.status.amounts import after, before, clock, size, span
 from deriva_watch.status.text.elements import (
     STYLES,
     Bar,
@@ -86,6 +86,8 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     }
     if summary["oldest_pending_s"] < _OLD_S:
         del known["oldest"]
+    if proof := summary["oldest_proof"]:
+        known["oldest proof"] = f"{clock(proof['at'])} UTC, {proof['rid']}: {proof['proved']}"
     return {name: text for name, text in known.items() if text}
 
 
@@ -163,6 +165,13 @@ def _refused(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableT
         yield from sentence(entry)
 
 
+def _differing(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:
+    for entry in entries:
+        since = before(entry["since"], summary["at"])
+        yield line(f"  {_who(entry, summary)}, found {since}", STYLES["refused"])
+        yield from sentence(entry)
+
+
 def _unmatched(entries: Iterable[_Entry], summary: _Entry) -> Iterator[RenderableType]:
     for entry in entries:
         files = counted(entry["files"], "file")
@@ -205,6 +214,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, Callable[..., Iterator[RenderableType]]
     "waiting": ("waiting", _waiting),
     "refused": ("refused", _refused),
     "unmatched": ("unmatched", _unmatched),
+    "differing": ("no longer on the server as uploaded", _differing),
     "recent": ("uploaded last", _recent),
 }
 _LISTS: Final = tuple(name for name in _SECTIONS if name != "paused")

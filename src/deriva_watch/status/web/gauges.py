@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
@@ -76,9 +77,18 @@ def _of_summary(summary: Mapping[str, Any]) -> Iterator[GaugeMetricFamily]:
     yield _gauge("problems", "Number of things the daemon waits for, such as the server", problems)
     yield _gauge(
         "attention",
-        "Number of executions that need attention: refused, or with unmatched files",
+        "Number of executions that need attention: refused, with unmatched files, or differing on "
+        "the server",
         summary["attention"]["executions"],
     )
+    differing = len(summary["differing"]) + summary.get("differing_more", 0)
+    meaning = "Number of executions that the server no longer has as they were uploaded"
+    yield _gauge("differing", meaning, differing)
+    meaning = "Time of the oldest proof that the server has what was uploaded, by kind of proof"
+    oldest = _gauge("oldest_proof_timestamp_seconds", meaning, labels=["by"])
+    if proof := summary["oldest_proof"]:
+        oldest.add_metric([proof["by"]], datetime.fromisoformat(proof["at"]).timestamp())
+    yield oldest
     pending_s = summary["oldest_pending_s"]
     yield _gauge(
         "oldest_pending_seconds",
