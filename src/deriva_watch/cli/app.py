@@ -51,7 +51,7 @@ _EXITS = (
 )
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
@@ -76,7 +76,9 @@ app = typer.Typer(
 def _common(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version),
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     pass
@@ -125,18 +127,18 @@ def _run() -> NoReturn:
     try:
         ended = app(prog_name="deriva-watch", standalone_mode=False)
     except TroubleError as error:
-        _tell(error)
+        _print_error(error)
         raise SystemExit(exit_status(error)) from None
     except _UsageError as error:
         error.show()
-        _tell_usage(error)
+        _print_usage_error(error)
         raise SystemExit(Exit.USAGE) from None
     except typer.Abort:  # Ctrl-C, or the end of the input where something was asked
         raise SystemExit(Exit.SIGNAL + SIGINT) from None
     except Exception as error:  # noqa: BLE001  # the last place to report it
         traceback.print_exc()
         then = "Please report it, with the lines above."
-        _tell(TroubleError("this is a bug of deriva-watch", type(error).__name__, then))
+        _print_error(TroubleError("this is a bug of deriva-watch", type(error).__name__, then))
         raise SystemExit(Exit.BUG) from None
     raise SystemExit(ended or Exit.DONE)
 
@@ -146,7 +148,7 @@ def exit_status(error: TroubleError) -> Exit:
     return next(status for kind, status in _EXITS if isinstance(error, kind))
 
 
-def _tell(error: TroubleError) -> None:
+def _print_error(error: TroubleError) -> None:
     if "--json" in sys.argv:
         print_json({"error": error.sentence()})
     text = f"{error.what}\n\n  {error.why}\n\n  {error.next}\n"
@@ -155,7 +157,7 @@ def _tell(error: TroubleError) -> None:
     sys.stderr.flush()
 
 
-def _tell_usage(error: Any) -> None:
+def _print_usage_error(error: Any) -> None:
     command = error.ctx.command_path if error.ctx else "deriva-watch"
     what = f"cannot read the command line of {command}"
     then = f"`{command} --help` shows its options."

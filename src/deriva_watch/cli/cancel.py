@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import PathsArgument, ReasonOption, now, tell
+from deriva_watch.cli.orders import PathsArgument, ReasonOption, now, print_order
 from deriva_watch.core.prose import counted
 
 
@@ -41,4 +41,4 @@ def cancel(
         f"Upload of {files} cancelled; what is already in the catalog stays there. "
         f"Undo: `deriva-watch retry {again}`."
     )
-    tell(order, given.rids, given.daemon, text, as_json=as_json)
+    print_order(order, given.rids, given.daemon, text, as_json=as_json)

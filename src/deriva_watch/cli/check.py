@@ -45,7 +45,7 @@ def check(
         for line in awaited(part.lines, part.title):
             found.append((part.title, line))
             if not as_json:
-                tell(line, verbose=verbose)
+                print_line(line, verbose=verbose)
     status = _status(line for _, line in found)
     if as_json:
         lines = [document(title, line) for title, line in found]
@@ -53,7 +53,7 @@ def check(
     raise typer.Exit(status)
 
 
-def tell(line: "Line", *, verbose: bool = False) -> None:
+def print_line(line: "Line", *, verbose: bool = False) -> None:
     """Print a line for people."""
     print(f"  {MARKS[line.verdict]} {printable(f'{line.about}: {line.what}')}", flush=True)
     for more in filter(None, (line.why, line.next, *(line.details if verbose else ()))):

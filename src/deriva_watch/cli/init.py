@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from deriva_watch.cli.app import JsonOption, app, print_json
-from deriva_watch.cli.check import awaited, document, tell
+from deriva_watch.cli.check import awaited, document, print_line
 from deriva_watch.core.errors import SettingsError, TroubleError
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _objection(
         for line in awaited(init.look(answers, file, *step.titles), step.titles[-1]):
             lines.append(line)
             if not quiet:
-                tell(line)
+                print_line(line)
     except SettingsError as error:
         return SettingsError(error.what, error.why, step.hint or error.next)
     found += [document(step.titles[-1], line) for line in lines]

@@ -35,7 +35,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def tell(order: "Order", rids: list[str], daemon: int | None, text: str, *, as_json: bool) -> None:
+def print_order(
+    order: "Order", rids: list[str], daemon: int | None, text: str, *, as_json: bool
+) -> None:
     """Print what was ordered and when it takes effect; people read *text*."""
     if as_json:
         when = "within a second" if daemon else "with the next run or upload"

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import ReasonOption, RidArgument, now, tell, uploads_of
+from deriva_watch.cli.orders import ReasonOption, RidArgument, now, print_order, uploads_of
 from deriva_watch.core.errors import SettingsError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -47,7 +47,7 @@ def pause(
     end = f" until {until[:16].replace('T', ' ')} UTC" if until else ""
     earlier = " earlier" if until else ""
     text = f"{uploads_of(rid)} paused{end}. Resume{earlier}: `deriva-watch resume{named}`."
-    tell(order, given.rids, given.daemon, text, as_json=as_json)
+    print_order(order, given.rids, given.daemon, text, as_json=as_json)
 
 
 def _until(time: str | None) -> str | None:

@@ -68,7 +68,7 @@ def show_plan(found: Preview) -> None:
         table.add_column(column, overflow="fold")
     for asset in found.plan.assets:
         cells = asset.path, f"a row of {asset.table} (mapping {asset.match.mapping.number})"
-        table.add_row(*(Text(printable(cell)) for cell in (*cells, _said(asset, found))))
+        table.add_row(*(Text(printable(cell)) for cell in (*cells, _text(asset, found))))
     for each in found.plan.rows:
         told = found.rows[each.path]
         cells = each.path, f"{told.rows} {'row' if told.rows == 1 else 'rows'} of {each.table}"
@@ -101,7 +101,7 @@ def _verdict(told: ExpectedVerdict) -> list[str]:
     return [*map(printable, lines), f"  ({ONE_LOOK}.{known})"]
 
 
-def _said(asset: AssetPlan, found: Preview) -> str:
+def _text(asset: AssetPlan, found: Preview) -> str:
     """Return the values, asset types and object name of a file."""
     coming = outlook(asset, found.root)
     row = coming.row if asset.by_templates else asset.values

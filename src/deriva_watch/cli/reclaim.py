@@ -98,7 +98,7 @@ def reclaim(
     if as_json:
         print_json(_document(found, told, dry_run=dry_run))
     elif told:
-        _tell(told)
+        _print_results(told)
     refused = bool(rids) and any(each.why for each in found)
     raise typer.Exit(Exit.DONE if going == files and not refused else Exit.REFUSED)
 
@@ -147,7 +147,7 @@ def _show(found: list["Candidate"], older_than: str) -> None:
     print(f"Would delete {_amount(files, size)}{since}.")
 
 
-def _tell(told: list["Result"]) -> None:
+def _print_results(told: list["Result"]) -> None:
     for each in told:
         print(printable(f"{each.rid}: deleted {_amount(each.files, each.size_bytes)}"))
         if each.why:

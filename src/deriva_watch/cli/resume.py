@@ -1,7 +1,7 @@
 """`deriva-watch resume`: end a pause."""
 
 from deriva_watch.cli.app import ConfigOption, JsonOption, app
-from deriva_watch.cli.orders import ReasonOption, RidArgument, tell, uploads_of
+from deriva_watch.cli.orders import ReasonOption, RidArgument, print_order, uploads_of
 
 
 @app.command()
@@ -26,4 +26,4 @@ def resume(
     order = Resume(rid=rid, by=asker(), reason=reason)
     given = give(load(config), order)
     text = f"{uploads_of(rid)} resumed; `deriva-watch status` shows the progress."
-    tell(order, given.rids, given.daemon, text, as_json=as_json)
+    print_order(order, given.rids, given.daemon, text, as_json=as_json)

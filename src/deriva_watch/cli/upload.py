@@ -53,11 +53,11 @@ def upload(
         print("nothing new to upload")
     if as_json:
         files = sum((each.files for each in brought if each.files), Counter[str]())
-        print_json({"executions": [_told(each.record) for each in brought], "files": files})
+        print_json({"executions": [_document(each.record) for each in brought], "files": files})
     raise typer.Exit(_exit(brought))
 
 
-def _told(record: "ExecutionRecord") -> dict[str, Any]:
+def _document(record: "ExecutionRecord") -> dict[str, Any]:
     said = {"what": record.what, "why": record.why, "next": record.next}
     return {"rid": record.rid, "prefix": record.prefix, "state": record.state} | {
         name: text for name, text in said.items() if text

@@ -77,7 +77,7 @@ def verify(
             if not one.differences:
                 verifier.keep(subject, one, server_only=server_only, read_back=read_back)
             if not as_json:
-                _tell(one)
+                _print(one)
     is_well = not any(one.differences for one in found)
     if as_json:
         told = [{"well": not one.differences, **asdict(one)} for one in found]
@@ -90,7 +90,7 @@ def verify(
     raise typer.Exit(Exit.DONE if is_well else Exit.REFUSED)
 
 
-def _tell(one: Verified) -> None:
+def _print(one: Verified) -> None:
     from rich.filesize import decimal
 
     size = f"{counted(one.files, 'file')} ({decimal(one.size_bytes)})"

@@ -95,12 +95,12 @@ class PartUploader:
             passing = isinstance(trouble, TransientError)
             account.stops = isinstance(trouble, ServerAwayError) or not passing
         reason = _reason(result, error)
-        self._tell(account, part, files, reason)
+        self._collect(account, part, files, reason)
         if reason and not account.failures and not _is_only_empty(result, self.plans(part)):
             account.failures.append(Failure(str(part.root), *reason))
         return account
 
-    def _tell(
+    def _collect(
         self,
         account: PartResult,
         part: Part,

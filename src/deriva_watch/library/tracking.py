@@ -79,7 +79,7 @@ class Meter:
 class Tracker:
     """Turns reports into progress, and events into log lines; runs in the caller's thread."""
 
-    tell: Callable[[UploadProgress], None]
+    show: Callable[[UploadProgress], None]
     chunk_bytes: int
     _root: Path = Path()
     _sizes: dict[_Key, int] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Tracker:
         """Handle one report."""
         if isinstance(said, UploadProgress):
             LOG.warning("%s", said.message)
-            self.tell(said)
+            self.show(said)
         elif isinstance(said, Planned):
             self._sizes |= {(said.root, path): size for path, size in said.sizes.items()}
             self._done |= {(said.root, path) for path in said.done}
@@ -98,7 +98,7 @@ class Tracker:
             if said.done:
                 text = f"{len(self._done)} of {len(self._sizes)} files are already in the catalog"
                 percent = len(self._done) / len(self._sizes) * 100
-                self.tell(UploadProgress(phase="uploading", message=text, percent_complete=percent))
+                self.show(UploadProgress(phase="uploading", message=text, percent_complete=percent))
         elif isinstance(said, Begun):
             self._root = said.root
         elif isinstance(said, Sent):
@@ -115,7 +115,7 @@ class Tracker:
         elif total > self.chunk_bytes:
             sent, chunks = min(size_bytes, total), chunk_count(self.chunk_bytes, total)
             number = chunks if sent == total else sent // self.chunk_bytes
-            self._tell(
+            self._show(
                 key,
                 "uploading_chunks",
                 f"Uploading large file: chunk {number} of {chunks}",
@@ -131,16 +131,16 @@ class Tracker:
             self._begun.add(key)
             self._done.add(key)
             number, count = len(self._done), len(self._sizes)
-            self._tell_files(key, f"Uploaded file {number} of {count}", self._sizes[key])
+            self._show_all_files(key, f"Uploaded file {number} of {count}", self._sizes[key])
 
     def _begin(self, key: _Key) -> None:
         if key in self._sizes and key not in self._begun:
             self._begun.add(key)
             number, count = len(self._begun), len(self._sizes)
-            self._tell_files(key, f"Uploading file {number} of {count}", 0)
+            self._show_all_files(key, f"Uploading file {number} of {count}", 0)
 
-    def _tell_files(self, key: _Key, message: str, size_bytes: int) -> None:
-        self._tell(
+    def _show_all_files(self, key: _Key, message: str, size_bytes: int) -> None:
+        self._show(
             key,
             "uploading",
             message,
@@ -149,9 +149,9 @@ class Tracker:
             percent_complete=len(self._done) / len(self._sizes) * 100,
         )
 
-    def _tell(self, key: _Key, phase: str, message: str, **figures: Any) -> None:
+    def _show(self, key: _Key, phase: str, message: str, **figures: Any) -> None:
         file = key[0] / key[1]
-        self.tell(UploadProgress(str(file), file.name, phase=phase, message=message, **figures))
+        self.show(UploadProgress(str(file), file.name, phase=phase, message=message, **figures))
 
 
 def _log(event: Event) -> None:

@@ -68,7 +68,7 @@ class Lookups:
             self.tell(f"{table} has some of the values looked up {ANOTHER_FORM}")
         there: dict[Hashable, list[str]] = defaultdict(list)
         for row in rows:
-            there[meaning(by, row[by.name])] += _told(row, search.returns)
+            there[meaning(by, row[by.name])] += _values(row, search.returns)
         found = {
             text: Answer(tuple(there[meaning(by, other.get(text, value))]))
             for text, value in values.items()
@@ -88,7 +88,7 @@ class Lookups:
                 if rows and each != path:
                     self.tell(f"the catalog has some of the values looked up {ANOTHER_FORM}")
                 if rows:
-                    return Answer(tuple(value for row in rows for value in _told(row, returns)))
+                    return Answer(tuple(value for row in rows for value in _values(row, returns)))
         except RefusedError as error:
             return Answer(problem=f"{error.what}: {error.why}")
         return Answer()
@@ -107,6 +107,6 @@ def _in_form(form: Literal["NFC", "NFD"], path: str) -> str:
     )
 
 
-def _told(row: Row, returns: str) -> list[str]:
+def _values(row: Row, returns: str) -> list[str]:
     """Return the value of a column in a list, which is empty for NULL and for an unknown column."""
     return [] if row.get(returns) is None else [str(row[returns])]

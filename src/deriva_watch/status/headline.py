@@ -36,10 +36,10 @@ def headline(summary: Mapping[str, Any], safe_files: int, safe_executions: int) 
             return end
     if cancelled := summary["cancelled"]:
         said = f"{counted(cancelled, 'execution')} {_are(cancelled)} cancelled"
-        return _said("safe" if safe else "empty", _joined(said, safe))
+        return _verdict("safe" if safe else "empty", _joined(said, safe))
     if safe:
-        return _said("safe", safe if safe_files == 1 else f"all {safe}")
-    return _said("empty", "no execution was found yet", "deriva-watch check")
+        return _verdict("safe", safe if safe_files == 1 else f"all {safe}")
+    return _verdict("empty", "no execution was found yet", "deriva-watch check")
 
 
 def stops_daemon(problem: Mapping[str, Any]) -> bool:
@@ -47,7 +47,7 @@ def stops_daemon(problem: Mapping[str, Any]) -> bool:
     return bool(problem.get("scope", Scope.DAEMON) == Scope.DAEMON)
 
 
-def _said(level: str, text: str, then: str | None = None) -> dict[str, Any]:
+def _verdict(level: str, text: str, then: str | None = None) -> dict[str, Any]:
     return {"level": level, "text": text, "next": then}
 
 
@@ -62,13 +62,13 @@ def _safe(summary: Mapping[str, Any], files: int, executions: int) -> str:
 
 def _trouble(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if summary["daemon"] is None:
-        return _said("trouble", _joined("no daemon is running", safe), "deriva-watch run")
+        return _verdict("trouble", _joined("no daemon is running", safe), "deriva-watch run")
     problems = list(filter(stops_daemon, summary["problems"]))
     if not problems:
         return None
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     text = _joined(f"the daemon cannot work: {problems[0]['what']}{more}", safe)
-    return _said("trouble", text, "deriva-watch check")
+    return _verdict("trouble", text, "deriva-watch check")
 
 
 def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ def _paused(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
         if pause["about"] == "host":
             since = f"{pause['what']} since {clock(pause['since'])} UTC"
             text = f"all uploads are {since}: {pause['why']}"
-            return _said("person", _joined(text, safe), "deriva-watch resume")
+            return _verdict("person", _joined(text, safe), "deriva-watch resume")
     return None
 
 
@@ -87,7 +87,7 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if not number:
         (first, *_) = (each for each in summary["problems"] if not stops_daemon(each))
         need = f"{_problems(folders)} attention: {first['what']}"
-        return _said("person", _joined(need, safe), "deriva-watch check")
+        return _verdict("person", _joined(need, safe), "deriva-watch check")
     need = f"{counted(number, 'execution')} need{_s(number)} attention"
     if folders:
         need = f"{counted(number, 'execution')} and {_problems(folders)} attention"
@@ -95,7 +95,7 @@ def _person(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     entries = (entry for name in lists for entry in summary[name])
     names = [entry["rid"] for entry in entries if not entry.get("cancelled")]
     then = f"deriva-watch show {quote(names[0])}" if names else None
-    return _said("person", _joined(need, safe), then)
+    return _verdict("person", _joined(need, safe), then)
 
 
 def _problems(number: int) -> str:
@@ -119,7 +119,7 @@ def _busy(summary: Mapping[str, Any], safe: str) -> dict[str, Any] | None:
     if waits:
         parts.append(f"{counted(waits, 'execution')} {_are(waits)} paused")
     then = f"deriva-watch show {quote(failed[0])}" if failed else None  # it may need a person
-    return _said("busy", _joined(", ".join(parts), safe), then) if parts else None
+    return _verdict("busy", _joined(", ".join(parts), safe), then) if parts else None
 
 
 def _s(number: int) -> str:

@@ -42,7 +42,7 @@ def apply_orders(
         holds.reload()
         if moved is None:
             continue
-        _tell(pending.order, moved, emit)
+        _report(pending.order, moved, emit)
         yield from moved
         pending.remove()
     yield from _resume(journal, holds, emit)
@@ -59,11 +59,11 @@ def _resume(journal: Journal, holds: HoldCache, emit: Emit) -> Iterator[Executio
     if _is_over(holds.pause):
         journal.pause(None)
         holds.reload()
-        _tell(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], emit)
+        _report(Resume(rid=None, by=_OURSELVES, reason=_OVER), [], emit)
     for record in [each for each in holds.held if _is_over(Hold.of(each.held))]:
         journal.release(record.id, HoldKind.PAUSED)
         holds.reload()
-        _tell(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], emit)
+        _report(Resume(rid=record.rid, by=_OURSELVES, reason=_OVER), [record], emit)
         yield record
 
 
@@ -71,7 +71,7 @@ def _is_over(hold: Hold | None) -> bool:
     return hold is not None and hold.until is not None and hold.until <= datetime.now(UTC)
 
 
-def _tell(order: _Ours, moved: list[ExecutionRecord], emit: Emit) -> None:
+def _report(order: _Ours, moved: list[ExecutionRecord], emit: Emit) -> None:
     paths = order.paths if isinstance(order, Retry | Cancel) else ()
     emit(
         OrderApplied(

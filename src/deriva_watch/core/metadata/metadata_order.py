@@ -88,7 +88,7 @@ class Directories:
             shown = "; or ".join(self._shown(row) for row in found[:SHOWN])
             more = ", and in other ways" if len(found) > SHOWN else ""
             raise self._unclear(f"they can be read as {shown}{more}")
-        return self._told(found[0])
+        return self._reading(found[0])
 
     def questions(self) -> dict[Reference, set[str]]:
         """Return the values of which `read` must know whether they exist."""
@@ -165,7 +165,7 @@ class Directories:
         columns = [self.table.column[name] for name in self.columns]
         return all(same(c, a.value, b.value) for c, a, b in zip(columns, one, other, strict=True))
 
-    def _told(self, row: _Row) -> Reading:
+    def _reading(self, row: _Row) -> Reading:
         values = {c: choice.value for c, choice in zip(self.columns, row, strict=True)}
         if all(self.segments[c.place] == self.segments[n] for n, c in enumerate(row)):
             return Reading(values)

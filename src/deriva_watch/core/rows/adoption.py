@@ -107,7 +107,7 @@ def rid_order(rid: str) -> tuple[int, str]:
     return len(rid), rid
 
 
-def said_by(key: Iterable[str], table: Table, values: Mapping[str, Any]) -> Hashable:
+def normal_key(key: Iterable[str], table: Table, values: Mapping[str, Any]) -> Hashable:
     """Return the values of the columns *key* of a row in a normal form."""
     return tuple((name, meaning(table.column[name], values.get(name))) for name in key)
 

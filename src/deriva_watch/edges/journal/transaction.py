@@ -103,7 +103,7 @@ class Transaction:
         state = ExecutionState.FILLING
         new = ExecutionRecord(0, prefix, rid, server, state, self._now, unit=unit)
         [new] = self._executions.add([new])
-        self._tell_execution(new, None, None, {}, {})
+        self._report_execution(new, None, None, {}, {})
         return new
 
     def open_batch(
@@ -260,7 +260,7 @@ class Transaction:
         match change:
             case AddFile():
                 new = next(added)
-                self._tell_file(new, None, None, change.facts, None)
+                self._report_file(new, None, None, change.facts, None)
                 return new.id
             case MoveFile():
                 return self._move_file(change)
@@ -296,7 +296,7 @@ class Transaction:
         moved = {"state": file_after(before, change.trigger), "changed_at": self._now}
         late = {"held": None} if moved["state"] in _IN_CATALOG else {}
         new = self._change_file(change.file_id, {**_UNSAID, **change.facts, **moved, **late})
-        self._tell_file(new, before, change.trigger, change.facts, change.seconds)
+        self._report_file(new, before, change.trigger, change.facts, change.seconds)
         return new.id
 
     def _change_file(self, number: int, facts: Mapping[str, Any]) -> FileRecord:
@@ -317,10 +317,10 @@ class Transaction:
             moved |= {"verified_at": self._now, "proved_at": self._now, "proof": proof}
         facts = {**_UNSAID, **_OF_ONE_STAY, **change.facts, **moved}
         new = self._executions.change(change.execution_id, facts)
-        self._tell_execution(new, before, change.trigger, change.facts, change.report)
+        self._report_execution(new, before, change.trigger, change.facts, change.report)
         return new
 
-    def _tell_file(
+    def _report_file(
         self,
         new: FileRecord,
         before: FileState | None,
@@ -332,7 +332,7 @@ class Transaction:
         rid = self._executions[new.execution_id].rid
         self.events.append(file_event(new, rid, before, trigger, seconds))
 
-    def _tell_execution(
+    def _report_execution(
         self,
         new: ExecutionRecord,
         before: ExecutionState | None,

@@ -18,7 +18,7 @@ class Sent(NamedTuple):
     values: Row
 
 
-def tell_doubled(
+def note_duplicates(
     upload: UnitUpload, plan: RowsPlan, sent: Sent, find: Callable[[Row], list[Row]]
 ) -> None:
     """Add a notice if another row equals one of a batch that was *sent*.

@@ -49,7 +49,7 @@ class Executions:
         rid = upload.execution.execution_rid or self._lease(upload)
         row = self._there(table, rid) or self._make(upload, drop, table, rid)
         if upload.execution.status_set is None:
-            self._tell(upload, table, row)
+            self._report_created(upload, table, row)
         self._walk(upload, table, row, _SENDING)
 
     def end(self, upload: UnitUpload) -> None:
@@ -108,7 +108,7 @@ class Executions:
             raise RefusedError(f"{unit.label} is not uploaded", f"no Execution for it: {why}", then)
         return written.row
 
-    def _tell(self, upload: UnitUpload, table: Table, row: Row) -> None:
+    def _report_created(self, upload: UnitUpload, table: Table, row: Row) -> None:
         """Write to the journal that the row exists; "" stands for no Status."""
         status, workflow = _status(upload.model, table), workflow_column(upload.model, table)
         self._note(upload, {"status_set": (status and row.get(status)) or ""})

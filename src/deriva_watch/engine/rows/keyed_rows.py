@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
+from deriva_watch.core.rows.adoption import contradictions, natural_key, normal_key
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.engine.call_retry import CallRetry
@@ -62,9 +62,9 @@ class KeyedRows:
             wanted = list(said[telling].values())
             ask = partial(self.catalog.rows_with, plan.table, telling, wanted)
             found = self.call_retry(f"GET {plan.table}", ask)
-            there = {said_by(sorted(key), table, row): row for row in found}
+            there = {normal_key(sorted(key), table, row): row for row in found}
             for place, values in group:
-                row = there.get(said_by(sorted(key), table, values))
+                row = there.get(normal_key(sorted(key), table, values))
                 if row is None:
                     yield f"{place}: its row is no longer in {plan.table}"
                 elif odd := contradictions(table, values, row):

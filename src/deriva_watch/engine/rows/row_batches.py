@@ -14,13 +14,13 @@ from deriva_watch.core.changes import KeepBatch, NoteFile
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import SYSTEM_COLUMNS
 from deriva_watch.core.records import BatchRecord
-from deriva_watch.core.rows.adoption import contradictions, natural_key, said_by
+from deriva_watch.core.rows.adoption import contradictions, natural_key, normal_key
 from deriva_watch.core.rows.ledger import HOLE, Batch
 from deriva_watch.core.rows.row_plan import RowsPlan
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
-from deriva_watch.engine.rows.duplicate_rows import Sent, tell_doubled
+from deriva_watch.engine.rows.duplicate_rows import Sent, note_duplicates
 from deriva_watch.engine.rows.references import References, values_of
 from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
 from deriva_watch.engine.unit_upload import UnitUpload
@@ -99,7 +99,7 @@ class Sender:
         return self._name(sorted(key), values)
 
     def _name(self, key: list[str], values: Mapping[str, Any]) -> Hashable:
-        return said_by(key, self.plan.definition, values)
+        return normal_key(key, self.plan.definition, values)
 
     # ------------------------------------------------------------------ one batch
 
@@ -140,7 +140,9 @@ class Sender:
         arrived |= {at for at, first in twins.items() if first in arrived}
         if fresh := [at for at in keyless if at in arrived]:
             place, rid = batch.todo[fresh[0]].row.place, str(batch.rids[fresh[0]])
-            tell_doubled(self.upload, self.plan, Sent(place, rid, rows[fresh[0]]), self._rows_where)
+            note_duplicates(
+                self.upload, self.plan, Sent(place, rid, rows[fresh[0]]), self._rows_where
+            )
         for at in rows:
             batch.digests[at] = batch.todo[at].digest if at in arrived else HOLE
         batch.sent = True

@@ -119,7 +119,7 @@ function route() {
   else if (address !== before) state.story = begun(kind, decoded(name), address);
   draw();
   if (state.story?.address === before) return;
-  if (state.story) tell(state.story);
+  if (state.story) load(state.story);
   if (document.activeElement?.id !== "find") part("main").focus();
   scrollTo(0, 0);
 }
@@ -133,11 +133,11 @@ function decoded(text) {
 }
 
 function begun(kind, name, address) {
-  return { kind, name, address, found: null, error: null, stamp: "", wait: 0, told: 0,
+  return { kind, name, address, found: null, error: null, stamp: "", wait: 0, loadedAt: 0,
     asking: false, wanted: "", state: "", page: 0 };
 }
 
-async function tell(shown) {
+async function load(shown) {
   if (shown.asking) return;
   shown.asking = true;
   const began = performance.now();
@@ -148,8 +148,8 @@ async function tell(shown) {
     if (known || !shown.found) shown.error = error.said ?? NO_ANSWER;
     if (!known) shown.stamp = ""; // so that it is loaded again
   }
-  shown.told = performance.now();
-  shown.wait = Math.max(1000, 20 * (shown.told - began)); // a large one is loaded less often
+  shown.loadedAt = performance.now();
+  shown.wait = Math.max(1000, 20 * (shown.loadedAt - began)); // a large one is loaded less often
   shown.asking = false;
   if (state.story !== shown) return;
   const exact = shown.found?.name && shown.found.executions.some((each) => each.rid === shown.name);
@@ -163,9 +163,9 @@ function refresh() {
   if (!shown) return;
   const { executions, files, in_flight: flying } = state.data;
   const stamp = JSON.stringify([executions, files, flying.filter((each) => each.rid === shown.name)]);
-  if (stamp === shown.stamp || performance.now() - shown.told < shown.wait) return;
+  if (stamp === shown.stamp || performance.now() - shown.loadedAt < shown.wait) return;
   shown.stamp = stamp;
-  tell(shown);
+  load(shown);
 }
 
 // ------------------------------------------------------------------ drawing

@@ -28,10 +28,10 @@ def screen(file: IO[str] | None = None) -> Console:
 
 def show(view: RenderableType, file: IO[str] | None = None) -> None:
     """Print *view*; in a pipe one line for each row, without trailing spaces."""
-    tell(screen(file), view)
+    print_view(screen(file), view)
 
 
-def tell(console: Console, view: RenderableType) -> None:
+def print_view(console: Console, view: RenderableType) -> None:
     """Print *view* on a console made by `screen`."""
     if console.is_terminal:
         console.print(view)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.edges.journal import open_readonly
-from deriva_watch.status.text.elements import line, screen, sentence, tell
+from deriva_watch.status.text.elements import line, print_view, screen, sentence
 from deriva_watch.status.text.summary import render_summary
 from deriva_watch.status.views import summary
 
@@ -39,7 +39,7 @@ def watch(views: Iterator[View], *, whole: bool, console: Console | None = None)
     console = console or screen()
     if not console.is_terminal:
         for view in views:
-            tell(console, _rendered(view, whole=whole))
+            print_view(console, _rendered(view, whole=whole))
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
         try:

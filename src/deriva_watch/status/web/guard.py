@@ -64,13 +64,13 @@ class Guard:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in _METHODS:
             why = "this server is read-only"
-            answer = said(405, f"cannot {scope['method']}", why, "Use the command line.")
+            answer = error_response(405, f"cannot {scope['method']}", why, "Use the command line.")
             answer.headers["Allow"] = ", ".join(_METHODS)
             return answer
         asked = Headers(scope=scope).getlist("host")
         found = _HOST.fullmatch(asked[0].lower()) if len(asked) == 1 else None
         if found is None or found[1] not in self._hosts:
-            return said(
+            return error_response(
                 421,
                 "cannot answer a request for another host",
                 "its Host header is not one of ours: a foreign web page could have sent it",
@@ -79,6 +79,6 @@ class Guard:
         return None
 
 
-def said(status: int, what: str, why: str, next: str) -> JSONResponse:  # noqa: A002  # as in errors
+def error_response(status: int, what: str, why: str, next: str) -> JSONResponse:  # noqa: A002  # as in errors
     """Return an error response."""
     return JSONResponse({"what": what, "why": why, "next": next}, status)

@@ -21,7 +21,7 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.status.day import Day
 from deriva_watch.status.views import details, finding, summary
 from deriva_watch.status.web.gauges import Gauges, look_at
-from deriva_watch.status.web.guard import said
+from deriva_watch.status.web.guard import error_response
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.queries import WITHIN_S, Queries
 from deriva_watch.status.web.stream import Stream
@@ -107,20 +107,26 @@ class Web:
     async def _get_execution(self, request: Request) -> Response:
         rid = request.query_params.get("rid")
         if not rid:
-            return said(400, "cannot show it", "no rid is given", "Use /api/execution?rid=RID.")
+            return error_response(
+                400, "cannot show it", "no rid is given", "Use /api/execution?rid=RID."
+            )
         asked = self._detail_queries.ask(rid, lambda: _shown(self._journal, rid))
         return Response(await asked, media_type="application/json")
 
     async def _get_find(self, request: Request) -> Response:
         name = request.query_params.get("name")
         if not name:
-            return said(400, "cannot find it", "no name is given", "Use /api/find?name=NAME.")
+            return error_response(
+                400, "cannot find it", "no name is given", "Use /api/find?name=NAME."
+            )
         asked = self._detail_queries.ask(("find", name), lambda: finding(self._journal, name))
         return _Json(await asked)
 
     async def _get_stream(self, request: Request) -> Response:
         if self.stream.is_full:
-            return said(503, "cannot stream", "too many pages are open", "Close another page.")
+            return error_response(
+                503, "cannot stream", "too many pages are open", "Close another page."
+            )
         events = self.stream.events() if request.method == "GET" else ()
         return StreamingResponse(events, media_type="text/event-stream")
 
@@ -181,19 +187,21 @@ def _explained(
         try:
             return await answer(request)
         except TransientError as error:
-            return said(503, error.what, error.why, error.next)
+            return error_response(503, error.what, error.why, error.next)
         except RefusedError as error:
-            return said(403, error.what, error.why, error.next)
+            return error_response(403, error.what, error.why, error.next)
         except TroubleError as error:
-            return said(404, error.what, error.why, error.next)
+            return error_response(404, error.what, error.why, error.next)
 
     return explained
 
 
 async def _nothing_there(request: Request, _error: Exception) -> Response:
     path = request.url.path
-    return said(404, f"cannot show {path}", "there is no such page", "The page is at /.")
+    return error_response(404, f"cannot show {path}", "there is no such page", "The page is at /.")
 
 
 async def _bug(_request: Request, _error: Exception) -> Response:
-    return said(500, "cannot answer", "this is a bug", "See the event daemon.crashed in the log.")
+    return error_response(
+        500, "cannot answer", "this is a bug", "See the event daemon.crashed in the log."
+    )
