@@ -73,7 +73,11 @@ def test_an_event_is_counted_and_goes_on():
         ),
         (WatchLost(prefix=None, why="overflow"), "watch_lost_total", {}),
         (TaskCrashed(where="x", why="y", traceback="z"), "crashes_total", {}),
-        (RootScanned(prefix="/d", directories=3, seconds=0.1), "rescan_seconds_count", {}),
+        (
+            RootScanned(prefix="/d", directories=3, ignored=0, seconds=0.1),
+            "rescan_seconds_count",
+            {},
+        ),
         (replace(HASHED, state=FileState.STORED, seconds=1.5), "file_upload_seconds_count", {}),
         (UPLOADED, "execution_upload_seconds_count", {}),
     ],
