@@ -218,6 +218,12 @@ def test_processors_that_are_built_in_need_no_leave(processor: dict[str, Any]):
     assert problems(**processor) == []
 
 
+def test_more_mappings_than_anybody_writes_are_not_gone_through():
+    _, problems = Spec.read({"asset_mappings": [{}] * 10_001})
+
+    assert problems == ["asset_mappings: has more than 10,000 entries"]
+
+
 def test_all_problems_are_told_at_once():
     broken = {"file_pattern": "("}
     odd = {"column_map": {"Nothing": "{nobody}"}}

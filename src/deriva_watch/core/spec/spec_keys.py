@@ -16,6 +16,7 @@ _FALSE: Final = frozenset({"n", "no", "f", "false", "off", "0"})
 # Digests that Python always has and that have one length.
 _CHECKSUMS: Final = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _WIDEST: Final = 999  # of a field in a template: more would only fill the memory
+_MOST: Final = 10_000  # entries of a list: each mapping takes part of a millisecond, and a file all
 _NUMBER: Final = re.compile("[0-9]{1,18}")
 _Reader = Callable[[Any, str], Any]
 
@@ -156,6 +157,8 @@ def _list_of(reader: _Reader, count: int | None = None) -> _Reader:
     def read_list(value: Any, place: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
             raise _WrongError(place, f"must be a list{f' of {count}' if count else ''}")
+        if len(value) > _MOST:
+            raise _WrongError(place, f"has more than {_MOST:,} entries")
         problems: list[str] = []
         found = []
         for number, each in enumerate(value):
