@@ -58,7 +58,7 @@ class Daemon:
     def wait_s(self):
         """Look once; return for how long the unit is left alone then."""
         self.looks.look(UNIT)
-        return (self.queue._due.next_at() - datetime.now(UTC)).total_seconds()
+        return (self.queue.next_at() - datetime.now(UTC)).total_seconds()
 
     def names(self):
         """Return the names of the events."""

@@ -36,10 +36,15 @@ class Looked:
 
 @dataclass(slots=True)
 class LookQueue:
-    """The units to look at, by time. Any thread may call `hint`; all else the one that looks."""
+    """The units to look at, by time. Any thread may call `hint`; all else the one that looks.
+
+    Where units of several owners are due, the owners take turns: somebody who has thousands of
+    directories keeps nobody else waiting.
+    """
 
     _hints: "queue.SimpleQueue[Unit]" = field(default_factory=queue.SimpleQueue)
-    _due: DebounceQueue[Unit] = field(default_factory=DebounceQueue)
+    _lanes: dict[int | None, DebounceQueue[Unit]] = field(default_factory=dict)  # by turn
+    _owners: dict[Unit, int | None] = field(default_factory=dict)  # of the units in them
     _costs_s: dict[Unit, float] = field(default_factory=dict)
 
     def hint(self, unit: Unit) -> None:
@@ -48,14 +53,14 @@ class LookQueue:
 
     def soon(self, unit: Unit, in_s: float = 0.0) -> None:
         """Queue a unit to be looked at in *in_s* seconds, or earlier."""
-        self._due.hint(unit, datetime.now(UTC) + timedelta(seconds=in_s))
+        self._add(unit, datetime.now(UTC) + timedelta(seconds=in_s))
 
     def take(self, within_s: float) -> Unit | None:
         """Return a unit that is due; None after *within_s*, or after a hint, without one."""
         now = datetime.now(UTC)
-        if (unit := self._due.take(now)) is not None:
+        if (unit := self._take(now)) is not None:
             return unit
-        if (next_at := self._due.next_at()) is not None:
+        if (next_at := self.next_at()) is not None:
             within_s = min(within_s, max(0.01, (next_at - now).total_seconds()))
         try:
             hinted = self._hints.get(timeout=within_s)
@@ -64,14 +69,42 @@ class LookQueue:
         self.soon(hinted, HINT_S + LOOK_SHARE * self._costs_s.get(hinted, 0.0))
         return None
 
+    def next_at(self) -> datetime | None:
+        """Return when the next look is due."""
+        times = (lane.next_at() for lane in self._lanes.values())
+        return min(filter(None, times), default=None)
+
     def put(self, unit: Unit, again_at: datetime | None, began_s: float) -> None:
         """Put a unit back after a look that began at *began_s* of the monotonic clock."""
         if again_at is None:
             self._costs_s.pop(unit, None)
             return
         self._costs_s[unit] = time.monotonic() - began_s
-        self._due.hint(unit, again_at)
+        self._add(unit, again_at)
 
     def clear(self) -> None:
         """Forget what is due, because the clock was set; hints stay."""
-        self._due = DebounceQueue()
+        self._lanes.clear()
+        self._owners.clear()
+
+    def _add(self, unit: Unit, at: datetime) -> None:
+        if unit not in self._owners:
+            self._owners[unit] = _owner(unit)
+        self._lanes.setdefault(self._owners[unit], DebounceQueue()).hint(unit, at)
+
+    def _take(self, now: datetime) -> Unit | None:
+        for owner, lane in self._lanes.items():
+            if (unit := lane.take(now)) is not None:
+                del self._owners[unit], self._lanes[owner]
+                if lane:
+                    self._lanes[owner] = lane  # all others come before its next turn
+                return unit
+        return None
+
+
+def _owner(unit: Unit) -> int | None:
+    """Return the owner of a unit's folder; None if that is not known."""
+    try:
+        return unit.root.lstat().st_uid
+    except (OSError, ValueError):
+        return None
