@@ -31,7 +31,8 @@ from deriva_watch.core.states import (
 )
 from deriva_watch.edges.journal import Journal
 from deriva_watch.settings.drop_folder import DropFolder
-from deriva_watch.settings.model import Settings, Watch
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import Watch
 from deriva_watch.status.views import summary
 from deriva_watch.status.web import routes
 from deriva_watch.status.web.gauges import Gauges, look_at

@@ -23,7 +23,8 @@ from deriva_watch.core.states import (
 from deriva_watch.edges.journal import Journal
 from deriva_watch.sandbox.faults import Action
 from deriva_watch.settings.drop_folder import DropFolder
-from deriva_watch.settings.model import Settings, Watch
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import Watch
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.routes import Web
 from documents.reading import ROOT, documents, pages, section

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.settings.drop_folder import DropFolder
-from deriva_watch.settings.model import Settings, Watch, load
+from deriva_watch.settings.model import Settings, load
+from deriva_watch.settings.sections import Watch
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 

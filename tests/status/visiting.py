@@ -13,7 +13,7 @@ from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.host.problems import Problems
-from deriva_watch.settings.model import Status
+from deriva_watch.settings.sections import Status
 from deriva_watch.status.web import routes
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving

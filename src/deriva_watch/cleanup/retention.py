@@ -19,7 +19,7 @@ from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import age
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.settings import model
+from deriva_watch.settings import sections
 
 _WHOLE: Final = 100  # percent
 
@@ -67,7 +67,7 @@ class Retention:
                 done.add(unit.id)
         return True
 
-    def clean_due(self, settings: model.Reclaim) -> None:
+    def clean_due(self, settings: sections.Reclaim) -> None:
         """Clean what the settings say."""
         cleaner = self.cleaner
         if settings.mode == "never" or cleaner.must_wait():

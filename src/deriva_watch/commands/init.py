@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from deriva_watch.commands.check import Line, Verdict, check_parts
 from deriva_watch.core.errors import SettingsError, TransientError
-from deriva_watch.settings.model import Settings, is_loopback
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import is_loopback
 from deriva_watch.settings.sources import Origins
 
 SERVICES: Final = Path("/etc/deriva-watch")  # config.toml, or NAME.toml of deriva-watch@NAME

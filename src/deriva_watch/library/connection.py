@@ -20,7 +20,8 @@ from deriva_watch.pipeline.build import Parts, assemble
 from deriva_watch.pipeline.connection import Connection
 from deriva_watch.pipeline.unit_planner import Planner
 from deriva_watch.pipeline.unit_reader import UnitReader
-from deriva_watch.settings.model import Settings, user_state
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import user_state
 
 
 class Model(Protocol):

@@ -17,7 +17,8 @@ from deriva_watch.edges.disk import workspace
 from deriva_watch.edges.disk.workspace import NotListedError, Workspace
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.unit_paths import birth
-from deriva_watch.settings.model import Server, Settings
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import Server
 
 _NAMED: Final = 3  # so many workspaces are named in a notice
 _CLOCK_ERROR: Final = timedelta(days=1)  # the clocks of host and server may differ by so much

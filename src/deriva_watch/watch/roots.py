@@ -29,7 +29,8 @@ from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 from deriva_watch.pipeline.unit_paths import drop_units, execution_units, matches_of
 from deriva_watch.settings.drop_folder import DropFolder
-from deriva_watch.settings.model import Settings, Watch
+from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import Watch
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import Looked, LookQueue
 

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
-from deriva_watch.settings.model import Status
+from deriva_watch.settings.sections import Status
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
 from running import wait_until

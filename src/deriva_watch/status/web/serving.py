@@ -17,7 +17,7 @@ from deriva_watch.core.events import Event, StatusPageStarted, TaskCrashed
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import beat, begin, waiting
-from deriva_watch.settings.model import Status
+from deriva_watch.settings.sections import Status
 from deriva_watch.status.web.guard import Guard
 from deriva_watch.status.web.listening import listening
 from deriva_watch.status.web.meter import Meter
