@@ -42,6 +42,7 @@ PROBE: Final = "tests/edges/watching/test_probe.py"
 SCANNER: Final = "tests/edges/disk/test_scanner.py"
 WORKSPACE: Final = "tests/edges/disk/test_workspace.py"
 REMOVAL: Final = "tests/edges/disk/test_removal.py"
+SCANNER: Final = "tests/edges/disk/test_scanner.py"
 REMOVER: Final = "tests/cleanup/test_remover.py"
 DROPS: Final = "tests/pipeline/test_drop_units.py"
 DROP_CRASHES: Final = "tests/pipeline/test_drop_crashes.py"
@@ -440,7 +441,7 @@ MUTATIONS: Final = (
     Mutation(
         "a folder is known by its path alone",
         "edges/watching/tree.py",
-        (("return found.st_dev, found.st_ino", "return 0, 0"),),
+        (("return found.st_dev, found.st_ino if stays else 0", "return 0, 0"),),
         (f"{WATCHER}::test_a_root_that_was_replaced_is_watched_again",),
     ),
     Mutation(
@@ -460,6 +461,23 @@ MUTATIONS: Final = (
         "edges/watching/observer_choice.py",
         (("if is_remote(kind):", "if False:"),),
         (f"{PROBE}::test_a_network_file_system_is_not_written_to",),
+    ),
+    Mutation(
+        "inode numbers that are made up are believed",
+        "edges/watching/mounts.py",
+        (("return not _NUMBERS_ANEW.fullmatch(self.kind)", "return True"),),
+        (f"{WATCHER}::test_made_up_inode_numbers_are_known_by_type_and_options",),
+    ),
+    Mutation(
+        "a path does not stand for an inode number",
+        "edges/disk/inodes.py",
+        (
+            (
+                "return noted == found.st_ino or noted == path_number(path)",
+                "return noted == found.st_ino",
+            ),
+        ),
+        (f"{SCANNER}::test_files_are_opened_by_their_paths_where_inode_numbers_do_not_stay",),
     ),
     Mutation(
         "a try that is under way is cleared away",

@@ -102,8 +102,9 @@ def check_writers(removals: Iterable[FileRemoval]) -> None:
 def _look_at(removal: FileRemoval) -> Observation:
     name = removal.aside.path.rpartition("/")[2]
     place = str(removal.aside.folder / name)
-    entries = {name: Entry(name, *removal.file.stamp, target=place)}
-    return Observation(place, entries, datetime.now(UTC), {})
+    found = removal.aside.found()
+    entry = Entry(name, found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino, target=place)
+    return Observation(place, {name: entry}, datetime.now(UTC), {})
 
 
 def _check_held(file: FileRecord, held: Holders) -> None:

@@ -112,7 +112,7 @@ class Remover:
         changes: list[Change] = []
         gone: list[Removable] = []
         for path, each in paths.items():
-            is_there = restore.is_there(policy.top, path, each.file.stamp)
+            is_there = restore.is_there(policy.top, path, each.file.device)
             if is_there is None:  # a later attempt finds out
                 self._report_moved(unit, policy, path)
                 continue

@@ -24,6 +24,7 @@ from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
 from deriva_watch.edges.host.machine import boot, yield_to_others
 from deriva_watch.edges.host.spool import Orders, PendingOrder
+from deriva_watch.edges.watching.tree import identity
 from deriva_watch.liveness import begin, waiting
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_paths import watched
@@ -53,7 +54,7 @@ class Scheduler:
     drops: Mapping[Path, Drop]
     policy_of: Callable[[ExecutionRecord, Drop | None], Policy] = policy_of
     _thread: threading.Thread | None = None
-    _searched: set[tuple[Path, int, int]] = field(default_factory=set)
+    _searched: set[tuple[Path, tuple[int, int]]] = field(default_factory=set)
     _done: dict[Path, set[int]] = field(default_factory=dict)  # executions by file of the order
 
     # ------------------------------------------------------------------ the thread
@@ -110,13 +111,11 @@ class Scheduler:
     def _search_drops(self) -> None:
         """Put back files that are aside and that no journal knows of, once for each folder."""
         for path, drop in self.drops.items():
-            try:
-                found = path.stat()
-            except OSError:
+            if (found := identity(path)) is None:
                 continue  # a later pass finds it
-            if (key := (path, found.st_dev, found.st_ino)) in self._searched:
+            if (path, found) in self._searched:
                 continue
-            self._searched.add(key)
+            self._searched.add((path, found))
             moved = MOVED if drop.after == "move" else None
             self._put_back(path, path, moved)
 

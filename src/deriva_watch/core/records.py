@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
+from deriva_watch.core.completeness.observation import Stamp
 from deriva_watch.core.layout import is_execution, label_of
 from deriva_watch.core.states import ExecutionState, FileState
 
@@ -127,7 +128,7 @@ class FileRecord:
         path: Below the execution directory, as `Entry.path`.
         state: Its state.
         changed_at: When it entered that state, UTC.
-        size_bytes, mtime_ns, device, inode: The stamp of the content that the digests describe.
+        size_bytes, mtime_ns, device, inode: Those of `Entry`, of what the digests describe.
         statement: Digest of the metadata from manifest, path and type files.
         md5, sha256: Hexadecimal.
         table: "schema:table" of its asset row.
@@ -176,9 +177,9 @@ class FileRecord:
     ctime_ns: int | None = field(default=None, metadata=_INTERNAL)
 
     @property
-    def stamp(self) -> tuple[int, int, int, int]:
+    def stamp(self) -> Stamp:
         """As `Entry.stamp`."""
-        return self.size_bytes, self.mtime_ns, self.device, self.inode
+        return self.size_bytes, self.mtime_ns, self.inode
 
 
 class FileFacts(TypedDict, total=False):
@@ -232,7 +233,7 @@ class ContentDigest:
 
     Attributes:
         execution_id: The number of its execution.
-        size_bytes, mtime_ns, device, inode: The file as it was read, see `Entry.stamp`.
+        size_bytes, mtime_ns, device, inode: The file as it was read, see `Entry`.
         md5, sha256: Hexadecimal.
         ctime_ns: As `Entry.ctime_ns`, before it was read.
     """
@@ -247,9 +248,9 @@ class ContentDigest:
     ctime_ns: int | None = None
 
     @property
-    def stamp(self) -> tuple[int, int, int, int]:
+    def stamp(self) -> Stamp:
         """As `Entry.stamp`."""
-        return self.size_bytes, self.mtime_ns, self.device, self.inode
+        return self.size_bytes, self.mtime_ns, self.inode
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from deriva_watch.core.changes import MoveFile
-from deriva_watch.core.completeness.observation import ROWS_NAME, Entry
+from deriva_watch.core.completeness.observation import ROWS_NAME, Entry, Stamp
 from deriva_watch.core.errors import RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.model import CatalogModel
@@ -33,7 +33,6 @@ _ONE_TOO_MANY: Final = (
     "If they are the same asset, keep the oldest, and delete the others with their links."
 )
 
-Stamp = tuple[int, int, int, int]
 _READ_AHEAD: Final = 8  # batches
 
 

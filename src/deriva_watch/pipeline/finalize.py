@@ -152,14 +152,7 @@ class Finalizer:
             return seen.digest()
         if written is None:
             return seen.digest()
-        ours = replace(
-            entry,
-            size_bytes=written.st_size,
-            mtime_ns=written.st_mtime_ns,
-            device=written.st_dev,
-            inode=written.st_ino,
-        )
-        return replace(seen, entries={**seen.entries, MANIFEST: ours}).digest()
+        return replace(seen, entries={**seen.entries, MANIFEST: written}).digest()
 
     def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
         """Return the receipt that keeps the RIDs of rows without a key."""

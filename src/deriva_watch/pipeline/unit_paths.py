@@ -23,6 +23,7 @@ from deriva_watch.edges.disk.listing import Listing, listed
 from deriva_watch.edges.disk.listing import is_ignored as is_ignored_name
 from deriva_watch.edges.disk.prefixes import Matches, is_pattern, matching, named_part
 from deriva_watch.edges.disk.scanner import ScanPolicy
+from deriva_watch.edges.watching import mounts
 from deriva_watch.settings.model import Settings
 
 _IN_A_LIST: Final = {UnitKind.EXECUTION, UnitKind.DIRECTORY}  # folders that units are found in
@@ -213,6 +214,7 @@ def _policy(prefix: Path, settings: Settings) -> ScanPolicy:
         allowed_link_roots=settings.files.allowed_link_roots,
         state_directory=settings.state_directory,
         named=named_part(pattern) if pattern else None,
+        inodes_stay=mounts.inodes_stay,
     )
 
 

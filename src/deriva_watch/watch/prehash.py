@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.changes import KeepDigest
-from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.completeness.observation import Entry, Kind, Observation, Stamp
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.records import ContentDigest, ExecutionRecord
@@ -34,9 +34,7 @@ _FILES: Final = 20_000  # per unit, the largest ones: this bounds the memory use
 _TOGETHER: Final = 100  # files whose open state is asked together
 _KEEP_S: Final = 1.0  # how often digests are written into the journal
 _IDLE_S: Final = 30.0  # the process that hashes ends after this long without work
-
-
-_Stamp = tuple[int, int, int, int]
+_NO_EXECUTION: Final = 0  # of a file that is in no batch yet
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +75,7 @@ class Prehash:
     emit: Emit
     stable_s: float = STABLE_S
     _files: dict[_Group, dict[tuple[int, int], _File]] = field(default_factory=dict)
-    _loose: dict[Path, dict[_Stamp, tuple[str, str, int]]] = field(default_factory=dict)
+    _loose: dict[Path, dict[Stamp, ContentDigest]] = field(default_factory=dict)
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
     _found: list[KeepDigest] = field(default_factory=list)
     _process: HashProcess = field(default_factory=HashProcess)
@@ -142,9 +140,9 @@ class Prehash:
         """Keep in the journal the known digests of a new batch, *record* with the files *seen*."""
         known = self._loose.get(folder, {})
         kept = [
-            KeepDigest(ContentDigest(record.id, *stamp, *digests))
+            KeepDigest(replace(digest, execution_id=record.id))
             for stamp in {entry.stamp for entry in seen.entries.values()}
-            if (digests := known.pop(stamp, None))
+            if (digest := known.pop(stamp, None))
         ]
         if kept:
             self.journal.commit(kept)
@@ -155,7 +153,7 @@ class Prehash:
         disk: Disk,
         seen: Observation,
         leave: Collection[str],
-        known: Collection[_Stamp],
+        known: Collection[Stamp],
     ) -> datetime | None:
         waiting = []
         for file in self._followed(group, seen, leave, known):
@@ -181,7 +179,7 @@ class Prehash:
         group: _Group,
         seen: Observation,
         leave: Collection[str],
-        known: Collection[_Stamp],
+        known: Collection[Stamp],
     ) -> Collection[_File]:
         worth = (
             entry
@@ -202,7 +200,7 @@ class Prehash:
         self._files[group] = after
         return after.values()
 
-    def _known(self, execution_id: int) -> Iterator[_Stamp]:
+    def _known(self, execution_id: int) -> Iterator[Stamp]:
         yield from (each.stamp for each in self.journal.digests(execution_id))
         yield from (each.stamp for each in self.journal.files(execution_id) if each.md5)
 
@@ -271,11 +269,19 @@ class Prehash:
             self._learn(job.group, entry, found)
 
     def _learn(self, group: _Group, entry: Entry, found: Digests) -> None:
+        known = ContentDigest(
+            _NO_EXECUTION if isinstance(group, Path) else group,
+            size_bytes=entry.size_bytes,
+            mtime_ns=entry.mtime_ns,
+            device=entry.device,
+            inode=entry.inode,
+            md5=found.md5,
+            sha256=found.sha256,
+            ctime_ns=entry.ctime_ns,
+        )
         if isinstance(group, Path):
-            known_loose = self._loose.setdefault(group, {})
-            known_loose[entry.stamp] = found.md5, found.sha256, entry.ctime_ns
+            self._loose.setdefault(group, {})[entry.stamp] = known
         else:
-            known = ContentDigest(group, *entry.stamp, found.md5, found.sha256, entry.ctime_ns)
             self._found.append(KeepDigest(known))
 
     def _tell(self, job: _Job, why: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deriva_watch.core.changes import Change, MoveExecution, MoveFile, NoteExecution, NoteFile
-from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.completeness.observation import Entry, Kind, Observation, Stamp
 from deriva_watch.core.errors import FileChangedError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.names import CONTENT_PATH
@@ -29,7 +29,7 @@ from deriva_watch.watch.prehash_process import HashProcess
 _IN_CATALOG: Final = {FileState.RECORDED, FileState.LINKED, FileState.ELSEWHERE}
 _IDLE_S: Final = 30.0  # the process that hashes ends after this long without work
 _TOGETHER_S: Final = 30.0  # a look at a large unit takes a while: it compares many files at once
-_Key = tuple[int, tuple[int, int, int, int], int]  # number of the file, its stamp, its change time
+_Key = tuple[int, Stamp, int]  # number of the file, its stamp, its change time
 
 
 def latest_change_ns(seen: Observation) -> int:

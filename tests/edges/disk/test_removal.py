@@ -29,7 +29,7 @@ def made(top, path="run/a.dcm", content=b"verified"):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     found = file.stat()
-    return Aside(top, path, (found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino))
+    return Aside(top, path, (found.st_size, found.st_mtime_ns, found.st_ino))
 
 
 def contents(top):
@@ -446,7 +446,7 @@ def test_nothing_that_writers_say_is_lost_while_files_are_removed_under_them(tmp
         while time.monotonic() < ends_s or min(removed["removed"] - 10, removed["kept"]) < 1:
             for file in [path for path in (tmp_path / "run").iterdir() if path.is_file()]:
                 found = file.stat()
-                stamp = found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+                stamp = found.st_size, found.st_mtime_ns, found.st_ino
                 try:
                     with Aside(tmp_path, f"run/{file.name}", stamp) as aside:
                         content = read(aside)

@@ -423,6 +423,32 @@ def test_content_that_changed_since_the_look_is_not_opened(root):
         check_unchanged(root, entry)
 
 
+def test_files_are_opened_by_their_paths_where_inode_numbers_do_not_stay(root):
+    for name in ("a", "b"):
+        (root / name).write_text(f"in {name}")
+        os.utime(root / name, (1, 1))
+    (root / "link").symlink_to("a")
+    rules = ScanPolicy(root.parents[2], inodes_stay=lambda _: False)
+    before = look(root, inodes_stay=rules.inodes_stay)
+    (root / "new").write_text("in a")
+    os.utime(root / "new", (1, 1))
+    (root / "new").replace(root / "a")  # now its number is another
+
+    seen = look(root, inodes_stay=rules.inodes_stay)
+    a, b, link = (seen.entries[name] for name in ("a", "b", "link"))
+    assert seen.digest() == before.digest() != look(root).digest()
+    assert a.identity == link.identity != b.identity
+    for entry in before.entries.values():
+        check_unchanged(root, entry)
+        with open_content(root, entry, rules) as body:
+            assert body.read() == (root / entry.path).read_bytes()
+
+    (root / "link").unlink()
+    (root / "link").symlink_to("b")
+    with pytest.raises(FileChangedError):
+        check_unchanged(root, link)
+
+
 def test_content_that_vanished_since_the_look_is_not_opened(root):
     (root / "a").write_text("old")
     entry = only_entry(root)

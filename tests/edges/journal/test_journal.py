@@ -98,7 +98,7 @@ def test_a_file_keeps_every_fact_and_its_event_has_them(journal, events, executi
     journal.commit([MoveFile(number, FileTrigger.ADOPTED, {"rid": "1-AA", "adopted": True})])
 
     [file] = journal.files(execution.id)
-    assert file.stamp == tuple(content.values())
+    assert {name: getattr(file, name) for name in content} == content
     assert (file.state, file.statement, file.adopted) == (FileState.RECORDED, "s", True)
     assert events[-1] == FileChanged(
         execution="4-AB2C",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deriva_watch.edges.watching.mounts import file_system
+from deriva_watch.edges.watching.mounts import Mount, file_system, mount
 from deriva_watch.edges.watching.observer_choice import Mode
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 
@@ -598,3 +598,23 @@ MOUNTS = """\
 )
 def test_the_file_system_of_a_path_is_that_of_the_nearest_mount(path, kind):
     assert file_system(Path(path), MOUNTS) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "stay"),
+    [
+        ("ext4", "rw", True),
+        ("nfs4", "rw,vers=4.2", True),
+        ("cifs", "rw,vers=3.1.1,serverino,mapposix", True),
+        ("cifs", "rw,vers=3.1.1,mapposix", False),
+        ("fuse.sshfs", "rw,user_id=0", False),
+        ("fuse", "rw", False),
+        ("fuseblk", "rw", True),
+        ("vfat", "rw", False),
+    ],
+)
+def test_made_up_inode_numbers_are_known_by_type_and_options(kind, options, stay):
+    found = mount(Path("/data/x"), f"30 22 0:40 / /data rw shared:2 - {kind} source {options}\n")
+
+    assert found == Mount(kind, options)
+    assert found.inodes_stay is stay

@@ -1,6 +1,7 @@
 """Checks this host for watching: the roots, the limits, how open files are found."""
 
 import getpass
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from deriva_watch.core.layout import LOOSE, ROOT
 from deriva_watch.core.prose import counted
 from deriva_watch.edges.disk import open_files, workspace
 from deriva_watch.edges.disk.open_folders import is_folder
-from deriva_watch.edges.watching import inotify_limits
+from deriva_watch.edges.watching import inotify_limits, mounts
 from deriva_watch.edges.watching.missing import why_missing
 from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
 from deriva_watch.edges.watching.probe import probe
@@ -93,7 +94,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         if not is_folder(path):
             return Line.wrong(about, "cannot be watched", *why_missing(path, prefix))
         next(path.iterdir(), None)
-        watched = choose(path, observer, probe)
+        watched, stay = choose(path, observer, probe), mounts.inodes_stay(os.path.realpath(path))
         count, whole = inotify_limits.count_folders(path, COUNTING_S)
         workspaces = _workspaces(prefix)
     except OSError as error:
@@ -107,6 +108,7 @@ def _root(settings: Settings, about: str, prefix: Path, folder: Folder, observer
         "observer_why": watched.why,
         "file_system": watched.file_system,
         "time_step_s": watched.time_step_s,
+        "inode_numbers_stay": stay,
         "watches_needed": 0 if not native else count if folder.recursive else 1,
         "watches_limit": inotify_limits.limit("watches"),
         "folders": count,
@@ -135,6 +137,8 @@ def _details(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"observer {facts['observer']}: {facts['observer_why']}"
     if facts["time_step_s"] is not None:
         yield f"file times are kept to {facts['time_step_s']:g} s"
+    if not facts["inode_numbers_stay"]:
+        yield "inode numbers do not stay here: files are known by path, size and time"
     if facts["watches_needed"]:
         more = "" if facts["all_folders_counted"] else "more than "
         yield (

@@ -11,7 +11,13 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from deriva_watch.core.completeness.evidence import UNKNOWN_HOLDERS, partial_paths, quiet_needed
-from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
+from deriva_watch.core.completeness.observation import (
+    HolderMethod,
+    Holders,
+    Kind,
+    Observation,
+    Stamp,
+)
 from deriva_watch.core.completeness.policy import CompletionPolicy
 
 BATCH: Final = "batch-"  # begins the name of every batch
@@ -28,7 +34,7 @@ class Arrival:
         settled_at: Since when it counts as complete; None if it does not.
     """
 
-    stamp: tuple[int, int, int, int]
+    stamp: Stamp
     since: datetime
     wait: timedelta
     settled_at: datetime | None = None

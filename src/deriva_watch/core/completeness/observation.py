@@ -32,6 +32,10 @@ def is_own(name: str) -> bool:
     return name in {RECEIPT_NAME, ROWS_NAME} or _OWN_NAMES.fullmatch(name) is not None
 
 
+Stamp = tuple[int, int, int]
+"""Size, modification time (ns) and inode of a file. The device is not part of it: file systems get
+other device numbers when they are mounted again."""
+
 DirectoryStamp = tuple[int, int, int]
 """Change time (ns), device and inode of a directory: every change of a name in it changes them."""
 
@@ -52,6 +56,15 @@ class Kind(StrEnum):
     UNUSABLE = "unusable"  # FIFO, socket, device, dangling or forbidden link, unreadable
 
 
+def path_number(path: str) -> int:
+    """Return what stands for the inode number of a file where such numbers do not stay.
+
+    *path* is absolute and has no links.
+    """
+    name = path.encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.blake2b(name, digest_size=7).digest())
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One name in an execution directory that is not a directory.
@@ -63,6 +76,7 @@ class Entry:
         mtime_ns: Modification time of that file, nanoseconds since the epoch.
         device: Number of the file system that holds the file.
         inode: Number of the file there: (device, inode) is the same for two links to one file.
+            `path_number` where inode numbers do not stay.
         link: The name is a symbolic link, or is in a directory that is one.
         target: The target of a link: absolute, without further links; None for any other name.
         problem: Why it is not uploaded, as a sentence, if `kind` is IGNORED or UNUSABLE.
@@ -87,9 +101,9 @@ class Entry:
         return self.device, self.inode
 
     @property
-    def stamp(self) -> tuple[int, int, int, int]:
+    def stamp(self) -> Stamp:
         """Changes whenever the content may have changed."""
-        return self.size_bytes, self.mtime_ns, self.device, self.inode
+        return self.size_bytes, self.mtime_ns, self.inode
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def without(seen: Observation, paths: Iterable[str]) -> Observation:
 
 def with_removed(seen: Observation, gone: Iterable[Removable]) -> Observation:
     """Return *seen* as it was before files were removed."""
-    were = {name: Entry(name, *each.file.stamp) for each in gone for name in each.names}
+    were = {name: _entry(each.file, name) for each in gone for name in each.names}
     return replace(seen, entries={**seen.entries, **were})
 
 
@@ -199,3 +199,7 @@ def numbered(name: str, number: int) -> str:
     ending = f" ({number}){path.suffix}".encode(errors="surrogateescape")
     stem = path.stem.encode(errors="surrogateescape")[: _NAME_BYTES - len(ending)]
     return (stem + ending).decode(errors="surrogateescape")
+
+
+def _entry(file: FileRecord, name: str) -> Entry:
+    return Entry(name, file.size_bytes, file.mtime_ns, file.device, file.inode)

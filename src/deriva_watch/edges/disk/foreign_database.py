@@ -232,7 +232,7 @@ def _stamps(name: str, folder: int) -> list[tuple[int, int, int] | None]:
     for part in PARTS:
         try:
             found = os.lstat(f"{name}{part}", dir_fd=folder)
-            stamps.append((found.st_size, found.st_mtime_ns, found.st_ino))
+            stamps.append((found.st_size, found.st_mtime_ns, found.st_ctime_ns))
         except FileNotFoundError:
             stamps.append(None)
     return stamps

@@ -97,8 +97,11 @@ def _read_process(process: str, concerns: Callable[[str], bool]) -> Iterator[_He
 
 def _open_below(look: Observation, held: list[_Held]) -> frozenset[str]:
     identities, base = {file.identity for file in held}, _base(look)
+    paths = {file.path for file in held}
     known = {
-        path for path, entry in look.entries.items() if identities and entry.identity in identities
+        path
+        for path, entry in look.entries.items()
+        if held and (entry.identity in identities or entry.target in paths)
     }
     return frozenset(
         known | {file.path.removeprefix(base) for file in held if file.path.startswith(base)}

@@ -20,7 +20,6 @@ from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.prose import counted
 from deriva_watch.core.removal.removal import numbered
 
-Stamp = tuple[int, int, int, int]  # like `Entry.stamp`
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE of linux/fs.h
@@ -233,6 +232,7 @@ def prune(top: Path, path: str, *, above: int) -> None:
                 os.rmdir(folders.pop(), dir_fd=parent)
 
 
-def stamp_of(found: os.stat_result) -> Stamp:
-    """Return the values that are equal while the content counts as unchanged."""
-    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+def is_same(one: int, other: int) -> bool:
+    """Return whether two descriptors have the same folder open."""
+    paths = {os.readlink(f"/proc/self/fd/{folder}") for folder in (one, other)}
+    return len(paths) == 1 or os.path.samestat(os.fstat(one), os.fstat(other))

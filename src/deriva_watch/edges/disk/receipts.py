@@ -13,14 +13,20 @@ import stat
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fcntl import LOCK_EX, flock
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from deriva_watch.core.completeness.observation import OWN_PREFIX, RECEIPT_NAME, ROWS_NAME, Entry
+from deriva_watch.core.completeness.observation import (
+    OWN_PREFIX,
+    RECEIPT_NAME,
+    ROWS_NAME,
+    Entry,
+    path_number,
+)
 from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.core.records import BatchRecord, ExecutionRecord
@@ -28,6 +34,7 @@ from deriva_watch.core.rows.ledger import Batch
 from deriva_watch.core.rows.row_plan import DIGEST_BYTES
 from deriva_watch.core.trust import objection
 from deriva_watch.core.unicode_forms import respelled
+from deriva_watch.edges.disk.inodes import is_stamp
 
 _VERIFIED: Final = ".verified"
 _KEPT_BYTES: Final = 1024 * 1024 * 1024  # of a receipt we keep: a unit may have a million files
@@ -181,20 +188,21 @@ def _same_receipt(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def update_manifest(
     folder: int, seen: Entry, news: Mapping[str, Mapping[str, Any]]
-) -> os.stat_result | None:
+) -> Entry | None:
     """Write *news* (fields by "<Table>/<file>") into the manifest with the stamp *seen*.
 
     *folder* is the open folder of the unit. Names may differ from those of the manifest in their
     Unicode form.
 
-    Everything else in it stays as it is. Returns the stamp of the new file, or None if nothing was
+    Everything else in it stays as it is. Returns the entry of the new file, or None if nothing was
     written: there is no news, or its writer has changed it meanwhile.
 
     Raises OSError if we may not write, ValueError if it is no longer a manifest.
     """
+    path = str(Path(f"/proc/self/fd/{folder}").readlink() / MANIFEST)
     with os.fdopen(os.open(MANIFEST, _COPY, dir_fd=folder), "rb") as file:
         before = os.fstat(file.fileno())
-        if (before.st_mtime_ns, before.st_ino) != (seen.mtime_ns, seen.inode):
+        if not is_stamp(seen.stamp, before, path):
             return None
         document = read_json(read_whole(file))
     entries, changed = document["assets"], False
@@ -205,9 +213,17 @@ def update_manifest(
             entry.update(fields)
             changed = True
     now = os.lstat(MANIFEST, dir_fd=folder)
-    if not changed or (now.st_mtime_ns, now.st_ino) != (before.st_mtime_ns, before.st_ino):
+    if not changed or not is_stamp(seen.stamp, now, path):
         return None
-    return _replace(folder, MANIFEST, [_text(document)], mode=before.st_mode & 0o777, owner=before)
+    mode = before.st_mode & 0o777
+    now = _replace(folder, MANIFEST, [_text(document)], mode=mode, owner=before)
+    return replace(
+        seen,
+        size_bytes=now.st_size,
+        mtime_ns=now.st_mtime_ns,
+        device=now.st_dev,
+        inode=seen.inode if seen.inode == path_number(path) else now.st_ino,
+    )
 
 
 def receipt_path(state_directory: Path, server: str, rid: str) -> Path:

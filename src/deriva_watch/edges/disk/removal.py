@@ -20,11 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from deriva_watch.core.completeness.observation import ASIDE_NAME
+from deriva_watch.core.completeness.observation import ASIDE_NAME, Stamp
 from deriva_watch.core.drop.drop_folder import MOVED
 from deriva_watch.core.errors import FileChangedError
 from deriva_watch.core.os_errors import passing
 from deriva_watch.edges.disk import open_folders
+from deriva_watch.edges.disk.inodes import is_stamp
 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -43,7 +44,7 @@ class Aside:
 
     top: Path
     path: str
-    stamp: open_folders.Stamp
+    stamp: Stamp
     put_to: str | None = None
     is_aside: bool = False
     _folder: int = -1
@@ -99,6 +100,10 @@ class Aside:
         """Whether a lease guarantees that no process has it open for writing."""
         return bool(self._leased)
 
+    def found(self) -> os.stat_result:
+        """Return what the disk says of it now."""
+        return os.fstat(self._file)
+
     def body(self) -> BinaryIO:
         """Return its content from the beginning as an open file; the caller closes it."""
         os.lseek(self._file, 0, os.SEEK_SET)
@@ -106,8 +111,8 @@ class Aside:
 
     def check(self) -> None:
         """Raise the same errors as `__enter__` unless it is still the uploaded file."""
-        found = os.fstat(self._file)
-        _check(self.path, found, self.stamp)
+        found = self.found()
+        self._check(found)
         if found.st_ctime_ns != self._changed_ns:
             raise FileChangedError(f"{self.path} changed while it was checked")
         if self._leased is False or (self.leased and fcntl(self._file, F_GETLEASE) != F_RDLCK):
@@ -116,7 +121,7 @@ class Aside:
         with ExitStack() as opened:
             again = open_folders.walk(self.top, self._way)
             opened.callback(os.close, again)
-            if not os.path.samestat(os.fstat(again), os.fstat(self._folder)):
+            if not open_folders.is_same(again, self._folder):
                 raise FileChangedError(f"the folder of {self.path} was replaced")
 
     def unlink(self) -> None:
@@ -174,7 +179,21 @@ class Aside:
         return descriptor
 
     def _check_name(self, folder: int) -> None:
-        _check(self.path, os.lstat(self._name, dir_fd=folder), self.stamp)
+        self._check(os.lstat(self._name, dir_fd=folder))
+
+    def _check(self, found: os.stat_result) -> None:
+        path = self.path
+        if stat.S_ISLNK(found.st_mode):
+            raise open_folders.kept(
+                path, "it is a link", "The link and its target can be removed by hand."
+            )
+        own = f"{os.path.realpath(self.top)}/{path}"
+        is_whole = stat.S_ISREG(found.st_mode) and found.st_nlink > 0
+        if not (is_whole and is_stamp(self.stamp, found, own)):
+            raise FileChangedError(f"{path} differs from what was uploaded")
+        if found.st_nlink > 1:
+            why = f"the file has {found.st_nlink} names (hard links)"
+            raise open_folders.kept(path, why, "This name, or the others, can be removed by hand.")
 
     def _check_free(self) -> None:
         with suppress(FileNotFoundError):
@@ -214,22 +233,6 @@ def explained(path: str) -> Iterator[None]:
         raise open_folders.kept(
             path, why, "Check the permissions and the file system of its folder."
         ) from error
-
-
-def _check(path: str, found: os.stat_result, stamp: open_folders.Stamp) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise open_folders.kept(
-            path, "it is a link", "The link and its target can be removed by hand."
-        )
-    if (
-        not stat.S_ISREG(found.st_mode)
-        or found.st_nlink == 0
-        or stamp != open_folders.stamp_of(found)
-    ):
-        raise FileChangedError(f"{path} differs from what was uploaded")
-    if found.st_nlink > 1:
-        why = f"the file has {found.st_nlink} names (hard links)"
-        raise open_folders.kept(path, why, "This name, or the others, can be removed by hand.")
 
 
 def _leased(descriptor: int) -> bool | None:

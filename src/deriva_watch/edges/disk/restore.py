@@ -8,10 +8,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deriva_watch.core.completeness.observation import ASIDE_NAME
+from deriva_watch.core.completeness.observation import ASIDE_NAME, Stamp
 from deriva_watch.core.drop.drop_folder import MOVED
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.edges.disk import open_folders
+from deriva_watch.edges.disk.inodes import is_stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +58,43 @@ def put_back_in(top: Path, path: str) -> Iterator[Restored]:
         yield from _put_back(folder, "/".join(way))
 
 
-def is_there(top: Path, path: str, stamp: open_folders.Stamp) -> bool | None:
+def is_there(top: Path, path: str, device: int) -> bool | None:
     """Return whether a file of that name exists; None if that cannot be known now.
 
-    If the folder is on a different file system from the file, its disk is not mounted.
+    If the folder is on a different file system from the file, on *device*, its disk is not mounted.
     """
     *way, name = path.split("/")
     try:
         with ExitStack() as opened:
             folder = open_folders.walk(top, way)
             opened.callback(os.close, folder)
-            if os.fstat(folder).st_dev != stamp[2] or _is_in(folder, f"{ASIDE_NAME}/{name}"):
+            is_away = not _is_same_disk(os.fstat(folder).st_dev, device)
+            if is_away or _is_in(folder, f"{ASIDE_NAME}/{name}"):
                 return None
             return _is_in(folder, name)
     except (OSError, RefusedError):
         return None
 
 
-def moved_to(top: Path, path: str, stamp: open_folders.Stamp) -> str | None:
+def moved_to(top: Path, path: str, stamp: Stamp) -> str | None:
     """Return where below *top* the file of *path* was moved to, or None."""
-    folder = "/".join((MOVED, *path.split("/")[:-1]))
+    folder, own = "/".join((MOVED, *path.split("/")[:-1])), f"{os.path.realpath(top)}/{path}"
     with suppress(OSError, RefusedError), ExitStack() as opened:
         there = open_folders.walk(top, folder.split("/"))
         opened.callback(os.close, there)
         for name in os.listdir(there):
-            if open_folders.stamp_of(os.lstat(name, dir_fd=there)) == stamp:
+            if is_stamp(stamp, os.lstat(name, dir_fd=there), own):
                 return f"{folder}/{name}"
     return None
+
+
+def _is_same_disk(one: int, other: int) -> bool:
+    """Return whether two device numbers may be one disk.
+
+    File systems without a block device have the major number 0, and another minor number after
+    each mount.
+    """
+    return one == other or os.major(one) == os.major(other) == 0
 
 
 def _is_in(folder: int, path: str) -> bool:

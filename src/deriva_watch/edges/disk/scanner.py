@@ -9,7 +9,7 @@ the opening.
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from deriva_watch.core.os_errors import passing
 from deriva_watch.core.trust import objection
 from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.disk.ignore_file import Ignores, SlowIgnoresError
+from deriva_watch.edges.disk.inodes import Inodes, is_number, is_stamp
 from deriva_watch.edges.disk.links import (
     Links,
     below,
@@ -63,6 +64,7 @@ class ScanPolicy:
             wildcards (`links.real_path`).
         trusted_owners: Users whose statements count for everybody's data. None: everybody's count,
             as in a folder into which many users put their files.
+        inodes_stay: Returns whether inode numbers stay on the file system of a path.
     """
 
     prefix: Path
@@ -73,6 +75,7 @@ class ScanPolicy:
     state_directory: Path | None = None
     named: Path | None = None
     trusted_owners: frozenset[int] | None = frozenset()
+    inodes_stay: Callable[[str], bool] = lambda _: True
 
     def links(self) -> Links:
         """Return where links may lead, with the present paths of the folders.
@@ -109,7 +112,7 @@ def scan(root: Path, policy: ScanPolicy) -> Observation | None:
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, links, ignores, policy.trusted_owners)
+    look = _Look(base, links, ignores, policy.trusted_owners, Inodes(policy.inodes_stay))
     if link_owner is not None:
         look.directories[str(root)] = _directory_stamp(os.lstat(root))
     try:
@@ -138,7 +141,7 @@ def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
     Does not notice that a file has grown.
     """
     try:
-        return all(_directory_stamp(os.lstat(d)) == stamp for d, stamp in directories.items())
+        return all(_is_same(os.lstat(path), path, stamp) for path, stamp in directories.items())
     except OSError:
         return False  # the scan will report what it is
 
@@ -160,7 +163,7 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
     except OSError as error:
         _check_lasting(str(root), error)
         return Observation(str(root), {}, looked_at, {".": _reason(error)})
-    look = _Look(base, links, ignores, policy.trusted_owners)
+    look = _Look(base, links, ignores, policy.trusted_owners, Inodes(policy.inodes_stay))
     try:
         for path in paths:
             look.take_path(path)
@@ -201,11 +204,12 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
 def check_unchanged(root: Path, entry: Entry) -> None:
     """Raise FileChangedError unless the name still means the same, unchanged file."""
     try:
-        found = os.stat(os.path.join(root, entry.path))
+        path = os.path.realpath(os.path.join(root, entry.path))
+        found = os.stat(path)
     except OSError as error:
         _check_lasting(entry.path, error)
         raise FileChangedError(f"{entry.path}: {_reason(error)}") from error
-    if _stamp(found) != entry.stamp:
+    if not is_stamp(entry.stamp, found, path):
         raise FileChangedError(f"{entry.path} changed since it was scanned")
 
 
@@ -222,7 +226,12 @@ class _Look:
     """A scan in progress."""
 
     def __init__(
-        self, base: str, links: Links, ignores: Ignores, trusted: frozenset[int] | None
+        self,
+        base: str,
+        links: Links,
+        ignores: Ignores,
+        trusted: frozenset[int] | None,
+        inodes: Inodes,
     ) -> None:
         """Start a scan of *base*, a path without links."""
         self.entries: dict[str, Entry] = {}
@@ -235,6 +244,7 @@ class _Look:
         self._links = links
         self._ignores = ignores
         self._trusted = trusted
+        self._inodes = inodes
         self._skipped: dict[str, str] = {}
         self._folders: dict[
             str, tuple[str, int | None]
@@ -288,10 +298,11 @@ class _Look:
 
     def _objection_to_listing(self, place: _Directory, found: os.stat_result) -> str | None:
         # The stamp is that of before the listing, so that a later change is noticed.
-        self.directories[place.path] = _directory_stamp(found)
+        number = self._inodes.number(found, place.path)
+        self.directories[place.path] = found.st_ctime_ns, found.st_dev, number
         if not place.shown:
             self.owner = found.st_uid if place.link_owner is None else place.link_owner
-        identity = found.st_dev, found.st_ino
+        identity = found.st_dev, number
         is_above = place.link_owner is not None and self._is_above(place)
         if identity in self._listed and not is_above:
             return ALIAS
@@ -321,7 +332,7 @@ class _Look:
                     return
                 stack.append(_Directory(path, f"{shown}/", place.link_owner, why))
             elif why:
-                self._add(shown, name.stat(follow_symlinks=False), Kind.IGNORED, why)
+                self._add(shown, path, name.stat(follow_symlinks=False), Kind.IGNORED, why)
             elif name.is_symlink():
                 self.take_link(path, name.stat(follow_symlinks=False), shown)
             else:
@@ -344,8 +355,7 @@ class _Look:
     ) -> None:
         """Note an entry that is neither a directory nor a link."""
         why = self._links.objection_to_file(path, found, link_owner)
-        target = None if link_owner is None else path
-        self._add(shown, found, problem=why, target=target)
+        self._add(shown, path, found, problem=why)
         self._note_owner(shown, found.st_uid if link_owner is None else link_owner)
 
     def take_path(self, path: str) -> None:
@@ -360,7 +370,7 @@ class _Look:
             name = os.path.join(real, last)
             found = os.lstat(name)
             if ignored := self._ignores.on_way(path):
-                self._add(path, found, Kind.IGNORED, ignored.why)
+                self._add(path, name, found, Kind.IGNORED, ignored.why)
             elif stat.S_ISLNK(found.st_mode):
                 self.take_link(name, found, path)
             elif not stat.S_ISDIR(found.st_mode):
@@ -374,16 +384,15 @@ class _Look:
     def take_link(self, path: str, link: os.stat_result, shown: str) -> None:
         """Note a link: the file it leads to, or why it is not followed."""
         if self._trusted is not None and (why := objection(link.st_uid, self.owner, self._trusted)):
-            self._add(shown, link, Kind.IGNORED, f"it is a link, and {why}")
+            self._add(shown, path, link, Kind.IGNORED, f"it is a link, and {why}")
             self.disbelieved[shown] = why
             return
         try:
             target, found = self._resolve(path)
         except OSError as error:
             _check_lasting(path, error)
-            self._add(
-                shown, link, problem=f"it is a link that cannot be followed: {_reason(error)}"
-            )
+            broken = f"it is a link that cannot be followed: {_reason(error)}"
+            self._add(shown, path, link, problem=broken)
             return
         if stat.S_ISDIR(found.st_mode):
             why = self._links.objection(target) or stranger(found, link.st_uid)
@@ -393,9 +402,9 @@ class _Look:
         else:
             why = self._links.objection_to_file(target, found, link.st_uid)
         if why:
-            self._add(shown, link, problem=why)
+            self._add(shown, path, link, problem=why)
         else:
-            self._add(shown, found, target=target)
+            self._add(shown, target, found)
             self._note_owner(shown, link.st_uid)
 
     def _note_owner(self, shown: str, owner: int) -> None:
@@ -420,14 +429,19 @@ class _Look:
     def _add(
         self,
         shown: str,
+        path: str,
         found: os.stat_result,
         kind: Kind = Kind.CONTENT,
         problem: str | None = None,
-        target: str | None = None,
     ) -> None:
+        """Note a name; *path* has no links: it differs from the name where a link leads to it."""
+        target = None if path == f"{self.base}/{shown}" else path
         self.entries[shown] = Entry(
             shown,
-            *_stamp(found),
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_dev,
+            self._inodes.number(found, path),
             link=target is not None or stat.S_ISLNK(found.st_mode),
             target=target if problem is None else None,
             kind=Kind.UNUSABLE if problem and kind is Kind.CONTENT else kind,
@@ -444,7 +458,7 @@ def _open(root: Path, entry: Entry, links: Links) -> int:
         found = os.fstat(descriptor)
         place = os.readlink(f"/proc/self/fd/{descriptor}")
         owner = link_owner(root, entry.path) if entry.link else None
-        if place != expected or _stamp(found) != entry.stamp:
+        if place != expected or not is_stamp(entry.stamp, found, expected):
             raise FileChangedError(f"{entry.path} changed since it was scanned")  # noqa: TRY301
         if why := links.objection_to_file(expected, found, owner):
             raise unreadable(entry.path, why)  # noqa: TRY301
@@ -455,8 +469,10 @@ def _open(root: Path, entry: Entry, links: Links) -> int:
     return descriptor
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+def _is_same(found: os.stat_result, path: str, stamp: DirectoryStamp) -> bool:
+    changed_ns, device, number = stamp
+    same = (changed_ns, device) == (found.st_ctime_ns, found.st_dev)
+    return same and is_number(number, found, path)
 
 
 def _directory_stamp(found: os.stat_result) -> DirectoryStamp:

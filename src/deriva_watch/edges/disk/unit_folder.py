@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.edges.disk.inodes import is_number
 from deriva_watch.edges.disk.links import Links
 from deriva_watch.edges.disk.open_folders import open_real
 
@@ -47,7 +48,7 @@ def opened(root: Path, links: Links, seen: Observation | None = None) -> Iterato
 def _is_same(found: os.stat_result, base: str, seen: Observation) -> bool:
     _, device, inode = seen.directories.get(base, (0, found.st_dev, found.st_ino))
     is_owner = seen.owner in {None, found.st_uid}
-    return is_owner and (device, inode) == (found.st_dev, found.st_ino)
+    return is_owner and device == found.st_dev and is_number(inode, found, base)
 
 
 def _denied(root: Path, why: str) -> PermissionError:

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import select, true
 
+from deriva_watch.core.completeness.observation import Stamp
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.journal.queries import Queries, for_server, select_records
@@ -50,17 +51,15 @@ class RemovalQueries(Queries):
         )
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.changed_at))]
 
-    def shared_stamps(self, execution_id: int) -> set[tuple[int, int, int, int]]:
+    def shared_stamps(self, execution_id: int) -> set[Stamp]:
         """Return the stamps of the files of an execution that another execution has too."""
         other = file.alias()
         query = (
-            select(file.c.size_bytes, file.c.mtime_ns, file.c.device, file.c.inode)
+            select(file.c.size_bytes, file.c.mtime_ns, file.c.inode)
             .join(other, other.c.inode == file.c.inode)
             .join(execution, execution.c.id == other.c.execution_id)
             .where(file.c.execution_id == execution_id, other.c.execution_id != execution_id)
-            .where(
-                *(other.c[name] == file.c[name] for name in ("size_bytes", "mtime_ns", "device"))
-            )
+            .where(*(other.c[name] == file.c[name] for name in ("size_bytes", "mtime_ns")))
             .where(other.c.state.not_in(_PAST), execution.c.state != ExecutionState.GONE)
         )
         return {tuple(row) for row in self._rows(query)}

@@ -172,7 +172,7 @@ def _stamp(file: Path | None) -> _Stamp:
         found = file.stat() if file else None
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_ino, found.st_size) if found else None
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size) if found else None
 
 
 def _can_be_sent(value: object, kind: str) -> TypeGuard[str]:

@@ -2,8 +2,9 @@
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 # Other hosts can change these without an event here.
 _REMOTE: Final = re.compile(
@@ -14,22 +15,62 @@ _LOCAL: Final = re.compile("ext[234]|xfs|btrfs|zfs|f2fs|bcachefs")
 _DATES_DIRECTORIES: Final = re.compile(
     "ext[234]|xfs|btrfs|zfs|f2fs|bcachefs|tmpfs|overlay|nfs4?|lustre|ceph"
 )
+# The kernel or a program makes up their inode numbers: others after a mount, or once the kernel has
+# forgotten a file.
+_NUMBERS_ANEW: Final = re.compile("fuse([.].*)?|v?fat|msdos|exfat|vboxsf")
+_SMB: Final = {"cifs", "smb3"}
+
+
+class Mount(NamedTuple):
+    """A file system that is mounted: its type, "" if unknown, and its options."""
+
+    kind: str
+    options: str = ""
+
+    @property
+    def inodes_stay(self) -> bool:
+        """Whether a file keeps its inode number, as far as type and options tell."""
+        if self.kind in _SMB:  # otherwise this host makes them up
+            return "serverino" in self.options.split(",")
+        return not _NUMBERS_ANEW.fullmatch(self.kind)
+
+
+def inodes_stay(path: str) -> bool:
+    """Return whether a file keeps its inode number on the file system of *path*.
+
+    Raises OSError if there is nothing at *path*.
+    """
+    one, other = os.lstat(path), os.lstat(path)
+    if one.st_ino != other.st_ino:
+        return False
+    is_disk = os.major(one.st_dev) != 0  # then its number is not soon that of another
+    return _disk_inodes_stay(one.st_dev, path) if is_disk else mount(Path(path)).inodes_stay
+
+
+@lru_cache(maxsize=256)
+def _disk_inodes_stay(_device: int, path: str) -> bool:
+    return mount(Path(path)).inodes_stay
 
 
 def file_system(folder: Path, mounts: str | None = None) -> str:
-    """Return the type of the file system that *folder* is on, "" if unknown.
+    """Return the type of the file system that *folder* is on, "" if unknown; see `mount`."""
+    return mount(folder, mounts).kind
+
+
+def mount(folder: Path, mounts: str | None = None) -> Mount:
+    """Return what is mounted where *folder* is.
 
     *mounts* is the text of a mountinfo file; None: that of this process.
     """
     lines = mounts or os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
-    path, best, kind = os.path.realpath(folder), "", ""
+    path, best, found = os.path.realpath(folder), "", Mount("")
     for line in lines.splitlines():
         fields, _, source = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
         point = point.rstrip("/")
         if len(point) >= len(best) and f"{path}/".startswith(f"{point}/"):
-            best, kind = point, source.partition(" ")[0]
-    return kind
+            best, found = point, Mount(source.split(" ")[0], source.split(" ")[-1])
+    return found
 
 
 def is_remote(kind: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.completeness.observation import OWN_PREFIX
+from deriva_watch.edges.watching.mounts import inodes_stay
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,13 +43,14 @@ class Tree:
 def identity(folder: Path) -> tuple[int, int] | None:
     """Return device and inode of a folder, which change when another one takes its place.
 
-    None where there is no folder.
+    Where inode numbers do not stay, only the device counts. None where there is no folder.
     """
     try:
         found = folder.stat()
+        stays = inodes_stay(os.path.realpath(folder))
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino if stays else 0
 
 
 def subfolders(folder: str) -> list[str]:
