@@ -17,6 +17,7 @@ from mutations.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
+LONGEST_S = 3600  # all of the tests, one after the other, on a busy machine
 each = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name.replace(" ", "-"))
 
 
@@ -50,7 +51,7 @@ def outcome(tests, source):
         env=environment | {"PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=LONGEST_S,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -31,7 +31,7 @@ MATRIX = [
     for number in range(4 if call == "journal.commit" else 2)
     for after in (False, True)
 ]
-CASES = MATRIX if os.environ.get("SOAK") else MATRIX[1::3]
+CASES = MATRIX if os.environ.get("SOAK") else MATRIX[1::5]
 
 
 @pytest.fixture(scope="module")
