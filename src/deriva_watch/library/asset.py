@@ -74,12 +74,12 @@ def _upload(
     )
     with explained(str(path)), opened as (server, parts):
         server.session()
-        account = PartUploader.of(parts, lambda _part: planner.latest).upload(part)
-    if account.failures:
-        raise DerivaMLException(f"cannot upload {path}: {account.failures[0].why}")
+        outcome = PartUploader.of(parts, lambda _part: planner.latest).upload(part)
+    if outcome.failures:
+        raise DerivaMLException(f"cannot upload {path}: {outcome.failures[0].why}")
     # It is in the catalog: the journal is no longer needed.
     shutil.rmtree(target.settings.state_directory, ignore_errors=True)
-    row: dict[str, Any] = account.results[str(part.root / path.name)].result
+    row: dict[str, Any] = outcome.results[str(part.root / path.name)].result
     return row
 
 

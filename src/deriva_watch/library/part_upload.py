@@ -82,7 +82,7 @@ class PartUploader:
 
     def upload(self, part: Part) -> PartResult:
         """Upload what can be uploaded now."""
-        account, error, result = PartResult(), None, None
+        outcome, error, result = PartResult(), None, None
         try:
             if part not in self._seen:
                 self._forget_deleted(part)
@@ -93,16 +93,16 @@ class PartUploader:
         except TroubleError as trouble:
             error, files = trouble, self._files(part)
             passing = isinstance(trouble, TransientError)
-            account.stops = isinstance(trouble, ServerAwayError) or not passing
+            outcome.stops = isinstance(trouble, ServerAwayError) or not passing
         reason = _reason(result, error)
-        self._collect(account, part, files, reason)
-        if reason and not account.failures and not _is_only_empty(result, self.plans(part)):
-            account.failures.append(Failure(str(part.root), *reason))
-        return account
+        self._collect(outcome, part, files, reason)
+        if reason and not outcome.failures and not _is_only_empty(result, self.plans(part)):
+            outcome.failures.append(Failure(str(part.root), *reason))
+        return outcome
 
     def _collect(
         self,
-        account: PartResult,
+        outcome: PartResult,
         part: Part,
         files: Mapping[str, FileRecord],
         reason: tuple[str, bool] | None,
@@ -112,11 +112,11 @@ class PartUploader:
             record = files.get(asset.path)
             if record and record.state in IN and (record.rid or record.rows is not None):
                 done = FileUploadState(UploadState.success, "Complete", self._result(record))
-                account.results |= {str(root / p): done for p in _paths(asset) if part.has(p)}
+                outcome.results |= {str(root / p): done for p in _paths(asset) if part.has(p)}
             else:
-                account.failures.append(_failure(root / asset.path, record, reason))
+                outcome.failures.append(_failure(root / asset.path, record, reason))
         for left in plan.leftovers if plan else ():
-            _leave(account, left, root)
+            _leave(outcome, left, root)
 
     def _result(self, record: FileRecord) -> dict[str, Any] | None:
         """Return the row of an asset; of a file of rows, where they went and how many they are."""
@@ -183,14 +183,14 @@ def _failure(file: Path, record: FileRecord | None, reason: tuple[str, bool] | N
     return Failure(str(file), why, may_pass)
 
 
-def _leave(account: PartResult, left: Leftover, root: Path) -> None:
+def _leave(outcome: PartResult, left: Leftover, root: Path) -> None:
     file = str(root / left.path)
     if left.trigger is FileTrigger.REFUSED:
-        account.failures.append(Failure(file, left.why, may_pass=False))
+        outcome.failures.append(Failure(file, left.why, may_pass=False))
     elif left.trigger is FileTrigger.UNMATCHED:
-        account.unmatched.append(file)
+        outcome.unmatched.append(file)
     else:
-        account.ignored.append(file)
+        outcome.ignored.append(file)
 
 
 def _is_only_empty(result: UploadResult | None, plan: Plan | None) -> bool:

@@ -147,8 +147,8 @@ class Run:
         return failures
 
     def _is_due(self, part: Part) -> bool:
-        account = self.results.get(part)
-        return account is None or any(failure.may_pass for failure in account.failures)
+        outcome = self.results.get(part)
+        return outcome is None or any(failure.may_pass for failure in outcome.failures)
 
     def _plan(self, parts: Parts, report: Report) -> None:
         """Report which files there are, before the first one is uploaded."""

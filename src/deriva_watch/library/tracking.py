@@ -86,27 +86,27 @@ class Tracker:
     _begun: set[_Key] = field(default_factory=set)
     _done: set[_Key] = field(default_factory=set)
 
-    def handle(self, said: Any) -> None:
+    def handle(self, report: Any) -> None:
         """Handle one report."""
-        if isinstance(said, UploadProgress):
-            LOG.warning("%s", said.message)
-            self.show(said)
-        elif isinstance(said, Planned):
-            self._sizes |= {(said.root, path): size for path, size in said.sizes.items()}
-            self._done |= {(said.root, path) for path in said.done}
+        if isinstance(report, UploadProgress):
+            LOG.warning("%s", report.message)
+            self.show(report)
+        elif isinstance(report, Planned):
+            self._sizes |= {(report.root, path): size for path, size in report.sizes.items()}
+            self._done |= {(report.root, path) for path in report.done}
             self._begun |= self._done
-            if said.done:
+            if report.done:
                 text = f"{len(self._done)} of {len(self._sizes)} files are already in the catalog"
                 percent = len(self._done) / len(self._sizes) * 100
                 self.show(UploadProgress(phase="uploading", message=text, percent_complete=percent))
-        elif isinstance(said, Begun):
-            self._root = said.root
-        elif isinstance(said, Sent):
-            self._sent((said.root, said.path), said.size_bytes)
-        elif isinstance(said, FileChanged):
-            self._moved((self._root, said.path), said.state)
-        if isinstance(said, Event):
-            _log(said)
+        elif isinstance(report, Begun):
+            self._root = report.root
+        elif isinstance(report, Sent):
+            self._sent((report.root, report.path), report.size_bytes)
+        elif isinstance(report, FileChanged):
+            self._moved((self._root, report.path), report.state)
+        if isinstance(report, Event):
+            _log(report)
 
     def _sent(self, key: _Key, size_bytes: int) -> None:
         total = self._sizes.get(key, 0)
