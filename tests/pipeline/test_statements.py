@@ -79,6 +79,20 @@ def test_a_trusted_owner_counts_for_everybody_below_that_prefix(prefix, pattern)
     assert notices == {}
 
 
+def test_a_look_reads_only_what_names_files(prefix):
+    trusting = settings(prefix, trusted_owners=[BOB])
+    unit, reader = trusting.unit(prefix, RID), UnitReader.of(trusting)
+    write_files(unit.root, {"asset-type/demo/Image.jsonl": '{"a.png": ["T"]}'})
+    own(unit.root, ALICE)
+    seen = reader.look(unit)
+
+    everything, names = (reader.sources(unit, seen, names_only=only) for only in (False, True))
+
+    assert everything.types
+    assert not names.types
+    assert (names.manifest, names.workspace) == (everything.manifest, everything.workspace)
+
+
 @pytest.mark.parametrize("watched", ["alice", "bob"])
 def test_any_other_counts_for_own_data_alone(prefix, watched):
     trusted = {} if watched == "alice" else {"trusted_owners": [BOB]}

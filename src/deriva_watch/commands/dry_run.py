@@ -91,7 +91,7 @@ def _evidence(
         content=Since(seen.digest(), min(seen.changed_at(), seen.looked_at)),
         holders=holders([seen])[seen.root],
         partial_paths=paths,
-        missing_files=missing_files(unit_reader.sources(unit, seen), seen),
+        missing_files=missing_files(unit_reader.sources(unit, seen, names_only=True), seen),
         partial=Since(digest, _time(max(times), seen)) if digest else None,
         workspace=Since(workspace, changed) if workspace else None,
         catalog=Since(status, changed) if status else None,

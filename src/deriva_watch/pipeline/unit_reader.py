@@ -80,10 +80,11 @@ class UnitReader:
         found = disbelieved(seen, markers, trusted, is_ml=unit.is_execution)
         return replace(seen, disbelieved=found) if found else seen
 
-    def sources(self, unit: Unit, seen: Observation) -> Sources:
+    def sources(self, unit: Unit, seen: Observation, *, names_only: bool = False) -> Sources:
         """Read the sources of a unit: manifest, type files, deriva-ml's workspace.
 
-        What does not count for the owner of the unit is left out, with a notice.
+        What does not count for the owner of the unit is left out, with a notice. With *names_only*
+        nothing is read but what names assets: other files may be large, and looks are frequent.
 
         Raises TransientError if the workspace cannot be read: nothing is uploaded without its
         metadata. Raises RefusedError as `ownership.listing`.
@@ -93,12 +94,14 @@ class UnitReader:
             return Sources(notices=skipped)
         counting, ignored = workspaces(unit, seen.owner, self.settings)
         found = _Described(notices=skipped | notices(ignored))
-        directory = self.directory(unit)
+        directory, shapes = self.directory(unit), {Shape.MANIFEST} if names_only else _DESCRIBING
         for path, entry in seen.entries.items():
             where = place(path)
-            if where and where.shape in _DESCRIBING and path not in seen.disbelieved:
+            if where and where.shape in shapes and path not in seen.disbelieved:
                 found.read(where, path, _text(directory, entry, found))
         workspace = listing(unit, counting, self.settings.server)
+        if workspace and names_only:
+            return as_on_disk(Sources(found.manifest, workspace.assets(unit.name)), seen)
         if workspace and (left := workspace.pending_rows(unit.name)):
             found.notices["pending rows of deriva-ml's workspace"] = (
                 f"{left} are not in the catalog; only assets and features are uploaded from it"

@@ -143,7 +143,7 @@ class EvidenceHistory:
 
     def _awaited(self, unit: Unit, record: ExecutionRecord, seen: Observation) -> Sequence[str]:
         try:
-            said = self.unit_reader.sources(unit, seen)
+            said = self.unit_reader.sources(unit, seen, names_only=True)
         except RefusedError:
             return ()  # it belongs to another catalog
         if not (missing := missing_files(said, seen)):
