@@ -21,7 +21,7 @@ def config(lab, tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(
         f'[server]\nhost = "data.example.org"\n[journal]\nurl = "{lab.url}"\n'
-        f'[[watch]]\nprefix = "{tmp_path}"\n'
+        f'[[watch]]\nprefix = "{tmp_path}-data"\n'
     )
     return file
 
