@@ -42,8 +42,8 @@ def test_a_drop_folder_comes_late_goes_away_and_comes_back(tmp_path):
             running.wait_for(lambda event: event["event"] == "root.missing")
             write_files(runs, {"run 1/a.bin": "a", "loose.bin": "loose", "run 1/odd.txt": "?"})
             running.wait_for_state("run 1", "uploaded")
-            loose = wait_until(lambda: problems(config).get(f"1 files in {runs} are not uploaded"))
-            assert "loose.bin is beside the directories" in loose["why"]
+            loose = wait_until(lambda: problems(config).get(f"1 name in {runs} is not uploaded"))
+            assert loose["why"] == "loose.bin: it is not a directory"
             assert f"cannot watch {batches}" in problems(config)
 
             write_files(batches, {"b.bin": "b"})

@@ -134,7 +134,9 @@ def test_a_link_in_the_place_of_the_executions_that_leaves_the_prefix_is_told(
 
 def test_names_that_are_not_uploaded_and_names_left_out_on_purpose_are_listed(tell, found, data):
     executions = data / "deriva-ml/execution"
-    (executions / "stray.txt").touch()
+    odd = executions / os.fsdecode(b"M\xfcller.txt")
+    for stray in (executions / "stray.txt", odd):
+        stray.touch()
     (executions / "#recycle").mkdir()
     (data / "deriva-ml/results").mkdir()
 
@@ -144,12 +146,25 @@ def test_names_that_are_not_uploaded_and_names_left_out_on_purpose_are_listed(te
     line = lines[f"names in {data}"]
     assert (status, line["verdict"]) == (0, "note")
     assert set(line["facts"]["not_uploaded"]) == {
+        f"{executions}/M\\udcfcller.txt",
         str(executions / "stray.txt"),
         str(data / "deriva-ml/results"),
     }
     assert set(line["facts"]["ignored"]) == {str(executions / "#recycle")}
     assert f"{executions / '#recycle'}: it is a system folder or file of Synology DSM" in told
     assert f"{executions / 'stray.txt'}: it is not a directory" in told
+    assert "ller.txt: it is not a directory" in told
+
+
+def test_directories_that_newer_than_leaves_alone_are_listed(tell, data, monkeypatch):
+    (data / "deriva-ml/execution/1-B").mkdir()
+    watch = [{"prefix": str(data), "newer_than": "2999-01-01T00:00:00Z"}]
+    monkeypatch.setenv("DERIVA_WATCH_WATCH", json.dumps(watch))
+
+    _, told = tell(data, "--verbose")
+
+    assert f"✓ names in {data}: 2 names left out on purpose" in told
+    assert re.search(r"execution/1-B: it last changed \d{4}-\d\d-\d\d, before newer_than", told)
 
 
 def test_an_account_that_cannot_see_the_writers_of_others_is_told_what_to_do(

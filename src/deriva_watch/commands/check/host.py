@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,11 @@ from deriva_watch.edges.watching.observer_choice import Mode, Wanted, choose
 from deriva_watch.edges.watching.probe import probe
 from deriva_watch.edges.watching.watcher import Folder
 from deriva_watch.pipeline.unit_paths import Units, drop_units, execution_units, matches_of
+from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
+from deriva_watch.settings.sections import Watch
 
-COUNTING_S: Final = 2.0  # the longest time for counting folders
+COUNTING_S: Final = 2.0  # the longest time for counting folders, or old directories
 
 
 def roots(look: Look) -> Iterator[Line]:
@@ -45,7 +48,7 @@ def roots(look: Look) -> Iterator[Line]:
             folder = Folder(prefix / ROOT / "execution")
             yield (line := _root(settings, f"root {prefix}", prefix, folder, watch.observer))
             if line.facts:  # it can be listed
-                yield from _names(prefix, partial(execution_units, prefix, settings))
+                yield from _names(prefix, partial(_executions, watch, prefix, settings))
         yield from _left_out(
             watch.prefix, found.trouble(watch.prefix), found.unknown, found.ignored
         )
@@ -65,6 +68,21 @@ def _names(root: Path, units_of: Callable[[], Units]) -> Iterator[Line]:
         yield Line.of(f"names in {root}", error)
         return
     yield from _left_out(root, units.trouble(root), units.beside, units.ignored)
+
+
+def _executions(watch: Watch, prefix: Path, settings: Settings) -> Units:
+    """Return the units of *prefix*; those that newer_than leaves alone are ignored ones too."""
+    units = execution_units(prefix, settings)
+    if limit := watch.newer_than:
+        reader, ends_s = UnitReader.of(settings), time.monotonic() + COUNTING_S
+        for unit in (settings.unit(prefix, name) for name in sorted(units.names)):
+            if time.monotonic() > ends_s:
+                break
+            seen = reader.look(unit)
+            if seen and (last := seen.changed_at()) < limit:
+                why = f"it last changed {last:%Y-%m-%d}, before newer_than; if the journal has it"
+                units.ignored[unit.root] = f"{why}, it is uploaded all the same"
+    return units
 
 
 def _left_out(
