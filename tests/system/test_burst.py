@@ -8,5 +8,5 @@ def test_a_burst_of_writers_links_and_a_moved_tree_is_seen_whole(tmp_path):
 
     seen = seen_by_a_daemon(burst, tmp_path, quiet_s=4)
 
-    assert seen.ready["verdict"]["files"] == len(seen.names) == 920
+    assert seen.ready["verdict"]["files"] == len(seen.names) == 921
     assert [event for event in seen.events if event["event"] == "execution.filling"]
