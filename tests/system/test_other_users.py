@@ -135,6 +135,7 @@ def test_what_bob_says_counts_for_his_executions_alone(tmp_path, shared):
         write_workspace(shared, ours, statuses, assets)
         spoil(shared, "damaged__1", lambda path: path.write_bytes(b"no database" * 1000))
         spoil(shared, "hanging__1", os.mkfifo)
+        spoil(shared, os.fsdecode(b"~\x1b[2J\xff__1"), Path.touch)
         for rid in (*hers, his):
             root = write_files(shared / "deriva-ml/execution" / rid, {FLAT: f"of {rid}"})
             own(root, BOB if rid == his else ALICE)
