@@ -21,8 +21,8 @@ from deriva_watch.core.completeness.observation import RECEIPT_NAME, ROWS_NAME
 from deriva_watch.core.records import BatchRecord
 from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.core.states import ExecutionTrigger
-from deriva_watch.edges.disk import receipts
-from deriva_watch.edges.disk.receipts import RowReceipt
+from deriva_watch.edges.disk import own_files
+from deriva_watch.edges.disk.row_receipt import RowReceipt
 from deriva_watch.engine.rows import tables
 from engine.rig import Crash, Lab, Power
 
@@ -454,7 +454,7 @@ def test_a_million_rows_take_no_more_memory_than_some(tmp_path):
     """They are written and read a batch at a time: with fewer it is the same."""
     rows = 1_000_000 if SOAK else 50_000
 
-    beside = receipts.Beside(tmp_path, partial(receipts._opened, tmp_path))
+    beside = own_files.Beside(tmp_path, partial(own_files.opened, tmp_path))
     receipt = RowReceipt.of(tmp_path / "state", "example.org/1", "1-AAAA", beside)
     rids = [f"1-{number:04X}" for number in range(1000)]
 

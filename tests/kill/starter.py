@@ -31,7 +31,7 @@ import deriva.core
 
 import deriva_watch.daemon.process  # noqa: F401
 from deriva_watch.cli import main
-from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk import own_files
 from deriva_watch.edges.journal.database import sqlite
 from deriva_watch.edges.server import deriva
 
@@ -113,7 +113,7 @@ def is_uploaded(journal):
 
 def watch(diary):
     """Let *diary* see every call."""
-    send, replace = deriva._Adapter.send, receipts._replace
+    send, replace = deriva._Adapter.send, own_files.replace
 
     def sent(adapter, request, *args, **options):
         name = named(request.method, request.url)
@@ -152,7 +152,7 @@ def watch(diary):
 
     deriva._Adapter.send = sent
     sqlite._Connection = Connection
-    receipts._replace = replaced
+    own_files.replace = replaced
 
 
 def live(diary, moment, log, arguments):

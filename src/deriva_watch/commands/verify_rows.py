@@ -26,7 +26,8 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.rows.ledger import HOLE, Batch
 from deriva_watch.core.rows.table_files import TableFileError
 from deriva_watch.core.unit import Unit
-from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk.own_files import Beside
+from deriva_watch.edges.disk.row_receipt import RowReceipt
 from deriva_watch.edges.journal import Reader
 from deriva_watch.engine.rows.keyed_rows import KeyedRows
 from deriva_watch.engine.server_check import ServerCheck
@@ -89,14 +90,14 @@ class RowVerifier:
             pairs = zip(batch.rids, batch.digests, strict=True)
             yield {rid for rid, digest in pairs if rid and digest != HOLE}
 
-    def _kept(self, receipt: Receipt) -> receipts.RowReceipt:
+    def _kept(self, receipt: Receipt) -> RowReceipt:
         reader, unit = self.planner.unit_reader, self.unit
-        beside = receipts.Beside(Path(receipt.directory), _nowhere)
+        beside = Beside(Path(receipt.directory), _nowhere)
         if unit:
             directory = reader.directory(unit)
-            beside = receipts.Beside(beside.root, directory.opened, directory.trusted)
+            beside = Beside(beside.root, directory.opened, directory.trusted)
         folder = reader.settings.state_directory
-        return receipts.RowReceipt.of(folder, self.server, self.target.kept_as, beside)
+        return RowReceipt.of(folder, self.server, self.target.kept_as, beside)
 
     def _batches(self, reader: Reader, file: FileRecord) -> Iterator[Batch]:
         first = 0

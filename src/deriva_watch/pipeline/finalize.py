@@ -20,6 +20,8 @@ from deriva_watch.core.plan.plan import Plan
 from deriva_watch.core.records import BatchRecord, ExecutionRecord, FileRecord
 from deriva_watch.core.states import SAFE, FileState
 from deriva_watch.edges.disk import receipts
+from deriva_watch.edges.disk.own_files import Beside
+from deriva_watch.edges.disk.row_receipt import RowReceipt
 from deriva_watch.edges.disk.workspace import Workspace
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.ports import Catalog
@@ -154,12 +156,12 @@ class Finalizer:
             return seen.digest()
         return replace(seen, entries={**seen.entries, MANIFEST: written}).digest()
 
-    def row_receipt(self, record: ExecutionRecord) -> receipts.RowReceipt:
+    def row_receipt(self, record: ExecutionRecord) -> RowReceipt:
         """Return the receipt that keeps the RIDs of rows without a key."""
         place, folder = self._directory(record), self.settings.state_directory
         name = receipts.kept_as(record)
-        beside = receipts.Beside(place.root, place.opened, place.trusted)
-        return receipts.RowReceipt.of(folder, self.server, name, beside)
+        beside = Beside(place.root, place.opened, place.trusted)
+        return RowReceipt.of(folder, self.server, name, beside)
 
     def _directory(self, record: ExecutionRecord) -> Directory:
         return directory_of(self.settings.unit_of(record), self.settings)

@@ -1,27 +1,19 @@
-"""Receipts and other files that we write for an execution: always complete, by rename.
+"""Receipts, and the manifest that we update: always written completely, by rename.
 
 A receipt lists what the server held when it was written. People read it, and a lost journal is
 rebuilt from it. Before deleting files, ask the server again.
 """
 
-import errno
 import hashlib
 import json
 import os
-import secrets
-import stat
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from fcntl import LOCK_EX, flock
-from functools import partial
-from itertools import chain
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, Final
 
 from deriva_watch.core.completeness.observation import (
-    OWN_PREFIX,
     RECEIPT_NAME,
     ROWS_NAME,
     Entry,
@@ -29,21 +21,14 @@ from deriva_watch.core.completeness.observation import (
 )
 from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.layout import MANIFEST
-from deriva_watch.core.records import BatchRecord, ExecutionRecord
-from deriva_watch.core.rows.ledger import Batch
-from deriva_watch.core.rows.row_plan import DIGEST_BYTES
-from deriva_watch.core.trust import objection
+from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unicode_forms import respelled
+from deriva_watch.edges.disk import own_files
 from deriva_watch.edges.disk.inodes import is_stamp
+from deriva_watch.edges.disk.own_files import Opener
 
 _VERIFIED: Final = ".verified"
 _KEPT_BYTES: Final = 1024 * 1024 * 1024  # of a receipt we keep: a unit may have a million files
-_COPY: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-Opener = Callable[[], AbstractContextManager[int]]
-"""Opens the folder of a unit, checked, as a descriptor; raises OSError."""
 
 
 def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping[str, Any]) -> Path:
@@ -52,8 +37,8 @@ def write_receipt(state_directory: Path, server: str, rid: str, receipt: Mapping
     Raises OSError if it cannot be written.
     """
     path = receipt_path(state_directory, server, rid)
-    with _opened(path.parent) as folder:
-        _replace(folder, path.name, [_text(receipt)], mode=0o600)
+    with own_files.opened(path.parent) as folder:
+        own_files.replace(folder, path.name, [_text(receipt)], mode=0o600)
     return path
 
 
@@ -80,7 +65,7 @@ def read_copy(
     *trusted* do), or this process's user. *doubt* is told why one does not count.
     """
     try:
-        with _open_copy(folder, RECEIPT_NAME, trusted) as file:
+        with own_files.open_copy(folder, RECEIPT_NAME, trusted) as file:
             found = read_json(read_whole(file))
     except (OSError, ValueError) as error:
         if doubt and not isinstance(error, FileNotFoundError):
@@ -94,7 +79,7 @@ def disbelieved_copies(folder: int, trusted: Collection[int]) -> dict[str, str]:
     found = {}
     for name in (RECEIPT_NAME, ROWS_NAME):
         try:
-            _open_copy(folder, name, trusted).close()
+            own_files.open_copy(folder, name, trusted).close()
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -112,8 +97,8 @@ def keep_verified(state_directory: Path, server: str, rid: str, found: Mapping[s
     """Record a verification that found everything; OSError if we may not write there."""
     path = receipt_path(state_directory, server, rid + _VERIFIED)
     owner = state_directory.stat()  # root may verify on behalf of the daemon's user
-    with _opened(path.parent) as folder:
-        _replace(folder, path.name, [_text(found)], mode=0o600, owner=owner)
+    with own_files.opened(path.parent) as folder:
+        own_files.replace(folder, path.name, [_text(found)], mode=0o600, owner=owner)
 
 
 def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, Any]:
@@ -123,7 +108,7 @@ def read_verified(state_directory: Path, server: str, rid: str) -> Mapping[str, 
 
 def copy_receipt(folder: int, receipt: Mapping[str, Any]) -> None:
     """Write a copy into the open *folder* of a unit; OSError if we may not write there."""
-    _replace(folder, RECEIPT_NAME, [_text(receipt)], mode=0o644)
+    own_files.replace(folder, RECEIPT_NAME, [_text(receipt)], mode=0o644)
 
 
 def kept_as(execution: ExecutionRecord) -> str:
@@ -163,13 +148,13 @@ def tell_proof(
     *beside* opens the folder of the unit. A receipt of another time than *written_at* is another
     one and stays as it is. Raises OSError if it cannot be written.
     """
-    with _opened(path.parent) as folder:
+    with own_files.opened(path.parent) as folder:
         before = _read(path)
         if before.get("written_at") != written_at:
             return
         receipt = {**before, "proof": proof}
         owner = path.stat()  # root may verify on behalf of the daemon's user
-        _replace(folder, path.name, [_text(receipt)], mode=0o600, owner=owner)
+        own_files.replace(folder, path.name, [_text(receipt)], mode=0o600, owner=owner)
     if beside:
         with beside() as folder:
             if _same_receipt(read_copy(folder), receipt):
@@ -200,7 +185,7 @@ def update_manifest(
     Raises OSError if we may not write, ValueError if it is no longer a manifest.
     """
     path = str(Path(f"/proc/self/fd/{folder}").readlink() / MANIFEST)
-    with os.fdopen(os.open(MANIFEST, _COPY, dir_fd=folder), "rb") as file:
+    with os.fdopen(os.open(MANIFEST, own_files.COPY, dir_fd=folder), "rb") as file:
         before = os.fstat(file.fileno())
         if not is_stamp(seen.stamp, before, path):
             return None
@@ -216,7 +201,7 @@ def update_manifest(
     if not changed or not is_stamp(seen.stamp, now, path):
         return None
     mode = before.st_mode & 0o777
-    now = _replace(folder, MANIFEST, [_text(document)], mode=mode, owner=before)
+    now = own_files.replace(folder, MANIFEST, [_text(document)], mode=mode, owner=before)
     return replace(
         seen,
         size_bytes=now.st_size,
@@ -235,194 +220,3 @@ def receipt_path(state_directory: Path, server: str, rid: str) -> Path:
 def _text(document: Mapping[str, Any]) -> bytes:
     # A name that is not UTF-8 has surrogates, whose Python escape is valid in JSON.
     return json.dumps(document, indent=2, ensure_ascii=False).encode(errors="backslashreplace")
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """Open a folder of the state directory for this process alone; create it if needed."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        flock(descriptor, LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _open_copy(folder: int, name: str, trusted: Collection[int]) -> BinaryIO:
-    """Open a file of ours that is in the folder of a unit; PermissionError if it does not count."""
-    file = os.fdopen(os.open(name, _COPY, dir_fd=folder), "rb")
-    found, why = os.fstat(file.fileno()), None
-    if not stat.S_ISREG(found.st_mode):
-        why = "it is not a regular file"
-    else:
-        why = objection(found.st_uid, os.fstat(folder).st_uid, {*trusted, os.geteuid()})
-    if why is None:
-        return file
-    file.close()
-    raise PermissionError(errno.EPERM, why, name)
-
-
-def _replace(
-    folder: int,
-    name: str,
-    content: Iterable[bytes],
-    mode: int,
-    owner: os.stat_result | None = None,
-) -> os.stat_result:
-    """Replace the file *name* in the open *folder* durably, or leave it as it was."""
-    part = f"{OWN_PREFIX}{secrets.token_hex(8)}"
-    descriptor = os.open(part, _NEW, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.writelines(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            if owner and (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-            os.fsync(file.fileno())
-            written = os.fstat(file.fileno())
-        os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(part, dir_fd=folder)
-        raise
-    return written
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """The folder of a unit, which has copies of what we keep.
-
-    Attributes:
-        root: Its path.
-        opened: Opens it.
-        trusted: Users whose copies count, beside those of its owner.
-    """
-
-    root: Path
-    opened: Opener
-    trusted: Collection[int] = ()
-
-
-_ROWS: Final = 1  # the format of the lines
-_LINE_BYTES: Final = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class RowReceipt:
-    """A second file of a receipt: the RIDs of the execution's rows that have no key.
-
-    The catalog cannot tell which rows these are. If the journal is lost, a new one reads them from
-    here. There may be millions, so it is written and read in batches.
-
-    Attributes:
-        kept: Its path in the state directory.
-        beside: The folder of the unit, which has a copy.
-        head: What it belongs to: server, execution and directory.
-    """
-
-    kept: Path
-    beside: Beside
-    head: Mapping[str, str]
-
-    @classmethod
-    def of(cls, state_directory: Path, server: str, rid: str, beside: Beside) -> Self:
-        """Return the one of an execution directory, whether or not the file exists."""
-        kept = receipt_path(state_directory, server, rid).with_suffix(".rows.jsonl")
-        head = {"server": server, "execution": rid, "directory": os.fsdecode(beside.root)}
-        return cls(kept, beside, head)
-
-    def write(self, batches: Iterable[tuple[str, BatchRecord]]) -> bool:
-        """Write batches by path to the state directory; return whether there were any.
-
-        Without batches no file is written. Raises OSError if it cannot be written.
-        """
-        lines = (_row_line(path, batch) for path, batch in batches)
-        if (line := next(lines, None)) is None:
-            return False
-        head = _json_line({"rows": _ROWS, **self.head})
-        with _opened(self.kept.parent) as folder:
-            _replace(folder, self.kept.name, chain([head, line], lines), 0o600)
-        return True
-
-    def leave_copy(self) -> None:
-        """Write a copy beside the files; OSError if we may not write there."""
-        with self.kept.open("rb") as file, self.beside.opened() as folder:
-            _replace(folder, ROWS_NAME, iter(partial(file.read, _LINE_BYTES), b""), mode=0o644)
-
-    def read(self, path: str, doubt: Callable[[str], None]) -> Iterator[Batch]:
-        """Yield the batches of a file of rows; report what cannot be read to *doubt*.
-
-        The result is only a hint: anybody may have written the copy.
-        """
-        for is_copy in (False, True):
-            found = False
-            try:
-                for batch in self._read(path, is_copy=is_copy):
-                    found = True
-                    yield batch
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError) as error:
-                place = f"the copy {ROWS_NAME}" if is_copy else self.kept
-                doubt(f"{place} is ignored from here on: {error}")
-            if found:
-                return
-
-    @contextmanager
-    def _open(self, *, is_copy: bool) -> Iterator[BinaryIO]:
-        if not is_copy:
-            with self.kept.open("rb") as file:
-                yield file
-            return
-        trusted = self.beside.trusted
-        with self.beside.opened() as folder, _open_copy(folder, ROWS_NAME, trusted) as file:
-            yield file
-
-    def _read(self, path: str, *, is_copy: bool) -> Iterator[Batch]:
-        with self._open(is_copy=is_copy) as file:
-            self._check(file.readline(_LINE_BYTES), is_copy=is_copy)
-            for number, line in enumerate(iter(partial(file.readline, _LINE_BYTES), b""), 2):
-                try:
-                    said = read_json(line)
-                    batch = _row_batch(said) if said["file"] == path else None
-                except (ValueError, KeyError, TypeError) as error:
-                    raise ValueError(
-                        f"line {number} was not written by deriva-watch ({error!r})"
-                    ) from None
-                if batch:
-                    yield batch
-
-    def _check(self, line: bytes, *, is_copy: bool) -> None:
-        """Raise ValueError if a file with that first line belongs to another execution."""
-        try:
-            head = read_json(line)
-            odd = [name for name, value in self.head.items() if head[name] != value]
-            if head["rows"] != _ROWS:
-                odd.append("rows")
-        except (ValueError, KeyError, TypeError):
-            raise ValueError("line 1 was not written by deriva-watch") from None
-        if is_copy:  # the directory may have been moved
-            odd = [name for name in odd if name != "directory"]
-        if odd:
-            raise ValueError(f"it is of another {', '.join(odd)}")
-
-
-def _row_line(path: str, batch: BatchRecord) -> bytes:
-    digests = b64encode(batch.digests).decode()
-    return _json_line({"file": path, "first": batch.first, "digests": digests, "rids": batch.rids})
-
-
-def _json_line(said: Mapping[str, Any]) -> bytes:
-    return json.dumps(said, separators=(",", ":")).encode() + b"\n"  # surrogates are escaped
-
-
-def _row_batch(said: Mapping[str, Any]) -> Batch:
-    whole = b64decode(said["digests"], validate=True)
-    digests = [whole[at : at + DIGEST_BYTES] for at in range(0, len(whole), DIGEST_BYTES)]
-    rids: list[str | None] = said["rids"] or [None] * len(digests)
-    texts = all(rid is None or isinstance(rid, str) for rid in rids)
-    if not texts or len(rids) * DIGEST_BYTES != len(whole) or not isinstance(said["first"], int):
-        raise ValueError("invalid batch")
-    return Batch(said["first"], digests, rids, sent=False)
