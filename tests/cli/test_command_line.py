@@ -406,7 +406,7 @@ def test_a_signal_is_the_exit_status_of_the_daemon(config, number, status):
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stderr.readline()
         process.send_signal(number)
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=60)
 
     assert process.returncode == status
     assert json.loads(said) == {"ended_by": number.name, "exit_status": status}
@@ -425,7 +425,7 @@ def test_an_upload_that_is_interrupted_says_so_and_goes_on_the_next_time(tmp_pat
             wait_until(lambda: any(seen["method"] == "PUT" for seen in requests_seen(ready)))
             process.send_signal(signal.SIGINT)
             gate.open()
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
         again = run("upload", root, "--json", "--config", config)
 
         assert process.returncode == 130

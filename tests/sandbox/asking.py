@@ -106,7 +106,7 @@ class Sandbox:
     def stop(self, number=signal.SIGTERM):
         """End the server by a signal; return its exit status and what it complained of."""
         self.process.send_signal(number)
-        errors = self.process.communicate(timeout=20)[1]
+        errors = self.process.communicate(timeout=60)[1]
         return self.process.returncode, errors
 
     def __enter__(self):

@@ -54,7 +54,7 @@ def served(journal, at=LOCAL, hosts=(), within_s=30.0, meter=None):
 
 def connection(here):
     """Return a connection to the page, not yet opened."""
-    return http.client.HTTPConnection("127.0.0.1", here.port, timeout=10)
+    return http.client.HTTPConnection("127.0.0.1", here.port, timeout=60)
 
 
 def ask(here, path, method="GET", **headers):

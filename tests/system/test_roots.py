@@ -60,9 +60,9 @@ class Lab:
         rows = self.api.rows("deriva-ml:Execution_Asset_Execution")
         return sum(row["Execution"] == rid for row in rows)
 
-    def is_in(self, rid, timeout_s=20):
+    def is_in(self, rid):
         """Wait until an execution is uploaded."""
-        self.running.wait_for_state(rid, "uploaded", timeout_s)
+        self.running.wait_for_state(rid, "uploaded")
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_folders_that_lack_watches_are_scanned_and_nothing_is_missed(lab):
     assert scarce["limit"] == WATCHES
     assert "sysctl -w fs.inotify.max_user_watches=" in scarce["next"]
     assert "sysctl -w fs.inotify.max_user_watches=" in lost["why"]
-    lab.is_in(rid, timeout_s=60)
+    lab.is_in(rid)
     assert lab.files_of(rid) == len(many)
 
 

@@ -86,7 +86,7 @@ class Story:
         """Keep what is shown now, to people and to programs."""
         url = next(e["url"] for e in running.events() if e["event"] == "status.listening")
         for route in (*ROUTES, f"/api/execution?rid={rid}"):
-            answer = requests.get(url.rstrip("/") + route, timeout=10)
+            answer = requests.get(url.rstrip("/") + route, timeout=60)
             self.keeps(f"{route} {rid}", answer.text + str(answer.headers))
         for words in (["status"], ["status", "--json"], ["show", rid], ["show", rid, "--json"]):
             told = self.runs(*words)

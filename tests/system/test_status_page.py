@@ -11,13 +11,13 @@ SIZE_BYTES = 70_000
 
 def seen(url, path):
     """Return what the daemon answers."""
-    with urlopen(url + path, timeout=5) as answer:
+    with urlopen(url + path, timeout=60) as answer:
         return json.load(answer)
 
 
 def metrics(url, names):
     """Return some of what Prometheus gets."""
-    with urlopen(f"{url}metrics", timeout=5) as answer:
+    with urlopen(f"{url}metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(values[name]) for name in names}

@@ -50,7 +50,7 @@ def test_what_is_beside_the_units_is_told_until_it_is_moved_or_ignored_and_no_ou
             found = wait_until(
                 lambda: (now := summed_up(config)) and len(now["problems"]) == 3 and now
             )
-            health = requests.get(f"{url}healthz", timeout=10)
+            health = requests.get(f"{url}healthz", timeout=60)
             text = command(config, "status").stdout
             (executions / "stray.txt").rename(executions / rid / ASSETS / "stray.txt")
             (share / "SampleSheet.csv").rename(share / "run1/SampleSheet.raw")

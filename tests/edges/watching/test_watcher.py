@@ -17,7 +17,7 @@ from deriva_watch.edges.watching.mounts import Mount, file_system, mount
 from deriva_watch.edges.watching.observer_choice import Mode
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class Ears:

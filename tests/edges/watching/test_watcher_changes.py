@@ -14,7 +14,7 @@ from deriva_watch.edges.watching.watcher import Folder, Watcher
 UNITS = ("1-A", "1-B", "1-C")
 CHANGES = 150
 SEEDS = range(200 if os.environ.get("SOAK") else 2)
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class Ears:

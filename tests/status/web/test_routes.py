@@ -107,7 +107,7 @@ def test_requests_for_other_hosts_are_refused(page, host, status):
 def test_a_request_without_a_host_or_with_two_is_refused(page):
     requests = [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n"]
     for request in requests:
-        with socket.create_connection(("127.0.0.1", page.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", page.port), timeout=60) as client:
             client.sendall(request)
             assert client.recv(4096).split()[1] in {b"421", b"400"}
 
