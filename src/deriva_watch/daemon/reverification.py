@@ -174,7 +174,7 @@ class Reverification:
             self._keep(unit, found)
 
     def _verifier(self) -> Verifier:
-        """Return what verifies with the model as it is now."""
+        """Return a verifier for the model as it is now."""
         parts = self.parts
         calls = _PacedCalls(parts.emit, parts.settings.server.host, self.stop, turn=self._turn)
         store = parts.server_check.store

@@ -108,7 +108,7 @@ class PriorExecutions:
         return None
 
     def _beside(self, upload: UnitUpload, seen: Observation) -> _Before | None:
-        """Return what the copy of a receipt beside the files says, if there is one that counts."""
+        """Return the copy of a receipt beside the files, if there is one that counts."""
         directory = self.unit_reader.directory(self.unit_reader.settings.unit_of(upload.execution))
         found: Any = {}
         with suppress(OSError), directory.opened(seen) as folder:
@@ -120,7 +120,7 @@ class PriorExecutions:
         return _Before(str(receipt.unit), receipt.linked_to, _contents(receipt), rids)
 
     def _renamed(self, upload: UnitUpload) -> _Before | None:
-        """Return what the journal says of a directory that is gone and had one of the files."""
+        """Return the record of a directory that is gone and had one of the files."""
         record, settings = upload.execution, self.unit_reader.settings
         inode = next(iter(upload.assets.values())).entry.inode if upload.assets else 0
         for each in self.journal.with_inode(self.server, record.prefix, inode):
@@ -134,7 +134,7 @@ class PriorExecutions:
         return None
 
     def _contents(self, upload: UnitUpload) -> dict[str, Content]:
-        """Return what the files are now, by path; they are read as needed."""
+        """Return the present contents of the files, by path; they are read as needed."""
         self.uploader.hash(upload)
         if upload.transient:
             raise upload.transient
@@ -145,6 +145,6 @@ class PriorExecutions:
 
 
 def _contents(receipt: Receipt) -> dict[str, Content]:
-    """Return what the files were that were still here, by path."""
+    """Return the contents of the files that a receipt does not call removed, by path."""
     lines = (line for line in receipt.files if line.state != "removed")
     return {line.path: (line.size_bytes, line.md5) for line in lines}

@@ -40,7 +40,7 @@ def drop_folders(look: Look) -> Iterator[Line]:
 
 
 def _missing(look: Look, compiled: CompiledDrop) -> Iterator[str]:
-    """Yield what is not in the catalog, or may not be read there, and that each file needs."""
+    """Yield things that every file needs and that the catalog lacks, or does not let us read."""
     execution = look.model.ml_table("Execution")
     if compiled.drop.unit != "none" and execution:
         try:

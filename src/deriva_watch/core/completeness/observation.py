@@ -57,7 +57,7 @@ class Kind(StrEnum):
 
 
 def path_number(path: str) -> int:
-    """Return what stands for the inode number of a file where such numbers do not stay.
+    """Return a number that replaces the inode number of a file where those do not stay.
 
     *path* is absolute and has no links.
     """

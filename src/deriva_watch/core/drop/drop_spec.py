@@ -196,7 +196,7 @@ def _groups(drop: Drop, table: Table, templates: Mapping[str, Any]) -> Iterator[
 
 
 def constant(template: Any) -> str | None:
-    """Return what *template* makes for every file, or None if it has groups."""
+    """Return the value of *template*, the same for every file; None if it has groups."""
     if not isinstance(template, str):
         return str(template)
     return None if fields(template) else template.format()

@@ -37,7 +37,7 @@ _SAID: Final = {
 
 
 def proof_said(proof: Mapping[str, Any]) -> str:
-    """Return what a `proof` of the journal has proved, as a sentence."""
+    """Return a `proof` of the journal as a sentence."""
     files = proof.get("unverified", 0)
     but = f"; {counted(files, 'file')} could not be verified in whole" if files else ""
     return _SAID[Proof(proof["by"])] + but
@@ -80,7 +80,7 @@ def differences(found: Verified) -> list[Difference]:
 
 
 def sentence(unit: ExecutionRecord, found: Sequence[Difference]) -> dict[str, str]:
-    """Return what to tell a person about the differences of a unit; at least one."""
+    """Return the message about the differences of a unit, of which there is at least one."""
     first, verify = found[0], f"`deriva-watch verify {quote(unit.rid)}`"
     more = f" (and {counted(len(found) - 1, 'more difference')})" if len(found) > 1 else ""
     then = f"{first.next} {verify} names all differences; this ends once it finds none."

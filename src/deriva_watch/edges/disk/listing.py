@@ -157,7 +157,7 @@ class _Ignores:
         return found
 
     def _rule_of(self, owner: int) -> Rule:
-        """Return what the ignore file says about names of its owner."""
+        """Return the patterns of the ignore file for names of its owner."""
         if owner not in self._by_owner:
             patterns: tuple[str, ...] = ()
             why = None

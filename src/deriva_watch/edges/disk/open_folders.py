@@ -104,7 +104,7 @@ def _private(folder: int) -> int:
 
 
 def left_aside(path: str) -> str | None:
-    """Return what our private directory at *path* holds, as a sentence about "it"; None: nothing.
+    """Return the contents of our private directory at *path* as a sentence about "it"; None: empty.
 
     Where a removal is under way it holds a file for a moment.
     """

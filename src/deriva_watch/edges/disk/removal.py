@@ -101,7 +101,7 @@ class Aside:
         return bool(self._leased)
 
     def found(self) -> os.stat_result:
-        """Return what the disk says of it now."""
+        """Return its present stat."""
         return os.fstat(self._file)
 
     def body(self) -> BinaryIO:

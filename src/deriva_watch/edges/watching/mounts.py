@@ -58,7 +58,7 @@ def file_system(folder: Path, mounts: str | None = None) -> str:
 
 
 def mount(folder: Path, mounts: str | None = None) -> Mount:
-    """Return what is mounted where *folder* is.
+    """Return the mount that *folder* is on.
 
     *mounts* is the text of a mountinfo file; None: that of this process.
     """
