@@ -616,7 +616,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the links of all users count",
-        "edges/disk/scanner.py",
+        "edges/disk/look.py",
         (("        if self._trusted is not None and (", "        if False and ("),),
         (f"{SCANNER}::test_a_link_of_somebody_else_is_ignored_wherever_it_leads",),
     ),

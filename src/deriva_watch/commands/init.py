@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from deriva_watch.commands.check import Line, Verdict, check_parts
 from deriva_watch.core.errors import SettingsError, TransientError
+from deriva_watch.core.os_errors import reason
 from deriva_watch.settings.model import Settings
 from deriva_watch.settings.sections import is_loopback
 from deriva_watch.settings.sources import Origins
@@ -135,7 +136,7 @@ def write(text: str, file: Path, *, force: bool) -> None:
         raise there(file) from None
     except OSError as error:
         then = "Name another file with --config, or run it as a user who may write there."
-        raise SettingsError(f"cannot write {file}", error.strerror or str(error), then) from None
+        raise SettingsError(f"cannot write {file}", reason(error), then) from None
     finally:
         part.unlink(missing_ok=True)
 

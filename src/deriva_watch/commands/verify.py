@@ -22,6 +22,7 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.layout import label_of
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.names import CONTENT_PATH
+from deriva_watch.core.os_errors import reason
 from deriva_watch.core.records import FileRecord
 from deriva_watch.core.removal.verification import (
     Difference,
@@ -300,7 +301,7 @@ class Verifier:
             then = "Verify it when no program writes to it."
             yield Difference(Where.DISK, file.path, f"{file.path} is changing", str(error), then)
         except (RefusedError, OSError) as error:
-            why = error.why if isinstance(error, RefusedError) else error.strerror or str(error)
+            why = error.why if isinstance(error, RefusedError) else reason(error)
             then = "Give the user of deriva-watch the right to read it."
             yield Difference(Where.DISK, file.path, f"{file.path} cannot be read", why, then)
         else:

@@ -37,3 +37,14 @@ def passing(what: str, error: Exception) -> TransientError | None:
     if remedy := _LACKING.get(error.errno or 0):
         return ShortageError(what, why, f"{remedy}; work then continues automatically.")
     return TransientError(what, why) if error.errno in _PASSING else None
+
+
+def raise_if_passing(what: str, error: OSError) -> None:
+    """Raise the error of `passing`, if there is one: it says nothing about the files."""
+    if trouble := passing(what, error):
+        raise trouble from error
+
+
+def reason(error: OSError) -> str:
+    """Return the reason that the operating system gives."""
+    return error.strerror or str(error)

@@ -14,15 +14,15 @@ from deriva_watch.core.drop.drop_folder import Drop
 from deriva_watch.core.errors import RefusedError, SettingsError, TroubleError
 from deriva_watch.core.ignore_rules import Rule
 from deriva_watch.core.layout import LOOSE, ROOT, TABLES
-from deriva_watch.core.os_errors import passing
+from deriva_watch.core.os_errors import raise_if_passing
 from deriva_watch.core.prose import counted
 from deriva_watch.core.unit import Unit, UnitKind
-from deriva_watch.edges.disk import scanner, unit_folder
+from deriva_watch.edges.disk import content, unit_folder
 from deriva_watch.edges.disk.links import below
 from deriva_watch.edges.disk.listing import Listing, listed
 from deriva_watch.edges.disk.listing import is_ignored as is_ignored_name
 from deriva_watch.edges.disk.prefixes import Matches, is_pattern, matching, named_part
-from deriva_watch.edges.disk.scanner import ScanPolicy
+from deriva_watch.edges.disk.scan_policy import ScanPolicy
 from deriva_watch.edges.watching import mounts
 from deriva_watch.settings.model import Settings
 
@@ -131,8 +131,7 @@ def _listing(what: str) -> Iterator[None]:
     except RefusedError as error:
         raise SettingsError(error.what, error.why, error.next_for(None)) from error
     except OSError as error:
-        if trouble := passing(what, error):
-            raise trouble from error
+        raise_if_passing(what, error)
         raise SettingsError(
             what,
             f"{error.filename} cannot be listed: {error.strerror}",
@@ -175,12 +174,12 @@ class Directory:
     policy: ScanPolicy
 
     def open(self, entry: Entry) -> BinaryIO:
-        """Open a file, by the rules for links; raises as `scanner.open_content`."""
-        return scanner.open_content(self.root, entry, self.policy)
+        """Open a file, by the rules for links; raises as `content.open_content`."""
+        return content.open_content(self.root, entry, self.policy)
 
     def verify(self, entry: Entry) -> None:
         """Raise FileChangedError if the file has changed since the look."""
-        scanner.check_unchanged(self.root, entry)
+        content.check_unchanged(self.root, entry)
 
     def opened(self, seen: Observation | None = None) -> AbstractContextManager[int]:
         """Open the folder to write files of ours into it; raises as `unit_folder.opened`."""

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from deriva_watch.core.errors import SettingsError
+from deriva_watch.core.os_errors import reason
 
 PREFIX: Final = "DERIVA_WATCH_"
 _CONFIG_VARIABLE: Final = "DERIVA_WATCH_CONFIG"
@@ -153,7 +154,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        why, then = error.strerror or str(error), "Correct the path or its permissions"
+        why, then = reason(error), "Correct the path or its permissions"
     except UnicodeDecodeError as error:
         why, then = f"byte {error.start} is not UTF-8", "Save it as UTF-8"
     raise SettingsError(f"{file}: cannot be read", why, f"{then}.")

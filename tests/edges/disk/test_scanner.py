@@ -10,8 +10,10 @@ import pytest
 
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
-from deriva_watch.edges.disk import scanner
-from deriva_watch.edges.disk.scanner import ScanPolicy, check_unchanged, open_content, scan
+from deriva_watch.edges.disk.content import check_unchanged, open_content
+from deriva_watch.edges.disk.look import Look
+from deriva_watch.edges.disk.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanner import scan
 from strangers import as_stranger, only_root
 
 
@@ -507,7 +509,7 @@ def test_a_folder_that_is_swapped_for_a_link_while_it_is_scanned_is_not_listed(
     (root / "asset").mkdir()
     (root / "a.txt").write_text("x")
     (tmp_path / "secret.txt").write_text("x")
-    take = scanner._Look._take
+    take = Look._take
 
     def swap(self, name, place, stack):
         take(self, name, place, stack)
@@ -515,6 +517,6 @@ def test_a_folder_that_is_swapped_for_a_link_while_it_is_scanned_is_not_listed(
             (root / "asset").rmdir()
             (root / "asset").symlink_to(tmp_path)
 
-    monkeypatch.setattr(scanner._Look, "_take", swap)
+    monkeypatch.setattr(Look, "_take", swap)
 
     assert set(look(root).entries) == {"a.txt"}

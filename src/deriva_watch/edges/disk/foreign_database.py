@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from deriva_watch.core.errors import RefusedError, TransientError
-from deriva_watch.core.os_errors import passing
+from deriva_watch.core.os_errors import passing, reason
 
 LARGEST_COPY_BYTES: Final = 256 * 1024 * 1024
 LONGEST_S: Final = 10.0  # of computing time, for all queries of one connection
@@ -262,7 +262,7 @@ def _explained(path: Path) -> Iterator[None]:
 def not_read(path: Path, error: OSError) -> TransientError:
     """Return the error for a database, or its folder, that cannot be read."""
     what = f"cannot use deriva-ml's workspace {path}"
-    return passing(what, error) or TransientError(what, error.strerror or str(error))
+    return passing(what, error) or TransientError(what, reason(error))
 
 
 def _unreadable(path: Path, why: str) -> TransientError:

@@ -21,6 +21,7 @@ from deriva_watch.core.completeness.observation import (
 )
 from deriva_watch.core.json_text import read_json, read_whole
 from deriva_watch.core.layout import MANIFEST
+from deriva_watch.core.os_errors import reason
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unicode_forms import respelled
 from deriva_watch.edges.disk import own_files
@@ -83,7 +84,7 @@ def disbelieved_copies(folder: int, trusted: Collection[int]) -> dict[str, str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            found[name] = error.strerror or str(error)
+            found[name] = reason(error)
     return found
 
 

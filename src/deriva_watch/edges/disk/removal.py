@@ -23,7 +23,7 @@ from typing import BinaryIO, Final, Self
 from deriva_watch.core.completeness.observation import ASIDE_NAME, Stamp
 from deriva_watch.core.drop.drop_folder import MOVED
 from deriva_watch.core.errors import FileChangedError
-from deriva_watch.core.os_errors import passing
+from deriva_watch.core.os_errors import raise_if_passing, reason
 from deriva_watch.edges.disk import open_folders
 from deriva_watch.edges.disk.inodes import is_stamp
 
@@ -227,11 +227,9 @@ def explained(path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise FileChangedError(f"{path}: {error.strerror}") from error
     except OSError as error:
-        if trouble := passing(f"cannot remove {path}", error):
-            raise trouble from error
-        why = error.strerror or str(error)
+        raise_if_passing(f"cannot remove {path}", error)
         raise open_folders.kept(
-            path, why, "Check the permissions and the file system of its folder."
+            path, reason(error), "Check the permissions and the file system of its folder."
         ) from error
 
 

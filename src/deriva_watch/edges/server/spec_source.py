@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from deriva_watch.core.errors import UnusableSpecError
 from deriva_watch.core.json_text import JsonError, read_json, read_whole
 from deriva_watch.core.model import CatalogModel
+from deriva_watch.core.os_errors import reason
 from deriva_watch.core.spec.bulk_spec import bulk_upload_configuration
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_check import checked_spec
@@ -69,6 +70,6 @@ def _read(file: Path) -> Any:
             return read_json(read_whole(content))
     except OSError as error:
         then = "Create it, readable for the user of deriva-watch, or change [spec] file."
-        raise UnusableSpecError(what, error.strerror or str(error), then) from None
+        raise UnusableSpecError(what, reason(error), then) from None
     except JsonError as error:
         raise UnusableSpecError(what, f"it is not JSON: {error}", "Correct the file.") from None
