@@ -7,8 +7,8 @@ import os
 import resource
 import time
 
-from deriva_watch.edges.disk.listing import execution_directories
-from deriva_watch.edges.disk.scanner import ScanPolicy, scan
+from deriva_watch.edges.disk.scanning.listing import execution_directories
+from deriva_watch.edges.disk.scanning.scanner import ScanPolicy, scan
 from deriva_watch.watch.folder_cache import FolderCache
 
 FILES = int(os.environ.get("BENCH_RESCAN_FILES", "1000000"))

@@ -13,8 +13,8 @@ from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.removal.removal import Removable
 from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.edges.disk import removal
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 from deriva_watch.engine.server_check import ServerCheck
 from engine.rig import Crash, Power, first, image, instead, write_files
 

@@ -16,7 +16,8 @@ from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.errors import ServerAwayError
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.edges.disk import dangling_links, removal
+from deriva_watch.edges.disk import removal
+from deriva_watch.edges.disk.scanning import dangling_links
 from deriva_watch.edges.host.spool import Orders
 from engine.rig import Crash, Power, instead, write_files
 

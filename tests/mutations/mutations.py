@@ -38,11 +38,9 @@ DERIVA: Final = "tests/edges/server/test_deriva.py"
 STANDING: Final = "tests/status/test_sections.py"
 WATCHER: Final = "tests/edges/watching/test_watcher.py"
 PROBE: Final = "tests/edges/watching/test_probe.py"
-
-SCANNER: Final = "tests/edges/disk/test_scanner.py"
+SCANNER: Final = "tests/edges/disk/scanning/test_scanner.py"
 WORKSPACE: Final = "tests/edges/disk/test_workspace.py"
 REMOVAL: Final = "tests/edges/disk/test_removal.py"
-SCANNER: Final = "tests/edges/disk/test_scanner.py"
 REMOVER: Final = "tests/cleanup/test_remover.py"
 DROPS: Final = "tests/pipeline/test_drop_units.py"
 DROP_CRASHES: Final = "tests/pipeline/test_drop_crashes.py"
@@ -470,7 +468,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a path does not stand for an inode number",
-        "edges/disk/inodes.py",
+        "edges/disk/scanning/inodes.py",
         (
             (
                 "return noted == found.st_ino or noted == path_number(path)",
@@ -616,7 +614,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the links of all users count",
-        "edges/disk/look.py",
+        "edges/disk/scanning/look.py",
         (("        if self._trusted is not None and (", "        if False and ("),),
         (f"{SCANNER}::test_a_link_of_somebody_else_is_ignored_wherever_it_leads",),
     ),

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from deriva_watch.core.layout import ROOT
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 from deriva_watch.edges.watching import mounts
 from deriva_watch.watch.folder_cache import FolderCache
 

@@ -19,8 +19,9 @@ from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.verification import RESTORE
-from deriva_watch.edges.disk import dangling_links, open_folders, removal
+from deriva_watch.edges.disk import open_folders, removal
 from deriva_watch.edges.disk.removal import Aside
+from deriva_watch.edges.disk.scanning import dangling_links
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck

@@ -21,7 +21,8 @@ from deriva_watch.core.events import Emit, FileRestored
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileFacts, FileRecord
 from deriva_watch.core.removal.removal import Removable, with_removed, without
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.disk import dangling_links, open_folders, restore
+from deriva_watch.edges.disk import open_folders, restore
+from deriva_watch.edges.disk.scanning import dangling_links
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.ports import Catalog
 from deriva_watch.engine.server_check import ServerCheck

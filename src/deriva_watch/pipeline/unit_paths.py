@@ -17,12 +17,13 @@ from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.os_errors import raise_if_passing
 from deriva_watch.core.prose import counted
 from deriva_watch.core.unit import Unit, UnitKind
-from deriva_watch.edges.disk import content, unit_folder
-from deriva_watch.edges.disk.links import below
-from deriva_watch.edges.disk.listing import Listing, listed
-from deriva_watch.edges.disk.listing import is_ignored as is_ignored_name
-from deriva_watch.edges.disk.prefixes import Matches, is_pattern, matching, named_part
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
+from deriva_watch.edges.disk import unit_folder
+from deriva_watch.edges.disk.scanning import content
+from deriva_watch.edges.disk.scanning.links import below
+from deriva_watch.edges.disk.scanning.listing import Listing, listed
+from deriva_watch.edges.disk.scanning.listing import is_ignored as is_ignored_name
+from deriva_watch.edges.disk.scanning.prefixes import Matches, is_pattern, matching, named_part
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
 from deriva_watch.edges.watching import mounts
 from deriva_watch.settings.model import Settings
 

@@ -17,8 +17,8 @@ from deriva_watch.core.metadata.sources import Manifest, Sources, read_manifest,
 from deriva_watch.core.model import TableName
 from deriva_watch.core.trust import disbelieved
 from deriva_watch.core.unit import Unit, UnitKind
-from deriva_watch.edges.disk import scanner
 from deriva_watch.edges.disk.open_folders import is_folder
+from deriva_watch.edges.disk.scanning import scanner
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.pipeline.ownership import listing, notices, workspaces
 from deriva_watch.pipeline.unit_paths import Directory, directory_of

@@ -12,7 +12,7 @@ from random import uniform
 from typing import Final, Generic, TypeVar
 
 from deriva_watch.core.completeness.observation import DirectoryStamp, Observation
-from deriva_watch.edges.disk import scanner
+from deriva_watch.edges.disk.scanning import scanner
 from deriva_watch.edges.watching import mounts
 
 # Two changes within one tick of a file system's clock leave the same time. So folders are trusted

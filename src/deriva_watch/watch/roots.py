@@ -20,7 +20,7 @@ from deriva_watch.core.layout import LOOSE, ROOT, TABLES
 from deriva_watch.core.states import ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_folders import is_folder
-from deriva_watch.edges.disk.prefixes import is_pattern
+from deriva_watch.edges.disk.scanning.prefixes import is_pattern
 from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import inotify_limits

@@ -27,8 +27,8 @@ LOOK = """
 import json, sys
 from pathlib import Path
 from deriva_watch.edges.disk.open_files import holders, method
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 root = Path(sys.argv[1])
 (found,) = holders([scan(root, ScanPolicy(root))]).values()
 print(json.dumps([method(), found.method, sorted(found.open)]))

@@ -17,8 +17,8 @@ from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.edges.disk import open_folders, removal
 from deriva_watch.edges.disk.removal import Aside
 from deriva_watch.edges.disk.restore import put_back
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 from running import deep_folders
 
 KEPT = (FileChangedError, RefusedError)

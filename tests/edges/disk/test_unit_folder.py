@@ -10,8 +10,8 @@ import pytest
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry
 from deriva_watch.core.layout import MANIFEST
 from deriva_watch.edges.disk import receipts, unit_folder
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 
 ALICE, BOB, SHARED, NOBODY = 20_001, 20_002, 20_003, 65_534
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")

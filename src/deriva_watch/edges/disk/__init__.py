@@ -1,4 +1,4 @@
-"""Files below watched folders: listing, links, receipts, removal, deriva-ml's workspace.
+"""Files below watched folders: receipts, removal, open files, deriva-ml's workspace.
 
 One file for one kind of access; no decisions.
 """

@@ -25,8 +25,8 @@ from deriva_watch.core.os_errors import reason
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.unicode_forms import respelled
 from deriva_watch.edges.disk import own_files
-from deriva_watch.edges.disk.inodes import is_stamp
 from deriva_watch.edges.disk.own_files import Opener
+from deriva_watch.edges.disk.scanning.inodes import is_stamp
 
 _VERIFIED: Final = ".verified"
 _KEPT_BYTES: Final = 1024 * 1024 * 1024  # of a receipt we keep: a unit may have a million files

@@ -25,7 +25,7 @@ from deriva_watch.core.drop.drop_folder import MOVED
 from deriva_watch.core.errors import FileChangedError
 from deriva_watch.core.os_errors import raise_if_passing, reason
 from deriva_watch.edges.disk import open_folders
-from deriva_watch.edges.disk.inodes import is_stamp
+from deriva_watch.edges.disk.scanning.inodes import is_stamp
 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -12,7 +12,7 @@ from deriva_watch.core.completeness.observation import ASIDE_NAME, Stamp
 from deriva_watch.core.drop.drop_folder import MOVED
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.edges.disk import open_folders
-from deriva_watch.edges.disk.inodes import is_stamp
+from deriva_watch.edges.disk.scanning.inodes import is_stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.edges.disk.inodes import is_number
-from deriva_watch.edges.disk.links import Links
 from deriva_watch.edges.disk.open_folders import open_real
+from deriva_watch.edges.disk.scanning.inodes import is_number
+from deriva_watch.edges.disk.scanning.links import Links
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import BinaryIO, Final
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import FileChangedError
 from deriva_watch.core.os_errors import raise_if_passing, reason
-from deriva_watch.edges.disk.inodes import is_stamp
-from deriva_watch.edges.disk.links import Links, link_owner, unreadable
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.inodes import is_stamp
+from deriva_watch.edges.disk.scanning.links import Links, link_owner, unreadable
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -8,9 +8,9 @@ import pytest
 
 from deriva_watch.core.completeness.observation import Kind
 from deriva_watch.core.ignore_rules import IGNORE_FILE
-from deriva_watch.edges.disk import ignore_file, listing
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import look_at, scan
+from deriva_watch.edges.disk.scanning import ignore_file, listing
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import look_at, scan
 from running import deep_folders, write_files
 
 STRANGER = 65534

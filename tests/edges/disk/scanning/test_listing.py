@@ -9,11 +9,11 @@ import pytest
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
-from deriva_watch.edges.disk import listing
-from deriva_watch.edges.disk.links import real_path
-from deriva_watch.edges.disk.prefixes import matching
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning import listing
+from deriva_watch.edges.disk.scanning.links import real_path
+from deriva_watch.edges.disk.scanning.prefixes import matching
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 from running import write_files
 from strangers import as_stranger, only_root
 

@@ -21,10 +21,10 @@ from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.os_errors import raise_if_passing, reason
 from deriva_watch.core.trust import objection
 from deriva_watch.edges.disk import open_folders
-from deriva_watch.edges.disk.ignore_file import Ignores
-from deriva_watch.edges.disk.inodes import Inodes
-from deriva_watch.edges.disk.links import Links, below, link_owner, resolved, stranger
 from deriva_watch.edges.disk.open_folders import open_real
+from deriva_watch.edges.disk.scanning.ignore_file import Ignores
+from deriva_watch.edges.disk.scanning.inodes import Inodes
+from deriva_watch.edges.disk.scanning.links import Links, below, link_owner, resolved, stranger
 from deriva_watch.liveness import beat
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from deriva_watch.core.completeness.observation import DirectoryStamp, Observation
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.os_errors import raise_if_passing, reason
-from deriva_watch.edges.disk.ignore_file import SlowIgnoresError
-from deriva_watch.edges.disk.inodes import Inodes, is_number
-from deriva_watch.edges.disk.look import Directory, Look
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.ignore_file import SlowIgnoresError
+from deriva_watch.edges.disk.scanning.inodes import Inodes, is_number
+from deriva_watch.edges.disk.scanning.look import Directory, Look
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:

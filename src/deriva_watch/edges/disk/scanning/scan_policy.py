@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deriva_watch.edges.disk.ignore_file import Ignores
-from deriva_watch.edges.disk.links import Links, real_path
+from deriva_watch.edges.disk.scanning.ignore_file import Ignores
+from deriva_watch.edges.disk.scanning.links import Links, real_path
 
 
 @dataclass(frozen=True, slots=True)

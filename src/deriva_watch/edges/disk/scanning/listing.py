@@ -17,9 +17,9 @@ from deriva_watch.core.completeness.observation import OWN_PREFIX, RESERVED, is_
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.ignore_rules import IGNORE_FILE, Ignored, Rule
 from deriva_watch.core.layout import RID, ROOT
-from deriva_watch.edges.disk.ignore_file import LONGEST_S, read_ignore_file
-from deriva_watch.edges.disk.links import Links, resolved
 from deriva_watch.edges.disk.open_folders import open_real
+from deriva_watch.edges.disk.scanning.ignore_file import LONGEST_S, read_ignore_file
+from deriva_watch.edges.disk.scanning.links import Links, resolved
 
 _Name = os.DirEntry[str] | Path
 

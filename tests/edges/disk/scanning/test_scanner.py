@@ -10,10 +10,10 @@ import pytest
 
 from deriva_watch.core.completeness.observation import RECEIPT_NAME, Entry, Kind, Observation
 from deriva_watch.core.errors import FileChangedError, RefusedError
-from deriva_watch.edges.disk.content import check_unchanged, open_content
-from deriva_watch.edges.disk.look import Look
-from deriva_watch.edges.disk.scan_policy import ScanPolicy
-from deriva_watch.edges.disk.scanner import scan
+from deriva_watch.edges.disk.scanning.content import check_unchanged, open_content
+from deriva_watch.edges.disk.scanning.look import Look
+from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.edges.disk.scanning.scanner import scan
 from strangers import as_stranger, only_root
 
 

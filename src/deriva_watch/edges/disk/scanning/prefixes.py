@@ -10,7 +10,7 @@ from pathlib import Path
 from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.ignore_rules import Rule
 from deriva_watch.core.prose import counted
-from deriva_watch.edges.disk.links import entered
+from deriva_watch.edges.disk.scanning.links import entered
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,4 @@
+"""Which files a folder holds, and which of them may be opened: listing, scanning, opening.
+
+It changes nothing on the disk.
+"""
