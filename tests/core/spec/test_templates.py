@@ -163,6 +163,14 @@ def test_a_value_that_does_not_fit_its_format_is_refused_with_the_template(write
         write(match, known(match, "b.txt", n="x"))
 
 
+def test_a_column_whose_value_does_not_fit_its_format_refuses_the_row_with_the_template():
+    match = mapped({"N": "{n:05d}"})
+
+    assert row(match, known(match, "b.txt", n=7)) == {"N": "00007"}
+    with pytest.raises(RefusedError, match=r"does not fit the template \{n:05d\}"):
+        row(match, known(match, "b.txt", n="x"))
+
+
 def test_an_object_that_cannot_be_named_is_refused_with_the_template():
     match = mapped({}, hatrac_uri="/hatrac/{nobody}")
 

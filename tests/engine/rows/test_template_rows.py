@@ -55,6 +55,15 @@ def test_a_file_becomes_the_row_that_its_column_map_says(lab):
     assert rig.power.calls("catalog.insert")
 
 
+def test_a_file_whose_value_does_not_fit_its_template_is_refused_before_it_is_sent(lab):
+    record, rig = lab.bring(columns(Notes="{subject:05d}"))
+
+    assert record.state == "refused"
+    assert "does not fit the template {subject:05d}" in lab.whys()[0]
+    assert not lab.rows()
+    assert not rig.power.calls("store.put")
+
+
 def test_a_row_that_says_the_same_is_left_alone(lab):
     lab.bring()
     before = lab.api.rows(SCAN)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -63,18 +64,29 @@ def _in_url(name: str, value: Any) -> str:
 def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row that the column map makes from the *known* names.
 
-    A column whose template uses an unknown or NULL name is left out; a template that is a single
-    name keeps the type of its value.
+    A column whose template uses an unknown or NULL name is left out.
+
+    Raises RefusedError if a value does not fit the format of its template.
     """
     there = {name: value for name, value in known.items() if value is not None}
     made = {}
     for column, template in match.mapping.column_map.items():
-        single = SINGLE.fullmatch(template)
-        try:
-            made[column] = there[single[1]] if single else template.format_map(there)
-        except (KeyError, ValueError):  # unknown, or does not fit the template's format
-            continue
+        with suppress(KeyError):
+            made[column] = cell(template, there)
     return made
+
+
+def cell(template: str, known: Mapping[str, Any]) -> Any:
+    """Return *template* filled; a single name keeps the type of its value.
+
+    Raises KeyError if a name is unknown, and RefusedError if a value does not fit its format.
+    """
+    if single := SINGLE.fullmatch(template):
+        return known[single[1]]
+    try:
+        return template.format_map(known)
+    except ValueError as error:
+        raise _misfit(template, error) from None
 
 
 def object_name(match: Match, known: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from deriva_watch.core.names import BEFORE, CONTENT_PATH
 from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord
-from deriva_watch.core.spec.templates import content_disposition, object_name
+from deriva_watch.core.spec.templates import content_disposition, object_name, row
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import Progress, span
@@ -79,8 +79,10 @@ class Depositor:
 
         Raises:
             RecordedMeanwhileError: Another uploader has uploaded it.
+            RefusedError: The bulk spec cannot name the object, or make the row.
         """
         known, mapping = known_names(asset, record), asset.match.mapping
+        row(asset.match, known)  # a row that cannot be made is refused before anything is sent
         head = ObjectHead(
             name=object_name(asset.match, known),
             size_bytes=content_bytes(record),
