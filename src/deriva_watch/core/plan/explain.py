@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -14,7 +13,7 @@ from deriva_watch.core.plan.asset_plan import AssetPlan
 from deriva_watch.core.spec.mapping import AssetMapping, Match
 from deriva_watch.core.spec.spec import Spec
 from deriva_watch.core.spec.spec_keys import fields
-from deriva_watch.core.spec.templates import cell, environment, object_name
+from deriva_watch.core.spec.templates import environment, object_name, row
 
 _DEEPEST: Final = 5  # nested groups that may be open where a prefix of a pattern ends
 _PREFIX_S: Final = 0.05  # computing time for one prefix: a pattern has hundreds of them
@@ -142,13 +141,8 @@ def outlook(asset: AssetPlan, root: str) -> Outlook:
         name: str | None = _opened(object_name(match, known))
     except RefusedError:
         name = None
-    there = {name: value for name, value in known.items() if value is not None}
-    made = {}
-    for column, template in match.mapping.column_map.items():
-        with suppress(KeyError, RefusedError):  # a name without a value yet may not fit a format
-            value = cell(template, there)
-            made[column] = _opened(value) if isinstance(value, str) else value
-    return Outlook(name, made)
+    made = row(match, known, preview=True)
+    return Outlook(name, {c: _opened(v) if isinstance(v, str) else v for c, v in made.items()})
 
 
 def _templates(match: Match) -> list[str]:

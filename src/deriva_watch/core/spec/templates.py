@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -61,32 +60,27 @@ def _in_url(name: str, value: Any) -> str:
     return str(value) if done else quote(str(value), safe="")
 
 
-def row(match: Match, known: Mapping[str, Any]) -> dict[str, Any]:
+def row(match: Match, known: Mapping[str, Any], *, preview: bool = False) -> dict[str, Any]:
     """Return the row that the column map makes from the *known* names.
 
-    A column whose template uses an unknown or NULL name is left out.
+    A column whose template uses an unknown or NULL name is left out; a template that is a single
+    name keeps the type of its value.
 
-    Raises RefusedError if a value does not fit the format of its template.
+    Raises RefusedError if a value does not fit the format of its template. In a *preview* the
+    column is left out: some names have no value yet.
     """
     there = {name: value for name, value in known.items() if value is not None}
     made = {}
     for column, template in match.mapping.column_map.items():
-        with suppress(KeyError):
-            made[column] = cell(template, there)
+        single = SINGLE.fullmatch(template)
+        try:
+            made[column] = there[single[1]] if single else template.format_map(there)
+        except KeyError:
+            continue
+        except ValueError as error:
+            if not preview:
+                raise _misfit(template, error) from None
     return made
-
-
-def cell(template: str, known: Mapping[str, Any]) -> Any:
-    """Return *template* filled; a single name keeps the type of its value.
-
-    Raises KeyError if a name is unknown, and RefusedError if a value does not fit its format.
-    """
-    if single := SINGLE.fullmatch(template):
-        return known[single[1]]
-    try:
-        return template.format_map(known)
-    except ValueError as error:
-        raise _misfit(template, error) from None
 
 
 def object_name(match: Match, known: Mapping[str, Any]) -> str:

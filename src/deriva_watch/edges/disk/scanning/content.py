@@ -5,7 +5,7 @@ because anybody who may write below the prefix can replace any part of a path be
 the opening.
 """
 # ruff: noqa: PTH118,PTH116,PTH115
-# These are paths of names that need not be UTF-8, joined once for each file.
+# They are compared as text; a Path object for each file would only cost time.
 
 import os
 from pathlib import Path

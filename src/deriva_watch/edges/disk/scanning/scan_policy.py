@@ -1,6 +1,4 @@
 """What a scan ignores, and which links it follows."""
-# ruff: noqa: PTH116
-# The folder is a real path already, of many units: a Path object for each would only cost time.
 
 import os
 from collections.abc import Callable
@@ -50,6 +48,6 @@ class ScanPolicy:
 
     def ignores(self, base: str, link_owner: int | None) -> Ignores:
         """Return the patterns for the folder *base*; *link_owner* if a link leads to it."""
-        owner = os.stat(base).st_uid if link_owner is None else link_owner
+        owner = Path(base).stat().st_uid if link_owner is None else link_owner
         trusted = self.trusted_owners or frozenset()
         return Ignores(base, owner, self.ignore, self.lead, self.has_outer, trusted)

@@ -57,9 +57,9 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 def _observe(
     root: Path, policy: ScanPolicy, walk: Callable[[Look, int | None], None]
 ) -> Observation | None:
-    """Return what *walk* finds below *root*; None if that does not exist.
+    """Let *walk* look below *root*, and return what it found; None without such a folder.
 
-    *walk* gets the owner of the link that leads to *root*, if one does.
+    The second argument of *walk* is the owner of the link that leads to *root*, or None.
     """
     looked_at = datetime.now(UTC)
     try:
