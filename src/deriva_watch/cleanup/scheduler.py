@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +17,16 @@ from deriva_watch.cleanup.policy import Policy, policy_of
 from deriva_watch.cleanup.retention import Retention
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
 from deriva_watch.core.drop.drop_folder import MOVED, Drop
-from deriva_watch.core.errors import InterruptedWorkError, SettingsError
+from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.events import FileRestored, OrderApplied
 from deriva_watch.core.layout import ROOT
 from deriva_watch.core.orders.orders import Reclaim
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.disk import restore
-from deriva_watch.edges.host.machine import boot, yield_to_others
+from deriva_watch.edges.host.machine import boot
 from deriva_watch.edges.host.spool import Orders, PendingOrder
 from deriva_watch.edges.watching.tree import identity
-from deriva_watch.liveness import begin, waiting
+from deriva_watch.pipeline.background import start_background
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_paths import watched
 from deriva_watch.settings.model import Settings
@@ -54,6 +55,7 @@ class Scheduler:
     drops: Mapping[Path, Drop]
     policy_of: Callable[[ExecutionRecord, Drop | None], Policy] = policy_of
     _thread: threading.Thread | None = None
+    _next_s: float = 0.0  # when what is due is cleaned again
     _searched: set[tuple[Path, tuple[int, int]]] = field(default_factory=set)
     _done: dict[Path, set[int]] = field(default_factory=dict)  # executions by file of the order
 
@@ -61,35 +63,29 @@ class Scheduler:
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
         """Start the thread; *guard* runs each piece of its work."""
-        self._thread = threading.Thread(
-            target=self._work, args=(guard,), name="removal", daemon=True
+        delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
+        pass_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S))
+        self._next_s = 0.0
+        self._thread = start_background(
+            "removal",
+            partial(self._work, guard, pass_s),
+            min(pass_s, ORDERS_S),
+            self.cleaner.stop,
+            partial(report_crash, self.cleaner.emit, "the removal of uploaded files"),
         )
-        self._thread.start()
 
     def end(self, within_s: float) -> None:
         """Wait until the thread ends, for *within_s* at most; the stop event must be set."""
         if self._thread:
             self._thread.join(within_s)
 
-    def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
-        begin()
-        yield_to_others()
-        stop = self.cleaner.stop
-        delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
-        pause_s, next_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S)), 0.0
-        while not stop.is_set():
-            is_due = time.monotonic() >= next_s
-            if is_due:
-                next_s = time.monotonic() + pause_s
-            try:
-                for work in self._works(is_due=is_due):
-                    guard(work)
-            except InterruptedWorkError:
-                return
-            except Exception:  # noqa: BLE001  # a bug here must not stop uploads
-                report_crash(self.cleaner.emit, "the removal of uploaded files")
-            with waiting(ORDERS_S):
-                stop.wait(min(pause_s, ORDERS_S))
+    def _work(self, guard: Callable[[Callable[[], None]], None], pass_s: float) -> None:
+        """Carry out orders; every *pass_s*, also clean what is due."""
+        is_due = time.monotonic() >= self._next_s
+        if is_due:
+            self._next_s = time.monotonic() + pass_s
+        for work in self._works(is_due=is_due):
+            guard(work)
 
     def _works(self, *, is_due: bool) -> Iterator[Callable[[], None]]:
         if self.drops and is_due:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from deriva_watch.commands.verify import Verifier
@@ -26,11 +27,11 @@ from deriva_watch.core.removal.reverification import Pace, Proof, differences, s
 from deriva_watch.core.removal.verification import Verified
 from deriva_watch.core.states import AT_REST, SAFE, ExecutionState
 from deriva_watch.edges.disk import receipts
-from deriva_watch.edges.host.machine import yield_to_others
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
-from deriva_watch.liveness import beat, begin, waiting
+from deriva_watch.liveness import beat
+from deriva_watch.pipeline.background import start_background
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_planner import UnitPlanner
@@ -81,30 +82,19 @@ class Reverification:
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
         """Start the thread; *guard* runs each piece of its work."""
-        self._thread = threading.Thread(
-            target=self._work, args=(guard,), name="verification", daemon=True
+        period_s = self.pace.period.total_seconds() if self.pace else PASS_S
+        self._thread = start_background(
+            "verification",
+            partial(guard, self.tend),
+            max(0.2, min(PASS_S, period_s / 10)),
+            self.stop,
+            partial(report_crash, self.parts.emit, "the verification of uploaded units"),
         )
-        self._thread.start()
 
     def end(self, within_s: float) -> None:
         """Wait until the thread ends, for *within_s* at most; the stop event must be set."""
         if self._thread:
             self._thread.join(within_s)
-
-    def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
-        begin()
-        yield_to_others()
-        period_s = self.pace.period.total_seconds() if self.pace else PASS_S
-        pass_s = max(0.2, min(PASS_S, period_s / 10))
-        while not self.stop.is_set():
-            try:
-                guard(self.tend)
-            except InterruptedWorkError:
-                return
-            except Exception:  # noqa: BLE001  # a bug here must not stop uploads
-                report_crash(self.parts.emit, "the verification of uploaded units")
-            with waiting(pass_s):
-                self.stop.wait(pass_s)
 
     def tend(self) -> None:
         """Take over what people have verified, then verify the unit that is due."""
