@@ -6,6 +6,7 @@ All calls raise `TransientError`, `ServerAwayError`, `CredentialError` or `Refus
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -164,6 +165,15 @@ class Journal(Protocol):
         """Write all changes in one transaction and return when it is durable.
 
         Returns the id of the file or execution for each change. Events follow the commit.
+        """
+        ...
+
+    def submit(self, changes: Sequence[Change]) -> Future[list[int]]:
+        """Queue *changes* and return at once: `commit` without the wait.
+
+        The future has the result or the error of `commit`; nothing is durable before it is done.
+        Changes are applied in the order of the calls; a request that fails fails alone. They must
+        not be modified afterwards, and a callback of the future must not block.
         """
         ...
 

@@ -13,7 +13,7 @@ from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile, NoteExec
 from deriva_watch.core.errors import IllegalTransitionError, TransientError
 from deriva_watch.core.events import FileChanged
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
-from deriva_watch.edges.journal import Batch, Journal
+from deriva_watch.edges.journal import Batch, Journal, writer
 from running import wait_until
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -402,6 +402,75 @@ def test_commits_that_wait_are_written_together_and_a_bad_one_spoils_no_other(tm
             assert isinstance(commits[8].exception(), IllegalTransitionError)
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """The writer waits for an hour for further requests, as it does for 50 ms under load."""
+    monkeypatch.setattr(writer, "TOGETHER_S", 3600)
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_is_submitted_while_the_journal_is_idle_is_written_at_once(journal):
+    first = journal.submit([])
+    wait_until(first.done)  # nobody asks for its result
+
+    assert not journal.submit([]).done()
+
+
+@pytest.mark.usefixtures("patient")
+def test_under_load_submitted_changes_wait_for_others_until_somebody_waits_for_them(
+    journal, execution
+):
+    first = [journal.submit([AddFile(execution.id, str(i), {})]) for i in range(100)]
+    assert not any(each.done() for each in first)
+    assert journal.files(execution.id) == []
+
+    assert [each.result() for each in first[-1:]] == [[100]]
+    assert [each.result() for each in first] == [[i] for i in range(1, 101)]
+    assert len({file.changed_at for file in journal.files(execution.id)}) == 1
+
+
+@pytest.mark.usefixtures("patient")
+def test_so_many_changes_wait_no_longer(journal, execution):
+    some = [journal.submit([AddFile(execution.id, str(i), {})]) for i in range(writer.TOGETHER - 1)]
+    more = journal.submit([AddFile(execution.id, "last", {})])
+
+    wait_until(more.done)
+    assert all(each.done() for each in some)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_commit_takes_what_was_submitted_before_with_it(journal, execution):
+    added = journal.submit([AddFile(execution.id, "a.tif", {})])
+    journal.submit([MoveFile(1, FileTrigger.HASHED)])
+
+    assert journal.commit([MoveFile(1, FileTrigger.STORED)]) == added.result() == [1]
+    assert journal.files(execution.id)[0].state is FileState.STORED
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("bad", range(9))
+def test_a_submitted_request_that_fails_fails_alone(journal, events, execution, bad):
+    numbers = add(journal, execution, *map(str, range(9)))
+    triggers = [FileTrigger.HASHED] * 9
+    triggers[bad] = FileTrigger.LINKED
+    told = len(events)
+
+    moves = zip(numbers, triggers, strict=True)
+    submitted = [journal.submit([MoveFile(*move)]) for move in moves]
+
+    assert isinstance(submitted[bad].exception(), IllegalTransitionError)
+    fine = [i for i in range(9) if i != bad]
+    assert [submitted[i].result() for i in fine] == [[numbers[i]] for i in fine]
+    assert [event.path for event in events[told:]] == [str(i) for i in fine]
+
+
+def test_a_submitted_change_cannot_be_taken_back(journal, execution):
+    added = journal.submit([AddFile(execution.id, "a.tif", {})])
+
+    assert not added.cancel()
+    assert added.result() == [1]
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError, SystemExit])
 def test_an_event_that_cannot_be_sent_is_reported_and_undoes_nothing(tmp_path, monkeypatch, error):
     reported = []
@@ -425,6 +494,7 @@ def test_a_closed_journal_takes_nothing_and_may_be_closed_again(journal):
 
     with pytest.raises(TransientError, match=r"cannot write the journal .*: it is closed"):
         journal.claim()
+    assert isinstance(journal.submit([]).exception(), TransientError)
 
 
 def test_closing_writes_what_waits(tmp_path, events):
@@ -444,6 +514,17 @@ def test_closing_writes_what_waits(tmp_path, events):
         closing.result()
 
     assert len({commit.result().id for commit in opened}) == len(events) == 8
+
+
+@pytest.mark.usefixtures("patient")
+def test_closing_writes_what_was_submitted(tmp_path, events):
+    journal = Journal.open(f"sqlite:///{tmp_path}/journal.db", emit=events.append)
+    execution = journal.open_execution("example.org/1", "/data", "4-AB2C")
+    added = journal.submit([AddFile(execution.id, "a.tif", {})])
+    journal.close()
+
+    assert added.done()
+    assert added.result() == [1]
 
 
 def in_threads(count, work):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,7 +108,20 @@ class Journal(Reader):
             ValueError: A file is added that exists already.
             TroubleError: The journal cannot be written.
         """
-        return self._writer.ask(lambda transaction: transaction.apply(changes), changes)
+        return self.submit(changes).result()
+
+    def submit(self, changes: Sequence[Change]) -> Future[list[int]]:
+        """Queue *changes* and return at once; the future has the result or the error of `commit`.
+
+        Requests are written in the order of the calls, many in one transaction; one that fails
+        fails alone. Nothing is durable before its future is done. What is queued while the journal
+        is busy may wait 50 ms for more; whoever asks the future for its result ends that wait.
+
+        The changes must not be modified afterwards. A callback of the future runs in the journal's
+        own thread: it must neither block nor call `commit`.
+        """
+        queued = tuple(changes)
+        return self._writer.submit(lambda transaction: transaction.apply(queued), queued)
 
     def move(
         self,

@@ -2,17 +2,23 @@
 
 A transaction per caller would cost a synchronous write to the disk each, and SQLite lets waiting
 writers starve while they poll.
+
+A request is written at once if the thread has been idle. Under load, requests that nobody waits for
+yet are collected for a moment: a transaction costs the same for one change as for many.
 """
 
+import math
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Engine
 
@@ -25,6 +31,42 @@ from deriva_watch.liveness import begin, end, waiting
 
 _T = TypeVar("_T")
 
+TOGETHER_S: Final = 0.05  # the longest that a request waits for others
+TOGETHER: Final = 500  # changes that are enough for a transaction
+
+
+class Promise(Future[_T], Generic[_T]):
+    """The result of a request: pending while that is queued, running while it is written.
+
+    Args:
+        hurry: Makes the writer write what is queued.
+    """
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        super().__init__()
+        self._hurry = hurry
+
+    def cancel(self) -> bool:
+        """Return False: what was asked for is done."""
+        return False
+
+    def result(self, timeout: float | None = None) -> _T:
+        """Wait until the request is durable and its events are out; return its result."""
+        with self._hurrying():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait as `result`; return the error, or None."""
+        with self._hurrying():
+            return super().exception(timeout)
+
+    @contextmanager
+    def _hurrying(self) -> Iterator[None]:
+        if not (self.running() or self.done()):
+            self._hurry()
+        with waiting():
+            yield
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
@@ -32,7 +74,7 @@ class _Request:
 
     work: Callable[[Transaction], Any]
     changes: Sequence[Change]
-    result: Future[Any] = field(default_factory=Future)
+    result: Promise[Any]
 
 
 class Writer:
@@ -52,21 +94,31 @@ class Writer:
         self._now = now
         self._wake = threading.Condition()
         self._requests: list[_Request] = []
+        self._changes = 0  # in these requests
+        self._is_awaited = False  # somebody waits for one of them
+        self._written_s = -math.inf  # when the last transaction ended
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def ask(self, work: Callable[[Transaction], _T], changes: Sequence[Change] = ()) -> _T:
         """Run *work* in a transaction; return its result once it is durable and its events out."""
-        request = _Request(work, changes)
+        return self.submit(work, changes).result()
+
+    def submit(
+        self, work: Callable[[Transaction], _T], changes: Sequence[Change] = ()
+    ) -> Promise[_T]:
+        """Queue *work* and return at once; it runs after what was queued before."""
+        request = _Request(work, changes, Promise(self._hurry))
         with self._wake:
             if self._closed:
-                raise unusable("write", self._journal, "it is closed")
+                request.result.set_exception(unusable("write", self._journal, "it is closed"))
+                return request.result
             self._requests.append(request)
-            self._wake.notify()
-        with waiting():
-            result: _T = request.result.result()
-        return result
+            self._changes += len(changes)
+            if len(self._requests) == 1 or self._changes >= TOGETHER:
+                self._wake.notify()
+        return request.result
 
     def close(self) -> None:
         """Finish all requests, then end the thread."""
@@ -79,14 +131,30 @@ class Writer:
         begin()
         while batch := self._take():
             self._write(batch)
+            self._written_s = time.monotonic()
         end()
+
+    def _hurry(self) -> None:
+        """Write what is queued without waiting for more."""
+        with self._wake:
+            if not self._is_awaited:
+                self._is_awaited = True
+                self._wake.notify()
 
     def _take(self) -> list[_Request]:
         """Wait for requests and return all of them; an empty list means that it is closed."""
         with self._wake, waiting():
             self._wake.wait_for(lambda: self._requests or self._closed)
+            due_s = self._written_s + TOGETHER_S
+            self._wake.wait_for(self._is_enough, max(0.0, due_s - time.monotonic()))
             batch, self._requests = self._requests, []
+            self._changes, self._is_awaited = 0, False
+        for request in batch:
+            request.result.set_running_or_notify_cancel()
         return batch
+
+    def _is_enough(self) -> bool:
+        return self._is_awaited or self._closed or self._changes >= TOGETHER
 
     def _write(self, batch: Sequence[_Request]) -> None:
         try:
@@ -99,8 +167,9 @@ class Writer:
                 changes.write()
         except BaseException as error:  # noqa: BLE001 - the caller gets it; others need this thread
             if len(batch) > 1:  # find out which request fails: the others succeed
-                for request in batch:
-                    self._write([request])
+                half = len(batch) // 2
+                self._write(batch[:half])
+                self._write(batch[half:])
             else:
                 batch[0].result.set_exception(error)
             return
