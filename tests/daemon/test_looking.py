@@ -1,5 +1,6 @@
 """A look that fails says so, is repeated, and stops no other unit."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.unit import Unit
 from deriva_watch.daemon.looking import UnitLooks
-from deriva_watch.edges.host.problems import Problems
+from deriva_watch.edges.host.problems import Problems, read
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.watch.look_queue import LookQueue
 
@@ -71,7 +72,7 @@ class Daemon:
         (FileChangedError("a.bin"), [], False, False),
         (TransientError("what", "why"), ["notice.added"], False, False),
         (OSError(5, "Input/output error"), ["notice.added"], False, False),
-        (ServerBusyError("what", "503"), ["notice.added"], False, True),
+        (ServerBusyError("what", "503"), [], False, True),
         (RefusedError("what", "403", "next"), ["notice.added"], False, True),
         (ServerAwayError("what", "refused"), ["server.unavailable"], True, False),
         (CredentialError("what", "401", "next"), ["credential.needed"], True, False),
@@ -90,6 +91,14 @@ def test_a_look_that_fails_is_repeated_in_five_seconds(
     if not is_tripped:
         assert daemon.breaker.allows_work()
         assert len(daemon.probes) == 1 + is_probed
+
+
+def test_a_busy_server_is_no_problem_of_the_folder_that_was_looked_at(tmp_path):
+    daemon = Daemon(ServerBusyError("cannot read the catalog", "503"), tmp_path)
+
+    daemon.wait_s()
+
+    assert read(tmp_path, os.getpid()) == []
 
 
 def test_a_bug_is_reported_and_the_look_repeated_in_a_minute(tmp_path):

@@ -75,8 +75,8 @@ class UnitLooks:
             return _CRASHED_S, None
         is_known = failure.error is self.breaker.error
         self.breaker.learn(failure)
-        is_of_all = is_known or failure.effect is Effect.STOP_ALL
-        return _AGAIN_S, None if is_of_all else failure.trouble
+        is_of_server = is_known or failure.effect in {Effect.STOP_ALL, Effect.RETRY_UNLESS_AWAY}
+        return _AGAIN_S, None if is_of_server else failure.trouble
 
     def _report(self, unit: Unit, trouble: TroubleError | None) -> None:
         # Several batches have the same root.
