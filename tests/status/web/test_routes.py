@@ -65,6 +65,9 @@ def test_an_execution_of_too_many_files_for_a_browser_is_left_to_the_command_lin
     [
         ("/api/execution?rid=" + quote("<b>"), 404, "has no such execution"),
         ("/api/execution", 400, "no rid is given"),
+        ("/api/find", 400, "no name is given"),
+        ("/api/find?name=" + "x" * 60_000, 400, "the name has more than 4,096 bytes"),
+        ("/api/find?name=" + "%C3%A9" * 2049, 400, "the name has more than 4,096 bytes"),
         ("/etc/passwd", 404, "there is no such page"),
         ("/../routes.py", 404, "there is no such page"),
         ("/page/index.html", 404, "there is no such page"),
@@ -76,6 +79,12 @@ def test_what_is_not_there_is_said_in_three_parts(page, path, status, why):
     assert answer.status == status
     assert said(answer).keys() == {"what", "why", "next"}
     assert why in said(answer)["why"]
+
+
+def test_a_name_as_long_as_a_path_may_be_is_looked_for(page):
+    answer = ask(page, "/api/find?name=" + "%25" * 4096)
+
+    assert (answer.status, said(answer)["executions"]) == (200, [])
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])

@@ -28,6 +28,7 @@ from deriva_watch.status.web.stream import Stream
 
 SHOW_S: Final = 30.0  # details of an execution with many files take long
 SHOWN_FILES: Final = 20_000  # 10 MB of JSON, and five times as much memory to make it
+LONGEST_NAME_BYTES: Final = 4096  # PATH_MAX of Linux
 FRESH_S: Final = 0.9  # an overview is reused for so long
 
 _TYPES: Final = {
@@ -118,6 +119,13 @@ class Web:
         if not name:
             return error_response(
                 400, "cannot find it", "no name is given", "Use /api/find?name=NAME."
+            )
+        if len(name.encode()) > LONGEST_NAME_BYTES:
+            return error_response(
+                400,
+                "cannot find it",
+                f"the name has more than {LONGEST_NAME_BYTES:,} bytes, and no path has so many",
+                "Give a shorter part of the name.",
             )
         asked = self._detail_queries.ask(("find", name), lambda: finding(self._journal, name))
         return _Json(await asked)
