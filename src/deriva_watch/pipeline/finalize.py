@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from deriva_watch.core.completeness.observation import Observation
+from deriva_watch.core.completeness.observation import Kind, Observation
 from deriva_watch.core.errors import RefusedError, ShortageError, TroubleError, UnusableSpecError
 from deriva_watch.core.events import ReceiptWritten, StatusChanged
 from deriva_watch.core.layout import LOOSE, MANIFEST
@@ -137,6 +137,8 @@ class Finalizer:
     ) -> str:
         entry = seen.entries.get(MANIFEST)
         if entry is None or upload.execution.unit or MANIFEST in seen.disbelieved:
+            return seen.digest()
+        if entry.kind is not Kind.CONTENT:  # the plan says what it is
             return seen.digest()
         news: dict[str, dict[str, Any]] = {
             asset.key: {"status": "uploaded", "rid": done[path].rid, "error": None}

@@ -5,6 +5,7 @@ The daemon and the commands all read units here.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.completeness.disk_names import as_on_disk
@@ -26,6 +27,7 @@ from deriva_watch.settings.model import Settings
 
 Members = Callable[[Unit], Iterable[str] | None]
 _TOLD: Final = 100  # entries of a manifest that cannot be used
+_NO_MANIFEST: Final = f"{MANIFEST} is a directory; only a regular file can be read"
 _DESCRIBING: Final = {Shape.MANIFEST, Shape.ASSET_TYPES, Shape.COLUMNS}
 
 
@@ -99,6 +101,8 @@ class UnitReader:
             where = place(path)
             if where and where.shape in shapes and path not in seen.disbelieved:
                 found.read(where, path, _text(directory, entry, found))
+        if _is_directory(seen, MANIFEST):
+            found.read(Place(Shape.MANIFEST, {}), MANIFEST, _Unreadable(_NO_MANIFEST))
         workspace = listing(unit, counting, self.settings.server)
         if workspace and names_only:
             return as_on_disk(Sources(found.manifest, workspace.assets(unit.name)), seen)
@@ -150,6 +154,10 @@ class _Described:
             self.types[_table(where)], wrong = read_types(text)
             if wrong:
                 self.notices[path] = "; ".join(wrong)
+
+
+def _is_directory(seen: Observation, name: str) -> bool:
+    return str(Path(seen.root).resolve() / name) in seen.directories
 
 
 def _table(where: Place) -> TableName:
