@@ -14,6 +14,7 @@ from deriva_watch.core.stats.throughput import WINDOW_S, job_bytes, job_sent, ra
 from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.status_queries import Amount, Total
 from deriva_watch.status.json_values import plain, some
+from deriva_watch.status.renamed import Renamed
 
 MOST: Final = 100  # entries of a list; `<name>_more` counts the others
 _RECENT: Final = 20
@@ -30,7 +31,10 @@ _WAITING: Final = (*_WHO, "next_at", "attempts", *_SENTENCE)
 
 
 def sections(
-    reader: Reader | Journal, counts: Mapping[ExecutionState, int], now: datetime
+    reader: Reader | Journal,
+    counts: Mapping[ExecutionState, int],
+    now: datetime,
+    renamed: Renamed,
 ) -> dict[str, Any]:
     """Return the lists of `summary`.
 
@@ -40,11 +44,12 @@ def sections(
         reader: The journal.
         counts: Number of executions by state.
         now: The time for rates and remaining times.
+        renamed: Units whose files another unit has now.
     """
     going = sum(counts.get(state, 0) for state in _ON_THEIR_WAY)
     unmatched = reader.executions_having(FileState.UNMATCHED, MOST + 1)
     return {
-        "bytes": _bytes(reader.totals()),
+        "bytes": _bytes(reader.totals(), renamed),
         **_cut("in_flight", list(_in_flight(reader, now)), going),
         **_cut("filling", list(_filling(reader)), counts.get(ExecutionState.FILLING, 0)),
         **_cut("refused", list(_refused(reader)), counts.get(ExecutionState.REFUSED, 0)),
@@ -63,7 +68,7 @@ def sections(
             [{**some(each, _WHO), **plain(each.differs)} for each in reader.differing(MOST)],
             reader.count_differing(),
         ),
-        "recent": list(_recent(reader)),
+        "recent": list(_recent(reader, renamed)),
     }
 
 
@@ -110,11 +115,11 @@ def _some_in(reader: Reader | Journal, states: set[ExecutionState]) -> list[Exec
     return reader.executions(states, limit=MOST)
 
 
-def _bytes(totals: Iterable[Total]) -> dict[str, int]:
+def _bytes(totals: Iterable[Total], renamed: Renamed) -> dict[str, int]:
     """Return how many bytes are in the catalog, and how many are still to be uploaded."""
     listed = list(totals)
     return {
-        "safe": sum(each.bytes for each in listed if each.file in SAFE),
+        "safe": sum(each.bytes for each in listed if each.file in SAFE) - renamed.safe_bytes,
         "pending": backlog(listed).bytes,
     }
 
@@ -203,9 +208,10 @@ def _unmatched(
     }
 
 
-def _recent(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+def _recent(reader: Reader | Journal, renamed: Renamed) -> Iterator[dict[str, Any]]:
     """Return the executions that were uploaded last, each once, the newest first."""
-    ended = reader.endings({ExecutionState.UPLOADED}, limit=_RECENT)
+    latest = reader.endings({ExecutionState.UPLOADED}, limit=_RECENT)
+    ended = [each for each in latest if each.execution.id not in renamed.units]
     at: dict[int, datetime] = {}
     for each in ended:
         at.setdefault(each.execution.id, each.line.at)

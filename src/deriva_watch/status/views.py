@@ -3,6 +3,7 @@ r"""Views of the journal as JSON values. Fields are only ever added.
 Bytes of names that are not UTF-8 are escaped (`\udcff`); times are ISO 8601 in UTC.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline, stops_daemon
 from deriva_watch.status.json_values import plain, some
+from deriva_watch.status.renamed import Renamed
 from deriva_watch.status.sections import is_cancelled, oldest_proof, paused, sections
 
 _SENTENCE: Final = ("what", "why", "next")
@@ -45,7 +47,9 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
     problems = plain(read_problems(reader.path.parent, pid))
     held = reader.held()
     cancelled = {each.id for each in held if is_cancelled(each)}
-    reasons = list(_reasons(pid, problems))
+    reasons, renamed = list(_reasons(pid, problems)), Renamed.of(reader)
+    files = Counter(reader.file_counts())
+    files.subtract(renamed.files)
     found: dict[str, Any] = {
         "at": plain(now),
         "server": ", ".join(reader.servers()) or None,
@@ -55,9 +59,9 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
         "daemon": pid,
         "problems": problems,
         "executions": _counted(ExecutionState, counts),
-        "files": _counted(FileState, reader.file_counts()),
+        "files": _counted(FileState, files),
         "oldest_pending_s": pending_s,
-        **sections(reader, counts, now),
+        **sections(reader, counts, now, renamed),
         "oldest_proof": oldest_proof(reader),
         "notices": plain(list(_journals_before(reader))),
         **paused(reader, held),
@@ -67,8 +71,8 @@ def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
             "folders": sum(not stops_daemon(each) for each in problems),
         },
     }
-    files = sum(found["files"][state] for state in SAFE)
-    found["verdict"] = headline(found, files, reader.count_executions_with(SAFE))
+    safe_units = reader.count_executions_with(SAFE) - renamed.safe_units
+    found["verdict"] = headline(found, sum(files[state] for state in SAFE), safe_units)
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import distinct, func, literal, select
+from sqlalchemy import and_, distinct, func, literal, or_, select
 
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
@@ -54,6 +54,20 @@ class Ended(NamedTuple):
     line: HistoryRecord
 
 
+class Sharer(NamedTuple):
+    """A unit that was uploaded, and whose Execution other units have too.
+
+    Attributes:
+        number: Of the unit.
+        shared: The server, and the Execution's RID there.
+        is_gone: Whether its folder is gone.
+    """
+
+    number: int
+    shared: tuple[str, str]
+    is_gone: bool
+
+
 class StatusQueries(Queries):
     """Queries for the status; they are asked every second."""
 
@@ -89,6 +103,27 @@ class StatusQueries(Queries):
         query = select(func.count(distinct(_COUNTS.execution_id))).where(*has)
         count: int = self._rows(query)[0][0]
         return count
+
+    def sharers(self) -> list[Sharer]:
+        """Return the units that were uploaded to an Execution that several of them have.
+
+        They are in the order of their numbers. A directory of a drop folder that was renamed after
+        its upload is two units.
+        """
+        shared = execution.c.server, execution.c.execution_rid
+        is_one = execution.c.execution_rid.is_not(None), execution.c.proved_at.is_not(None)
+        several = select(*shared).where(*is_one).group_by(*shared).having(func.count() > 1)
+        known = several.subquery()
+        query = (
+            select(execution.c.id, *shared, execution.c.state)
+            .join(known, and_(*(one == other for one, other in zip(shared, known.c, strict=True))))
+            .where(*is_one)
+            .order_by(execution.c.id)
+        )
+        return [
+            Sharer(number, (server, rid), state is ExecutionState.GONE)
+            for number, server, rid, state in self._rows(query)
+        ]
 
     def amounts(self, executions: Iterable[int]) -> Mapping[int, Mapping[FileState, Amount]]:
         """Return the files of each of some executions, by state."""
@@ -205,8 +240,13 @@ class StatusQueries(Queries):
         query = select(*_SAMPLE).where(sample.c.at >= since).order_by(sample.c.at)
         return [Sample(*row) for row in self._rows(query)]
 
-    def uploaded_between(self, execution_id: int, after: int, until: int) -> Amount:
-        """Return the files of an execution that were uploaded between two lines of history."""
+    def uploaded_between(
+        self, execution_id: int, after: int, until: int, earlier: Collection[int] = ()
+    ) -> Amount:
+        """Return the files of an execution that were uploaded between two lines of history.
+
+        Files whose rows belong to files of *earlier* executions do not count.
+        """
         lately = (
             select(history.c.file_id)
             .where(history.c.execution_id == execution_id, history.c.file_id.is_not(None))
@@ -214,6 +254,11 @@ class StatusQueries(Queries):
             .where(history.c.after.in_([state.value for state in _CAME_IN]))
         )
         query = select(func.count(), func.coalesce(func.sum(file.c.size_bytes), 0))
+        if earlier:
+            before = file.alias()
+            theirs = select(before.c.rid).where(before.c.execution_id.in_(earlier))
+            rids = theirs.where(before.c.rid.is_not(None))
+            query = query.where(or_(file.c.rid.is_(None), file.c.rid.not_in(rids)))
         [row] = self._rows(query.where(file.c.id.in_(lately)))
         return Amount(*row)
 

@@ -1,6 +1,6 @@
 """`history`: which executions were uploaded, refused or gone, and when."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
@@ -14,6 +14,7 @@ from deriva_watch.edges.journal import Journal, Reader
 from deriva_watch.edges.journal.status_queries import Ended
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.json_values import plain, some
+from deriva_watch.status.renamed import earlier
 from deriva_watch.status.text.elements import STYLES, cell, grid, line
 from deriva_watch.status.views import executions_of
 
@@ -26,12 +27,13 @@ def endings(
     """Return how executions ended, the oldest first, and totals for each day (UTC).
 
     `files` and `bytes` are what was uploaded since the execution's previous end, `files_of` is the
-    number of all its files, if an upload reported it. Raises TroubleError if there is no execution
-    *rid*.
+    number of all its files, if an upload reported it. Files of a folder that was renamed count
+    where they were uploaded. Raises TroubleError if there is no execution *rid*.
     """
+    renamed = earlier(reader.sharers())
     wanted = {execution.id for execution in executions_of(reader, rid)} if rid is not None else None
     entries = [
-        _entry(reader, ended, before)
+        _entry(reader, ended, before, renamed)
         for ended, before in _with_ends_before(reader)
         if (wanted is None or ended.execution.id in wanted)
         and (since is None or ended.line.at >= since)
@@ -53,9 +55,12 @@ def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
         last[number] = ended.line.id
 
 
-def _entry(reader: Reader | Journal, ended: Ended, before: int) -> dict[str, Any]:
+def _entry(
+    reader: Reader | Journal, ended: Ended, before: int, renamed: Mapping[int, Collection[int]]
+) -> dict[str, Any]:
     line, execution = ended.line, ended.execution
-    amount = reader.uploaded_between(execution.id, before, line.id)
+    gone = renamed.get(execution.id, ())
+    amount = reader.uploaded_between(execution.id, before, line.id, gone)
     said = {part: plain(line.detail.get(part)) for part in ("what", "why", "next")}
     return {
         "at": plain(line.at),
