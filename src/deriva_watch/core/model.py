@@ -83,6 +83,11 @@ class Table:
         """Columns by name."""
         return {column.name: column for column in self.columns}
 
+    @cached_property
+    def natural_keys(self) -> tuple[frozenset[str], ...]:
+        """The keys of which the system fills no column."""
+        return tuple(key for key in self.keys if not key & SYSTEM_COLUMNS)
+
     def key_to(self, target: TableName) -> ForeignKey | None:
         """Return the first single-column foreign key to *target*."""
         found = (key for key in self.foreign_keys if key.target == target and len(key.columns) == 1)
@@ -118,6 +123,9 @@ class CatalogModel:
 
     tables: Mapping[TableName, Table]
     annotations: Mapping[str, Any] = field(default_factory=dict)  # of the catalog itself
+    _associations: dict[tuple[TableName, TableName], Association | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # the answers of `find_association`: it goes through all tables, and every link asks
 
     def name_to_table(self, table: "str | TableName | Table") -> Table:
         """Return the table of that name; a bare name must be unique, else raise RefusedError."""
@@ -161,7 +169,12 @@ class CatalogModel:
 
         Its rows are unique by the pair, so a link can be sent again without harm.
         """
-        first, second = self.name_to_table(one).full_name, self.name_to_table(other).full_name
+        pair = self.name_to_table(one).full_name, self.name_to_table(other).full_name
+        if pair not in self._associations:
+            self._associations[pair] = self._association(*pair)
+        return self._associations[pair]
+
+    def _association(self, first: TableName, second: TableName) -> Association | None:
         for table in self.tables.values():
             left, right = table.key_to(first), table.key_to(second)
             if left and right and frozenset(left.columns + right.columns) in table.keys:

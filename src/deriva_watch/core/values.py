@@ -128,7 +128,9 @@ def meaning(column: Column, value: Any) -> Hashable:
 
 def is_text(text: str) -> bool:
     """Return True if PostgreSQL can store *text*: no NUL, no lone surrogate."""
-    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+    if "\0" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _shown(value: Any) -> str:

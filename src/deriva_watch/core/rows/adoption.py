@@ -118,8 +118,8 @@ def natural_key(table: Table, row: Mapping[str, Any]) -> frozenset[str] | None:
     All its columns are given, none is NULL (UNIQUE with NULL never conflicts), and the system fills
     none of them.
     """
-    for key in table.keys:
-        if all(row.get(name) is not None and name not in SYSTEM_COLUMNS for name in key):
+    for key in table.natural_keys:
+        if all(row.get(name) is not None for name in key):
             return key
     return None
 
