@@ -45,8 +45,10 @@ class Catalog(Protocol):
         """Return the rows whose *column* has one of *values*; long lists are split."""
         ...
 
-    def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
-        """Return the rows whose columns have all of *values*; None finds NULL."""
+    def rows_where(
+        self, table: TableName, values: Mapping[str, Any], limit: int | None = None
+    ) -> list[Row]:
+        """Return the rows whose columns have all of *values*, at most *limit*; None finds NULL."""
         ...
 
     def neighbours(self, table: TableName, column: str, text: str) -> list[str]:

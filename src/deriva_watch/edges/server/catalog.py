@@ -91,10 +91,12 @@ class Ermrest:
         filters += [_filter(column, value) for value in (None, "") if value in wanted]
         return [row for each in filters for row in self._rows(table, entity + each)]
 
-    def rows_where(self, table: TableName, values: Mapping[str, Any]) -> list[Row]:
-        """Return the rows whose columns have all of *values*; None finds NULL."""
+    def rows_where(
+        self, table: TableName, values: Mapping[str, Any], limit: int | None = None
+    ) -> list[Row]:
+        """Return the rows whose columns have all of *values*, at most *limit*; None finds NULL."""
         filters = "&".join(_filter(column, value) for column, value in values.items())
-        return self._rows(table, f"/entity/{_path(table)}/{filters}")
+        return self._rows(table, f"/entity/{_path(table)}/{filters}", limit=limit)
 
     def neighbours(self, table: TableName, column: str, text: str) -> list[str]:
         """Return some values of a text column right before and after *text*, in its order."""
@@ -239,10 +241,11 @@ class Ermrest:
             )
         return definition.columns
 
-    def _rows(self, table: TableName, path: str, *keys: str) -> list[Row]:
+    def _rows(self, table: TableName, path: str, *keys: str, limit: int | None = None) -> list[Row]:
         """Return rows, each with *keys*; by default with those that every row has."""
+        most = _ALL if limit is None else f"limit={limit}"
         with self._asking(f"read {table}"):
-            return json_rows(self._catalog.get(f"{path}?{_ALL}"), *(keys or ("RID", "RCB")))
+            return json_rows(self._catalog.get(f"{path}?{most}"), *(keys or ("RID", "RCB")))
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what} in {self._name}")

@@ -22,7 +22,7 @@ from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.duplicate_rows import Sent, note_duplicates
 from deriva_watch.engine.rows.references import References, values_of
-from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
+from deriva_watch.engine.rows.writer import BATCH_ROWS, CatalogWriter, Insertion, Written
 from deriva_watch.engine.unit_upload import UnitUpload
 
 
@@ -279,8 +279,11 @@ class Sender:
         return "a row with its key exists but is not visible to this identity"
 
     def _rows_where(self, wanted: Row) -> list[Row]:
+        """Return some rows with the values *wanted*: more than one batch can have."""
         table = self.plan.table
-        return self.call_retry(f"GET {table}", lambda: self.catalog.rows_where(table, wanted))
+        return self.call_retry(
+            f"GET {table}", lambda: self.catalog.rows_where(table, wanted, BATCH_ROWS + 1)
+        )
 
 
 def _shown(values: Row, key: frozenset[str]) -> str:
