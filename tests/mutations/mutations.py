@@ -98,14 +98,20 @@ MUTATIONS: Final = (
         (f"{WRITER}::test_rows_whose_answer_was_lost_are_found_by_their_rids",),
     ),
     Mutation(
-        "a lease is used before the journal has it",
-        "engine/rows/row_batches.py",
+        "a new lease is trusted again after a lost answer",
+        "engine/rows/writer.py",
         (
             (
-                "self._keep(batch, {at: batch.todo[at].digest for at in keyless}, there, ",
-                "str((batch, there)).format(",
+                "trusting=trusting and next(attempts) == 0)",
+                "trusting=trusting and next(attempts) < 9)",
             ),
         ),
+        (f"{WRITER}::test_new_rids_are_looked_up_once_an_answer_is_lost",),
+    ),
+    Mutation(
+        "a lease is used before the journal has it",
+        "engine/rows/row_batches.py",
+        (("            self._keep(batch, on_the_way, sent=False)\n", ""),),
         (f"{TABLE_CRASHES}::test_a_crash_doubles_no_row",),
     ),
     Mutation(
@@ -211,7 +217,7 @@ MUTATIONS: Final = (
     Mutation(
         "a batch is not split where one row is bad",
         "engine/rows/writer.py",
-        (("if len(batch) > 1 and _is_for_one(", "if len(batch) > 9999 and _is_for_one("),),
+        (("if len(batch) > 1 and is_for_one:", "if len(batch) > 9999 and is_for_one:"),),
         (f"{WRITER}::test_a_bad_row_is_refused_alone",),
     ),
     Mutation(

@@ -16,8 +16,8 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.model import TableName
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
-from deriva_watch.engine.rows import writer
-from deriva_watch.engine.rows.writer import Insertion
+from deriva_watch.engine.rows import insertion
+from deriva_watch.engine.rows.insertion import Insertion
 from engine.rig import LEASE, SUBJECT, Crash, instead, unheard
 from running import credential, requests_seen, wait_until
 
@@ -29,8 +29,9 @@ def subject(name, **more):
     return Insertion(SUBJECT, {"Name": name} | more, ("Name",))
 
 
-def leased(rid, name):
-    return Insertion(SUBJECT, {"RID": rid, "Name": name}, ("Name",), given_rid=True)
+def leased(rid, name, *, is_new=False):
+    row = {"RID": rid, "Name": name}
+    return Insertion(SUBJECT, row, ("Name",), given_rid=True, is_new=is_new)
 
 
 def observation(date, of="1-S001"):
@@ -102,7 +103,7 @@ def test_a_request_has_at_most_a_thousand_rows(lab, fresh):
 
 def test_long_rows_go_in_smaller_requests(lab, fresh, monkeypatch):
     """A row that is longer than a request should be goes alone."""
-    monkeypatch.setattr(writer, "BATCH_BYTES", 2500)  # no server takes texts of 100,000 bytes
+    monkeypatch.setattr(insertion, "BATCH_BYTES", 2500)  # no server takes texts of 100,000 bytes
     lengths = [1000, 1000, 1000, 3000, 10, 10]  # 2, 1, 1 and 2 rows
     names = [fresh() + "x" * length for length in lengths]
 
@@ -159,6 +160,18 @@ def test_what_is_refused_for_all_rows_is_asked_once(lab, fresh):
     assert {written.error.status for written in answer} == {403}
 
 
+def test_rows_are_sent_while_their_caller_does_something_else(lab, fresh):
+    name, other = fresh(), fresh()
+    with lab.rigged() as rig, queued(rig, 2):
+        first = rig.writer.submit([subject(name), subject(other)])
+        second = rig.writer.submit([subject(name)])
+        assert not first.done()
+
+    assert [written.inserted for written in first.result(10)] == [True, True]
+    [again] = second.result(10)
+    assert (again.row["Name"], again.inserted) == (name, False)
+
+
 # ---------------------------------------------------------------- RIDs that are given
 
 
@@ -202,6 +215,48 @@ def test_rows_that_went_in_behind_an_error_are_not_refused(lab, fresh, count):
 
     assert [written.row and written.row["RID"] for written in answer] == rids
     assert not any(written.error for written in answer)
+
+
+def new(rid, name):
+    """Return a row whose RID was leased a moment ago."""
+    return leased(rid, name, is_new=True)
+
+
+def test_new_rids_are_not_looked_up(lab, fresh):
+    names = [fresh() for _ in range(3)]
+
+    with lab.rigged("writer") as rig:
+        rids = leases(rig, names)
+        before = len(requests_seen(lab.ready))
+        answer = rig.writer.insert([*map(new, rids, names)])
+
+    assert [request["method"] for request in requests_seen(lab.ready)[before:]] == ["POST"]
+    assert [written.row["RID"] for written in answer if written.inserted] == rids
+
+
+def test_new_rids_are_looked_up_once_an_answer_is_lost(lab, fresh):
+    names = [fresh() for _ in range(3)]
+
+    with lab.rigged("writer") as rig, posts_of(lab) as posts:
+        rids = leases(rig, names)
+        rig.catalog.then["insert"] = [unheard(TransientError("cannot insert", "504"))]
+        answer = rig.writer.insert([*map(new, rids, names)])
+
+    assert posts == [200, 200]  # the leases, and the rows once
+    assert [written.row["RID"] for written in answer] == rids
+
+
+@pytest.mark.parametrize("who", ["owner", "writer"])
+def test_new_rids_that_another_uploader_has_used_are_found(lab, fresh, who):
+    names = [fresh() for _ in range(4)]
+
+    with lab.rigged(who) as rig:
+        rids = leases(rig, names)
+        rig.writer.insert([leased(rids[0], names[0]), leased(rids[2], names[2])])
+        answer = rig.writer.insert([*map(new, rids, names)])
+
+    assert [written.row["RID"] for written in answer] == rids
+    assert [written.inserted for written in answer] == [False, True, False, True]
 
 
 def test_a_rid_that_is_not_ours_is_refused_alone(lab, fresh):

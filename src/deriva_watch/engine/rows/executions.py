@@ -18,8 +18,9 @@ from deriva_watch.core.model import CatalogModel, Table, TableName
 from deriva_watch.core.records import ExecutionFacts
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.rows.insertion import Insertion
 from deriva_watch.engine.rows.workflows import workflow_column, workflow_value
-from deriva_watch.engine.rows.writer import CatalogWriter, Insertion
+from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import UnitUpload
 
 # The steps of deriva-ml; a catalog may lack some of these terms.

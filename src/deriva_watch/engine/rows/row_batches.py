@@ -21,8 +21,9 @@ from deriva_watch.core.rows.table_files import RawRow
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.duplicate_rows import Sent, note_duplicates
+from deriva_watch.engine.rows.insertion import BATCH_ROWS, Insertion, Written
 from deriva_watch.engine.rows.references import References, values_of
-from deriva_watch.engine.rows.writer import BATCH_ROWS, CatalogWriter, Insertion, Written
+from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import UnitUpload
 
 

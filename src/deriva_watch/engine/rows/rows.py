@@ -15,7 +15,8 @@ from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.files.upload_jobs import Jobs
 from deriva_watch.engine.naming import known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
-from deriva_watch.engine.rows.writer import CatalogWriter, Insertion, Written
+from deriva_watch.engine.rows.insertion import Insertion, Written
+from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 OUTPUT_ROLE: Final = "Output"  # the Asset_Role with which deriva-ml links outputs

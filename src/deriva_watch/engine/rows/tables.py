@@ -20,10 +20,11 @@ from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.files.files import Watch
 from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.rows.insertion import BATCH_BYTES, BATCH_ROWS
 from deriva_watch.engine.rows.references import References
 from deriva_watch.engine.rows.row_batches import Sender
 from deriva_watch.engine.rows.row_source import columns_in, opened, rows_in
-from deriva_watch.engine.rows.writer import BATCH_BYTES, BATCH_ROWS, CatalogWriter
+from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 
 

@@ -5,91 +5,33 @@ ERMrest runs every request as one serializable transaction. Parallel writers abo
 twenty single rows. So all threads pass their rows to this one and wait.
 """
 
-import json
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from itertools import count
+from typing import Any, Final, TypeVar
 
 from deriva_watch.core.errors import InterruptedWorkError, RefusedError, WatchError
-from deriva_watch.core.model import TableName
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.rows.insertion import Identity, Insertion, Item, Written, batches
 from deriva_watch.liveness import begin, end, waiting
 
-BATCH_ROWS: Final = 1000
-BATCH_BYTES: Final = 250 * 1024
-_Identity = tuple[object, ...]
 CLOSE_S: Final = 2.0
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Insertion:
-    """A row to insert.
-
-    Attributes:
-        table: The table.
-        row: Its columns.
-        key: Columns of a unique key of the row, by which it is found afterwards.
-        given_rid: The row has a RID that it must keep.
-        apart: Rows with different values are sent in different requests.
-        named: Returns the key of a row in a normal form, if equal values can be written
-            differently.
-        adopt: For an asset row: returns the one of the rows with the same MD5 to use instead, or
-            None to insert. Called right before the INSERT.
-    """
-
-    table: TableName
-    row: Row
-    key: tuple[str, ...]
-    given_rid: bool = False
-    adopt: Callable[[list[Row]], Row | None] | None = None
-    apart: Hashable = None
-    named: Callable[[Row], _Identity] | None = None
-
-    def identity(self) -> _Identity:
-        """One request must not have two rows of the same identity."""
-        return _values(self.row, _CONTENT) if self.adopt else self.name(self.row)
-
-    def name(self, row: Row) -> _Identity:
-        """Return the key of *row*, which is this row or one of the catalog."""
-        return self.named(row) if self.named else _values(row, self.key)
-
-    def size_bytes(self) -> int:
-        """Return its approximate size in a request."""
-        return len(json.dumps(self.row))
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The result of an `Insertion`.
-
-    Attributes:
-        row: The row in the catalog; None if it was refused, or exists but is not visible to us.
-        inserted: Whether we inserted it; False if it existed.
-        error: Why the catalog refused the row.
-    """
-
-    row: Row | None
-    inserted: bool = False
-    error: RefusedError | None = None
-
-
 _FORBIDDEN: Final = 403
 _NOT_LEASED: Final = "non-leased"  # the text of ERMrest
 _ONE_BAD_ROW: Final = {400, 409}  # answers that a single row can cause for its batch
-_CONTENT: Final = ("MD5", "Filename", "Length")
 
 
 class CatalogWriter:
     """A thread that makes every call that changes the catalog.
 
-    `insert` and `run` may be called from any thread; both wait for the answer. Once the writer is
-    closed they raise InterruptedWorkError.
+    `submit`, `insert` and `run` may be called from any thread; the last two wait for the answer.
+    Once the writer is closed they raise InterruptedWorkError.
     """
 
     def __init__(self, catalog: Catalog, call_retry: CallRetry) -> None:
@@ -118,26 +60,34 @@ class CatalogWriter:
         Raises TransientError, ServerAwayError or CredentialError if it is not known whether all
         rows exist; the call can be repeated.
         """
-        for item in insertions:  # an unsendable row is an error of the caller, not of the writer
-            hash(item.identity())
-            item.size_bytes()
-        job = _Job(list(insertions))
+        answer = self.submit(insertions)
+        with waiting():
+            return answer.result()
+
+    def submit(self, insertions: Sequence[Insertion]) -> "Future[list[Written]]":
+        """Have rows inserted, as by `insert`, while the caller does something else.
+
+        The rows of two calls are sent in the order of the calls, also if both are queued.
+        """
+        # An unsendable row is an error of the caller, not of the writer.
+        job = _Job([Item(each, each.identity(), each.size_bytes()) for each in insertions])
+        hash(tuple(item.identity for item in job.items))
         self._ask(job)
-        return [job.written[item] for item in insertions]
+        return job.answer
 
     def run(self, call: Callable[[], T]) -> T:
         """Run any other call that changes the catalog, between two batches."""
-        answers: list[T] = []
-        self._ask(_Job([], lambda: answers.append(call())))
-        return answers[0]
+        job = _Job([], call)
+        self._ask(job)
+        with waiting():
+            answer: T = job.answer.result()
+        return answer
 
     def _ask(self, job: "_Job") -> None:
         with self._closing:
             if self._closed:
                 raise InterruptedWorkError("the catalog writer is closed")
             self._queue.put(job)
-        with waiting():
-            job.done.result()
 
     def _serve(self) -> None:
         begin()
@@ -156,12 +106,11 @@ class CatalogWriter:
         for job in jobs:
             if job.call:
                 job.attempt(job.call)
-        owner = {item: job for job in jobs for item in job.insertions}
-        for batch in _batches(owner):
+        owner = {item.insertion: job for job in jobs for item in job.items}
+        for batch in batches(item for job in jobs for item in job.items):
             self._write(batch, owner)
         for job in jobs:
-            if not job.done.done():
-                job.done.set_result(None)
+            job.end()
 
     def _write(self, batch: list[Insertion], owner: Mapping[Insertion, "_Job"]) -> None:
         """Insert the rows of a batch for the callers."""
@@ -177,15 +126,29 @@ class CatalogWriter:
             for job in hit:  # a bug in the rows of one caller: find which
                 self._write([item for item in batch if owner[item] is job], owner)
 
-    def _insert(self, batch: list[Insertion]) -> Iterator[tuple[Insertion, Written]]:
-        """Insert the missing rows of one table; split the batch if a row is bad."""
+    def _insert(
+        self, batch: list[Insertion], *, trusting: bool = True
+    ) -> Iterator[tuple[Insertion, Written]]:
+        """Insert the missing rows of one table; split the batch if a row is bad.
+
+        *trusting*: RIDs that are called new are taken as such, until that fails once.
+        """
+        attempts = count()
         try:
-            there, made = self._call_retry(f"POST {batch[0].table}", lambda: self._post(batch))
+            there, made = self._call_retry(
+                f"POST {batch[0].table}",
+                lambda: self._post(batch, trusting=trusting and next(attempts) == 0),
+            )
         except RefusedError as error:
-            if len(batch) > 1 and _is_for_one(error, given=batch[0].given_rid):
+            is_for_one = _is_for_one(error, given=batch[0].given_rid)
+            if trusting and is_for_one and any(item.is_new for item in batch):
+                # Another uploader may have used the RIDs.
+                yield from self._insert(batch, trusting=False)
+                return
+            if len(batch) > 1 and is_for_one:
                 middle = len(batch) // 2
-                yield from self._insert(batch[:middle])
-                yield from self._insert(batch[middle:])
+                yield from self._insert(batch[:middle], trusting=False)
+                yield from self._insert(batch[middle:], trusting=False)
                 return
             there = self._call_retry(f"GET {batch[0].table}", lambda: self._there(batch))
             yield from (
@@ -195,6 +158,11 @@ class CatalogWriter:
             return
         yield from ((item, Written(row)) for item, row in there.items())
         fresh = [item for item in batch if item not in there]
+        if _is_each_of(made, fresh):
+            yield from (
+                (i, Written(row, inserted=True)) for i, row in zip(fresh, made, strict=True)
+            )
+            return
         by_key = {batch[0].name(row): row for row in made}
         skipped = [item for item in fresh if item.name(item.row) not in by_key]
         found = self._find(skipped) if skipped else {}
@@ -202,24 +170,27 @@ class CatalogWriter:
             key = item.name(item.row)
             yield item, Written(by_key.get(key) or found.get(key), inserted=key in by_key)
 
-    def _post(self, batch: list[Insertion]) -> tuple[dict[Insertion, Row], list[Row]]:
+    def _post(
+        self, batch: list[Insertion], *, trusting: bool
+    ) -> tuple[dict[Insertion, Row], list[Row]]:
         """Look up the rows, send the missing ones; return the existing and the inserted rows.
 
         Every attempt looks them up again: another writer may have inserted the same rows and
         aborted our request, or the first POST took effect despite its error and used up the leases.
         """
-        there = self._there(batch)
+        there = self._there(batch, trusting=trusting)
         fresh = [item for item in batch if item not in there]
         if not fresh:
             return there, []
         rows, given = [item.row for item in fresh], fresh[0].given_rid
         return there, self._catalog.insert(fresh[0].table, rows, given_rids=given)
 
-    def _there(self, batch: list[Insertion]) -> dict[Insertion, Row]:
+    def _there(self, batch: list[Insertion], *, trusting: bool = False) -> dict[Insertion, Row]:
         """Return the rows that already exist and must not be sent.
 
         A given RID is looked up too: the first INSERT uses up the lease of an ordinary writer, so
-        that repeating the POST is refused as a whole (measured).
+        that repeating the POST is refused as a whole (measured). Where we are *trusting*, a RID
+        that is called new is not: looking up a thousand takes as long as inserting them.
         """
         there: dict[Insertion, Row] = {}
         assets = [item for item in batch if item.adopt]
@@ -231,12 +202,14 @@ class CatalogWriter:
                 if item.adopt and (taken := item.adopt(candidates[item.row["MD5"]])):
                     there[item] = taken
         given = [item for item in batch if item.given_rid and item not in there]
+        if trusting:
+            given = [item for item in given if not item.is_new]
         if given:
             by_rid = {row["RID"]: row for row in self._rows(given, "RID")}
             there |= {i: by_rid[i.row["RID"]] for i in given if i.row["RID"] in by_rid}
         return there
 
-    def _find(self, items: list[Insertion]) -> dict[_Identity, Row]:
+    def _find(self, items: list[Insertion]) -> dict[Identity, Row]:
         one = items[0]
         rows = self._call_retry(f"GET {one.table}", lambda: self._rows(items, one.key[0]))
         return {one.name(row): row for row in rows}
@@ -248,20 +221,24 @@ class CatalogWriter:
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    insertions: list[Insertion]
+    items: list[Item]
     call: Callable[[], object] | None = None
     written: dict[Insertion, Written] = field(default_factory=dict)
-    done: Future[None] = field(default_factory=Future)
+    answer: Future[Any] = field(default_factory=Future)
 
     def attempt(self, call: Callable[[], object]) -> None:
         try:
-            call()
+            self.answer.set_result(call())
         except BaseException as error:  # noqa: BLE001  # the caller raises it; the thread lives on
             self.fail(error)
 
+    def end(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result([self.written[item.insertion] for item in self.items])
+
     def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 def _is_for_one(error: RefusedError, *, given: bool) -> bool:
@@ -273,28 +250,10 @@ def _is_for_one(error: RefusedError, *, given: bool) -> bool:
     return error.status in _ONE_BAD_ROW or not_leased
 
 
-def _values(row: Row, columns: Iterable[str]) -> _Identity:
-    return tuple(row[column] for column in columns)
-
-
-def _batches(insertions: Iterable[Insertion]) -> Iterator[list[Insertion]]:
-    """Split rows into requests: one table, limited rows and bytes, no identity twice."""
-    waiting: dict[Hashable, list[Insertion]] = defaultdict(list)
-    for item in insertions:
-        waiting[item.table, item.given_rid, item.key, item.apart].append(item)
-    for rest in waiting.values():
-        left = rest
-        while left:
-            batch: list[Insertion] = []
-            seen: set[_Identity] = set()
-            later, size_bytes = [], 0
-            for item in left:
-                size_bytes += item.size_bytes()
-                full = len(batch) == BATCH_ROWS or (batch and size_bytes > BATCH_BYTES)
-                if full or item.identity() in seen:
-                    later.append(item)
-                else:
-                    seen.add(item.identity())
-                    batch.append(item)
-            yield batch
-            left = later
+def _is_each_of(made: list[Row], sent: list[Insertion]) -> bool:
+    """Return whether *made* are the rows of all that were *sent*, in their order."""
+    return len(made) == len(sent) and all(
+        item.row.get(column) == row.get(column)
+        for item, row in zip(sent, made, strict=True)
+        for column in item.key
+    )
