@@ -6,11 +6,10 @@ the journal before it is used.
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from deriva_watch.core.changes import KeepBatch, NoteFile
+from deriva_watch.core.changes import Change, KeepBatch, NoteFile
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.model import SYSTEM_COLUMNS
 from deriva_watch.core.records import BatchRecord
@@ -23,44 +22,18 @@ from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.duplicate_rows import Sent, note_duplicates
 from deriva_watch.engine.rows.insertion import BATCH_ROWS, Insertion, Written
 from deriva_watch.engine.rows.references import References, values_of
+from deriva_watch.engine.rows.row_faults import Faults
+from deriva_watch.engine.rows.sending import Sending, shown
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import UnitUpload
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a row cannot be uploaded; *name* is its key if another row has the same key."""
-
-    place: str
-    why: str
-    next: str = "Correct the row; rows that are in the catalog are not sent again."
-    name: Hashable = None
-
-
-@dataclass(slots=True)
-class Faults:
-    """The rows of one file that cannot be uploaded: the first of them, and their number."""
-
-    first: Fault | None = None
-    count: int = 0
-
-    def add(self, place: str, why: str, **more: Any) -> None:
-        """Count one."""
-        self.first = self.first or Fault(place, why, **more)
-        self.count += 1
-
-    def refusal(self, path: str, earlier: str | None = None) -> RefusedError:
-        """Return the error for the file; *earlier* is the place of a row with the same key."""
-        fault = self.first or Fault("the file", "nothing is wrong with it")
-        both = f" ({earlier} has the same key)" if earlier else ""
-        more = f"; {self.count} rows in all cannot be uploaded" if self.count > 1 else ""
-        why = f"{fault.place}: {fault.why}{both}{more}"
-        return RefusedError(f"cannot upload all rows of {path}", why, fault.next)
-
-
 @dataclass(slots=True)
 class Sender:
-    """Sends batches of one file."""
+    """Sends batches of one file: `prepare`, `launch` and `finish` each one, in this order.
+
+    The next batch may be launched before the last one is finished. They are finished in order.
+    """
 
     upload: UnitUpload
     plan: RowsPlan
@@ -69,6 +42,7 @@ class Sender:
     call_retry: CallRetry
     references: References
     faults: Faults = field(default_factory=Faults)
+    _compared: set[bytes] = field(default_factory=set)  # digests of the rows asked for by values
 
     # ------------------------------------------------------------------ one row
 
@@ -79,12 +53,15 @@ class Sender:
         except ValueError:
             return None
 
-    def values(self, row: RawRow) -> Row | None:
-        """Like `ready`, but count a row that cannot be sent."""
+    def refuse(self, row: RawRow) -> None:
+        """Count *row* if it cannot be sent."""
+        self._values_or_fault(row, self.faults)
+
+    def _values_or_fault(self, row: RawRow, faults: Faults) -> Row | None:
         try:
             return self._values(row)
         except ValueError as error:
-            self.faults.add(row.place, str(error))
+            faults.add(row.place, str(error))
             return None
 
     def _values(self, row: RawRow) -> Row:
@@ -97,56 +74,64 @@ class Sender:
         values = self.ready(row)
         if values is None or (key := natural_key(self.plan.definition, values)) is None:
             return None
-        return self._name(sorted(key), values)
-
-    def _name(self, key: list[str], values: Mapping[str, Any]) -> Hashable:
-        return normal_key(key, self.plan.definition, values)
+        return normal_key(sorted(key), self.plan.definition, values)
 
     # ------------------------------------------------------------------ one batch
 
-    def send(self, batch: Batch, there: int) -> None:
-        """Send the rows of *batch* that are not in the catalog, and write it to the journal.
+    def prepare(self, batch: Batch, ready: Mapping[int, Row]) -> Sending:
+        """Return the rows of *batch* that are not in the catalog; nothing is sent yet.
 
-        Args:
-            batch: The rows; afterwards its digests are those of the rows in the catalog.
-            there: How many earlier rows of the file are in the catalog.
+        *ready* has the values of some rows, by position, as `ready` returned them.
         """
-        self.verify()
-        made = {at: self.values(written.row) for at, written in batch.todo.items()}
+        faults = Faults()
+        made = {
+            at: ready[at] if at in ready else self._values_or_fault(written.row, faults)
+            for at, written in batch.todo.items()
+        }
         rows = {at: values for at, values in made.items() if values is not None}
         self.references.respell(self.plan, list(rows.values()))
         for at in made.keys() - rows.keys():
             if batch.rids[at] is None:  # only a hint said that it is in the catalog
                 batch.digests[at] = HOLE
-        claimed = {at for at in rows if batch.todo[at].row.recorded}
-        keys = {
-            at: natural_key(self.plan.definition, values)
-            for at, values in rows.items()
-            if at not in claimed
-        }
-        twins = self._twins(batch, rows, keys)
-        keyless = [at for at, key in keys.items() if key is None]
-        if keyless:
-            self._lease(batch, keyless)
-            self._keep(batch, {at: batch.todo[at].digest for at in keyless}, there, sent=False)
-        items = {
-            at: self._insertion(rows[at], keys[at], batch.rids[at], self._order(rows, keys))
-            for at in keys
-            if at not in twins
-        }
-        told = dict(zip(items, self.writer.insert(list(items.values())), strict=True))
-        arrived = claimed | {
-            at for at in told if self._is_in(batch.todo[at].row, items[at], told[at])
+        return Sending(self.plan, batch, rows, faults)
+
+    def launch(self, sending: Sending) -> None:
+        """Have a batch sent. The journal has the leased RIDs before.
+
+        The journal knows batches by their order in the file: all earlier ones must be in it before
+        one with leased RIDs.
+        """
+        self.verify()
+        batch = sending.batch
+        if keyless := sending.keyless:
+            self._lease(sending)
+            on_the_way = {at: batch.todo[at].digest for at in keyless}
+            self._keep(batch, on_the_way, sent=False)
+            sending.is_kept = True
+        sending.items = sending.insertions()
+        sending.answer = self.writer.submit(list(sending.items.values()))
+
+    def finish(self, sending: Sending, there: int) -> None:
+        """Wait until a batch is sent, and write to the journal which of its rows arrived.
+
+        Args:
+            sending: Afterwards the digests of its batch are those of the rows in the catalog.
+            there: How many earlier rows of the file are in the catalog.
+        """
+        answers = sending.answers()
+        batch, items, twins = sending.batch, sending.items, sending.twins
+        told = dict(zip(items, answers, strict=True))
+        arrived = sending.claimed | {
+            at
+            for at, written in told.items()
+            if self._is_in(batch.todo[at].row, items[at], written, sending.faults)
         }
         arrived |= {at for at, first in twins.items() if first in arrived}
-        if fresh := [at for at in keyless if at in arrived]:
-            place, rid = batch.todo[fresh[0]].row.place, str(batch.rids[fresh[0]])
-            note_duplicates(
-                self.upload, self.plan, Sent(place, rid, rows[fresh[0]]), self._rows_where
-            )
-        for at in rows:
+        self._compare([at for at in sending.keyless if at in arrived], sending)
+        for at in sending.rows:
             batch.digests[at] = batch.todo[at].digest if at in arrived else HOLE
         batch.sent = True
+        self.faults.take(sending.faults)
         self._keep(batch, {}, there, sent=True)
 
     def verify(self) -> None:
@@ -162,57 +147,10 @@ class Sender:
         )
         return frozenset(row["RID"] for row in rows)
 
-    def _twins(
-        self, batch: Batch, rows: dict[int, Row], keys: dict[int, frozenset[str] | None]
-    ) -> dict[int, int]:
-        """Return rows equal to an earlier one; a row with only its key in common is a fault."""
-        seen: dict[Hashable, int] = {}
-        twins: dict[int, int] = {}
-        for at, key in list(keys.items()):
-            if key is None:
-                continue
-            name = self._name(sorted(key), rows[at])
-            first = seen.setdefault(name, at)
-            if first == at:
-                continue
-            if contradictions(self.plan.definition, rows[at], rows[first]):
-                said = _shown(rows[at], key)
-                where = batch.todo[first].row.place
-                why = f"{where} has the same {said} and says otherwise"
-                self.faults.add(batch.todo[at].row.place, why)
-                del keys[at]
-            else:
-                twins[at] = first
-        return twins
-
-    def _order(
-        self, rows: Mapping[int, Row], keys: Mapping[int, frozenset[str] | None]
-    ) -> Mapping[str, int]:
-        """Return how many values each column has: rows are looked up by the most selective one."""
-        columns = {column for key in keys.values() if key for column in key}
-        return {c: len({str(rows[at].get(c)) for at in keys}) for c in columns}
-
-    def _insertion(
-        self, values: Row, key: frozenset[str] | None, rid: str | None, spread: Mapping[str, int]
-    ) -> Insertion:
-        table = self.plan.definition
-        given = frozenset(c.name for c in table.columns if c.has_default and c.name in values)
-        if key is None:
-            return Insertion(
-                self.plan.table, {**values, "RID": rid}, ("RID",), given_rid=True, apart=given
-            )
-        columns = sorted(key, key=lambda name: (-spread[name], name))
-        return Insertion(
-            self.plan.table,
-            values,
-            tuple(columns),
-            apart=given,
-            named=lambda row: (self._name(columns, row),),
-        )
-
-    def _lease(self, batch: Batch, keyless: list[int]) -> None:
-        """Give each row a permanent RID."""
-        names = {at: self._lease_name(batch, at) for at in keyless if batch.rids[at] is None}
+    def _lease(self, sending: Sending) -> None:
+        """Give each row without a key a permanent RID."""
+        batch = sending.batch
+        names = {at: self._lease_name(batch, at) for at in sending.keyless if not batch.rids[at]}
         if names and not self.upload.surely_new(self.plan.entry):
             rid = self.upload.execution.rid
             raise RefusedError(
@@ -229,6 +167,7 @@ class Sender:
             )
             for at, name in names.items():
                 batch.rids[at] = leased[name]
+            sending.new_rids |= names.keys()
 
     def _lease_name(self, batch: Batch, at: int) -> str:
         execution, place = self.upload.execution, batch.first + at
@@ -237,34 +176,52 @@ class Sender:
         return "deriva-watch:" + hashlib.sha256(json.dumps([*said, digest]).encode()).hexdigest()
 
     def _keep(
-        self, batch: Batch, on_the_way: Mapping[int, bytes], there: int, *, sent: bool
+        self, batch: Batch, on_the_way: Mapping[int, bytes], there: int | None = None, *, sent: bool
     ) -> None:
-        """Write the progress of a batch to the journal."""
+        """Write the progress of a batch to the journal, and the number of rows that are *there*."""
         digests = [on_the_way.get(at, digest) for at, digest in enumerate(batch.digests)]
         number = self.upload.records[self.plan.path].id
         rids = batch.rids if any(batch.rids) else None
-        kept = BatchRecord(number, batch.first, b"".join(digests), rids, sent)
-        count = there + sum(digest != HOLE for digest in batch.digests)
-        self.upload.journal.commit([KeepBatch(kept), NoteFile(number, {"rows": count})])
+        changes: list[Change] = [
+            KeepBatch(BatchRecord(number, batch.first, b"".join(digests), rids, sent))
+        ]
+        if there is not None:
+            count = there + sum(digest != HOLE for digest in batch.digests)
+            changes.append(NoteFile(number, {"rows": count}))
+        self.upload.journal.commit(changes)
 
     # ------------------------------------------------------------------ results
 
-    def _is_in(self, row: RawRow, item: Insertion, written: Written) -> bool:
+    def _compare(self, arrived: Sequence[int], sending: Sending) -> None:
+        """Look whether another uploader has made the same rows; one of each batch is enough.
+
+        Equal rows are asked for once, so that a file of equal rows does not ask for all of its own
+        rows again and again.
+        """
+        batch = sending.batch
+        new = (at for at in arrived if batch.todo[at].digest not in self._compared)
+        if (at := next(new, None)) is not None:
+            self._compared.add(batch.todo[at].digest)
+            sent = Sent(batch.todo[at].row.place, str(batch.rids[at]), sending.rows[at])
+            note_duplicates(self.upload, self.plan, sent, self._rows_where)
+
+    def _is_in(self, row: RawRow, item: Insertion, written: Written, faults: Faults) -> bool:
         """Return whether a row is in the catalog as in the file; count it as a fault if not."""
         if written.error:
-            self.faults.add(row.place, written.error.why, next=written.error.next)
+            faults.add(row.place, written.error.why, next=written.error.next)
             return False
         if written.inserted:
             return True
         if written.row is None:
-            self.faults.add(row.place, self._hidden(item.row))
+            faults.add(row.place, self._hidden(item.row))
             return False
         odd = contradictions(self.plan.definition, item.row, written.row)
         if odd:
             said = "; ".join(f"{c} = {written.row.get(c)!r}, not {item.row[c]!r}" for c in odd)
             why = f"row {written.row['RID']} of {self.plan.table} has the same key and says {said}"
-            name = None if item.given_rid else self._name(sorted(item.key), item.row)
-            self.faults.add(row.place, why, name=name)
+            key = sorted(item.key)
+            name = None if item.given_rid else normal_key(key, self.plan.definition, item.row)
+            faults.add(row.place, why, name=name)
         return not odd
 
     def _hidden(self, values: Row) -> str:
@@ -274,9 +231,7 @@ class Sender:
             if not wanted or None in wanted.values():
                 continue
             if rows := self._rows_where(wanted):
-                return (
-                    f"row {rows[0]['RID']} of {self.plan.table} has {_shown(values, key)} already"
-                )
+                return f"row {rows[0]['RID']} of {self.plan.table} has {shown(values, key)} already"
         return "a row with its key exists but is not visible to this identity"
 
     def _rows_where(self, wanted: Row) -> list[Row]:
@@ -285,7 +240,3 @@ class Sender:
         return self.call_retry(
             f"GET {table}", lambda: self.catalog.rows_where(table, wanted, BATCH_ROWS + 1)
         )
-
-
-def _shown(values: Row, key: frozenset[str]) -> str:
-    return ", ".join(f"{name} = {values[name]!r}" for name in sorted(key))

@@ -1,14 +1,15 @@
 """Uploads files of rows: read once for each attempt, sent in batches, each one journaled.
 
 The journal's batches of a file show which of its rows are in the catalog; `core.rows.ledger`
-compares them. Memory holds one batch.
+compares them. While one batch is sent, the next one is read: memory holds two.
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import BinaryIO
+from typing import BinaryIO, Final, NamedTuple
 
 from deriva_watch.core.errors import FileChangedError, RefusedError
 from deriva_watch.core.records import FileFacts
@@ -19,13 +20,16 @@ from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import digests
 from deriva_watch.engine.files.files import Watch
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.engine.rows.insertion import BATCH_BYTES, BATCH_ROWS
 from deriva_watch.engine.rows.references import References
 from deriva_watch.engine.rows.row_batches import Sender
 from deriva_watch.engine.rows.row_source import columns_in, opened, rows_in
+from deriva_watch.engine.rows.sending import Sending
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Move, UnitUpload
+
+_AHEAD: Final = 1  # batches that are being sent while the next one is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,13 @@ class Tables:
         self.watch(path, "hash", count)
 
 
+class _Flight(NamedTuple):
+    """A batch that is being sent, and how much of the file had been read by then."""
+
+    sending: Sending
+    read_bytes: int
+
+
 class _Run:
     """One attempt at one file."""
 
@@ -99,6 +110,7 @@ class _Run:
         self._tables, self._upload, self._plan = tables, upload, plan
         self._body, self._sender = body, sender
         self._read_bytes = 0
+        self._flights: deque[_Flight] = deque()
         self.there = 0  # rows in the catalog
 
     def go(self) -> None:
@@ -110,21 +122,39 @@ class _Run:
                 f"the server fills {', '.join(ignored)} itself: the values in the file are ignored"
             )
             self._upload.notice(self._plan.path, why)
-        rows, first, faults = Rows(self._written()), 0, self._sender.faults
+        rows = Rows(self._written())
+        try:
+            self._send_new(rows, self._send_known(rows))
+            self._land()
+        finally:  # a later attempt must not meet rows of this one that arrive
+            for flight in self._flights:
+                flight.sending.end()
+        while rows.next:  # how many more a person has to correct
+            self._sender.refuse(rows.take().row)
+        if rows.broken:
+            raise rows.broken
+
+    def _send_known(self, rows: Rows) -> int:
+        """Send what is missing of known batches; return the number of the first unknown row."""
+        first = 0
         for batch, following in self._known():
             compare(batch, rows, following)
             first = batch.first + len(batch.digests)
-            self._send(batch)
-            if faults.first:
+            self._send(batch, {})
+            if self._sender.faults.first:
                 break
-        while rows.next and not faults.first:
-            batch = self._next(rows, first)
-            first += len(batch.digests)
-            self._send(batch)
-        while rows.next:  # how many more a person has to correct
-            self._sender.values(rows.take().row)
-        if rows.broken:
-            raise rows.broken
+        return first
+
+    def _send_new(self, rows: Rows, first: int) -> None:
+        """Send the other rows of the file as new batches, from row number *first* on."""
+        while rows.next and not self._sender.faults.first:
+            batch, ready = self._next(rows, first)
+            if batch.digests:
+                first += len(batch.digests)
+                self._send(batch, ready)
+            else:
+                self._land()  # what is wrong with earlier rows goes first
+                self._sender.refuse(rows.take().row)
 
     def earlier(self, place: str, name: object) -> str | None:
         """Return the place of the first row with the key *name*, if that is not *place*."""
@@ -163,32 +193,41 @@ class _Run:
                 end += len(batch.digests)
                 yield batch
 
-    def _next(self, rows: Rows, first: int) -> Batch:
-        """Return the next new rows as a batch; a row that cannot be sent is alone in it."""
-        batch, size_bytes = Batch(first), 0
+    def _next(self, rows: Rows, first: int) -> tuple[Batch, dict[int, Row]]:
+        """Return the next new rows as a batch, and their values; empty: the next cannot be sent."""
+        batch, ready, size_bytes = Batch(first), dict[int, Row](), 0
         while rows.next and len(batch.digests) < BATCH_ROWS and size_bytes < BATCH_BYTES:
             values = self._sender.ready(rows.next.row)
-            if values is None and batch.digests:
-                break
-            written = rows.take()
             if values is None:
-                self._sender.values(written.row)  # says why not
                 break
             size_bytes += len(str(values))
-            batch.append(written)
-        return batch
+            ready[len(batch.digests)] = values
+            batch.append(rows.take())
+        return batch, ready
 
-    def _send(self, batch: Batch) -> None:
-        """Send the missing rows of a batch, and report the progress."""
+    def _send(self, batch: Batch, ready: dict[int, Row]) -> None:
+        """Have the missing rows of a batch sent, and wait for the batch before it."""
         self._tables.call_retry.check()
         self._upload.halt(self._plan.path)
+        sending = self._sender.prepare(batch, ready)
+        if sending.keyless and not all(flight.sending.is_kept for flight in self._flights):
+            self._land()  # the journal must have all that is before these
+        self._flights.append(_Flight(sending, self._body.tell()))
         if batch.todo:
-            self._sender.send(batch, self.there)
-        self.there += sum(digest != HOLE for digest in batch.digests)
-        if self._plan.is_file:
-            at = self._body.tell()
-            self._tables.watch(self._plan.path, "send", at - self._read_bytes)
-            self._read_bytes = at
+            self._sender.launch(sending)
+        self._land(_AHEAD)
+
+    def _land(self, most: int = 0) -> None:
+        """Finish batches, and report the progress, until at most *most* are under way."""
+        while len(self._flights) > most:
+            sending, read_bytes = self._flights[0]
+            if sending.batch.todo:
+                self._sender.finish(sending, self.there)
+            self._flights.popleft()
+            self.there += sum(digest != HOLE for digest in sending.batch.digests)
+            if self._plan.is_file:
+                self._tables.watch(self._plan.path, "send", read_bytes - self._read_bytes)
+                self._read_bytes = read_bytes
 
 
 def _changed(plan: RowsPlan, error: ChangedRowError) -> RefusedError:
