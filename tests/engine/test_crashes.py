@@ -23,7 +23,7 @@ HASHED = STORED | {FileState.HASHED}
 
 # How often a run calls what, at most: how many commits there are depends on how threads meet.
 CALLS = {
-    "catalog.model": 2,
+    "catalog.model": 1,
     "catalog.version": 1,
     "catalog.terms": 2,
     "catalog.rows_with": 14,

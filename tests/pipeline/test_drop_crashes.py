@@ -17,7 +17,7 @@ from pipeline.drops import WORKFLOW, DropLab, Instrument
 
 # How often a run calls what, at most.
 CALLS = {
-    "catalog.model": 2,
+    "catalog.model": 1,
     "catalog.version": 1,
     "catalog.terms": 4,
     "catalog.lease": 1,

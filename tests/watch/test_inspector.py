@@ -64,6 +64,17 @@ def test_times_of_files_neither_hold_a_directory_nor_make_it_complete(lab, skew_
         assert time.monotonic() - start_s >= QUIET_S
 
 
+def test_no_look_asks_for_the_execution_twice(lab):
+    created(lab)
+    lab.write({FILE: "a"})
+    with lab.rigged() as rig:
+        watching, states = Watching(rig), []
+
+        wait_until(lambda: states.append(watching.look()) or states[-1] == "ready")
+
+        assert rig.power.names.count("catalog.execution") == len(states)
+
+
 def test_a_file_that_gets_another_time_was_changed(lab):
     created(lab)
     file = lab.write({FILE: "a"}) / FILE

@@ -122,6 +122,9 @@ TYPED_TABLES: Final = {
 }
 
 
+TYPED_FOLDERS: Final = tuple(f"execution-{kind}/" for kind in TYPED_TABLES)
+
+
 def place(path: str, markers: frozenset[str] = frozenset()) -> Place | None:
     """Parse *path*, which is below the execution directory; None: no known shape."""
     if path in markers:

@@ -5,6 +5,8 @@ association because of its definition. The only fixed name is the schema of deri
 is also in every path.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,6 +125,7 @@ class CatalogModel:
 
     tables: Mapping[TableName, Table]
     annotations: Mapping[str, Any] = field(default_factory=dict)  # of the catalog itself
+    digest: str = ""  # of the document that it was read from
     _associations: dict[tuple[TableName, TableName], Association | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # the answers of `find_association`: it goes through all tables, and every link asks
@@ -198,7 +201,9 @@ class CatalogModel:
 def read_model(document: Mapping[str, Any]) -> CatalogModel:
     """Return the model that a `/schema` document describes."""
     tables = {table.full_name: table for table in _tables(document)}
-    return CatalogModel(tables, document.get("annotations", {}))
+    said = {name: value for name, value in document.items() if name != "snaptime"}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return CatalogModel(tables, document.get("annotations", {}), digest)
 
 
 def _tables(document: Mapping[str, Any]) -> Iterator[Table]:

@@ -29,8 +29,8 @@ class Catalog(Protocol):
         """Return the catalog's model, fetched again only if its snaptime has changed."""
         ...
 
-    def version(self) -> str:
-        """Return a token that changes whenever the model or our credential changes."""
+    def version(self, model: CatalogModel) -> str:
+        """Return a token that differs whenever *model* or our credential does."""
         ...
 
     def execution(self, rid: str) -> Row | None:

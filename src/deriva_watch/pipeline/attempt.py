@@ -78,8 +78,9 @@ class Attempts:
         begun = self._reached(record) if record.attempts else {}
         self.holds.reload()
         try:
-            inputs = self.fingerprint.current()
-            step = self._attempt(record)
+            model = self.catalog.model()
+            inputs = self.fingerprint.of(model)
+            step = self._attempt(record, model)
         except Exception as error:  # noqa: BLE001  # one unit must not take the others along
             if isinstance(error, TransientError):
                 record = self._since(record, begun)
@@ -103,14 +104,13 @@ class Attempts:
             upload = self._upload(record, model, self._records(record))
             self.uploader.rows.link(upload, paths)
 
-    def _attempt(self, record: ExecutionRecord) -> Step:
+    def _attempt(self, record: ExecutionRecord, model: CatalogModel) -> Step:
         unit = self.settings.unit_of(record)
         seen = self.unit_reader.look(unit)
         if seen is None and not self.unit_reader.is_away(unit):
             return Step(ExecutionTrigger.REMOVED)
         if seen is None or seen.digest() != record.digest:
             raise FileChangedError(record.rid)
-        model = self.catalog.model()
         plan = self.plan(unit, seen, model, self.catalog)
         upload = self._begin(record, plan, model)
         upload.halt(None)

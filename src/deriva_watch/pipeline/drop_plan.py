@@ -34,7 +34,7 @@ def plan_drop(
             return Plan((), tuple(_beside(drop, seen)), {})
         own = {path: entry for path, entry in seen.entries.items() if not drop.is_moved(path)}
         seen = replace(seen, entries=own)
-    terms = _terms(model, catalog)
+    terms = _terms(model, catalog) if drop.asset_types else None
     compiled = compile_drop(drop, model, terms, chunk_bytes)
     notices: dict[str, str] = {}
     answers = {

@@ -80,11 +80,13 @@ class Finalizer:
 
     def _move_status(self, upload: UnitUpload) -> bool:
         """Set Execution.Status to Uploaded, if the catalog has that term and nobody changed it."""
-        rid = upload.execution.rid
-        row = self.catalog.execution(rid)
+        verdict = upload.execution.verdict or {}
+        if verdict.get("row_changed") and "catalog" not in verdict.get("status", {}):
+            return False  # its row was read, and had no Status that anybody keeps
+        row = self.catalog.execution(upload.execution.rid)
         if not row or row.get("Status") not in _MOVED_FROM or not self._is_term(upload):
             return False
-        old = str(row["Status"])
+        rid, old = upload.execution.rid, str(row["Status"])
         try:
             moved = self.writer.run(lambda: self.catalog.move_status(rid, old, UPLOADED))
         except RefusedError as error:

@@ -12,6 +12,7 @@ from typing import Final
 
 from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import UnusableSpecError
+from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.edges.journal import Journal
@@ -32,12 +33,16 @@ class InputFingerprint:
 
     def current(self) -> str | None:
         """Return the digest of the inputs; None while there is no usable bulk spec."""
+        return self.of(self.catalog.model())
+
+    def of(self, model: CatalogModel) -> str | None:
+        """Return the digest of the inputs with a *model* that was just read."""
         try:
-            spec = self.specs.document(self.catalog.model())
+            spec = self.specs.document(model)
         except UnusableSpecError:
             return None
         inputs = [
-            self.catalog.version(),
+            self.catalog.version(model),
             json.dumps(spec, sort_keys=True),
             self.settings.spec.model_dump_json(),
             self.settings.files.model_dump_json(),

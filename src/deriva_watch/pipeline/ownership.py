@@ -8,7 +8,7 @@ directory.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from shlex import quote
-from typing import Final
+from typing import Any, Final
 
 from deriva_watch.core.errors import RefusedError
 from deriva_watch.core.trust import objection
@@ -93,18 +93,25 @@ def listing(unit: Unit, counting: Iterable[Workspace], server: Server) -> Worksp
     return ours[0]
 
 
-def check_ours(unit: Unit, owner: int | None, settings: Settings, catalog: Catalog) -> None:
+def check_ours(
+    unit: Unit,
+    owner: int | None,
+    settings: Settings,
+    catalog: Catalog,
+    known: Mapping[str, Any] | None = None,
+) -> None:
     """Raise RefusedError, with the reason, if the unit does not belong to this host and catalog.
 
-    *owner* owns the unit. If a person confirmed it, only its Execution must exist, because its
-    files are linked to it. Units of drop folders always belong here.
+    *owner* owns the unit; *known* is the row of its Execution, if that was just read. If a person
+    confirmed it, only its Execution must exist, because its files are linked to it. Units of drop
+    folders always belong here.
     """
     if unit.kind is UnitKind.TABLES:
         _check_tables(unit, owner, settings)
     if not unit.is_execution:
         return
     listed = workspace_of(unit, owner, settings)
-    row = catalog.execution(unit.name)
+    row = known or catalog.execution(unit.name)
     if row is None:
         raise _no_execution(unit, settings.server, catalog)
     if listed or unit.confirmed:

@@ -7,7 +7,9 @@ from functools import partial
 
 from deriva_watch.core.completeness.observation import Observation
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.layout import TYPED_FOLDERS
 from deriva_watch.core.metadata.metadata_order import Reference
+from deriva_watch.core.metadata.sources import Sources
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.plan.path_metadata import questions
 from deriva_watch.core.plan.plan import AssetPlan, Plan, make_plan
@@ -51,7 +53,8 @@ class UnitPlanner:
         if unit.drop:
             dropped = plan_drop(unit.drop, seen, model, catalog, settings.transfer.chunk_bytes)
             return _as_in_catalog(dropped, model, catalog)
-        vocabulary = model.ml_table("Asset_Type")
+        sources = self.unit_reader.sources(unit, seen)
+        vocabulary = model.ml_table("Asset_Type") if _has_types(seen, sources) else None
         rules = Rules(
             model=model,
             spec=self.specs.spec(model),
@@ -60,12 +63,16 @@ class UnitPlanner:
             markers=frozenset(settings.completion.markers),
             metadata_in_order=settings.files.metadata_order == "sorted",
         )
-        sources = self.unit_reader.sources(unit, seen)
         asked = questions(seen, sources, rules)
         found = {each: _found(catalog, each, values) for each, values in asked.items() if values}
         known = {each: values for each, values in found.items() if values is not None}
         made = make_plan(seen, sources, replace(rules, known=known))
         return _as_in_catalog(made, model, catalog)
+
+
+def _has_types(seen: Observation, said: Sources) -> bool:
+    """Return whether any file is given an asset type: only then the catalog is asked for them."""
+    return said.have_types or any(path.startswith(TYPED_FOLDERS) for path in seen.entries)
 
 
 def _found(catalog: Catalog, where: Reference, values: set[str]) -> frozenset[str] | None:

@@ -25,7 +25,7 @@ from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import mounts
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Catalog, Row
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.ownership import workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -43,6 +43,7 @@ class _Memory:
     workspace: Since | None = None
     catalog: Since | None = None
     same: Since | None = None  # all of them together
+    row: Row | None = None  # of the Execution, as the last look read it
 
     def content_in(self, seen: Observation) -> Since:
         """Return since when looks have found the content of *seen*."""
@@ -91,7 +92,7 @@ class EvidenceHistory:
         memory.workspace = still(memory.workspace, workspace, seen.looked_at) if workspace else None
         self.breaker.raise_if_tripped()
         row = self.catalog.execution(unit.name) if unit.is_execution else None
-        status = row.get("Status") if row else None
+        memory.row, status = row, row.get("Status") if row else None
         memory.catalog = still(memory.catalog, status, seen.looked_at) if status else None
         evidence = Evidence(
             seen=seen,
@@ -107,6 +108,10 @@ class EvidenceHistory:
             requested=record.is_requested,
         )
         return self._with_earlier_looks(evidence, record, memory)
+
+    def row(self, unit: Unit) -> Row | None:
+        """Return the row of the unit's Execution as the last look read it."""
+        return self._memories[unit].row if unit in self._memories else None
 
     def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence | None:
         """Add the expensive evidence: open files, and listed files that are missing.

@@ -271,7 +271,8 @@ class Inspector:
         if isinstance(answer, Refuse):
             return RefusedError(answer.what, answer.why, answer.next)
         try:
-            check_ours(unit, seen.owner, self.settings, self.catalog)
+            known = self.history.row(unit)
+            check_ours(unit, seen.owner, self.settings, self.catalog, known)
         except RefusedError as error:
             return error
         return None

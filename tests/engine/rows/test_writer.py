@@ -16,7 +16,7 @@ from deriva_watch.core.errors import (
 from deriva_watch.core.model import TableName
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
-from deriva_watch.engine.rows import insertion, writer
+from deriva_watch.engine.rows import insertion
 from deriva_watch.engine.rows.insertion import Insertion
 from engine.rig import LEASE, SUBJECT, Crash, instead, unheard
 from running import credential, requests_seen, wait_until

@@ -5,6 +5,7 @@ These functions parse text; the caller reads the disk.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from deriva_watch.core.json_text import (
@@ -183,3 +184,10 @@ class Sources:
     notices: Mapping[str, str] = field(default_factory=dict)
     features: Mapping[str, tuple[FeatureRecord, ...]] = field(default_factory=dict)
     columns: Mapping[TableName, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def have_types(self) -> bool:
+        """Whether they give asset types to any file."""
+        entries = self.manifest.entries.values() if self.manifest else ()
+        statements = chain(entries, self.workspace.values())
+        return any(self.types.values()) or any(each.types for each in statements)

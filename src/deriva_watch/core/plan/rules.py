@@ -15,7 +15,8 @@ class Rules:
     Attributes:
         model, spec: Of the catalog.
         execution: RID of the execution whose directory it is; None: only the bulk spec counts.
-        asset_types: The terms that may be asset types; None if there is no such vocabulary.
+        asset_types: The terms that may be asset types; None if there is no such vocabulary, or
+            nothing has a type.
         markers: Names of files by which a writer says that the directory is complete.
         metadata_in_order: Every path has its metadata in the order of the columns.
         drop: The drop folder of the files; None: they belong to an execution.

@@ -1,7 +1,5 @@
 """ERMrest: the model of a catalog, reading and writing rows, leasing RIDs."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,7 +28,6 @@ class _Known:
     etag: str | None
     model: CatalogModel
     rights: Rights
-    digest: str  # of the whole document
 
 
 class Ermrest:
@@ -58,9 +55,9 @@ class Ermrest:
         """Return our rights in the catalog, according to the model fetched last."""
         return (self._known or self._refreshed()).rights
 
-    def version(self) -> str:
-        """Return a token that changes whenever the model or our credential changes."""
-        return f"{(self._known or self._refreshed()).digest} {self._server.credential_digest()}"
+    def version(self, model: CatalogModel) -> str:
+        """Return a token that differs whenever *model* or our credential does."""
+        return f"{model.digest} {self._server.credential_digest()}"
 
     def execution(self, rid: str) -> Row | None:
         """Return the row of deriva-ml:Execution, or None."""
@@ -223,9 +220,7 @@ class Ermrest:
             document = json_object(answer, "schemas")
             with reading(answer, "the model of a catalog"):
                 rights, model = read_rights(document), read_model(document)
-        said = {name: value for name, value in document.items() if name != "snaptime"}
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-        self._known = _Known(answer.headers.get("ETag"), model, rights, digest)
+        self._known = _Known(answer.headers.get("ETag"), model, rights)
         return self._known
 
     def _columns(self, table: TableName, given: Iterable[str]) -> tuple[Column, ...]:

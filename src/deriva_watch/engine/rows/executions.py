@@ -47,8 +47,9 @@ class Executions:
         table = _execution(upload)
         if before and self._there(table, before):
             self._note(upload, {"execution_rid": before})
-        rid = upload.execution.execution_rid or self._lease(upload)
-        row = self._there(table, rid) or self._make(upload, drop, table, rid)
+        rid = upload.execution.execution_rid
+        row = self._there(table, rid) if rid else None
+        row = row or self._make(upload, drop, table, rid)
         if upload.execution.status_set is None:
             self._report_created(upload, table, row)
         self._walk(upload, table, row, _SENDING)
@@ -96,9 +97,11 @@ class Executions:
     def _there(self, table: Table, rid: str) -> Row | None:
         return next(iter(self._rows(table.full_name, "RID", [rid])), None)
 
-    def _make(self, upload: UnitUpload, drop: Drop, table: Table, rid: str) -> Row:
-        values = self._values(upload, drop, table)
-        item = Insertion(table.full_name, {"RID": rid, **values}, ("RID",), given_rid=True)
+    def _make(self, upload: UnitUpload, drop: Drop, table: Table, known: str | None) -> Row:
+        rid = known or self._lease(upload)
+        row = {"RID": rid, **self._values(upload, drop, table)}
+        is_new = known is None
+        item = Insertion(table.full_name, row, ("RID",), given_rid=True, is_new=is_new)
         [written] = self.writer.insert([item])
         unit = upload.execution
         if written.row is None:
