@@ -4,6 +4,7 @@ import itertools
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unicodedata import normalize
 
 import pytest
 
@@ -141,6 +142,34 @@ def test_a_workflow_is_found_by_name_and_version(drops):
         Instrument(rig, lab.path).bring()
 
     assert [row["Workflow"] for row in lab.executions()] == [WORKFLOW]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_workflow_is_found_in_another_unicode_form(drops, fresh, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    name = f"Séance {fresh()}"
+    lab = drops(workflow={"name": normalize(form, name), "version": "é"})
+    stored = {"Name": normalize(other, name), "Version": "e\u0301"}
+    [row] = lab.api.insert("deriva-ml:Workflow", stored)
+    lab.drop({"a.bin": f"a {lab.rid}"})
+    with lab.rigged() as rig:
+        Instrument(rig, lab.path).bring()
+
+    assert [each["Workflow"] for each in lab.executions()] == [row["RID"]]
+    [notice] = [each for each in rig.told("notice.added") if each.about == "Workflow"]
+    assert "in another Unicode form" in notice.why
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_pattern_matches_a_name_in_another_unicode_form(drops, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    lab = drops(pattern=normalize(form, r"séance/[^/]+\.bin"))
+    lab.drop({normalize(other, "séance/été.bin"): f"a {lab.rid}"})
+    with lab.rigged() as rig:
+        assert list(Instrument(rig, lab.path).bring().values()) == ["uploaded"]
+
+    assert list(lab.linked()) == [normalize(other, "été.bin")]
+    assert any(each.about == "pattern" for each in rig.told("notice.added"))
 
 
 def test_what_matches_nothing_gets_no_execution(drops):

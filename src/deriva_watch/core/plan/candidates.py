@@ -1,6 +1,6 @@
 """Classify one file: a candidate for an asset table, or left over with the reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from deriva_watch.core.completeness.observation import Entry, Kind
@@ -17,6 +17,7 @@ from deriva_watch.core.plan.path_metadata import read_path
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.spec.spec import Match
 from deriva_watch.core.states import FileTrigger
+from deriva_watch.core.unicode_forms import forms
 from deriva_watch.core.values import NULL_SENTINEL
 
 FIX_SPEC: Final = "Correct the bulk spec; `deriva-watch spec` prints the one in use."
@@ -55,6 +56,7 @@ class Candidate:
     key: str  # "<Table>/<file>", its name in manifest and workspace
     order: tuple[str, ...] | None = None  # of the metadata in its path, if that was inferred
     unclear: RefusedError | None = None  # its path is ambiguous
+    respelled: bool = False  # its path matches in another Unicode form
 
     @property
     def file_name(self) -> str:
@@ -90,7 +92,7 @@ def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
     """Classify a file in a drop folder."""
     compiled, path = dropped.compiled, f"{root}/{entry.path}"
     try:
-        match = compiled.spec.match(path)
+        match, respelled = _match_of(path, compiled)
     except TooSlowError:  # it names what the pattern is compiled to
         error = TooSlowError.of(compiled.drop.pattern, entry.path)
         return refused(entry, f"{error.what}: {error.why}", error.next)
@@ -105,7 +107,19 @@ def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
     except RefusedError as error:
         return refused(entry, f"{error.what}: {error.why}", error.next)
     table, file_name = compiled.table, entry.path.rpartition("/")[2]
-    return Candidate(entry, table, Shape.ASSET_TREE, match, says, f"{table.name}/{file_name}")
+    key = f"{table.name}/{file_name}"
+    made = Candidate(entry, table, Shape.ASSET_TREE, match, says, key)
+    return replace(made, respelled=respelled)
+
+
+def _match_of(path: str, compiled: CompiledDrop) -> tuple[Match | None, bool]:
+    """Return the match of a path in any Unicode form, and whether that is not its own form."""
+    folder = f"{str(compiled.drop.path).rstrip('/')}/"
+    below = path.removeprefix(folder)
+    for each in forms(below):
+        if match := compiled.spec.match(folder + each):
+            return match, each != below
+    return None, False
 
 
 def _how_far(compiled: CompiledDrop, path: str, root: str) -> str:

@@ -5,7 +5,7 @@ Control files (manifest, type files, markers) describe other files and are not u
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
@@ -118,13 +118,18 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
     there = {(group[0].table.full_name, group[0].file_name) for group in groups.values()}
     there |= {(each.table.full_name, each.file_name) for each in chain(*bags.values())}
     unused = unused_types(said, there, [left.path for left in leftovers])
-    notices |= inferred(assets) | unused_notices(unused) | _respelled(assets)
+    notices |= inferred(assets) | unused_notices(unused)
+    notices |= _respelled(assets, chain(*groups.values()))
     return Plan(tuple(assets), tuple(leftovers), notices, tuple(rows), unused_types=unused)
 
 
-def _respelled(assets: list[AssetPlan]) -> dict[str, str]:
-    why = f"some are linked as the catalog has them, {ANOTHER_FORM}"
-    return {"asset types": why} if any(asset.respelled for asset in assets) else {}
+def _respelled(assets: list[AssetPlan], candidates: Iterable[Candidate]) -> dict[str, str]:
+    told = {}
+    if any(asset.respelled for asset in assets):
+        told["asset types"] = f"some are linked as the catalog has them, {ANOTHER_FORM}"
+    if any(candidate.respelled for candidate in candidates):
+        told["pattern"] = f"some names match it {ANOTHER_FORM}"
+    return told
 
 
 def _where(path: str, rules: Rules) -> Place | None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from deriva_watch.core.changes import NoteExecution
@@ -138,7 +139,10 @@ class Executions:
     def _workflow(self, upload: UnitUpload, drop: Drop, table: Table) -> dict[str, str]:
         try:
             return self.call_retry(
-                "GET Workflow", lambda: workflow_value(drop, upload.model, table, self.catalog)
+                "GET Workflow",
+                lambda: workflow_value(
+                    drop, upload.model, table, self.catalog, partial(upload.notice, "Workflow")
+                ),
             )
         except ValueError as error:
             raise _unusable(upload, str(error), "workflow") from None

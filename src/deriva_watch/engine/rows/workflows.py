@@ -1,12 +1,13 @@
 """The Workflow that a drop folder's Executions get: named in its settings, never made."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from deriva_watch.core.drop.drop_folder import Drop, NamedWorkflow
 from deriva_watch.core.model import CatalogModel, Table
 from deriva_watch.core.prose import closest
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.core.unicode_forms import ANOTHER_FORM, composed, with_forms
+from deriva_watch.engine.ports import Catalog, Row
 
 _WORKFLOW: Final = "Workflow"
 
@@ -19,9 +20,15 @@ def workflow_column(model: CatalogModel, execution: Table) -> str | None:
 
 
 def workflow_value(
-    drop: Drop, model: CatalogModel, execution: Table, catalog: Catalog
+    drop: Drop,
+    model: CatalogModel,
+    execution: Table,
+    catalog: Catalog,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Return the column and RID of the Workflow, or nothing if the Executions get none.
+
+    *tell* a sentence if the catalog has its name in another Unicode form.
 
     Raises ValueError if the drop folder names none that exists, or must name one.
     """
@@ -38,7 +45,9 @@ def workflow_value(
         wanted = {"Name": drop.workflow.name, "Version": drop.workflow.version}
     if missing := sorted(wanted.keys() - table.column.keys()):
         raise ValueError(f"{table.full_name} has no column {missing[0]}")
-    rows = catalog.rows_where(table.full_name, wanted)
+    rows = catalog.rows_where(table.full_name, wanted) or _respelled(wanted, table, catalog)
+    if any(str(row[column]) != value for row in rows for column, value in wanted.items()):
+        tell(f"{table.full_name} has its name or version {ANOTHER_FORM}")
     if len(rows) == 1:
         return {column: str(rows[0]["RID"])}
     about = " and ".join(f"{name} {value!r}" for name, value in wanted.items())
@@ -50,3 +59,12 @@ def workflow_value(
         name = drop.workflow.name
         near = closest(name, catalog.neighbours(table.full_name, "Name", name))
     raise ValueError(f"no row of {table.full_name} has {about}{near}")
+
+
+def _respelled(wanted: Mapping[str, str], table: Table, catalog: Catalog) -> list[Row]:
+    """Return the rows with the texts *wanted* in other Unicode forms."""
+    if "Name" not in wanted or all(map(str.isascii, wanted.values())):
+        return []
+    texts = {column: composed(text) for column, text in wanted.items()}
+    rows = catalog.rows_with(table.full_name, "Name", with_forms([texts["Name"]]))
+    return [row for row in rows if {c: composed(row[c] or "") for c in texts} == texts]
