@@ -1,7 +1,9 @@
-"""A file system whose inode numbers do not stay; it shows a folder, by the protocol of /dev/fuse.
+"""A file system that shows a folder, by the protocol of /dev/fuse. Its inode numbers do not stay.
 
 Run by root as `python fuse.py FOLDER MOUNT_POINT look|mount`: with "look" every file has another
 number at every look, with "mount" after every mount. It ends when it is unmounted.
+
+While there is a file FOLDER.hangs, the calls that it names ("getattr read") get no answer.
 """
 # ruff: noqa: PTH101,PTH102,PTH104,PTH106,PTH108,PTH208
 # It answers calls of the system with the same calls.
@@ -9,6 +11,7 @@ number at every look, with "mount" after every mount. It ends when it is unmount
 import ctypes
 import errno
 import os
+import select
 import stat
 import struct
 import subprocess
@@ -16,11 +19,13 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 
 HEADER, ANSWER = struct.Struct("<IIQQIIII"), struct.Struct("<IiQ")
 SETTING = struct.Struct("<IIQQQQQQIIIIIII")
 SIZE, MTIME, MTIME_NOW = 8, 32, 256
 LARGEST = 1 << 17
+OPERATIONS = {"lookup": 1, "getattr": 3, "open": 14, "read": 15, "readdir": 28}
 
 
 def is_possible():
@@ -46,7 +51,7 @@ class Server:
     """Answers the requests of the kernel."""
 
     def __init__(self, folder, *, anew):
-        self.folder, self.anew = folder, anew
+        self.folder, self.anew, self.hanging = folder, anew, []
         self.paths, self.nodes, self.numbers = {1: ""}, {"": 1}, {}
         self.node, self.fresh = count(2), count(int(time.time() * 1000))
         self.calls = {
@@ -60,21 +65,43 @@ class Server:
     def serve(self, device):
         """Answer until it is unmounted."""
         while True:
+            for request in self._no_longer_hanging():
+                self._answer(device, request)
+            if self.hanging and not select.select([device], [], [], 0.05)[0]:
+                continue
             try:
                 request = os.read(device, LARGEST + 4096)
             except OSError:
                 return
-            _, operation, unique, node, *_ = HEADER.unpack_from(request)
-            if operation in {2, 42}:  # FORGET wants no answer
-                continue
-            call, error, said = self.calls.get(operation), 0, b""
-            try:
-                said = call(node, request[HEADER.size :]) if call else b""
-                error = 0 if call else -errno.ENOSYS
-            except OSError as problem:
-                error = -problem.errno
-            with suppress(OSError):  # the caller was interrupted
-                os.write(device, ANSWER.pack(ANSWER.size + len(said), error, unique) + said)
+            if self._hangs(request):
+                self.hanging.append(request)
+            else:
+                self._answer(device, request)
+
+    def _hangs(self, request):
+        try:
+            names = Path(f"{self.folder}.hangs").read_text().split()
+        except FileNotFoundError:
+            return False
+        return HEADER.unpack_from(request)[1] in {OPERATIONS[name] for name in names}
+
+    def _no_longer_hanging(self):
+        found = [request for request in self.hanging if not self._hangs(request)]
+        self.hanging = [request for request in self.hanging if request not in found]
+        return found
+
+    def _answer(self, device, request):
+        _, operation, unique, node, *_ = HEADER.unpack_from(request)
+        if operation in {2, 42}:  # FORGET wants no answer
+            return
+        call, error, said = self.calls.get(operation), 0, b""
+        try:
+            said = call(node, request[HEADER.size :]) if call else b""
+            error = 0 if call else -errno.ENOSYS
+        except OSError as problem:
+            error = -problem.errno
+        with suppress(OSError):  # the caller was interrupted
+            os.write(device, ANSWER.pack(ANSWER.size + len(said), error, unique) + said)
 
     def _real(self, path):
         return self.folder + path

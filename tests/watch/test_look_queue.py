@@ -1,12 +1,12 @@
 """Who is looked at next."""
 
 import os
-import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deriva_watch.core.unit import Unit
-from deriva_watch.watch.look_queue import LookQueue
+from deriva_watch.watch.look_queue import HINT_S, LookQueue, Looks
 from running import wait_until
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make files of other users")
@@ -22,7 +22,7 @@ def made(prefix, name, owner):
 def all_of(queue):
     """Return the units in the order in which they are looked at."""
     found = []
-    while unit := queue.take(0):
+    while unit := queue.take():
         found.append(unit.name)
     return found
 
@@ -49,7 +49,7 @@ def test_units_that_are_gone_are_looked_at_too(tmp_path):
 def test_a_unit_is_in_the_queue_once_at_its_earliest_time(tmp_path):
     queue, unit = LookQueue(), Unit(tmp_path, "1-ABC")
     queue.soon(unit, 60)
-    assert queue.take(0) is None
+    assert queue.take() is None
     queue.soon(unit)
     queue.soon(unit, 60)
 
@@ -61,13 +61,36 @@ def test_nothing_is_due_after_it_was_cleared(tmp_path):
     queue.soon(Unit(tmp_path, "1-ABC"))
     queue.clear()
 
-    assert queue.take(0) is None
+    assert queue.take() is None
+    assert queue.next_at() is None
 
 
-def test_a_hint_ends_the_wait_and_its_unit_comes_soon(tmp_path):
-    queue, begun_s = LookQueue(), time.monotonic()
+def test_a_hint_wakes_whoever_waits_and_its_unit_comes_soon(tmp_path):
+    woken = []
+    queue = LookQueue(lambda: woken.append(queue.next_at()))
     queue.hint(Unit(tmp_path, "1-ABC"))
 
-    assert queue.take(60) is None
-    assert wait_until(lambda: queue.take(60)).name == "1-ABC"
-    assert time.monotonic() - begun_s < 30
+    assert woken[0] <= datetime.now(UTC)
+    assert queue.take() is None
+    assert datetime.now(UTC) < queue.next_at() <= datetime.now(UTC) + timedelta(seconds=HINT_S)
+    assert wait_until(queue.take).name == "1-ABC"
+    assert queue.next_at() is None
+
+
+def test_a_thousand_hints_of_a_unit_are_one_look(tmp_path):
+    queue = LookQueue()
+    for _ in range(1000):
+        queue.hint(Unit(tmp_path, "1-ABC"))
+
+    assert wait_until(lambda: all_of(queue)) == ["1-ABC"]
+
+
+def test_units_of_a_root_wait_in_its_own_queue(tmp_path):
+    looks = Looks(lambda: None)
+    here = looks.add(tmp_path / "here")
+
+    for name in ("here", "elsewhere"):
+        looks.soon(Unit(tmp_path / name, "1-ABC"))
+
+    assert here.take() == Unit(tmp_path / "here", "1-ABC")
+    assert looks.elsewhere.take() == Unit(tmp_path / "elsewhere", "1-ABC")

@@ -278,6 +278,22 @@ class ThreadRecovered(Event):
     thread: str
 
 
+@event("call.hung", "error")
+class CallHung(TroubleEvent):
+    """A root or the server has not answered in time; what concerns it waits, all else goes on."""
+
+    about: str  # the root, or the server
+    seconds: float  # since it was asked
+
+
+@event("call.returned")
+class CallReturned(Event):
+    """What had hung answers again."""
+
+    about: str
+    seconds: float  # since it was asked
+
+
 @event("daemon.crashed", "error")
 class TaskCrashed(Event):
     """A bug of ours stopped a task; the task is tried again later."""

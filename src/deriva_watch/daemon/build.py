@@ -7,10 +7,14 @@ from functools import partial
 from deriva_watch.cleanup.retention import Retention
 from deriva_watch.cleanup.scheduler import Scheduler
 from deriva_watch.cleanup.unit_cleaner import UnitCleaner
+from deriva_watch.core.events import ClockSet, Emit
+from deriva_watch.daemon.hangs import Hangs
+from deriva_watch.daemon.lanes import Lanes
 from deriva_watch.daemon.looking import UnitLooks
 from deriva_watch.daemon.reload import Reload
 from deriva_watch.daemon.reverification import Reverification
-from deriva_watch.daemon.server_tasks import ServerTasks
+from deriva_watch.daemon.root_lane import ClockCheck, RootLane
+from deriva_watch.daemon.server_tasks import ServerLane, ServerTasks
 from deriva_watch.daemon.service import Service
 from deriva_watch.daemon.supervisor import Supervisor
 from deriva_watch.daemon.workers import Workers
@@ -20,10 +24,11 @@ from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.watch.inspector import Inspector
-from deriva_watch.watch.look_queue import LookQueue
+from deriva_watch.watch.look_queue import LookQueue, Looks
 from deriva_watch.watch.prehash import Prehash
 from deriva_watch.watch.reread import Rereader
-from deriva_watch.watch.roots import Roots
+from deriva_watch.watch.root import Root
+from deriva_watch.watch.roots import Roots, Watches
 
 
 def build_service(
@@ -36,17 +41,39 @@ def build_service(
     """Return the daemon, complete; nothing of it runs yet."""
     settings, journal, holds, emit = parts.settings, parts.journal, parts.holds, parts.emit
     breaker = parts.breaker
-    looks, guard = LookQueue(), JournalGuard(problems, stop)
+    wake, guard = threading.Event(), JournalGuard(problems, stop)
+    looks = Looks(wake.set)
     orders = Orders(settings.state_directory / "orders")
     prehash = Prehash(journal, emit) if settings.transfer.hash_ahead else None
     rereader = Rereader(journal, parts.unit_reader, looks.hint, emit)
     inspector = Inspector.of(parts, settings.completion_policy, prehash, rereader)
-    roots = Roots(settings, journal, inspector, looks, problems, emit)
     cleaner = UnitCleaner.of(parts, stop, looks.hint)
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
     workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)
     reverification = Reverification.of(parts, stop)
+    hangs = Hangs(f"the server {settings.server.host}", problems, emit)
+    lanes = Lanes(guard, emit, stop, wake.set)
+    clock = ClockCheck(lambda step_s: _forget_times(step_s, emit, roots))
+
+    def add_lane(about: str, root: Root | None, queue: LookQueue) -> None:
+        unit_looks = UnitLooks(roots, queue, cleaner.locks, breaker, problems, emit)
+        lanes.add(RootLane(about, root, queue, unit_looks, clock, stop, workers.wake))
+
+    def add_root(root: Root) -> None:
+        add_lane(str(root.prefix), root, root.looks)
+
+    roots = Roots(settings, journal, inspector, looks, problems, emit, add_root)
+    tasks = ServerTasks(breaker, session, journal, parts.fingerprint, parts.attempts, problems)
+    lanes.add(
+        ServerLane(
+            hangs.server, tasks, roots.scan_all, lambda record: looks.soon(settings.unit_of(record))
+        )
+    )
+    lanes.add(Watches(roots, emit))
+    add_lane("folders that are not watched", None, looks.elsewhere)
+    for pattern in roots.add_named():
+        lanes.add(pattern)
     restarts: dict[str, Callable[[], None]] = {
         "removal": partial(removal.start, guard.run),
         "verification": partial(reverification.start, guard.run),
@@ -67,10 +94,13 @@ def build_service(
         guard=guard,
         orders=orders,
         reload=reload,
-        server=ServerTasks(breaker, session, journal, parts.fingerprint, parts.attempts, problems),
+        breaker=breaker,
+        lanes=lanes,
+        hangs=hangs,
+        clock=clock,
         looks=looks,
         roots=roots,
-        unit_looks=UnitLooks(roots, looks, cleaner.locks, breaker, problems, emit),
+        wake=wake,
         prehash=prehash,
         rereader=rereader,
         removal=removal,
@@ -78,3 +108,9 @@ def build_service(
         workers=workers,
         supervisor=Supervisor(problems, emit, restarts, guard, stop),
     )
+
+
+def _forget_times(step_s: float, emit: Emit, roots: Roots) -> None:
+    """Look at everything again: the clock was set, so earlier times mean nothing."""
+    emit(ClockSet(seconds=step_s))
+    roots.forget_all()

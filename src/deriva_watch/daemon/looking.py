@@ -23,11 +23,11 @@ _CRASHED_S: Final = 60.0  # the same after a bug
 
 @dataclass(frozen=True, slots=True)
 class UnitLooks:
-    """Looks at units; an error of one stops no other.
+    """Looks at the units of one root; an error of one stops no other.
 
     Attributes:
         roots: Where the units are.
-        looks: The queue of units to look at again.
+        looks: The queue of the root.
         locks: A unit is not looked at while its files are removed.
         breaker: Tripped if the server cannot be used.
         problems: What is wrong with a unit now.

@@ -1,6 +1,10 @@
-"""What the daemon does about the server, besides uploads: probe it, keep the session, catch up."""
+"""What the daemon does about the server, besides uploads: probe it, keep the session, catch up.
+
+It has a lane of its own: a server that does not answer holds up nothing else.
+"""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,11 +12,13 @@ from deriva_watch.core.error_effects import classify
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import METADATA_S, depending_on
 from deriva_watch.pipeline.attempt import Attempts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.input_fingerprint import InputFingerprint
 from deriva_watch.pipeline.session import LoginSession
 
+_CHECK_S: Final = 0.5  # how often it is checked what is due
 _CATCH_UP_S: Final = 5.0  # how often the inputs of refusals are checked for changes
 
 
@@ -64,3 +70,35 @@ class ServerTasks:
                 raise
             return []
         return reopened
+
+
+@dataclass(slots=True)
+class ServerLane:
+    """What the lane of the server does.
+
+    Attributes:
+        about: The server, for people.
+        tasks: What is to be done.
+        back: Called when the server can be used again.
+        again: Called with each execution that may be tried again.
+    """
+
+    about: str
+    tasks: ServerTasks
+    back: Callable[[], None]
+    again: Callable[[ExecutionRecord], None]
+    _due_s: float = 0.0
+
+    def due_s(self) -> float:
+        """Return when to check what is due, by `time.monotonic`."""
+        return self._due_s
+
+    def turn(self) -> None:
+        """Do what is due."""
+        self._due_s = time.monotonic() + _CHECK_S
+        with depending_on(self.about, METADATA_S, strict=True):
+            is_back = self.tasks.check()
+        if is_back:
+            self.back()
+        for record in self.tasks.catch_up():
+            self.again(record)

@@ -1,42 +1,45 @@
-"""The daemon's loop: it scans roots and looks at units, while other threads upload and clean.
+"""The daemon's loop: it decides what is due; lanes look, and other threads upload and clean.
 
-    watcher (hints) ─▶ look queue ─▶ a look ─▶ journal: ready ─▶ uploader workers
+    watcher (hints) ─▶ look queue of a root ─▶ its lane: a look ─▶ journal: ready ─▶ workers
 
-Calls go one way: service → roots → inspector → batch former. Each returns what it found.
+The loop makes no call that may hang. Calls go one way: service → lanes → roots → inspector →
+batch former.
 """
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from deriva_watch.cleanup.scheduler import Scheduler
 from deriva_watch.commands.orders.apply import apply_orders
 from deriva_watch.core.errors import JournalDamagedError, SettingsError, TroubleError
-from deriva_watch.core.events import ClockSet, Emit, ProblemFound
+from deriva_watch.core.events import Emit, ProblemFound
 from deriva_watch.core.stats.tally import in_short
-from deriva_watch.daemon.looking import UnitLooks
+from deriva_watch.daemon.hangs import Hangs
+from deriva_watch.daemon.lanes import Lanes
 from deriva_watch.daemon.reload import Reload
 from deriva_watch.daemon.reverification import Reverification
-from deriva_watch.daemon.server_tasks import ServerTasks
+from deriva_watch.daemon.root_lane import ClockCheck
 from deriva_watch.daemon.supervisor import Supervisor
 from deriva_watch.daemon.workers import Workers
 from deriva_watch.edges.host import systemd
-from deriva_watch.edges.host.machine import Clock
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.host.spool import Orders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import beat, begin
+from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
-from deriva_watch.watch.look_queue import LookQueue
+from deriva_watch.watch.look_queue import Looks
 from deriva_watch.watch.prehash import Prehash
 from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.roots import Roots
 
 TICK_S: Final = 0.5  # how often tasks without events of their own are done
 STOP_S: Final = 7.0  # work that still waits for the network then is abandoned; the journal knows
+STOP_LANES_S: Final = 1.0  # what a look has found then is found again at the next start
 STOP_PREHASH_S: Final = 1.0  # for what is written into the journal
 STOP_REMOVAL_S: Final = 2.0  # files that are still aside then are put back at the next start
 STATUS_S: Final = 5.0  # how often systemd gets a new status line, if it changed
@@ -56,10 +59,13 @@ class Service:
         guard: Runs the work of every thread, and ends the process where it must.
         orders: The orders of people.
         reload: Whether a reload of the settings was requested.
-        server: The tasks that concern the server.
+        breaker: Tripped while the server cannot be used.
+        lanes: Ask what may hang: the roots and the server.
+        hangs: Reports what does not answer.
+        clock: Checked before times are compared.
         looks: The units to look at.
         roots: The watched roots.
-        unit_looks: Looks at one.
+        wake: Set when a lane may have something to do.
         prehash: Hashes files before their unit is complete; None: nothing does.
         rereader: Reads uploaded files again whose change time alone moved.
         removal: The thread that removes uploaded files.
@@ -77,10 +83,13 @@ class Service:
     guard: JournalGuard
     orders: Orders
     reload: Reload
-    server: ServerTasks
-    looks: LookQueue
+    breaker: CircuitBreaker
+    lanes: Lanes
+    hangs: Hangs
+    clock: ClockCheck
+    looks: Looks
     roots: Roots
-    unit_looks: UnitLooks
+    wake: threading.Event
     prehash: Prehash | None
     rereader: Rereader
     removal: Scheduler
@@ -89,7 +98,6 @@ class Service:
     supervisor: Supervisor
     _status: str = "watching"
     _status_at_s: float = 0.0
-    _clock: Clock = field(default_factory=Clock)
 
     def run(self) -> None:
         """Watch until *stop* is set; work that is under way stops where it is.
@@ -110,7 +118,6 @@ class Service:
         try:
             self.supervisor.start()
             self.guard.run(self.removal.recover)
-            self.guard.run(self.roots.tend)
             self.workers.start()
             if self.prehash:
                 self.prehash.start(self.guard.run)
@@ -123,6 +130,7 @@ class Service:
         finally:
             systemd.notify("STATUS=reloading" if self.reload.is_due else "STOPPING=1")
             self.stop.set()
+            self.lanes.end(STOP_LANES_S)
             self.roots.stop()
             if self.prehash:
                 self.prehash.end(STOP_PREHASH_S)
@@ -133,16 +141,12 @@ class Service:
             self.problems.clear()
 
     def _tick(self) -> None:
-        """Do the tasks that have no event, then look at units for a moment."""
+        """Do the tasks that have no event, then let lanes work for a moment."""
         self.supervisor.tend(self._in_short())
         if self.reload.asked.is_set():
             self._read_settings()
-        self._check_clock()
-        self.roots.tend()
-        if self.server.check():
-            self.roots.scan_all()
-        for record in self.server.catch_up():
-            self.looks.soon(self.settings.unit_of(record))
+        self.clock.check()
+        self.hangs.tend()
         self.guard.check()
         was_paused = self.holds.pause is not None
         self._take_orders()
@@ -150,19 +154,18 @@ class Service:
             self.workers.wake()
         self.workers.wake_waiting()
         ends_s = time.monotonic() + TICK_S
-        while not self.stop.is_set() and (left_s := ends_s - time.monotonic()) > 0:
+        while not self.stop.is_set() and time.monotonic() < ends_s:
             beat()
-            if (unit := self.looks.take(left_s)) is not None:
-                self._check_clock()
-                self.unit_looks.look(unit)
-                self.workers.wake()
+            self.wake.clear()
+            until_s = min(self.lanes.tend(), ends_s)
+            self.wake.wait(max(0.0, until_s - time.monotonic()))
 
     def _in_short(self) -> str:
         """Return the state of the uploads as one line for `systemctl status`."""
         if time.monotonic() > self._status_at_s + STATUS_S:
             self._status_at_s = time.monotonic()
             self._status = in_short(self.journal.execution_counts())
-        error = self.server.breaker.error
+        error = self.breaker.error
         return f"{error.what}: {error.why}; {self._status}" if error else self._status
 
     def _read_settings(self) -> None:
@@ -171,13 +174,6 @@ class Service:
         if self.reload.is_due:
             systemd.notify_reload()
             self.stop.set()
-
-    def _check_clock(self) -> None:
-        """Look at everything again once the clock was set: earlier times mean nothing."""
-        if step_s := self._clock.step_s():
-            self.emit(ClockSet(seconds=step_s))
-            self.looks.clear()
-            self.roots.forget_all()
 
     def _take_orders(self) -> None:
         trouble: TroubleError | None

@@ -19,7 +19,7 @@ from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.hold_cache import HoldCache
 from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
-from deriva_watch.watch.look_queue import LookQueue
+from deriva_watch.watch.look_queue import Looks
 
 WORKERS: Final = 2  # units at a time: one sends while the rows of the other are written
 IDLE_S: Final = 10.0  # how often a worker looks for work by itself
@@ -50,7 +50,7 @@ class Workers:
     emit: Emit
     breaker: CircuitBreaker
     stop: threading.Event
-    looks: LookQueue
+    looks: Looks
     guard: JournalGuard
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _held: dict[str, list[ExecutionRecord]] = field(

@@ -25,6 +25,7 @@ from deriva_watch.edges.disk.scanning.listing import is_ignored as is_ignored_na
 from deriva_watch.edges.disk.scanning.prefixes import Matches, is_pattern, matching, named_part
 from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
 from deriva_watch.edges.watching import mounts
+from deriva_watch.liveness import depending_on
 from deriva_watch.settings.model import Settings
 
 _IN_A_LIST: Final = {UnitKind.EXECUTION, UnitKind.DIRECTORY}  # folders that units are found in
@@ -180,7 +181,8 @@ class Directory:
 
     def verify(self, entry: Entry) -> None:
         """Raise FileChangedError if the file has changed since the look."""
-        content.check_unchanged(self.root, entry)
+        with depending_on(self.policy.prefix):
+            content.check_unchanged(self.root, entry)
 
     def opened(self, seen: Observation | None = None) -> AbstractContextManager[int]:
         """Open the folder to write files of ours into it; raises as `unit_folder.opened`."""

@@ -21,6 +21,7 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk.open_folders import is_folder
 from deriva_watch.edges.disk.scanning import scanner
 from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.liveness import depending_on
 from deriva_watch.pipeline.ownership import listing, notices, workspaces
 from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
@@ -72,9 +73,10 @@ class UnitReader:
         if unit.kind is UnitKind.DIRECTORY and unit.drop and not unit.drop.is_unit(unit.name):
             return None
         policy, paths = self.directory(unit).policy, self.members(unit)
-        if paths is not None:
-            return scanner.look_at(unit.root, paths, policy)
-        seen = scanner.scan(unit.root, policy)
+        with depending_on(unit.prefix):
+            if paths is not None:
+                return scanner.look_at(unit.root, paths, policy)
+            seen = scanner.scan(unit.root, policy)
         if seen is None or unit.is_shared:
             return seen
         trusted = self.settings.trusted_owners(unit.prefix)

@@ -79,8 +79,11 @@ class BatchFormer:
         return Looked(again_at, also, {f"{drop.path}: folders": _unreadable(drop, seen)})
 
     def forget_all(self) -> None:
-        """Forget since when files are unchanged: the clock was set."""
-        self._arrivals.clear()
+        """Forget since when files are unchanged: the clock was set.
+
+        A look that is under way writes into what is forgotten.
+        """
+        self._arrivals = {}
 
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
         """Return whether the folder is the empty mount point of the disk that a unit was on."""
@@ -105,14 +108,14 @@ class BatchFormer:
         names: Collection[str],
     ) -> datetime | None:
         """Track the files that are in no batch, and write a batch down once it is closed."""
-        taken = set().union(*members.values())
-        found = batching.arrivals(self._arrivals.get(drop.path, {}), seen, taken, policy)
+        taken, arrivals = set().union(*members.values()), self._arrivals
+        found = batching.arrivals(arrivals.get(drop.path, {}), seen, taken, policy)
         if due := batching.quiet(found, seen.looked_at):
             asked = holders([batching.part(seen, due)])[seen.root]
             found = batching.settle(found, asked, seen.looked_at)
         batch_s = 0.0 if drop.unit == "none" else drop.batch_s
         formed = batching.batch(found, batch_s, seen.looked_at, policy.recheck_s)
-        self._arrivals[drop.path] = found
+        arrivals[drop.path] = found
         for name, paths in self._named(drop, batching.part(seen, formed.closed), names):
             self._write_down(drop, name, batching.part(seen, paths), found)
             for path in paths:

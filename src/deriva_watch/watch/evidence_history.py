@@ -77,7 +77,7 @@ class EvidenceHistory:
 
     def forget_all(self) -> None:
         """Forget all units, and the times in the journal: the clock was set."""
-        self._memories.clear()
+        self._memories = {}  # a look that is under way writes into what is forgotten
         self._clock_was_set = True
 
     def evidence(
@@ -125,7 +125,7 @@ class EvidenceHistory:
             return None
         if unit.kind is UnitKind.BATCH:  # other files in the folder are not part of it
             held = replace(held, open=held.open & seen.entries.keys())
-        content = self._memories[unit].content_in(seen)
+        content = self._memories.setdefault(unit, _Memory()).content_in(seen)
         missed = self._awaited(unit, record, seen)
         return replace(evidence, seen=seen, content=content, holders=held, missing_files=missed)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deriva_watch.edges.watching.mounts import Mount, file_system, mount
-from deriva_watch.edges.watching.observer_choice import Mode
+from deriva_watch.edges.watching.observer_choice import Mode, Watched
 from deriva_watch.edges.watching.watcher import Folder, Watcher
 
 DEADLINE_S = 60
@@ -70,7 +70,14 @@ def follow(watcher: Watcher, directory: Path) -> None:
 
 
 def modes(watcher: Watcher) -> dict[Path, Mode]:
-    return {prefix: watched.mode for prefix, watched in watcher.check().items()}
+    return {prefix: watched.mode for prefix, watched in check(watcher).items()}
+
+
+def check(watcher: Watcher) -> dict[Path, Watched]:
+    """Repair all that broke; return what has changed."""
+    watcher.repair()
+    found = {prefix: watcher.check(prefix) for prefix in watcher._roots}
+    return {prefix: watched for prefix, watched in found.items() if watched}
 
 
 def eventually(condition: Callable[[], object]) -> bool:
@@ -219,7 +226,7 @@ def test_a_failing_listener_does_not_stop_the_hints(ears, executions, tmp_path):
     (executions / "1-GOOD").mkdir()
 
     assert eventually(lambda: "1-GOOD" in ears.rids())
-    watcher.check()
+    check(watcher)
     assert ears.troubles == [(None, "a change could not be reported: ValueError('1-BAD')")]
     watcher.stop()
 
@@ -254,7 +261,7 @@ def test_what_breaks_again_and_again_is_mended_now_and_then(watcher, ears, execu
     watch(watcher, tmp_path)
     for ears.now in (100.0, 101.0, 109.0, 111.0):
         watcher._observer.handler.overflowed = True
-        watcher.check()
+        check(watcher)
 
     assert len(ears.troubles) == 2
 
@@ -263,7 +270,7 @@ def test_a_thread_that_died_is_replaced(watcher, ears, executions, tmp_path):
     watch(watcher, tmp_path)
     watcher._observer.close()
 
-    watcher.check()
+    check(watcher)
 
     assert ears.troubles == [(None, "the thread that watches the file system died")]
     (executions / "1-ABC").mkdir()
@@ -280,7 +287,7 @@ def test_a_reader_that_died_leaves_no_descriptor_open(watcher, executions, tmp_p
     monkeypatch.setattr(watcher._observer.emitter, "queue_events", lambda _: 1 / 0)
     (executions / "1-A").mkdir()  # ends the reading that is under way
     assert eventually(lambda: died == [ZeroDivisionError])
-    watcher.check()
+    check(watcher)
 
     assert not watcher._observer.has_ended
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -443,7 +450,7 @@ def test_a_storm_of_overflows_leaves_its_root_to_scans_for_a_while(watcher, ears
         watcher._observer.emitter.heard[tmp_path / "loud"] += 1000
         watcher._observer.emitter.heard[tmp_path / "quiet"] += 1
         watcher._observer.handler.overflowed = True
-        found = watcher.check()
+        found = check(watcher)
 
     assert found.keys() == {tmp_path / "loud"}
     assert found[tmp_path / "loud"].mode is Mode.POLLING
@@ -475,7 +482,7 @@ def test_a_folder_that_may_not_be_read_hides_itself_only(watcher, ears):
         (prefix / "deriva-ml/execution/1-ABC/c").mkdir()
 
         assert eventually(lambda: ears.hints)
-        watcher.check()
+        check(watcher)
         assert ears.troubles == []
 
 
@@ -490,8 +497,9 @@ watcher = Watcher(print, lambda *trouble: troubles.append(trouble))
 mode = watcher.watch(prefix, (Folder(prefix / "deriva-ml/execution"),)).mode
 for directory in sorted(prefix.glob("deriva-ml/execution/*")):
     watcher.follow(prefix, directory.name, directory)
-watcher.check()
-watcher.check()
+watcher.check(prefix)
+watcher.repair()
+watcher.repair()
 watcher.stop()
 print(json.dumps([mode, troubles]))
 """
@@ -534,11 +542,12 @@ limit.write_text("3")
 folder, now = Path(sys.argv[1]), 0.0
 watcher = Watcher(print, print, lambda: now)
 watcher.watch(folder, (Folder(folder, "all"),), "native")
-watcher.check()
+watcher.repair()
+watcher.check(folder)
 print(watcher.watches)
 limit.write_text("100")
 now = 61.0
-watcher.check()
+watcher.check(folder)
 print(watcher.watches)
 watcher.stop()
 """

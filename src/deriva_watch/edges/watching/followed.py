@@ -6,6 +6,7 @@ files are seen at once. Without them, the next scan finds late files.
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,12 @@ _Key = tuple[Path, str]
 class _Directory:
     identity: tuple[int, int]
     tree: Tree
+    watches: InotifyWatches  # that it has watches of
 
 
 @dataclass(slots=True)
 class FollowedDirectories:
-    """The followed directories, each with its watches.
+    """The followed directories, each with its watches. Each root may have a thread that calls.
 
     Attributes:
         watches: Returns the open inotify instance, or None while there is none.
@@ -35,18 +37,19 @@ class FollowedDirectories:
     watches: Callable[[], InotifyWatches | None]
     _directories: dict[_Key, _Directory] = field(default_factory=dict)
     _spare: dict[_Key, None] = field(default_factory=dict)  # no longer followed, oldest first
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the spare ones
 
     def follow(self, key: _Key, folder: Path) -> None:
         """Watch *folder* and everything below; costs one stat if it is watched already."""
         watches, found = self.watches(), identity(folder)
         if watches is None or found is None:
             return
-        self._spare.pop(key, None)
+        self._keep(key)
         known = self._directories.get(key)
-        if known is None or known.identity != found or not known.tree.descriptors:
+        if known is None or not _is_watched(known, found, watches):
             self.drop(key)
-            known = _Directory(found, Tree(key[0], os.path.realpath(folder), key[1]))
-            self._directories[key] = known
+            tree = Tree(key[0], os.path.realpath(folder), key[1])
+            known = self._directories[key] = _Directory(found, tree, watches)
         elif known.tree.complete:
             return
         self.add(watches, known.tree)
@@ -55,27 +58,29 @@ class FollowedDirectories:
         """Keep the watches of a directory only while there are few."""
         known = self._directories.get(key)
         if known and known.tree.descriptors:
-            self._spare[key] = None
+            with self._lock:
+                self._spare[key] = None
             self._drop_spare(SPARE_WATCHES)
         else:
             self.drop(key)  # it was deleted
 
     def drop(self, key: _Key) -> None:
         """Remove the watches of a directory."""
-        self._spare.pop(key, None)
-        known, watches = self._directories.pop(key, None), self.watches()
-        if known and watches is not None:
-            watches.remove(known.tree)
+        self._keep(key)
+        if known := self._directories.pop(key, None):
+            known.watches.remove(known.tree)
 
     def drop_root(self, prefix: Path) -> None:
         """Remove the watches of all directories of a root."""
-        for key in [key for key in self._directories if key[0] == prefix]:
-            self.drop(key)
+        for key in list(self._directories):
+            if key[0] == prefix:
+                self.drop(key)
 
     def clear(self) -> None:
         """Forget all directories: the inotify instance is closed."""
-        self._directories.clear()
-        self._spare.clear()
+        with self._lock:
+            self._directories.clear()
+            self._spare.clear()
 
     def add(self, watches: InotifyWatches, tree: Tree) -> None:
         """Watch *tree*, also one of a root; directories no longer followed make room for it."""
@@ -84,11 +89,25 @@ class FollowedDirectories:
             # Another tree that lacks watches sets it again when it is tried next.
             watches.exhausted = not _add(watches, tree)
 
+    def _keep(self, key: _Key) -> None:
+        with self._lock:
+            self._spare.pop(key, None)
+
     def _drop_spare(self, allowed: int) -> None:
         """Drop directories no longer followed until at most *allowed* folders are watched."""
         watches = self.watches()
-        while self._spare and watches is not None and len(watches) > allowed:
-            self.drop(next(iter(self._spare)))
+        while watches is not None and len(watches) > allowed:
+            with self._lock:
+                oldest = next(iter(self._spare), None)
+            if oldest is None:
+                return
+            self.drop(oldest)
+
+
+def _is_watched(known: _Directory, found: tuple[int, int], watches: InotifyWatches) -> bool:
+    """Return whether a directory is the one that was *found*, and has watches of *watches*."""
+    is_same = known.identity == found and known.watches is watches
+    return is_same and bool(known.tree.descriptors)
 
 
 def _add(watches: InotifyWatches, tree: Tree) -> bool:

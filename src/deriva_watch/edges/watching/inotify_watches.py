@@ -20,9 +20,9 @@ _MASK: Final = int(
     | flags.DELETE
     | flags.ATTRIB  # a folder may have become readable for us
     | flags.ONLYDIR
-    | flags.DONT_FOLLOW
     | flags.EXCL_UNLINK
 )
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class InotifyWatches:
@@ -114,12 +114,19 @@ class InotifyWatches:
             self._trees.clear()
 
     def _add_folder(self, tree: Tree, folder: str) -> None:
-        """Watch one folder; a second time only its path is new. Raises OSError."""
-        with self._lock:
-            if tree.removed:
-                return
-            if self._inotify.closed:
-                raise OSError(errno.EBADF, "the inotify instance is closed", folder)
-            descriptor = self._inotify.add_watch(folder, _MASK)
-            self._trees.setdefault(descriptor, {})[tree] = folder
-            tree.descriptors.add(descriptor)
+        """Watch one folder; a second time only its path is new. Raises OSError.
+
+        The path is opened first: that may hang, and the lock would hold up all other roots.
+        """
+        opened = os.open(folder, _FOLDER)
+        try:
+            with self._lock:
+                if tree.removed:
+                    return
+                if self._inotify.closed:
+                    raise OSError(errno.EBADF, "the inotify instance is closed", folder)
+                descriptor = self._inotify.add_watch(f"/proc/self/fd/{opened}", _MASK)
+                self._trees.setdefault(descriptor, {})[tree] = folder
+                tree.descriptors.add(descriptor)
+        finally:
+            os.close(opened)

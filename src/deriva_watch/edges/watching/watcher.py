@@ -1,15 +1,17 @@
 """Hints from the file system: "something changed in this directory".
 
 Hints are lost when the kernel's queue overflows, so nothing may depend on one: after trouble the
-caller scans. `check` repairs what can break unnoticed: a root that was removed, replaced or
-unmounted, a thread that died, an overflow.
+caller scans. `check` repairs what can break unnoticed at a root: it was removed, replaced or
+unmounted. `repair` does so for all roots: a thread that died, an overflow.
 
-There are few watches: one for each root, and those of the directories that the caller follows.
+There are few watches: one for each root, and those of the directories that the caller follows. A
+root whose file system hangs holds up only the thread that calls for it.
 """
 
 import errno
 import math
 import os
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -67,8 +69,11 @@ class _Root:
     wanted: Wanted
     now: Watched = _MISSING
     found: list[_Identity] = field(default_factory=list)  # of the folders that are watched
+    observer: Observer | None = None  # that watches it by events
     trees: list[Tree] = field(default_factory=list)
     retry_at: float | None = None  # after a failure
+    retry_incomplete_at: float = -math.inf
+    told: tuple[list[_Identity], Watched] | None = None  # what the caller knows
 
     def identities(self) -> list[_Identity]:
         return [identity(each.path) for each in self.folders]
@@ -77,10 +82,12 @@ class _Root:
 class Watcher:
     """Watches roots, and the directories in them that the caller follows.
 
+    The methods about one root may be called by one thread for each root.
+
     Args:
         on_hint: Called with prefix and RID in a thread of the watcher; must return at once.
         on_trouble: Called with a prefix, or None for all, and the reason why hints are missing;
-            in the thread that calls `watch`, `follow` or `check`.
+            in the thread that calls `watch`, `check` or `repair`.
         clock: Returns seconds of a monotonic clock.
         probe: Tests whether events arrive in a folder.
     """
@@ -101,7 +108,7 @@ class Watcher:
         self._observer: Observer | None = None
         self._rebuild_at = -math.inf
         self._overflows: deque[float] = deque(maxlen=_STORM_OVERFLOWS)
-        self._retry_incomplete_at = -math.inf
+        self._lock = threading.Lock()
         self._pause_s = _REBUILD_PAUSE_S
         self._told_of_limit_at = -_SAY_AGAIN_S
 
@@ -113,27 +120,36 @@ class Watcher:
         """
         root = self._roots[prefix] = _Root(prefix, folders, wanted)
         self._arm(root)
+        root.told = root.found, root.now
         return root.now
 
-    def check(self) -> dict[Path, Watched]:
-        """Repair what broke; return the roots that came, went or are now watched differently.
+    def check(self, prefix: Path) -> Watched | None:
+        """Repair what broke at a root; return how it is watched now if that changed.
 
-        Scan these roots, and all roots after trouble. Call it about once a second.
+        Scan it then. Call it about once a second.
         """
-        before = {root.prefix: (root.found, root.now) for root in self._roots.values()}
-        for root in self._roots.values():
-            is_due = root.retry_at is not None and self._clock() >= root.retry_at
-            if is_due or root.identities() != root.found:
-                self._arm(root)
+        root, found = self._roots[prefix], self._roots[prefix].identities()
+        is_due = root.retry_at is not None and self._clock() >= root.retry_at
+        if is_due or found != root.found:
+            self._arm(root)
+        elif root.now.mode is Mode.NATIVE and root.observer is not self._observer:
+            self._remove_trees(root)
+            root.now = self._start(root, root.now)
+        elif root.observer is not None:
+            self._retry_incomplete(root, root.observer.watches)
+        if root.told == (root.found, root.now):
+            return None
+        root.told = root.found, root.now
+        return root.now
+
+    def repair(self) -> None:
+        """Repair what broke for all roots; call it about once a second, by one thread.
+
+        After trouble each root is watched again at its next `check`.
+        """
         if self._observer:
-            self._retry_incomplete(self._observer.watches)
             self._report_limit(self._observer.watches)
             self._repair(self._observer)
-        return {
-            root.prefix: root.now
-            for root in self._roots.values()
-            if before[root.prefix] != (root.found, root.now)
-        }
 
     def follow(self, prefix: Path, rid: str, folder: Path) -> None:
         """Watch a directory and everything below; scan it afterwards.
@@ -157,10 +173,9 @@ class Watcher:
 
     def stop(self) -> None:
         """Stop watching; a second call does nothing."""
-        observer, self._observer = self._observer, None
+        with self._lock:
+            observer, self._observer = self._observer, None
         self._followed.clear()
-        for root in self._roots.values():
-            root.trees.clear()
         if observer:
             observer.close()
 
@@ -187,16 +202,13 @@ class Watcher:
         if why is _OVERFLOW:
             self._count_overflow(observer.emitter.heard)
         self.stop()
-        for root in self._roots.values():
-            if root.now.mode is Mode.NATIVE:
-                root.now = self._start(root, root.now)
         self._on_trouble(None, why)
 
-    def _retry_incomplete(self, watches: InotifyWatches) -> None:
-        """Try every minute to watch the folders of roots for which there were no watches."""
-        if self._clock() >= self._retry_incomplete_at:
-            self._retry_incomplete_at = self._clock() + _RETRY_S
-            for tree in (tree for root in self._roots.values() for tree in root.trees):
+    def _retry_incomplete(self, root: _Root, watches: InotifyWatches) -> None:
+        """Try every minute to watch the folders of a root for which there were no watches."""
+        if self._clock() >= root.retry_incomplete_at:
+            root.retry_incomplete_at = self._clock() + _RETRY_S
+            for tree in root.trees:
                 if not tree.complete:
                     self._followed.add(watches, tree)
 
@@ -229,8 +241,8 @@ class Watcher:
         try:
             chosen = chosen or choose(folder, root.wanted, self._probe)
             if chosen.mode is Mode.NATIVE:
-                self._observer = self._observer or Observer(self._on_hint, supervised=True)
-                self._add_trees(root, self._observer.watches)
+                root.observer = self._opened()
+                self._add_trees(root, root.observer.watches)
         except OSError as error:
             self._remove_trees(root)
             root.retry_at = self._clock() + _RETRY_S
@@ -239,6 +251,12 @@ class Watcher:
                 self._on_trouble(str(root.prefix), f"{why}; until then it is only scanned")
             return replace(chosen or root.now, mode=Mode.POLLING, why=why)
         return chosen
+
+    def _opened(self) -> Observer:
+        """Return the observer of all roots. Raises OSError if this user may have none."""
+        with self._lock:
+            self._observer = self._observer or Observer(self._on_hint, supervised=True)
+            return self._observer
 
     def _add_trees(self, root: _Root, watches: InotifyWatches) -> None:
         for each, found in zip(root.folders, root.found, strict=True):
@@ -249,9 +267,9 @@ class Watcher:
                 watches.add(tree)
 
     def _remove_trees(self, root: _Root) -> None:
-        for tree in root.trees:
-            if self._watches is not None:
-                self._watches.remove(tree)
+        if root.observer is not None:  # it may be closed
+            for tree in root.trees:
+                root.observer.watches.remove(tree)
         root.trees.clear()
 
 

@@ -140,10 +140,12 @@ class Web:
 
     async def _get_health(self, _request: Request) -> Response:
         try:
-            reasons = (await self.overview())["reasons"]
+            seen = await self.overview()
+            reasons, problems = seen["reasons"], seen["problems"]
         except TroubleError as error:
-            reasons = [{"about": "the journal", **error.sentence()}]
-        return _Json({"healthy": not reasons, "reasons": reasons}, 503 if reasons else 200)
+            reasons = problems = [{"about": "the journal", **error.sentence()}]
+        said = {"healthy": not reasons, "reasons": reasons, "problems": problems}
+        return _Json(said, 503 if reasons else 200)
 
     async def _get_day(self, _request: Request) -> Response:
         return _Json(await self._queries.ask("day", self._day.view))

@@ -8,6 +8,7 @@ the opening.
 # They are compared as text; a Path object for each file would only cost time.
 
 import os
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -17,6 +18,7 @@ from deriva_watch.core.os_errors import raise_if_passing, reason
 from deriva_watch.edges.disk.scanning.inodes import is_stamp
 from deriva_watch.edges.disk.scanning.links import Links, link_owner, unreadable
 from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.liveness import begin_reading, depending_on
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -33,7 +35,8 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
         RefusedError: It may not be read.
     """
     try:
-        return os.fdopen(_open(root, entry, policy.links()), "rb")
+        with depending_on(policy.prefix):
+            return BufferedReader(_Content(_open(root, entry, policy.links()), policy.prefix))
     except PermissionError as error:
         raise unreadable(entry.path, "the user of the daemon may not read it") from error
     except OSError as error:
@@ -51,6 +54,19 @@ def check_unchanged(root: Path, entry: Entry) -> None:
         raise FileChangedError(f"{entry.path}: {reason(error)}") from error
     if not is_stamp(entry.stamp, found, path):
         raise FileChangedError(f"{entry.path} changed since it was scanned")
+
+
+class _Content(FileIO):
+    """An open file; until it is closed, its root is what does not answer if the thread hangs."""
+
+    def __init__(self, descriptor: int, prefix: Path) -> None:
+        super().__init__(descriptor, "rb")
+        self._end = begin_reading(prefix)
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        self._end()
 
 
 def _open(root: Path, entry: Entry, links: Links) -> int:

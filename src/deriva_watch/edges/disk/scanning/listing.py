@@ -20,6 +20,7 @@ from deriva_watch.core.layout import RID, ROOT
 from deriva_watch.edges.disk.open_folders import open_real
 from deriva_watch.edges.disk.scanning.ignore_file import LONGEST_S, read_ignore_file
 from deriva_watch.edges.disk.scanning.links import Links, resolved
+from deriva_watch.liveness import beat
 
 _Name = os.DirEntry[str] | Path
 
@@ -76,6 +77,7 @@ def _list(opened: int, ignores: "_Ignores") -> Listing:
     found = Listing()
     with os.scandir(opened) as names:
         for name in names:
+            beat()
             if is_own(name.name):
                 continue
             with suppress(FileNotFoundError):  # it has vanished

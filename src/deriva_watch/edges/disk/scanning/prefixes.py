@@ -11,6 +11,7 @@ from deriva_watch.core.errors import RefusedError, TroubleError
 from deriva_watch.core.ignore_rules import Rule
 from deriva_watch.core.prose import counted
 from deriva_watch.edges.disk.scanning.links import entered
+from deriva_watch.liveness import beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def _match(folder: Path, parts: tuple[str, ...], found: Matches, rule: Rule) -> 
         return
     is_wild = glob.has_magic(parts[0])
     for name in _names(folder, parts[0], found) if is_wild else [parts[0]]:
+        beat()
         path = folder / name
         if is_wild and (known := rule.ignored(name, is_dir=True)):
             found.ignored[path] = known.why

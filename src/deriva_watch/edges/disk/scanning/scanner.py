@@ -15,6 +15,7 @@ from deriva_watch.edges.disk.scanning.ignore_file import SlowIgnoresError
 from deriva_watch.edges.disk.scanning.inodes import Inodes, is_number
 from deriva_watch.edges.disk.scanning.look import Directory, Look
 from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
+from deriva_watch.liveness import beat
 
 
 def scan(root: Path, policy: ScanPolicy) -> Observation | None:
@@ -46,6 +47,7 @@ def look_at(root: Path, paths: Iterable[str], policy: ScanPolicy) -> Observation
 
     def take(look: Look, _link_owner: int | None) -> None:
         for path in paths:
+            beat()
             look.take_path(path)
 
     seen = _observe(root, policy, take)
@@ -97,9 +99,13 @@ def same_directories(directories: Mapping[str, DirectoryStamp]) -> bool:
     Does not notice that a file has grown.
     """
     try:
-        return all(_is_same(os.lstat(path), path, stamp) for path, stamp in directories.items())
+        for path, stamp in directories.items():
+            beat()
+            if not _is_same(os.lstat(path), path, stamp):
+                return False
     except OSError:
         return False  # the scan will report what it is
+    return True
 
 
 def _is_same(found: os.stat_result, path: str, stamp: DirectoryStamp) -> bool:

@@ -1,0 +1,92 @@
+"""What does not answer now: reported once for each hang, and which roots get no uploads meanwhile.
+
+A hang is no fault of the thread that waits, so the supervisor accuses none: what hangs is named.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from shlex import quote
+from typing import Final
+
+from deriva_watch import liveness
+from deriva_watch.core.errors import TroubleError
+from deriva_watch.core.events import CallHung, CallReturned, Emit
+from deriva_watch.edges.host.problems import Problems, Scope
+from deriva_watch.liveness import Hang
+
+LEFT_BEHIND: Final = 8  # with so many threads that wait for it, a root is closed
+
+
+@dataclass(slots=True)
+class Hangs:
+    """Reports what hangs. The loop calls `tend`; any thread may ask.
+
+    Attributes:
+        server: How the server is called in hangs; paths are those of roots.
+        problems: Where it is reported what does not answer.
+        emit: Where events go.
+        closed: The roots of which no unit is uploaded now.
+    """
+
+    server: str
+    problems: Problems
+    emit: Emit
+    closed: frozenset[str] = frozenset()
+    _since: dict[str, datetime] = field(default_factory=dict)
+
+    def tend(self) -> None:
+        """Report what began or ceased to hang."""
+        found: dict[str, list[Hang]] = defaultdict(list)
+        for each in liveness.hangs():
+            found[each.about].append(each)
+        for about in self._since.keys() - found.keys():
+            self._answered(about)
+        for about, hangs in found.items():
+            self._hangs(about, hangs)
+        self.closed = frozenset(each for each in found if is_closed(found[each]))
+
+    def _hangs(self, about: str, hangs: Sequence[Hang]) -> None:
+        silent_s = max(each.silent_s for each in hangs)
+        is_new = about not in self._since
+        since = self._since.setdefault(about, datetime.now(UTC) - timedelta(seconds=silent_s))
+        error = _error(about, since, len(hangs))
+        # One question to the server costs one unit; that of its lane is whether it can be used.
+        stops_all = about == self.server and any(map(is_lane, hangs))
+        self.problems.put(_about(about), error, Scope.DAEMON if stops_all else Scope.FOLDER)
+        if is_new:
+            self.emit(CallHung(about=about, seconds=round(silent_s, 1), **error.sentence()))
+
+    def _answered(self, about: str) -> None:
+        seconds = (datetime.now(UTC) - self._since.pop(about)).total_seconds()
+        self.problems.put(_about(about), None)
+        self.emit(CallReturned(about=about, seconds=round(seconds, 1)))
+
+
+def _error(about: str, since: datetime, threads: int) -> TroubleError:
+    what = f"{about} does not answer"
+    why = f"a call has not returned since {since:%H:%M:%S} UTC"
+    if not about.startswith("/"):
+        return TroubleError(what, why, "Nothing to do: it is asked again once that call ends.")
+    if threads >= LEFT_BEHIND:
+        why += f"; {threads} threads wait for it, so nothing of it is uploaded"
+    then = (
+        f"Check the disk or share that it is on: `ls {quote(about)}` may hang too. What is in it "
+        "waits until it answers; all else goes on."
+    )
+    return TroubleError(what, why, then)
+
+
+def is_closed(hangs: Sequence[Hang]) -> bool:
+    """Return whether no unit of a root with these hangs is to be uploaded."""
+    return len(hangs) >= LEFT_BEHIND or any(map(is_lane, hangs))
+
+
+def is_lane(hang: Hang) -> bool:
+    """Return whether the lane of the root itself hangs, and so every look at it would."""
+    return hang.thread.startswith(liveness.LANE)
+
+
+def _about(about: str) -> str:
+    return f"{about}: answers"

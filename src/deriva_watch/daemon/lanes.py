@@ -1,0 +1,144 @@
+"""Lanes: what may hang is asked in threads of lanes, one lane for each root and for the server.
+
+    the loop ─▶ Lanes.tend: which lane is due and idle? ─▶ a thread ─▶ one turn of its task
+
+A lane has one turn at a time. While that hangs, the lane gets nothing new and all others go on; the
+thread is left behind until its call returns.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from math import inf
+from typing import Final, Protocol
+
+from deriva_watch import liveness
+from deriva_watch.core.events import Emit
+from deriva_watch.pipeline.crash_report import report_crash
+from deriva_watch.pipeline.journal_guard import JournalGuard
+
+AT_ONCE: Final = 8  # turns that make progress; those that hang do not count
+IDLE_S: Final = 10.0  # how long a thread waits for another turn before it ends
+AGAIN_S: Final = 5.0  # the wait after a bug
+
+
+class Task(Protocol):
+    """What a lane does."""
+
+    @property
+    def about(self) -> str:
+        """What is asked, such as the path of a root."""
+
+    def due_s(self) -> float:
+        """Return when there is something to do, by `time.monotonic`; must not block."""
+
+    def turn(self) -> None:
+        """Do what is due, for a short time."""
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    task: Task
+    is_busy: bool = False
+    began_s: float = -inf
+    not_before_s: float = 0.0
+
+    def due_s(self) -> float:
+        return max(self.task.due_s(), self.not_before_s)
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The lanes of the daemon. `tend` and `end` are for the loop; any thread may call `add`.
+
+    Attributes:
+        guard: Runs each turn, and waits where the journal cannot be written.
+        emit: Where bugs are reported.
+        stop: Once set, no turn begins.
+        wake: Called when a turn has ended, and when there is a new lane.
+    """
+
+    guard: JournalGuard
+    emit: Emit
+    stop: threading.Event
+    wake: Callable[[], None]
+    _lanes: list[_Lane] = field(default_factory=list)
+    _turns: "queue.SimpleQueue[_Lane]" = field(default_factory=queue.SimpleQueue)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _running: int = 0  # turns that have begun, or wait for a thread
+    _idle: int = 0  # threads that wait for a turn
+    _numbers: "count[int]" = field(default_factory=count)
+
+    def add(self, task: Task) -> None:
+        """Add a lane for *task*."""
+        self._lanes.append(_Lane(task))
+        self.wake()
+
+    def tend(self) -> float:
+        """Begin the turns that are due; return when the next one is, by `time.monotonic`.
+
+        A turn that is due and has no thread begins after one has ended, which wakes the loop.
+        """
+        now_s, room = time.monotonic(), AT_ONCE + _hung() - self._running
+        times = {lane: lane.due_s() for lane in self._lanes if not lane.is_busy}
+        due = [lane for lane, due_s in times.items() if due_s <= now_s]
+        # In turn: a lane that always has something to do keeps no other waiting.
+        for lane in sorted(due, key=lambda lane: lane.began_s)[: max(0, room)]:
+            self._begin(lane)
+        return min((due_s for due_s in times.values() if due_s > now_s), default=inf)
+
+    def end(self, within_s: float) -> None:
+        """Wait until the turns end that make progress, for *within_s* at most; *stop* is set."""
+        ends_s = time.monotonic() + within_s
+        while self._running > _hung() and time.monotonic() < ends_s:
+            time.sleep(0.02)
+
+    def _begin(self, lane: _Lane) -> None:
+        lane.is_busy, lane.began_s = True, time.monotonic()
+        with self._lock:
+            self._running += 1
+            is_new = self._idle == 0
+            self._idle -= not is_new
+        self._turns.put(lane)
+        if is_new:
+            name = f"{liveness.LANE}{next(self._numbers)}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        """Take turns, until there was none for a while."""
+        liveness.begin_idle()
+        while True:
+            try:
+                lane = self._turns.get(timeout=IDLE_S)
+            except queue.Empty:
+                with self._lock:
+                    if self._idle and self._turns.empty():  # else one is being put
+                        self._idle -= 1
+                        break
+                continue
+            self._take_turn(lane)
+        liveness.end()
+
+    def _take_turn(self, lane: _Lane) -> None:
+        try:
+            with liveness.depending_on(lane.task.about, liveness.BLOCK_S):
+                if not self.stop.is_set():
+                    self.guard.run(lane.task.turn)
+        except Exception:  # noqa: BLE001  # a bug in one lane must not stop the others
+            if not self.stop.is_set():  # the journal may be closed by now
+                report_crash(self.emit, f"the lane of {lane.task.about}")
+                lane.not_before_s = time.monotonic() + AGAIN_S
+        finally:
+            liveness.rest()
+            with self._lock:
+                self._running -= 1
+                self._idle += 1
+            lane.is_busy = False
+            self.wake()
+
+
+def _hung() -> int:
+    return sum(each.thread.startswith(liveness.LANE) for each in liveness.hangs())

@@ -1,0 +1,106 @@
+"""A root whose file system does not answer holds up nothing but its own units."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from fuse import is_possible, mounted
+from running import Api, daemon, sandbox, summed_up, wait_until, write_config, write_files
+
+pytestmark = pytest.mark.skipif(not is_possible(), reason="needs root and /dev/fuse")
+
+REPORTED_S = 10 + 10  # the deadline of a call, and how soon it is told then
+HUNG = "deriva-ml/execution"
+
+
+class Lab:
+    """A daemon with a root that can hang and one that is well."""
+
+    def __init__(self, folder, ready):
+        self.api, self.folder = Api(ready), folder
+        self.disk, self.hung, self.well = folder / "disk", folder / "hung", folder / "well"
+        self.hangs = folder / "disk.hangs"
+        for place in (self.disk, self.well):
+            (place / HUNG).mkdir(parents=True)
+        self.config = write_config(
+            folder / "daemon",
+            ready,
+            self.hung,
+            completion={"quiet_s": 0.4},
+            status={"listen": "127.0.0.1:0"},
+        )
+        with self.config.open("a") as more:
+            more.write(f'[[watch]]\nprefix = "{self.well}"\n')
+
+    def write(self, prefix):
+        """Make an execution; return its RID."""
+        rid = self.api.execution()
+        files = {f"assets/Execution_Asset/{rid}-{n}.bin": f"{rid} {n}" for n in range(8)}
+        write_files(prefix / "deriva-ml/execution" / rid, files)
+        return rid
+
+    @contextmanager
+    def hanging(self, *calls):
+        """Let these calls of the root that can hang get no answer."""
+        self.hangs.write_text(" ".join(calls))
+        try:
+            yield
+        finally:
+            self.hangs.unlink()
+
+    def health(self, running):
+        """Return the answer of `/healthz`."""
+        url = running.wait_for(lambda event: event["event"] == "status.listening")["url"]
+        answer = requests.get(f"{url}healthz", timeout=5)
+        return answer.status_code, answer.json()
+
+    def problem(self):
+        """Return what `status` says of the root that can hang, or None."""
+        found = summed_up(self.config)["problems"]
+        return next((each for each in found if each["about"] == f"{self.hung}: answers"), None)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    with sandbox(tmp_path / "server") as ready:
+        lab = Lab(tmp_path, ready)
+        with mounted(lab.disk, lab.hung, "mount"):
+            yield lab
+
+
+def hangs(lab):
+    return lambda event: (event["event"], event.get("about")) == ("call.hung", str(lab.hung))
+
+
+def test_a_root_that_hangs_is_told_and_holds_up_nothing_else(lab):
+    with daemon(lab.config) as running:
+        first = lab.write(lab.disk)
+        running.wait_for_state(first, "uploaded")
+
+        with lab.hanging("getattr", "lookup", "readdir"):
+            began_s = time.monotonic()
+            waits = lab.write(lab.disk)
+            running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=10)
+            said = running.wait_for(hangs(lab))
+            assert time.monotonic() - began_s < REPORTED_S
+            assert said["what"] == f"{lab.hung} does not answer"
+            told = wait_until(lab.problem)
+            assert (told["what"], told["scope"]) == (said["what"], "folder")
+            status, health = lab.health(running)
+            assert (status, health["healthy"]) == (200, True)
+            assert said["what"] in {each["what"] for each in health["problems"]}
+            running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=10)
+            assert not [e for e in running.events() if e["event"] == "thread.stuck"]
+
+        running.wait_for(lambda event: event["event"] == "call.returned")
+        running.wait_for_state(waits, "uploaded")
+        wait_until(lambda: lab.problem() is None)
+        assert len(list(filter(hangs(lab), running.events()))) == 1
+
+
+def test_a_root_that_hangs_at_the_start_holds_up_nothing_else(lab):
+    with lab.hanging("getattr", "lookup", "readdir"), daemon(lab.config) as running:
+        running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=20)
+        running.wait_for(hangs(lab))
