@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from deriva_watch.core.errors import (
+    AnswerPendingError,
     CredentialError,
     FileChangedError,
     InterruptedWorkError,
@@ -33,7 +34,7 @@ class Effect(Enum):
     WAIT_FOR_SPEC = "the same, until a person has corrected the bulk spec"
     STOP_ALL = "trip the circuit breaker: no work can succeed now"
     REFUSE = "a person must act"
-    CHANGED = "the files changed: look again"
+    CHANGED = "the files changed, or an answer has not come yet: look again"
     INTERRUPTED = "stop here; the work continues later"
     FATAL = "the process must end"
     CRASH = "a bug of ours: report it"
@@ -48,6 +49,7 @@ EFFECTS: Final[dict[type[Exception], Effect]] = {
     CredentialError: Effect.STOP_ALL,
     RefusedError: Effect.REFUSE,
     FileChangedError: Effect.CHANGED,
+    AnswerPendingError: Effect.CHANGED,
     InterruptedWorkError: Effect.INTERRUPTED,
     JournalDamagedError: Effect.FATAL,
     LostThreadError: Effect.FATAL,

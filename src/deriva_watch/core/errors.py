@@ -15,6 +15,7 @@ WatchError
 │   └── LostThreadError    our bug: a thread ended by itself; the process restarts
 ├── InterruptedWorkError   the daemon stops, or a person holds the work back
 ├── DerivaMLException      the library was asked for something impossible
+├── AnswerPendingError     the server was asked and has not answered yet: look again
 ├── FileChangedError       a file changed while we read it: look at it again
 └── IllegalTransitionError our bug
 
@@ -156,6 +157,10 @@ class DerivaMLException(WatchError):  # noqa: N818  # the name that callers of d
 
 class FileChangedError(WatchError):
     """Size, modification time or inode changed between two looks; nothing may be recorded."""
+
+
+class AnswerPendingError(WatchError):
+    """The server was asked and has not answered yet; the next look may find its answer."""
 
 
 class IllegalTransitionError(WatchError):

@@ -26,6 +26,7 @@ from deriva_watch.pipeline.session import LoginSession
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import LookQueue, Looks
 from deriva_watch.watch.prehash import Prehash
+from deriva_watch.watch.questions import called
 from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.root import Root
 from deriva_watch.watch.roots import Roots, Watches
@@ -52,7 +53,7 @@ def build_service(
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
     workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)
     reverification = Reverification.of(parts, stop)
-    hangs = Hangs(f"the server {settings.server.host}", problems, emit)
+    hangs = Hangs(called(settings.server.host), problems, emit)
     lanes = Lanes(guard, emit, stop, wake.set)
     clock = ClockCheck(lambda step_s: _forget_times(step_s, emit, roots))
 

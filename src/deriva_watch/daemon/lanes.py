@@ -6,12 +6,11 @@ A lane has one turn at a time. While that hangs, the lane gets nothing new and a
 thread is left behind until its call returns.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from math import inf
 from typing import Final, Protocol
 
@@ -19,9 +18,10 @@ from deriva_watch import liveness
 from deriva_watch.core.events import Emit
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.journal_guard import JournalGuard
+from deriva_watch.watch.threads import Threads
 
-AT_ONCE: Final = 8  # turns that make progress; those that hang do not count
-IDLE_S: Final = 10.0  # how long a thread waits for another turn before it ends
+AT_ONCE: Final = 8  # turns
+SLOW_S: Final = 1.0  # one that takes longer does not count any more: it may hang
 AGAIN_S: Final = 5.0  # the wait after a bug
 
 
@@ -66,11 +66,7 @@ class Lanes:
     stop: threading.Event
     wake: Callable[[], None]
     _lanes: list[_Lane] = field(default_factory=list)
-    _turns: "queue.SimpleQueue[_Lane]" = field(default_factory=queue.SimpleQueue)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _running: int = 0  # turns that have begun, or wait for a thread
-    _idle: int = 0  # threads that wait for a turn
-    _numbers: "count[int]" = field(default_factory=count)
+    _threads: Threads = field(default_factory=lambda: Threads(liveness.LANE))
 
     def add(self, task: Task) -> None:
         """Add a lane for *task*."""
@@ -78,49 +74,32 @@ class Lanes:
         self.wake()
 
     def tend(self) -> float:
-        """Begin the turns that are due; return when the next one is, by `time.monotonic`.
-
-        A turn that is due and has no thread begins after one has ended, which wakes the loop.
-        """
-        now_s, room = time.monotonic(), AT_ONCE + _hung() - self._running
+        """Begin the turns that are due; return when to call it again, by `time.monotonic`."""
+        now_s = time.monotonic()
+        young = [each.began_s for each in self._busy() if each.began_s > now_s - SLOW_S]
         times = {lane: lane.due_s() for lane in self._lanes if not lane.is_busy}
         due = [lane for lane, due_s in times.items() if due_s <= now_s]
+        room = max(0, AT_ONCE - len(young))
         # In turn: a lane that always has something to do keeps no other waiting.
-        for lane in sorted(due, key=lambda lane: lane.began_s)[: max(0, room)]:
+        for lane in sorted(due, key=lambda lane: lane.began_s)[:room]:
             self._begin(lane)
-        return min((due_s for due_s in times.values() if due_s > now_s), default=inf)
+        later = [due_s for due_s in times.values() if due_s > now_s]
+        if len(due) > room:  # the rest begins once a turn has ended, or has become slow
+            later.append(min(young, default=now_s) + SLOW_S)
+        return min(later, default=inf)
 
     def end(self, within_s: float) -> None:
         """Wait until the turns end that make progress, for *within_s* at most; *stop* is set."""
         ends_s = time.monotonic() + within_s
-        while self._running > _hung() and time.monotonic() < ends_s:
+        while len(self._busy()) > _hung() and time.monotonic() < ends_s:
             time.sleep(0.02)
+
+    def _busy(self) -> list[_Lane]:
+        return [lane for lane in self._lanes if lane.is_busy]
 
     def _begin(self, lane: _Lane) -> None:
         lane.is_busy, lane.began_s = True, time.monotonic()
-        with self._lock:
-            self._running += 1
-            is_new = self._idle == 0
-            self._idle -= not is_new
-        self._turns.put(lane)
-        if is_new:
-            name = f"{liveness.LANE}{next(self._numbers)}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def _work(self) -> None:
-        """Take turns, until there was none for a while."""
-        liveness.begin_idle()
-        while True:
-            try:
-                lane = self._turns.get(timeout=IDLE_S)
-            except queue.Empty:
-                with self._lock:
-                    if self._idle and self._turns.empty():  # else one is being put
-                        self._idle -= 1
-                        break
-                continue
-            self._take_turn(lane)
-        liveness.end()
+        self._threads.do(partial(self._take_turn, lane))
 
     def _take_turn(self, lane: _Lane) -> None:
         try:
@@ -132,10 +111,6 @@ class Lanes:
                 report_crash(self.emit, f"the lane of {lane.task.about}")
                 lane.not_before_s = time.monotonic() + AGAIN_S
         finally:
-            liveness.rest()
-            with self._lock:
-                self._running -= 1
-                self._idle += 1
             lane.is_busy = False
             self.wake()
 

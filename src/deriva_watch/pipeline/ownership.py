@@ -8,20 +8,31 @@ directory.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from shlex import quote
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from deriva_watch.core.errors import RefusedError
+from deriva_watch.core.model import TableName
 from deriva_watch.core.trust import objection
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import workspace
 from deriva_watch.edges.disk.workspace import NotListedError, Workspace
-from deriva_watch.engine.ports import Catalog
+from deriva_watch.engine.ports import Row
 from deriva_watch.pipeline.unit_paths import birth
 from deriva_watch.settings.model import Settings
 from deriva_watch.settings.sections import Server
 
 _NAMED: Final = 3  # so many workspaces are named in a notice
 _CLOCK_ERROR: Final = timedelta(days=1)  # the clocks of host and server may differ by so much
+
+
+class Executions(Protocol):
+    """What is asked about the rows of the catalog; the errors are those of `engine.ports`."""
+
+    def execution(self, rid: str) -> Row | None:
+        """Return the row of deriva-ml:Execution, or None."""
+
+    def rid_table(self, rid: str) -> TableName | None:
+        """Return the table of the row *rid*, or None."""
 
 
 def workspaces(
@@ -97,7 +108,7 @@ def check_ours(
     unit: Unit,
     owner: int | None,
     settings: Settings,
-    catalog: Catalog,
+    catalog: Executions,
     known: Mapping[str, Any] | None = None,
 ) -> None:
     """Raise RefusedError, with the reason, if the unit does not belong to this host and catalog.
@@ -141,7 +152,7 @@ def _names(found: list[Workspace]) -> str:
     return ", ".join(f"{each.host} catalog {each.catalog}" for each in found)
 
 
-def _no_execution(unit: Unit, server: Server, catalog: Catalog) -> RefusedError:
+def _no_execution(unit: Unit, server: Server, catalog: Executions) -> RefusedError:
     rid = unit.name
     other = catalog.rid_table(rid)
     why = (

@@ -25,9 +25,9 @@ from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.host import machine
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import mounts
-from deriva_watch.engine.ports import Catalog, Row
+from deriva_watch.engine.ports import Row
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
-from deriva_watch.pipeline.ownership import workspace_of
+from deriva_watch.pipeline.ownership import Executions, workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
 
@@ -64,7 +64,7 @@ class EvidenceHistory:
     """
 
     journal: Journal
-    catalog: Catalog
+    catalog: Executions
     settings: Settings
     unit_reader: UnitReader
     breaker: CircuitBreaker
@@ -111,7 +111,8 @@ class EvidenceHistory:
 
     def row(self, unit: Unit) -> Row | None:
         """Return the row of the unit's Execution as the last look read it."""
-        return self._memories[unit].row if unit in self._memories else None
+        memory = self._memories.get(unit)
+        return memory.row if memory else None
 
     def last(self, unit: Unit, record: ExecutionRecord, evidence: Evidence) -> Evidence | None:
         """Add the expensive evidence: open files, and listed files that are missing.

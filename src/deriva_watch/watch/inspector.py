@@ -20,9 +20,8 @@ from deriva_watch.core.records import ExecutionFacts, ExecutionRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
 from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.journal import Journal
-from deriva_watch.engine.ports import Catalog
 from deriva_watch.pipeline.build import Parts
-from deriva_watch.pipeline.ownership import check_ours
+from deriva_watch.pipeline.ownership import Executions, check_ours
 from deriva_watch.pipeline.unit_paths import is_ignored, unusable_name
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.settings.model import Settings
@@ -31,6 +30,7 @@ from deriva_watch.watch.evidence_history import EvidenceHistory
 from deriva_watch.watch.folder_cache import FolderCache
 from deriva_watch.watch.look_queue import Looked
 from deriva_watch.watch.prehash import Prehash, earliest
+from deriva_watch.watch.questions import Questions, called
 from deriva_watch.watch.reread import Rereader
 
 _WATCHED: Final = {  # a change of the unit moves these back to filling
@@ -64,7 +64,7 @@ class Inspector:
     settings: Settings
     journal: Journal
     server: str
-    catalog: Catalog
+    catalog: Executions
     unit_reader: UnitReader
     history: EvidenceHistory
     batch_former: BatchFormer
@@ -86,12 +86,13 @@ class Inspector:
         """Build one, and what it works with, for the catalog of *parts*."""
         journal, server, reader = parts.journal, parts.server, parts.unit_reader
         folder_cache = FolderCache[Unit]()
-        history = EvidenceHistory(journal, parts.catalog, parts.settings, reader, parts.breaker)
+        asked = Questions(parts.catalog, called(parts.settings.server.host))
+        history = EvidenceHistory(journal, asked, parts.settings, reader, parts.breaker)
         return cls(
             settings=parts.settings,
             journal=journal,
             server=server,
-            catalog=parts.catalog,
+            catalog=asked,
             unit_reader=reader,
             history=history,
             batch_former=BatchFormer(
@@ -107,8 +108,8 @@ class Inspector:
     def look(self, unit: Unit, newer_than: datetime | None = None) -> Looked:
         """Look once; a new unit that last changed before *newer_than* is passed over.
 
-        Raises ServerAwayError, CredentialError or TransientError when the server or deriva-ml's
-        workspace must be asked and does not answer; nothing is decided then.
+        Raises ServerAwayError, CredentialError, TransientError or AnswerPendingError when the
+        server or deriva-ml's workspace must be asked and does not answer; nothing is decided then.
         """
         if unit.drop and unit.kind is UnitKind.LOOSE:
             return self.batch_former.look(unit.drop, unit.policy(self.policy))

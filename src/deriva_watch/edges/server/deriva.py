@@ -51,7 +51,9 @@ TIMEOUT_S: Final = (600.0, 600.0)
 BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB halve the speed of parallel bodies
 _READ_BYTES: Final = 64 * 1024  # no more of an answer than this is read in vain
 _REASON_BYTES: Final = 8 * 1024  # of an answer with an error that are searched for the reason
-_SPARE: Final = 2  # besides the connections for bodies: one for the writer, one for a probe
+# Besides the connections for bodies: one for the writer, one for a probe, and one for each question
+# of a look that may be left without an answer.
+_SPARE: Final = 2 + 8
 _SILENCE_S: Final = 120  # the host is gone if it acknowledges nothing for this long
 _SOCKET: Final = [
     *HTTPConnection.default_socket_options,  # TCP_NODELAY: 4,405 against 23 requests/s
