@@ -65,16 +65,20 @@ class Hang:
     silent_s: float
 
 
-_pulses: dict[str, Pulse] = {}
+_pulses: set[Pulse] = set()
 _here = threading.local()
 
 
 def begin(name: str | None = None) -> None:
-    """Watch this thread from now on, by its own name or another."""
+    """Watch this thread from now on, by its own name or another; it replaces ended ones of it."""
     thread = threading.current_thread()
     pulse = Pulse(name or thread.name, thread)
     pulse.beat()
-    _pulses[pulse.name] = _here.pulse = pulse
+    for other in list(_pulses):
+        if other.name == pulse.name and not other.thread.is_alive():
+            _pulses.discard(other)
+    _pulses.add(pulse)
+    _here.pulse = pulse
 
 
 def begin_idle() -> None:
@@ -85,9 +89,8 @@ def begin_idle() -> None:
 
 def end() -> None:
     """Watch this thread no longer: it ends as it should."""
-    pulse: Pulse | None = getattr(_here, "pulse", None)
-    if pulse and _pulses.get(pulse.name) is pulse:
-        del _pulses[pulse.name]
+    if pulse := getattr(_here, "pulse", None):
+        _pulses.discard(pulse)
     _here.pulse = None
 
 
@@ -159,7 +162,7 @@ def waiting(longer_s: float = math.inf) -> Iterator[None]:
 def standstills() -> list[Standstill]:
     """Return the threads that make no progress by their own fault, or have ended."""
     now_s, found = time.monotonic(), []
-    for pulse in list(_pulses.values()):
+    for pulse in list(_pulses):
         ended = not pulse.thread.is_alive()
         if ended or (now_s > pulse.due_s and pulse.about is None):
             found.append(
@@ -173,19 +176,19 @@ def hangs() -> list[Hang]:
     now_s = time.monotonic()
     return [
         Hang(about, pulse.name, now_s - pulse.at_s)
-        for pulse in list(_pulses.values())
+        for pulse in list(_pulses)
         if now_s > pulse.due_s and (about := pulse.about) is not None
     ]
 
 
 def forgive(seconds: float) -> None:
     """Let every thread be silent for so much longer: the whole process stood still."""
-    for pulse in list(_pulses.values()):
+    for pulse in list(_pulses):
         pulse.due_s += seconds
 
 
 def forget_ended() -> None:
     """Watch no thread that has ended before now."""
-    for pulse in list(_pulses.values()):
+    for pulse in list(_pulses):
         if not pulse.thread.is_alive():
-            _pulses.pop(pulse.name, None)
+            _pulses.discard(pulse)

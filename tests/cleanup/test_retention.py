@@ -274,5 +274,5 @@ def test_what_lies_aside_and_only_a_damaged_journal_knew_is_put_back(lab, root, 
     (lab.folder / "state/journal.db").write_bytes(b"this is no database")
 
     with lab.rigged(reclaim=after) as rig:
-        work_of(rig).recover()
+        work_of(rig).recover(rig.settings.watch[0].prefix)
     assert lying(root) == {FILE, LINK, OTHER}

@@ -226,7 +226,7 @@ def test_a_removal_that_was_begun_is_ended_before_the_first_look(scene):
         rig.journal.commit(marks)
     (scene.root / scene.paths[0]).unlink()
     with scene.lab.rigged() as rig:
-        scene.removal(rig).recover()
+        scene.removal(rig).recover(rig.settings.watch[0].prefix)
 
         assert scene.lab.states() == dict(zip(scene.paths, ("removed", "linked"), strict=True))
         look = rig.parts.unit_reader.look(rig.unit)

@@ -78,16 +78,24 @@ def test_no_thread_is_accused_of_what_does_not_answer(scene):
 def test_a_root_is_closed_once_so_many_threads_wait_for_it(scene):
     with ExitStack() as waiting:
         for number in range(LEFT_BEHIND - 1):
-            waiting.enter_context(scene.waiting_for("/data", f"uploader-{number}"))
+            waiting.enter_context(scene.waiting_for("/data", f"transfer_{number}"))
         scene.look()
         assert not scene.hangs.closed
 
-        waiting.enter_context(scene.waiting_for("/data", f"uploader-{LEFT_BEHIND}"))
+        waiting.enter_context(scene.waiting_for("/data", f"transfer_{LEFT_BEHIND}"))
         (shown,) = scene.look()
         assert scene.hangs.closed == {"/data"}
         assert f"{LEFT_BEHIND} threads wait for it" in shown["why"]
     scene.look()
     assert not scene.hangs.closed
+
+
+def test_a_worker_whose_unit_is_in_a_root_that_hangs_counts_as_left_behind(scene):
+    with scene.waiting_for("/data", "transfer_0"), scene.waiting_for("/data", "uploader-0"):
+        scene.hangs.tend(["/data"] * (LEFT_BEHIND - 2) + ["/other"])
+        assert (scene.hangs.hanging, scene.hangs.closed) == ({"/data"}, set())
+        scene.hangs.tend(["/data"] * (LEFT_BEHIND - 1))
+        assert scene.hangs.closed == {"/data"}
 
 
 def test_a_root_is_closed_while_its_own_lane_hangs(scene):

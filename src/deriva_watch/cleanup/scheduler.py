@@ -28,7 +28,6 @@ from deriva_watch.edges.host.spool import Orders, PendingOrder
 from deriva_watch.edges.watching.tree import identity
 from deriva_watch.pipeline.background import start_background
 from deriva_watch.pipeline.crash_report import report_crash
-from deriva_watch.pipeline.unit_paths import watched
 from deriva_watch.settings.model import Settings
 
 PASS_S: Final = 60.0  # how often, at least, the units that are due are cleaned
@@ -96,13 +95,23 @@ class Scheduler:
 
     # ------------------------------------------------------------------ after a crash
 
-    def recover(self) -> None:
-        """Find out how the removals of a dead process ended; call it before the first look."""
-        # The settings may no longer name a drop folder.
-        self.cleaner.recover(lambda unit: self.policy_of(unit, self.drops.get(Path(unit.prefix))))
+    def recover(self, root: Path | None) -> None:
+        """Find out how the removals of a dead process ended; call it before the first look.
+
+        In *root*; None: in folders that the settings do not name any more.
+        """
+
+        def is_meant(prefix: Path) -> bool:
+            return prefix == root if root else not self.settings.names(prefix)
+
+        self.cleaner.recover(self._policy, is_meant)
+        if root is None or root in self.drops:
+            return
         if self.cleaner.journal.damaged_journals():  # it knew which files of executions are aside
-            for prefix in watched(self.settings):
-                self._put_back(prefix, prefix / ROOT / "execution", None)
+            self._put_back(root, root / ROOT / "execution", None)
+
+    def _policy(self, unit: ExecutionRecord) -> Policy:
+        return self.policy_of(unit, self.drops.get(Path(unit.prefix)))
 
     def _search_drops(self) -> None:
         """Put back files that are aside and that no journal knows of, once for each folder."""

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from deriva_watch.cleanup.eligibility import Eligibility
@@ -139,14 +140,22 @@ class UnitCleaner:
 
     # ------------------------------------------------------------------ the routine
 
-    def recover(self, policy_of: Callable[[ExecutionRecord], Policy]) -> None:
-        """Find out how the removals of a dead process ended; call it before the first look."""
+    def recover(
+        self,
+        policy_of: Callable[[ExecutionRecord], Policy],
+        is_meant: Callable[[Path], bool] = lambda _prefix: True,
+    ) -> None:
+        """Find out how the removals of a dead process ended, where the prefix *is_meant*.
+
+        Call it before the first look there.
+        """
         begun: dict[int, list[FileRecord]] = {}
         for file in self.journal.being_removed(self.server):
             begun.setdefault(file.execution_id, []).append(file)
         for number, files in begun.items():
             unit = self.journal.execution(number)
-            self.remover.recover(unit, policy_of(unit), files)
+            if is_meant(Path(unit.prefix)):
+                self.remover.recover(unit, policy_of(unit), files)
 
     def clean(self, unit: ExecutionRecord, policy: Policy, *, urgent: bool = False) -> bool:
         """Remove the files of a unit that its policy allows to remove.

@@ -51,15 +51,18 @@ def build_service(
     cleaner = UnitCleaner.of(parts, stop, looks.hint)
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
-    workers = Workers(settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard)
-    reverification = Reverification.of(parts, stop)
     hangs = Hangs(called(settings.server.host), problems, emit)
+    workers = Workers(
+        settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard, hangs
+    )
+    reverification = Reverification.of(parts, stop)
     lanes = Lanes(guard, emit, stop, wake.set)
     clock = ClockCheck(lambda step_s: _forget_times(step_s, emit, roots))
 
     def add_lane(about: str, root: Root | None, queue: LookQueue) -> None:
         unit_looks = UnitLooks(roots, queue, cleaner.locks, breaker, problems, emit)
-        lanes.add(RootLane(about, root, queue, unit_looks, clock, stop, workers.wake))
+        recover = partial(removal.recover, root.prefix if root else None)
+        lanes.add(RootLane(about, root, queue, unit_looks, clock, stop, workers.wake, recover))
 
     def add_root(root: Root) -> None:
         add_lane(str(root.prefix), root, root.looks)

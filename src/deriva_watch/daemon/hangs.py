@@ -17,6 +17,7 @@ from deriva_watch.edges.host.problems import Problems, Scope
 from deriva_watch.liveness import Hang
 
 LEFT_BEHIND: Final = 8  # with so many threads that wait for it, a root is closed
+UPLOADER: Final = "uploader-"  # how the names of workers begin
 
 
 @dataclass(slots=True)
@@ -27,31 +28,41 @@ class Hangs:
         server: How the server is called in hangs; paths are those of roots.
         problems: Where it is reported what does not answer.
         emit: Where events go.
+        hanging: What does not answer.
         closed: The roots of which no unit is uploaded now.
     """
 
     server: str
     problems: Problems
     emit: Emit
+    hanging: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     _since: dict[str, datetime] = field(default_factory=dict)
 
-    def tend(self) -> None:
-        """Report what began or ceased to hang."""
+    def tend(self, at_work: Sequence[str] = ()) -> None:
+        """Report what began or ceased to hang; *at_work* has the root of each unit in work.
+
+        A worker whose unit is in a root that hangs counts as left behind there.
+        """
         found: dict[str, list[Hang]] = defaultdict(list)
         for each in liveness.hangs():
             found[each.about].append(each)
         for about in self._since.keys() - found.keys():
             self._answered(about)
+        closed = set()
         for about, hangs in found.items():
-            self._hangs(about, hangs)
-        self.closed = frozenset(each for each in found if is_closed(found[each]))
+            others = [each for each in hangs if not each.thread.startswith(UPLOADER)]
+            left_behind = len(others) + at_work.count(about)
+            self._hangs(about, hangs, left_behind)
+            if left_behind >= LEFT_BEHIND or any(map(is_lane, hangs)):
+                closed.add(about)
+        self.hanging, self.closed = frozenset(found), frozenset(closed)
 
-    def _hangs(self, about: str, hangs: Sequence[Hang]) -> None:
+    def _hangs(self, about: str, hangs: Sequence[Hang], left_behind: int) -> None:
         silent_s = max(each.silent_s for each in hangs)
         is_new = about not in self._since
         since = self._since.setdefault(about, datetime.now(UTC) - timedelta(seconds=silent_s))
-        error = _error(about, since, len(hangs))
+        error = _error(about, since, left_behind)
         # One question to the server costs one unit; that of its lane is whether it can be used.
         stops_all = about == self.server and any(map(is_lane, hangs))
         self.problems.put(_about(about), error, Scope.DAEMON if stops_all else Scope.FOLDER)
@@ -76,11 +87,6 @@ def _error(about: str, since: datetime, threads: int) -> TroubleError:
         "waits until it answers; all else goes on."
     )
     return TroubleError(what, why, then)
-
-
-def is_closed(hangs: Sequence[Hang]) -> bool:
-    """Return whether no unit of a root with these hangs is to be uploaded."""
-    return len(hangs) >= LEFT_BEHIND or any(map(is_lane, hangs))
 
 
 def is_lane(hang: Hang) -> bool:

@@ -48,6 +48,7 @@ class RootLane:
         clock: Checked before each look.
         stop: Once set, nothing is looked at any more.
         looked: Called after each look.
+        recover: Called before the first look: finds out how earlier removals ended.
     """
 
     about: str
@@ -57,9 +58,13 @@ class RootLane:
     clock: ClockCheck
     stop: threading.Event
     looked: Callable[[], None]
+    recover: Callable[[], None]
+    _has_begun: bool = False
 
     def due_s(self) -> float:
         """Return when there is something to do, by `time.monotonic`."""
+        if not self._has_begun:
+            return 0.0
         root_s = self.root.due_s() if self.root else inf
         if (next_at := self.looks.next_at()) is None:
             return root_s
@@ -68,6 +73,9 @@ class RootLane:
 
     def turn(self) -> None:
         """Tend the root, then look at the units that are due."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.recover()
         if self.root:
             self.root.tend()
         ends_s = time.monotonic() + TURN_S

@@ -117,7 +117,6 @@ class Service:
         self.journal.void_claims()
         try:
             self.supervisor.start()
-            self.guard.run(self.removal.recover)
             self.workers.start()
             if self.prehash:
                 self.prehash.start(self.guard.run)
@@ -146,7 +145,8 @@ class Service:
         if self.reload.asked.is_set():
             self._read_settings()
         self.clock.check()
-        self.hangs.tend()
+        self.hangs.tend(self.workers.prefixes())
+        self.workers.replace_stuck()
         self.guard.check()
         was_paused = self.holds.pause is not None
         self._take_orders()

@@ -4,14 +4,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Final
 
 from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.events import Emit
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
+from deriva_watch.daemon.hangs import UPLOADER, Hangs
 from deriva_watch.edges.journal import Journal
-from deriva_watch.liveness import begin, waiting
+from deriva_watch.liveness import begin, end, waiting
 from deriva_watch.pipeline.attempt import Attempts
 from deriva_watch.pipeline.attempt_end import SPEC_S
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
@@ -41,6 +43,7 @@ class Workers:
         stop: Ends the work.
         looks: Gets a unit that changed during its upload.
         guard: Runs each piece of work, and waits where the journal cannot be written.
+        hangs: Says of which roots nothing is to be uploaded now.
     """
 
     settings: Settings
@@ -52,9 +55,12 @@ class Workers:
     stop: threading.Event
     looks: Looks
     guard: JournalGuard
+    hangs: Hangs
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _numbers: "count[int]" = field(default_factory=lambda: count(WORKERS))
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
     _held: dict[str, list[ExecutionRecord]] = field(
-        default_factory=lambda: {f"uploader-{number}": [] for number in range(WORKERS)}
+        default_factory=lambda: {f"{UPLOADER}{number}": [] for number in range(WORKERS)}
     )
     _ready: threading.Event = field(default_factory=threading.Event)
     _due_s: float = 0.0  # when to ask the journal what is due
@@ -76,11 +82,36 @@ class Workers:
         thread.start()
 
     def end(self, within_s: float) -> None:
-        """Wait until all threads end, for *within_s* at most; *stop* must be set."""
+        """Wait until all threads end that can, for *within_s* at most; *stop* must be set."""
         self.wake()
-        ends_s = time.monotonic() + within_s
-        for thread in self._threads.values():
-            thread.join(max(0.0, ends_s - time.monotonic()))
+        ends_s, stuck = time.monotonic() + within_s, self._stuck()
+        for name, thread in list(self._threads.items()):
+            if name not in stuck:
+                thread.join(max(0.0, ends_s - time.monotonic()))
+
+    def prefixes(self) -> list[str]:
+        """Return the root of each unit that is being uploaded."""
+        return [record.prefix for held in list(self._held.values()) for record in held[-1:]]
+
+    def replace_stuck(self) -> None:
+        """Start a worker in the place of each whose unit is in a root that hangs."""
+        while len(self._held) < WORKERS + len(self._stuck()):
+            name = f"{UPLOADER}{next(self._numbers)}"
+            self._held[name] = []
+            self.start_one(name)
+
+    def _stuck(self) -> list[str]:
+        """Return the workers whose unit is in a root that hangs."""
+        hanging, units = self.hangs.hanging, list(self._held.items())
+        return [name for name, held in units if held and held[-1].prefix in hanging]
+
+    def _is_spare(self, name: str) -> bool:
+        """Return whether a worker is one too many, and let it go."""
+        with self._lock:
+            is_spare = len(self._held) > WORKERS + len(self._stuck())
+            if is_spare:
+                del self._held[name], self._threads[name]
+        return is_spare
 
     def wake(self) -> None:
         """Let the workers look for work."""
@@ -110,12 +141,13 @@ class Workers:
     def _work(self, name: str) -> None:
         begin()
         held = self._held[name]  # an earlier thread of the name may have left some
-        while not self.stop.is_set():
+        while not self.stop.is_set() and not self._is_spare(name):
             try:
                 self.guard.run(lambda: self._work_once(held))
             except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
                 report_crash(self.emit, "an uploader")
                 self.stop.wait(AGAIN_S)
+        end()
 
     def _work_once(self, held: list[ExecutionRecord]) -> None:
         """Make one attempt; the execution is in *held* until its result is in the journal."""
@@ -144,7 +176,7 @@ class Workers:
     def _claim(self) -> ExecutionRecord | None:
         if self.breaker.error is not None or self.holds.pause:
             return None
-        return self.journal.claim(self.settings.server.name)
+        return self.journal.claim(self.settings.server.name, self.hangs.closed)
 
     def _give_back(self, record: ExecutionRecord) -> None:
         """Release an execution whose result could not be written into the journal."""

@@ -156,6 +156,10 @@ class Settings(BaseSettings):
         """Return the unit of that prefix and name, as these settings describe it."""
         return Unit(prefix, name, self.drops.get(prefix))
 
+    def names(self, prefix: Path) -> bool:
+        """Return whether a prefix or drop folder is named, maybe by a pattern."""
+        return prefix in self.drops or any(prefix.match(str(w.prefix)) for w in self.watch)
+
     def unit_of(self, record: ExecutionRecord) -> Unit:
         """Return the unit that a record of the journal is about."""
         prefix = Path(record.prefix)

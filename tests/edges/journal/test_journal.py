@@ -237,6 +237,16 @@ def test_the_execution_that_is_ready_for_longest_is_claimed_first(journal, clock
     assert claims[0].state is ExecutionState.UPLOADING
 
 
+def test_nothing_is_claimed_of_prefixes_that_are_closed(journal):
+    for prefix in ("/hung", "/well"):
+        new = journal.open_execution("data.example.org/1", prefix, "1-ABC")
+        journal.commit([MoveExecution(new.id, ExecutionTrigger.COMPLETED)])
+
+    assert journal.claim(closed={"/hung"}).prefix == "/well"
+    assert journal.claim(closed={"/hung"}) is None
+    assert journal.claim().prefix == "/hung"
+
+
 def test_no_execution_is_claimed_twice(journal):
     numbers = {ready(journal, f"1-{i}") for i in range(40)}
     claimed = []

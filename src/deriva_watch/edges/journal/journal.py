@@ -1,7 +1,7 @@
 """The journal as the daemon has it: the only one that writes."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -151,12 +151,15 @@ class Journal(Reader):
         """
         return self._writer.ask(lambda changes: changes.open_batch(opened, members, facts))
 
-    def claim(self, server: str | None = None) -> ExecutionRecord | None:
+    def claim(
+        self, server: str | None = None, closed: Collection[str] = ()
+    ) -> ExecutionRecord | None:
         """Move the execution that has been READY longest to UPLOADING and return it, or None.
 
-        With *server*, "host/catalog", only one that goes there: the settings may have changed.
+        With *server*, "host/catalog", only one that goes there: the settings may have changed. None
+        of the prefixes *closed* is taken.
         """
-        return self._writer.ask(lambda changes: changes.claim(server))
+        return self._writer.ask(lambda changes: changes.claim(server, closed))
 
     def hold(self, execution_id: int, hold: Hold) -> None:
         """Hold an execution: now, or when the worker that has it finishes."""

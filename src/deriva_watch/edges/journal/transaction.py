@@ -1,6 +1,6 @@
 """One transaction: states move by `core.states` alone, and each move leaves a line of history."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import islice
@@ -121,12 +121,14 @@ class Transaction:
         self.apply([MoveExecution(new.id, ExecutionTrigger.COMPLETED, facts)])
         return self._executions[new.id]
 
-    def claim(self, server: str | None) -> ExecutionRecord | None:
-        """Move the oldest ready execution, of *server* if one is given, to UPLOADING."""
+    def claim(self, server: str | None, closed: Collection[str]) -> ExecutionRecord | None:
+        """Move the oldest ready execution to UPLOADING; see `Journal.claim`."""
         self.write()
         ready = select(execution.c.id).where(execution.c.state == ExecutionState.READY)
         if server is not None:
             ready = ready.where(execution.c.server == server)
+        if closed:
+            ready = ready.where(execution.c.prefix.not_in(closed))
         oldest = ready.order_by(execution.c.changed_at, execution.c.id).limit(1)
         number = self._connection.scalar(oldest.with_for_update(skip_locked=True))
         if number is None:
