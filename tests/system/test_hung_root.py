@@ -104,3 +104,18 @@ def test_a_root_that_hangs_at_the_start_holds_up_nothing_else(lab):
     with lab.hanging("getattr", "lookup", "readdir"), daemon(lab.config) as running:
         running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=20)
         running.wait_for(hangs(lab))
+
+
+def test_a_stop_does_not_wait_for_a_root_that_hangs_nor_does_the_next_start(lab):
+    with daemon(lab.config) as running:
+        running.wait_for_state(lab.write(lab.disk), "uploaded")
+        with lab.hanging("getattr", "lookup", "readdir"):
+            running.wait_for(hangs(lab))
+            assert running.stop(timeout_s=10) == 143
+            assert running.events()[-1]["event"] == "daemon.stopped"
+
+            waits = lab.write(lab.disk)
+            with daemon(lab.config) as another:
+                another.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=20)
+                lab.hangs.write_text("")
+                another.wait_for_state(waits, "uploaded")

@@ -1,6 +1,5 @@
 """`deriva-watch run`: the daemon."""
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -35,6 +34,7 @@ def run(
 
     For example: deriva-watch run --config /etc/deriva-watch/config.toml
     """
+    from deriva_watch.daemon.front import end
     from deriva_watch.daemon.process import serve
 
     load = partial(_load, config, log_format)
@@ -44,7 +44,7 @@ def run(
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that wait for the network would delay the exit; the journal is closed.
-    os._exit(Exit.SIGNAL + signal)
+    end(Exit.SIGNAL + signal)
 
 
 def _load(config: Path | None, log_format: str | None) -> "Settings":

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from deriva_watch.core.events import DaemonStarted, DaemonStopped, Emit
+from deriva_watch.daemon import front
 from deriva_watch.daemon.build import build_service
-from deriva_watch.daemon.reload import Reload, hold_signals, listen, restart_in_place
+from deriva_watch.daemon.reload import Reload, hold_signals, listen
+from deriva_watch.edges.disk.scanning.prefixes import named_part
 from deriva_watch.edges.host import log
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
@@ -34,6 +37,8 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
 
     Raises JournalDamagedError if the journal turns out to be damaged: the next start sets it aside.
     """
+    if front.is_needed(named_part(each) for each in _folders(settings)):
+        front.stand(LATEST_S)
     source = credential_source(settings)
     with connect(settings, source, required=False) as connection:
         session = LoginSession(source, connection.server, connection.missing)
@@ -59,15 +64,18 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
 
 
 def _started(settings: Settings) -> DaemonStarted:
-    prefixes = [watch.prefix for watch in settings.watch]
     return DaemonStarted(
         version=version("deriva-watch"),
         pid=os.getpid(),
         host=settings.server.host,
         catalog=settings.server.catalog,
         journal=settings.journal.url,
-        roots=[str(path) for path in (*prefixes, *settings.drops)],
+        roots=[str(path) for path in _folders(settings)],
     )
+
+
+def _folders(settings: Settings) -> list[Path]:
+    return [*(watch.prefix for watch in settings.watch), *settings.drops]
 
 
 def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
@@ -110,7 +118,7 @@ class _Shutdown:
         if self._is_restart:
             hold_signals()
             if self._is_restart:
-                restart_in_place()
+                front.restart()
 
     def at_the_latest(self, emit: Emit) -> None:
         """Exit if a thread waits for the network too long: a kill loses nothing."""
@@ -120,4 +128,4 @@ class _Shutdown:
         time.sleep(LATEST_S)
         self.report(emit)
         self.restart_if_due()
-        os._exit(128 + self.number if self.is_asked else 1)
+        front.end(128 + self.number if self.is_asked else 1)

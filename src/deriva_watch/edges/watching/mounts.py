@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -62,15 +63,33 @@ def mount(folder: Path, mounts: str | None = None) -> Mount:
 
     *mounts* is the text of a mountinfo file; None: that of this process.
     """
+    return _at(os.path.realpath(folder), list(_points(mounts)))
+
+
+def kinds_by_name(folder: Path, mounts: str | None = None) -> set[str]:
+    """Return the types of the file systems at and below *folder*; nothing there is asked.
+
+    Symbolic links are not followed. *mounts* as for `mount`.
+    """
+    path, points = os.path.abspath(folder), list(_points(mounts))  # noqa: PTH100  # asks nothing
+    below = {found.kind for point, found in points if f"{point}/".startswith(f"{path}/")}
+    return {_at(path, points).kind, *below}
+
+
+def _at(path: str, points: list[tuple[str, Mount]]) -> Mount:
+    best, found = "", Mount("")
+    for point, each in points:
+        if len(point) >= len(best) and f"{path}/".startswith(f"{point}/"):
+            best, found = point, each
+    return found
+
+
+def _points(mounts: str | None) -> Iterator[tuple[str, Mount]]:
     lines = mounts or os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
-    path, best, found = os.path.realpath(folder), "", Mount("")
     for line in lines.splitlines():
         fields, _, source = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
-        point = point.rstrip("/")
-        if len(point) >= len(best) and f"{path}/".startswith(f"{point}/"):
-            best, found = point, Mount(source.split(" ")[0], source.split(" ")[-1])
-    return found
+        yield point.rstrip("/"), Mount(source.split(" ")[0], source.split(" ")[-1])
 
 
 def is_remote(kind: str) -> bool:
