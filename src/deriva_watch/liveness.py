@@ -58,11 +58,13 @@ class Hang:
         about: What does not answer: a root, or the server.
         thread: The thread that waits for it.
         silent_s: For how long.
+        waits: That thread.
     """
 
     about: str
     thread: str
     silent_s: float
+    waits: threading.Thread
 
 
 _pulses: set[Pulse] = set()
@@ -175,7 +177,7 @@ def hangs() -> list[Hang]:
     """Return the calls to roots and the server that have not returned in time."""
     now_s = time.monotonic()
     return [
-        Hang(about, pulse.name, now_s - pulse.at_s)
+        Hang(about, pulse.name, now_s - pulse.at_s, pulse.thread)
         for pulse in list(_pulses)
         if now_s > pulse.due_s and (about := pulse.about) is not None
     ]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.cleanup.policy import reclaim_policy
@@ -19,6 +20,7 @@ from deriva_watch.core.read_back import ReadBack
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.removal.removal import age
 from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.liveness import depending_on
 from deriva_watch.settings import sections
 
 _WHOLE: Final = 100  # percent
@@ -59,13 +61,15 @@ class Retention:
         units = self._old_enough(found, timedelta(seconds=order.older_than_s))
         if units is None:
             return False
-        for unit in units:
-            if unit.id not in done:
+        left = [unit for unit in units if unit.id not in done]
+        hanging = [unit for unit in left if cleaner.hangs_at(Path(unit.prefix))]
+        for unit in left:
+            if unit not in hanging:
                 policy = reclaim_policy(unit, order.read_back or self.read_back)
                 if not cleaner.clean(unit, policy, urgent=True):
                     return False
                 done.add(unit.id)
-        return True
+        return not hanging
 
     def clean_due(self, settings: sections.Reclaim) -> None:
         """Clean what the settings say."""
@@ -81,6 +85,8 @@ class Retention:
         for unit in self._old_enough(units, timedelta(days=settings.after_days)) or ():
             if cleaner.must_wait():
                 return
+            if cleaner.hangs_at(Path(unit.prefix)):
+                continue
             if not is_urgent or _is_full(unit.prefix, settings.min_free_percent):
                 policy = reclaim_policy(unit, self.read_back)
                 cleaner.clean(unit, policy, urgent=is_urgent)
@@ -99,7 +105,8 @@ class Retention:
 
 def _is_full(prefix: str, min_free_percent: float) -> bool:
     try:
-        found = os.statvfs(prefix)
+        with depending_on(prefix):
+            found = os.statvfs(prefix)
     except OSError:
         return False  # it is not there now
     return _WHOLE * found.f_bavail < min_free_percent * found.f_blocks

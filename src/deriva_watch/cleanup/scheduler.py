@@ -26,7 +26,8 @@ from deriva_watch.edges.disk import restore
 from deriva_watch.edges.host.machine import boot
 from deriva_watch.edges.host.spool import Orders, PendingOrder
 from deriva_watch.edges.watching.tree import identity
-from deriva_watch.pipeline.background import start_background
+from deriva_watch.liveness import depending_on
+from deriva_watch.pipeline.background import background
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.settings.model import Settings
 
@@ -65,13 +66,15 @@ class Scheduler:
         delays = (drop.after_delay_s for drop in self.drops.values() if drop.after != "keep")
         pass_s = max(0.2, min(PASS_S, *(each / 10 for each in delays), PASS_S))
         self._next_s = 0.0
-        self._thread = start_background(
+        self._thread = background(
             "removal",
             partial(self._work, guard, pass_s),
             min(pass_s, ORDERS_S),
             self.cleaner.stop,
             partial(report_crash, self.cleaner.emit, "the removal of uploaded files"),
+            is_meant=lambda thread: thread is self._thread,
         )
+        self._thread.start()
 
     def end(self, within_s: float) -> None:
         """Wait until the thread ends, for *within_s* at most; the stop event must be set."""
@@ -116,7 +119,11 @@ class Scheduler:
     def _search_drops(self) -> None:
         """Put back files that are aside and that no journal knows of, once for each folder."""
         for path, drop in self.drops.items():
-            if (found := identity(path)) is None:
+            if self.cleaner.hangs_at(path):
+                continue
+            with depending_on(path):
+                found = identity(path)
+            if found is None:
                 continue  # a later pass finds it
             if (path, found) in self._searched:
                 continue
@@ -140,6 +147,8 @@ class Scheduler:
         journal, server = self.cleaner.journal, self.cleaner.server
         uptime_s = journal.uptime_s(*boot())
         for path, drop in drops.items():
+            if self.cleaner.hangs_at(path):
+                continue
             for unit in journal.unremoved_units(server, str(path)):
                 if self._is_due(unit, drop, uptime_s) and not self.cleaner.must_wait():
                     self.cleaner.clean(unit, self.policy_of(unit, drop))

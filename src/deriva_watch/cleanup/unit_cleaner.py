@@ -29,6 +29,7 @@ from deriva_watch.core.states import ExecutionState, FileState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk import receipts
 from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import BLOCK_S, depending_on
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.hold_cache import HoldCache
@@ -78,6 +79,7 @@ class UnitCleaner:
         stop: Once set, nothing more is removed.
         again: Called with a unit that has changed, so that it is looked at.
         locks: A unit is not looked at while its files are removed, and the other way round.
+        hangs_at: Whether a folder is in a root that does not answer: it is left alone.
     """
 
     journal: Journal
@@ -90,6 +92,7 @@ class UnitCleaner:
     stop: threading.Event
     again: Callable[[Unit], None]
     locks: UnitLocks = field(default_factory=UnitLocks)
+    hangs_at: Callable[[Path], bool] = lambda _folder: False
     _again_s: dict[int, float] = field(default_factory=dict)
     _tries: Counter[int] = field(default_factory=Counter)
     _worked_s: float = field(default_factory=time.monotonic)
@@ -100,6 +103,7 @@ class UnitCleaner:
         parts: Parts,
         stop: threading.Event,
         again: Callable[[Unit], None],
+        hangs_at: Callable[[Path], bool] = lambda _folder: False,
     ) -> "UnitCleaner":
         """Build it from the parts of one catalog."""
         journal, reader, emit = parts.journal, parts.unit_reader, parts.emit
@@ -114,6 +118,7 @@ class UnitCleaner:
             emit=emit,
             stop=stop,
             again=again,
+            hangs_at=hangs_at,
         )
 
     # ------------------------------------------------------------------ when
@@ -163,7 +168,9 @@ class UnitCleaner:
         Return False if it must be called again later.
         """
         key = self.unit_reader.settings.unit_of(unit)
-        with self.locks.take(key) as is_free:
+        if self.hangs_at(key.prefix):
+            return False
+        with self.locks.take(key) as is_free, depending_on(key.prefix, BLOCK_S):
             if not is_free:
                 return False
             unit = self.journal.execution(unit.id)  # it may have changed since it was read

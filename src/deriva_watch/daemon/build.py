@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from deriva_watch.cleanup.retention import Retention
 from deriva_watch.cleanup.scheduler import Scheduler
@@ -31,6 +32,8 @@ from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.root import Root
 from deriva_watch.watch.roots import Roots, Watches
 
+_MAY_HANG: Final = ("removal", "rereader", "hasher")  # threads that ask the file systems of roots
+
 
 def build_service(
     parts: Parts,
@@ -44,14 +47,15 @@ def build_service(
     breaker = parts.breaker
     wake, guard = threading.Event(), JournalGuard(problems, stop)
     looks = Looks(wake.set)
+    replace: dict[str, Callable[[], None]] = {}
+    hangs = Hangs(called(settings.server.host), problems, emit, replace)
     orders = Orders(settings.state_directory / "orders")
-    prehash = Prehash(journal, emit) if settings.transfer.hash_ahead else None
-    rereader = Rereader(journal, parts.unit_reader, looks.hint, emit)
+    prehash = Prehash(journal, emit, hangs_at=hangs.is_at) if settings.transfer.hash_ahead else None
+    rereader = Rereader(journal, parts.unit_reader, looks.hint, emit, hangs.is_at)
     inspector = Inspector.of(parts, settings.completion_policy, prehash, rereader)
-    cleaner = UnitCleaner.of(parts, stop, looks.hint)
+    cleaner = UnitCleaner.of(parts, stop, looks.hint, hangs.is_at)
     retention = Retention(cleaner, parts.server_time, parts.settings.reclaim.read_back)
     removal = Scheduler(cleaner, retention, orders, settings, settings.drops)
-    hangs = Hangs(called(settings.server.host), problems, emit)
     workers = Workers(
         settings, journal, parts.attempts, holds, emit, breaker, stop, looks, guard, hangs
     )
@@ -78,15 +82,8 @@ def build_service(
     add_lane("folders that are not watched", None, looks.elsewhere)
     for pattern in roots.add_named():
         lanes.add(pattern)
-    restarts: dict[str, Callable[[], None]] = {
-        "removal": partial(removal.start, guard.run),
-        "verification": partial(reverification.start, guard.run),
-        "inotify": lambda: None,  # the watcher replaces these two: it checks them every tick
-        "hints": lambda: None,
-        "rereader": rereader.start,
-    }
-    if prehash:
-        restarts["hasher"] = partial(prehash.start, guard.run)
+    restarts = _restarts(removal, reverification, rereader, prehash, guard)
+    replace.update({name: restarts[name] for name in _MAY_HANG if name in restarts})
     restarts |= {name: partial(workers.start_one, name) for name in workers.names}
     return Service(
         settings=settings,
@@ -112,6 +109,26 @@ def build_service(
         workers=workers,
         supervisor=Supervisor(problems, emit, restarts, guard, stop),
     )
+
+
+def _restarts(
+    removal: Scheduler,
+    reverification: Reverification,
+    rereader: Rereader,
+    prehash: Prehash | None,
+    guard: JournalGuard,
+) -> dict[str, Callable[[], None]]:
+    """Return what starts another thread, by the name of the one in whose place it comes."""
+    restarts: dict[str, Callable[[], None]] = {
+        "removal": partial(removal.start, guard.run),
+        "verification": partial(reverification.start, guard.run),
+        "inotify": lambda: None,  # the watcher replaces these two: it checks them every tick
+        "hints": lambda: None,
+        "rereader": rereader.start,
+    }
+    if prehash:
+        restarts["hasher"] = partial(prehash.start, guard.run)
+    return restarts
 
 
 def _forget_times(step_s: float, emit: Emit, roots: Roots) -> None:

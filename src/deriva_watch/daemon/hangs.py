@@ -3,10 +3,12 @@
 A hang is no fault of the thread that waits, so the supervisor accuses none: what hangs is named.
 """
 
+import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from shlex import quote
 from typing import Final
 
@@ -28,6 +30,8 @@ class Hangs:
         server: How the server is called in hangs; paths are those of roots.
         problems: Where it is reported what does not answer.
         emit: Where events go.
+        replace: By the name of a thread, what starts another one in the place of one that is left
+            behind.
         hanging: What does not answer.
         closed: The roots of which no unit is uploaded now.
     """
@@ -35,9 +39,11 @@ class Hangs:
     server: str
     problems: Problems
     emit: Emit
+    replace: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     hanging: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     _since: dict[str, datetime] = field(default_factory=dict)
+    _left: set[threading.Thread] = field(default_factory=set)
 
     def tend(self, at_work: Sequence[str] = ()) -> None:
         """Report what began or ceased to hang; *at_work* has the root of each unit in work.
@@ -57,6 +63,17 @@ class Hangs:
             if left_behind >= LEFT_BEHIND or any(map(is_lane, hangs)):
                 closed.add(about)
         self.hanging, self.closed = frozenset(found), frozenset(closed)
+        self._replace([each for hangs in found.values() for each in hangs])
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether *path* is in a root that does not answer."""
+        return any(str(each) in self.hanging for each in (path, *path.parents))
+
+    def _replace(self, hangs: Sequence[Hang]) -> None:
+        for each in hangs:
+            if each.waits not in self._left and each.thread in self.replace:
+                self.replace[each.thread]()
+        self._left = {each.waits for each in hangs}
 
     def _hangs(self, about: str, hangs: Sequence[Hang], left_behind: int) -> None:
         silent_s = max(each.silent_s for each in hangs)

@@ -31,7 +31,7 @@ from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.read_back import ObjectReader
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.liveness import beat
-from deriva_watch.pipeline.background import start_background
+from deriva_watch.pipeline.background import background
 from deriva_watch.pipeline.build import Parts
 from deriva_watch.pipeline.crash_report import report_crash
 from deriva_watch.pipeline.unit_planner import UnitPlanner
@@ -83,13 +83,14 @@ class Reverification:
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
         """Start the thread; *guard* runs each piece of its work."""
         period_s = self.pace.period.total_seconds() if self.pace else PASS_S
-        self._thread = start_background(
+        self._thread = background(
             "verification",
             partial(guard, self.tend),
             max(0.2, min(PASS_S, period_s / 10)),
             self.stop,
             partial(report_crash, self.parts.emit, "the verification of uploaded units"),
         )
+        self._thread.start()
 
     def end(self, within_s: float) -> None:
         """Wait until the thread ends, for *within_s* at most; the stop event must be set."""

@@ -5,17 +5,19 @@ from collections.abc import Callable
 
 from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.edges.host.machine import yield_to_others
-from deriva_watch.liveness import begin, waiting
+from deriva_watch.liveness import begin, end, waiting
 
 
-def start_background(
+def background(  # noqa: PLR0913  # what differs between them
     name: str,
     work: Callable[[], None],
     pause_s: float,
     stop: threading.Event,
     crashed: Callable[[], None],
+    *,
+    is_meant: Callable[[threading.Thread], bool] = lambda _thread: True,
 ) -> threading.Thread:
-    """Start a thread that does *work* again and again, *pause_s* apart.
+    """Return a thread, not started, that does *work* again and again, *pause_s* apart.
 
     Args:
         name: Of the thread.
@@ -23,12 +25,13 @@ def start_background(
         pause_s: Between two pieces.
         stop: Ends the thread.
         crashed: Reports the exception that is being handled as a bug.
+        is_meant: Whether a thread goes on; not if another one has replaced it.
     """
 
     def repeat() -> None:
         begin()
         yield_to_others()
-        while not stop.is_set():
+        while not stop.is_set() and is_meant(threading.current_thread()):
             try:
                 work()
             except InterruptedWorkError:
@@ -37,7 +40,6 @@ def start_background(
                 crashed()
             with waiting(pause_s):
                 stop.wait(pause_s)
+        end()
 
-    thread = threading.Thread(target=repeat, name=name, daemon=True)
-    thread.start()
-    return thread
+    return threading.Thread(target=repeat, name=name, daemon=True)

@@ -25,7 +25,7 @@ from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk
-from deriva_watch.liveness import beat, begin, waiting
+from deriva_watch.liveness import beat, begin, depending_on, end, waiting
 from deriva_watch.watch.prehash_process import HashProcess
 
 STABLE_S: Final = 5.0  # longer than a tick of any file system's clock
@@ -69,11 +69,13 @@ class Prehash:
         journal: Keeps the digests.
         emit: Where a notice goes, once, if hashing fails or has no idle priority.
         stable_s: How long a file must have been found unchanged.
+        hangs_at: Whether a folder is in a root that does not answer: it is left alone.
     """
 
     journal: Journal
     emit: Emit
     stable_s: float = STABLE_S
+    hangs_at: Callable[[Path], bool] = lambda _folder: False
     _files: dict[_Group, dict[tuple[int, int], _File]] = field(default_factory=dict)
     _loose: dict[Path, dict[Stamp, ContentDigest]] = field(default_factory=dict)
     _jobs: "queue.SimpleQueue[_Job | None]" = field(default_factory=queue.SimpleQueue)
@@ -85,8 +87,12 @@ class Prehash:
     _kept_s: float = 0.0
 
     def start(self, guard: Callable[[Callable[[], None]], None]) -> None:
-        """Begin; *guard* runs a piece of work, and waits while the journal cannot be written."""
+        """Begin; *guard* runs a piece of work, and waits while the journal cannot be written.
+
+        A thread that is left behind at a root that hangs ends once that answers.
+        """
         self._over = False
+        self._process = HashProcess()
         self._thread = threading.Thread(
             target=self._work, args=(guard,), name="hasher", daemon=True
         )
@@ -208,23 +214,31 @@ class Prehash:
 
     def _work(self, guard: Callable[[Callable[[], None]], None]) -> None:
         begin()
+        process = self._process
         try:
-            while not self._over:
-                for job in self._next():
+            while not self._over and self._is_ours():
+                for job in self._next(process):
                     beat()
                     if self._is_wanted(job):
-                        self._hash(job)
+                        self._hash(job, process)
                     if time.monotonic() > self._kept_s + _KEEP_S or self._jobs.empty():
                         guard(self._keep)
                 guard(self._keep)
         finally:
-            self._over = True
-            self._process.close()
+            process.close()
+            if self._is_ours():
+                self._over = True
+            else:
+                end()
 
-    def _next(self) -> list[_Job]:
+    def _is_ours(self) -> bool:
+        """Return whether no other thread has taken the place of this one."""
+        return self._thread is threading.current_thread()
+
+    def _next(self, process: HashProcess) -> list[_Job]:
         """Wait for jobs and return them, without those whose file is open for writing."""
         with waiting():
-            jobs = [self._wait()]
+            jobs = [self._wait(process)]
         with suppress(queue.Empty):
             while len(jobs) < _TOGETHER:
                 jobs.append(self._jobs.get_nowait())
@@ -233,7 +247,8 @@ class Prehash:
         for job in wanted:
             looks.setdefault(str(job.disk.root), {})[job.file.entry.path] = job.file.entry
         now = datetime.now(UTC)
-        found = holders([Observation(root, each, now, {}) for root, each in looks.items()])
+        with depending_on(next(iter(looks), "/")):  # usually there is one
+            found = holders([Observation(root, each, now, {}) for root, each in looks.items()])
         closed = []
         for job in wanted:
             if job.file.entry.path in found[str(job.disk.root)].open:
@@ -242,29 +257,33 @@ class Prehash:
                 closed.append(job)
         return closed
 
-    def _wait(self) -> _Job | None:
+    def _wait(self, process: HashProcess) -> _Job | None:
         try:
             return self._jobs.get(timeout=_IDLE_S)
         except queue.Empty:
-            self._process.close()
+            process.close()
             return self._jobs.get()
 
     def _is_wanted(self, job: _Job) -> bool:
         files = self._files.get(job.group, {})
-        return not self._over and files.get(job.file.entry.identity) is job.file
+        if self._over or files.get(job.file.entry.identity) is not job.file:
+            return False
+        if hangs := self.hangs_at(job.disk.root):
+            job.file.asked = False  # the next look asks again
+        return not hangs
 
-    def _hash(self, job: _Job) -> None:
+    def _hash(self, job: _Job, process: HashProcess) -> None:
         entry, found = job.file.entry, None
         try:
             with job.disk.open(entry) as body:
-                found = self._process.digests(body, lambda: self._is_wanted(job))
+                found = process.digests(body, lambda: self._is_wanted(job))
             job.disk.verify(entry)
         except (FileChangedError, FileNotFoundError, RefusedError, TransientError):
             return  # the next look or the upload deals with it
         except OSError as error:
             self._tell(job, f"it failed: {error}")
-        if self._process.problem:
-            self._tell(job, f"it has no idle priority: {self._process.problem}")
+        if process.problem:
+            self._tell(job, f"it has no idle priority: {process.problem}")
         if found and found.size_bytes == entry.size_bytes:
             self._learn(job.group, entry, found)
 

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from deriva_watch.engine.content import Digests, digests
 from deriva_watch.liveness import beat
 
 _POLL_S: Final = 0.2  # how soon it notices that the digests are no longer wanted
+_TIMES: Final = slice(10, 12)  # of a process, after its state in /proc/PID/stat (proc(5))
 _SERVE: Final = "from deriva_watch.watch.prehash_process import serve; serve()"
 
 
@@ -27,6 +29,7 @@ class HashProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self.problem: str | None = None  # why it has no idle priority
+        self._used: tuple[str, ...] = ()  # of the processor
 
     def digests(self, body: BinaryIO, is_wanted: Callable[[], bool]) -> Digests | None:
         """Hash *body* from its beginning; None if it cannot be read, or is no longer wanted.
@@ -37,7 +40,8 @@ class HashProcess:
         try:
             socket.send_fds(channel, [b"."], [body.fileno()])
             while is_wanted():
-                beat()  # at idle priority the process may take any time
+                if self._makes_progress():
+                    beat()
                 try:
                     answer = channel.recv(1024)
                 except TimeoutError:
@@ -54,6 +58,21 @@ class HashProcess:
             raise
         self.close()
         return None
+
+    def _makes_progress(self) -> bool:
+        """Return whether it computes, or would if it got a processor: idle priority may take long.
+
+        It does not while it waits for a disk.
+        """
+        if self._process is None:
+            return False
+        try:
+            said = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:  # it has ended
+            return False
+        state, *fields = said.rpartition(")")[2].split()
+        before, self._used = self._used, tuple(fields[_TIMES])
+        return state == "R" or self._used != before
 
     def close(self) -> None:
         """End the process at once."""

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from deriva_watch.core.changes import Change, MoveExecution, MoveFile, NoteExecution, NoteFile
@@ -22,7 +23,7 @@ from deriva_watch.core.states import ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.journal import Journal
 from deriva_watch.engine.content import Digests
-from deriva_watch.liveness import beat, begin, waiting
+from deriva_watch.liveness import beat, begin, end, waiting
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.prehash_process import HashProcess
 
@@ -46,12 +47,14 @@ class Rereader:
         unit_reader: Opens the files.
         again: Called with a unit of which a file was read, so that it is looked at.
         emit: Where a notice goes, once, if files cannot be read again.
+        hangs_at: Whether a folder is in a root that does not answer: it is left alone.
     """
 
     journal: Journal
     unit_reader: UnitReader
     again: Callable[[Unit], None]
     emit: Emit
+    hangs_at: Callable[[Path], bool] = lambda _folder: False
     _jobs: "queue.SimpleQueue[tuple[_Key, Unit, Entry] | None]" = field(
         default_factory=queue.SimpleQueue
     )
@@ -64,8 +67,9 @@ class Rereader:
     _told: bool = False
 
     def start(self) -> None:
-        """Start the thread that reads."""
+        """Start the thread that reads; one that is left behind ends once its root answers."""
         self._over = False
+        self._process = HashProcess()
         self._thread = threading.Thread(target=self._work, name="rereader", daemon=True)
         self._thread.start()
 
@@ -126,35 +130,39 @@ class Rereader:
 
     def _work(self) -> None:
         begin()
+        process = self._process
         try:
-            while not self._over:
+            while not self._over and self._thread is threading.current_thread():
                 with waiting():
-                    job = self._wait()
-                if job:
+                    job = self._wait(process)
+                if job and self.hangs_at(job[1].prefix):
+                    self._read.pop(job[0], None)  # the next look at it asks again
+                elif job:
                     beat()
-                    self._do(*job)
+                    self._do(*job, process)
         finally:
-            self._process.close()
+            process.close()
+        end()
 
-    def _wait(self) -> tuple[_Key, Unit, Entry] | None:
+    def _wait(self, process: HashProcess) -> tuple[_Key, Unit, Entry] | None:
         try:
             return self._jobs.get(timeout=_IDLE_S)
         except queue.Empty:
-            self._process.close()
+            process.close()
             return self._jobs.get()
 
-    def _do(self, key: _Key, unit: Unit, entry: Entry) -> None:
+    def _do(self, key: _Key, unit: Unit, entry: Entry, process: HashProcess) -> None:
         disk, found = self.unit_reader.directory(unit), None
         try:
             with disk.open(entry) as body:
-                found = self._process.digests(body, lambda: not self._over)
+                found = process.digests(body, lambda: not self._over)
             disk.verify(entry)
         except (FileChangedError, FileNotFoundError, RefusedError, TransientError):
             found = None  # the next look at it decides
         except OSError as error:
             self._tell(unit, f"it failed: {error}")
-        if self._process.problem:
-            self._tell(unit, f"it has no idle priority: {self._process.problem}")
+        if process.problem:
+            self._tell(unit, f"it has no idle priority: {process.problem}")
         if found:
             self._read[key] = found
             self._units.add(unit)
