@@ -48,6 +48,7 @@ REVERIFICATION: Final = "tests/daemon/test_reverification.py"
 SCHEDULER: Final = "tests/cleanup/test_scheduler.py"
 COMPLETION: Final = "tests/core/completeness/test_completion.py"
 LOOKOUT: Final = "tests/watch/test_inspector.py"
+LANES: Final = "tests/daemon/test_lanes.py"
 AHEAD: Final = "tests/watch/test_prehash.py"
 PRIOR: Final = "tests/pipeline/test_prior_executions.py"
 DROP: Final = "tests/core/drop/test_drop.py"
@@ -488,6 +489,45 @@ MUTATIONS: Final = (
         "edges/watching/probe.py",
         (("== os.geteuid():\n                    flock(descriptor, LOCK_EX | LOCK_NB)", "> -1:"),),
         (f"{PROBE}::test_what_a_killed_try_left_behind_is_cleared_away_by_the_next",),
+    ),
+    # ------------------------------------------------------------ lanes
+    Mutation(
+        "a lane that hangs gets another turn",
+        "daemon/lanes.py",
+        (("lane.is_busy, lane.began_s = True, time.monotonic()", "lane.began_s = 0.0"),),
+        (f"{LANES}::test_a_lane_that_hangs_gets_nothing_new_and_the_others_go_on",),
+    ),
+    Mutation(
+        "lanes that hang keep the others from their turns",
+        "daemon/lanes.py",
+        (("if each.began_s > now_s - SLOW_S]", "]"),),
+        (f"{LANES}::test_more_lanes_than_threads_may_hang",),
+    ),
+    Mutation(
+        "a lane starves",
+        "daemon/lanes.py",
+        (("sorted(due, key=lambda lane: lane.began_s)[:room]", "due[:room]"),),
+        (f"{LANES}::test_lanes_that_always_have_something_to_do_take_turns",),
+    ),
+    Mutation(
+        "a hang is the fault of the thread",
+        "liveness.py",
+        (("(now_s > pulse.due_s and pulse.about is None)", "now_s > pulse.due_s"),),
+        ("tests/daemon/test_hangs.py::test_no_thread_is_accused_of_what_does_not_answer",),
+    ),
+    Mutation(
+        "units of a closed root are uploaded",
+        "daemon/workers.py",
+        (("self.settings.server.name, self.hangs.closed)", "self.settings.server.name)"),),
+        ("tests/daemon/test_workers.py::test_a_root_in_which_so_many_hang_gets_no_more",),
+    ),
+    Mutation(
+        "a question that hangs is asked for ever",
+        "watch/questions.py",
+        (("if tries > TRIES or ", "if "),),
+        (
+            "tests/watch/test_questions.py::test_a_unit_whose_questions_always_hang_costs_two_threads",
+        ),
     ),
     # ------------------------------------------------------------ taken too early
     Mutation(

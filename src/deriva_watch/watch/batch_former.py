@@ -108,7 +108,8 @@ class BatchFormer:
         names: Collection[str],
     ) -> datetime | None:
         """Track the files that are in no batch, and write a batch down once it is closed."""
-        taken, arrivals = set().union(*members.values()), self._arrivals
+        taken = set().union(*members.values())
+        arrivals = self._arrivals  # a clock that is set meanwhile replaces it
         found = batching.arrivals(arrivals.get(drop.path, {}), seen, taken, policy)
         if due := batching.quiet(found, seen.looked_at):
             asked = holders([batching.part(seen, due)])[seen.root]
