@@ -81,6 +81,11 @@ def pipe(tmp_path):
     return tmp_path / "pipe"
 
 
+def answer(pipe):
+    """Let all who wait for the pipe go on."""
+    os.close(os.open(pipe, os.O_RDWR))
+
+
 @pytest.fixture(autouse=True)
 def short_deadline(monkeypatch):
     monkeypatch.setattr(liveness, "BLOCK_S", 0.1)
@@ -97,7 +102,7 @@ def test_a_lane_that_hangs_gets_nothing_new_and_the_others_go_on(tmp_path, pipe)
         assert not liveness.standstills()
 
         hung.left = 0
-        pipe.write_bytes(b"")
+        answer(pipe)
         wait_until(lambda: ("call.returned", "/hung") in loop.told())
         wait_until(lambda: not loop.shown())
     assert loop.told() == [("call.hung", "/hung"), ("call.returned", "/hung")]
@@ -110,16 +115,16 @@ def test_more_lanes_than_threads_may_hang(tmp_path, pipe):
         wait_until(lambda: len(loop.told()) == len(hung))
         before = well.turns
         wait_until(lambda: well.turns > before + 10)
-        with pipe.open("wb"):
-            wait_until(lambda: len(loop.told()) == 2 * len(hung))
+        wait_until(lambda: (answer(pipe), len(loop.told()) == 2 * len(hung))[1])
 
 
 def test_lanes_that_are_well_share_a_few_threads(tmp_path):
-    many = [Task(f"/{n}", 3, work=lambda: time.sleep(0.001)) for n in range(100)]
-    most = []
+    served = set()
+    work = lambda: (served.add(threading.current_thread()), time.sleep(0.001))  # noqa: E731
+    many = [Task(f"/{n}", 3, work) for n in range(100)]
     with Loop(tmp_path, *many).running():
-        wait_until(lambda: (most.append(_threads()), not any(task.left for task in many))[1])
-    assert max(most) <= 2 * module.AT_ONCE
+        wait_until(lambda: not any(task.left for task in many))
+    assert len(served) < len(many) / 4
 
 
 def test_lanes_that_always_have_something_to_do_take_turns(tmp_path):
@@ -145,7 +150,7 @@ def test_the_end_does_not_wait_for_a_lane_that_hangs(tmp_path, pipe):
         began_s = time.monotonic()
         loop.lanes.end(30)
         assert time.monotonic() - began_s < 10
-        pipe.write_bytes(b"")
+        answer(pipe)
         wait_until(lambda: not liveness.hangs())
 
 
@@ -164,7 +169,3 @@ def test_the_end_waits_for_a_turn_that_makes_progress(tmp_path):
         loop.stop.set()
         loop.lanes.end(30)
         assert done
-
-
-def _threads():
-    return sum(each.name.startswith(liveness.LANE) for each in threading.enumerate())

@@ -31,8 +31,9 @@ class Lab:
             completion={"quiet_s": 0.4},
             status={"listen": "127.0.0.1:0"},
         )
-        with self.config.open("a") as more:
-            more.write(f'[[watch]]\nprefix = "{self.well}"\n')
+        # FUSE sends no events: it is scanned again and again.
+        text = self.config.read_text().replace("[[watch]]\n", "[[watch]]\nrescan_s = 0.5\n")
+        self.config.write_text(f'{text}[[watch]]\nprefix = "{self.well}"\n')
 
     def write(self, prefix):
         """Make an execution; return its RID."""

@@ -84,12 +84,12 @@ class Hangs:
         stops_all = about == self.server and any(map(is_lane, hangs))
         self.problems.put(_about(about), error, Scope.DAEMON if stops_all else Scope.FOLDER)
         if is_new:
-            self.emit(CallHung(about=about, seconds=round(silent_s, 1), **error.sentence()))
+            self.emit(CallHung(about=about, seconds=round(silent_s, 3), **error.sentence()))
 
     def _answered(self, about: str) -> None:
         seconds = (datetime.now(UTC) - self._since.pop(about)).total_seconds()
         self.problems.put(_about(about), None)
-        self.emit(CallReturned(about=about, seconds=round(seconds, 1)))
+        self.emit(CallReturned(about=about, seconds=round(seconds, 3)))
 
 
 def _error(about: str, since: datetime, threads: int) -> TroubleError:

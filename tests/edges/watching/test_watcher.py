@@ -203,11 +203,11 @@ def test_a_root_that_was_replaced_is_watched_again(watcher, ears, executions, tm
 
 
 def test_polling_needs_no_threads(watcher, executions, tmp_path):
-    threads = threading.active_count()
+    before = set(threading.enumerate())
 
     assert watch(watcher, tmp_path, "polling") is Mode.POLLING
 
-    assert threading.active_count() == threads
+    assert not set(threading.enumerate()) - before
     assert modes(watcher) == {}
     executions.rmdir()
     assert modes(watcher) == {tmp_path: Mode.MISSING}
@@ -337,13 +337,13 @@ def test_a_tree_moved_in_is_watched_like_one_that_was_made(watcher, ears, execut
 
 
 def test_thousands_of_directories_are_followed_by_two_threads(watcher, executions, tmp_path):
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     watch(watcher, tmp_path)
 
     for number in range(2000):
         follow(watcher, executions / f"1-{number}")
 
-    assert threading.active_count() == threads + 2
+    assert len(set(threading.enumerate()) - before) == 2
     assert watcher.watches == 2001
 
 
@@ -570,7 +570,7 @@ def test_a_root_that_lacked_watches_gets_them_once_there_are_some(executions):
 
 def test_stopping_leaves_no_thread_and_may_be_repeated(ears, executions, tmp_path):
     assert executions.is_dir()
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     watcher = Watcher(ears.hint, ears.trouble)
     watcher.stop()
     watch(watcher, tmp_path)
@@ -578,7 +578,7 @@ def test_stopping_leaves_no_thread_and_may_be_repeated(ears, executions, tmp_pat
     watcher.stop()
     watcher.stop()
 
-    assert threading.active_count() == threads
+    assert not set(threading.enumerate()) - before
 
 
 MOUNTS = """\
