@@ -34,6 +34,13 @@ def sandbox(
     session_s: Annotated[
         float, typer.Option(help="Seconds until a session expires unless it is extended.")
     ] = 30 * 86400,
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="`fast`: as fast as it can; `real`: with the times of real servers, which become "
+            "slower with more than four connections."
+        ),
+    ] = "fast",
     _as_json: Annotated[
         bool, typer.Option("--json", help="No effect: the output is always JSON.")
     ] = False,
@@ -59,6 +66,7 @@ def sandbox(
             faults=faults,
             catalog=catalog,
             session_s=session_s,
+            profile=profile,
             announce=lambda ready: print(json.dumps(ready), flush=True),
         )
     except (ValueError, OSError) as error:

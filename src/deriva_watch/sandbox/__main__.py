@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from deriva_watch.sandbox.identity import SESSION_LENGTH
-from deriva_watch.sandbox.server import serve
+from deriva_watch.sandbox.server import FAST, PROFILES, serve
 
 
 def main() -> None:
@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--catalog", default="1", help="number of a new catalog")
     default_s = SESSION_LENGTH.total_seconds()
     parser.add_argument("--session-s", type=float, default=default_s, help="length of a session")
+    parser.add_argument("--profile", default=FAST, choices=PROFILES, help="whose times it takes")
     options = vars(parser.parse_args())
     try:
         serve(**options, announce=_print)

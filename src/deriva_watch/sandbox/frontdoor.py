@@ -92,7 +92,7 @@ class FrontDoor:
         client = self._sessions.client_of(Headers(scope=scope), service)
         connection: Connection = scope["state"]["connection"]
         connection.requests += 1
-        scope["state"].update(client=client, arrived_ns=arrived_ns)
+        scope["state"].update(client=client, arrived_ns=arrived_ns, begun_ns=arrived_ns)
         exchange = _Exchange(self._log, self._count, scope, receive, send)
         if self._latency_s:
             await asyncio.sleep(self._latency_s)

@@ -11,21 +11,26 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from deriva_watch.sandbox import starter
 from deriva_watch.sandbox.app import build_app
+from deriva_watch.sandbox.costs import RealCosts
 from deriva_watch.sandbox.ermrest.catalog import Catalog
 from deriva_watch.sandbox.ermrest.founding import found
 from deriva_watch.sandbox.faults import read_faults
 from deriva_watch.sandbox.frontdoor import FrontDoor
 from deriva_watch.sandbox.identity import SESSION_LENGTH, Sessions
 
+FAST: Final = "fast"
+REAL: Final = "real"
+PROFILES: Final = (FAST, REAL)
 IDLE_S = 5  # measured: the server closes a connection after this long without a request
 STOP_S = 5
 
@@ -77,6 +82,7 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
     faults: Path | None = None,
     catalog: str = "1",
     session_s: float = SESSION_LENGTH.total_seconds(),
+    profile: str = FAST,
     announce: Callable[[dict[str, str]], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -98,12 +104,17 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
 
         session_s: How long a session lasts after it was extended, in seconds.
 
+        profile: ``fast``, as fast as it can; or ``real``, with the times of the real servers.
+
         announce: Called once the server takes requests, with ``url``, ``host``,
             ``catalog``, ``owner_credential_file``, ``writer_credential_file``, ``data``.
 
     Raises:
-        ValueError: *listen* is not a loopback address, or a file is invalid.
+        ValueError: *listen* is not a loopback address, *profile* is unknown, or a file is
+            invalid.
     """
+    if profile not in PROFILES:
+        raise ValueError(f"the profile is {' or '.join(PROFILES)}, not {profile!r}")
     address, port = _loopback(listen)
     rules = read_faults(faults) if faults else []
     data = data.resolve()
@@ -118,7 +129,10 @@ def serve(  # noqa: PLR0913 - all but two are choices with a default
         opened = _open_catalog(data / "catalog.db", catalog, schema, rows)
         length = timedelta(seconds=session_s)
         sessions = Sessions(data, f"{address}:{listener.getsockname()[1]}", length)
-        app = FrontDoor(build_app(opened, data, sessions), sessions, log, latency_ms / 1000, rules)
+        services: ASGIApp = build_app(opened, data, sessions)
+        if profile == REAL:
+            services = RealCosts(services)
+        app = FrontDoor(services, sessions, log, latency_ms / 1000, rules)
         ready = {
             "url": f"http://{sessions.host}",
             "host": sessions.host,

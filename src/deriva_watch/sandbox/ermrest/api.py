@@ -70,7 +70,7 @@ def _endpoint(catalog: Catalog, answer: Answer) -> Callable[[Request], Awaitable
         client = request.state.client
         if not catalog.model.may(client, "enumerate"):
             raise denied(client, f"enumerate access on catalog/{catalog.id}")
-        caller = Caller(client, request.state.arrived_ns)
+        caller = Caller(client, request.state.begun_ns)
         return await run_in_threadpool(answer, catalog, caller, request, body)
 
     return endpoint

@@ -21,10 +21,10 @@ from deriva_watch.sandbox.identity import Client
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request, and when it reached the server (monotonic clock)."""
+    """The sender of a request, and when its transaction began (monotonic clock)."""
 
     client: Client | None
-    arrived_ns: int
+    begun_ns: int
 
 
 class Catalog:
@@ -53,14 +53,14 @@ class Catalog:
         """Hold a write transaction; with *rebuild* it may rebuild tables.
 
         Raises:
-            RefusedError: 503, another write was committed after this request had
-                arrived. Measured: ERMrest runs its transactions serializable, every
+            RefusedError: 503, another write was committed after this one had
+                begun. Measured: ERMrest runs its transactions serializable, every
                 write touches one common table, and the server does not retry, so that
                 of overlapping writes only the first to commit is stored, whatever
                 tables they are for.
         """
         with self._database.writing(rebuild=rebuild) as connection:
-            if self._database.committed_ns > caller.arrived_ns:
+            if self._database.committed_ns > caller.begun_ns:
                 raise refused(503, "Transaction aborted.")
             # PostgreSQL checks references after the statement, which is several statements here.
             connection.execute("PRAGMA defer_foreign_keys = ON")

@@ -53,6 +53,10 @@ class Call:
         """Record for the log how many entries the real server reads for this call."""
         self.request.state.entries = entries
 
+    def read_again(self, nbytes: int) -> None:
+        """Note how much content the server reads again for this call."""
+        self.request.state.read_again_bytes = nbytes
+
     @property
     def content_type(self) -> str:
         """The media type of the body, without parameters."""

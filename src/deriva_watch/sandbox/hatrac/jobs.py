@@ -173,6 +173,7 @@ def finalize(store: Store, call: Call) -> Response:
     accepted and read as zeros. A mismatch leaves the job open.
     """
     job = _own_job(store, call)
+    call.read_again(job.nbytes)
     received, expected = store.storage.finish(job.id), digest(job.metadata)
     if expected not in (None, received):
         raise RefusedError(
