@@ -111,7 +111,7 @@ def test_the_help_names_every_command_and_every_exit_status():
     for words in (*COMMANDS, "0 done", "3 something was refused", "11 another instance", "143"):
         assert words in told.stdout
     for name in COMMANDS:
-        assert f"│ {name} " in told.stdout
+        assert f"\n  {name} " in told.stdout
 
 
 def test_the_version_is_that_of_the_package():

@@ -60,11 +60,12 @@ def _print_version(wanted: bool) -> None:
 
 
 app = typer.Typer(
+    context_settings={"max_content_width": 120},
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # importing what draws boxes takes as long as all the rest
     pretty_exceptions_enable=False,
     help="Watches deriva-ml execution directories and uploads complete ones into a Deriva catalog."
-    "\n\nStart with **deriva-watch demo**, which shows everything on a server of its own.",
+    "\n\nStart with `deriva-watch demo`, which shows everything on a server of its own.",
     epilog="Exit status: 0 done, 1 bug in deriva-watch, 2 usage or settings, "
     "3 something was refused, 4 nothing matched, 10 server unreachable, "
     "11 another instance holds the journal, 12 the journal is damaged, "

@@ -4,14 +4,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deriva_watch.cli.app import ConfigOption, Exit, JsonOption, app, print_json
 from deriva_watch.core.errors import SettingsError
 from deriva_watch.core.prose import counted, printable
-from deriva_watch.core.removal.verification import Verified, Where
+
+if TYPE_CHECKING:  # heavy
+    from deriva_watch.core.removal.verification import Verified
 
 
 @app.command()
@@ -49,6 +51,7 @@ def verify(
 
     For example: deriva-watch verify --all
     """
+    from deriva_watch.cli.verify_text import print_verified
     from deriva_watch.commands.verify import verifying
     from deriva_watch.settings.model import load
 
@@ -77,7 +80,7 @@ def verify(
             if not one.differences:
                 verifier.keep(subject, one, server_only=server_only, read_back=read_back)
             if not as_json:
-                _print(one)
+                print_verified(one)
     is_well = not any(one.differences for one in found)
     if as_json:
         told = [{"well": not one.differences, **asdict(one)} for one in found]
@@ -88,45 +91,6 @@ def verify(
     elif not found:
         print("there is nothing to verify")
     raise typer.Exit(Exit.DONE if is_well else Exit.REFUSED)
-
-
-def _print(one: Verified) -> None:
-    from rich.filesize import decimal
-
-    size = f"{counted(one.files, 'file')} ({decimal(one.size_bytes)})"
-    name = f"{one.rid} ({one.prefix})" if one.prefix else one.rid
-    if not one.differences:
-        print(printable(f"✓ {name}: the server has all {size}; {_local(one)}"))
-    else:
-        print(printable(f"✗ {name}: {_differing(one, size)}; {_local(one)}"))
-        if one.well_at:
-            print(printable(f"    no difference on {one.well_at}"))
-    for each in one.differences:
-        print(f"    {printable(each.what)}")
-        print(f"        {printable(each.why)}")
-        print(f"        {printable(each.next)}")
-    for note in one.notes:
-        print(f"    note: {printable(note)}")
-
-
-def _differing(one: Verified, size: str) -> str:
-    """Return how many files are not in the catalog, and how many other differences there are."""
-    missing = len({each.path for each in one.differences if each.where is Where.LEFT})
-    others = sum(each.where is not Where.LEFT for each in one.differences)
-    verb = "is" if missing == 1 else "are"
-    parts = [f"{missing} of {counted(one.files + missing, 'file')} {verb} NOT in the catalog"]
-    found = [f"{counted(others, 'difference')} in {size}"]
-    return "; ".join(parts * bool(missing) + found * bool(others))
-
-
-def _local(one: Verified) -> str:
-    """Return a summary of the local files."""
-    differ = any(each.where is Where.DISK for each in one.differences)
-    identical = "" if differ else " and identical"
-    copies = counted(one.hashed, "local file")
-    if one.read_back:
-        copies = f"{counted(one.read_back, 'object')} read back; {copies}"
-    return f"{copies} read again{identical}; {one.absent} already deleted here"
 
 
 class _Bar:
