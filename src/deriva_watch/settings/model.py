@@ -7,10 +7,11 @@ line or variable a wrong value came from; `sources` does.
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Final
 
 from pydantic import (
     Field,
@@ -51,6 +52,9 @@ from deriva_watch.settings.sections import (
 )
 from deriva_watch.settings.sources import PREFIX, Origins, find_config, no_config
 
+# The file that `load` has read; None: only given values count.
+_FROM_FILE: Final[ContextVar[dict[str, Any] | None]] = ContextVar("from_file", default=None)
+
 
 class Settings(BaseSettings):
     """All settings; `load` reads them."""
@@ -80,8 +84,6 @@ class Settings(BaseSettings):
     status: Status = Status()
     log: Log = Log()
 
-    from_file: ClassVar[dict[str, Any] | None] = None  # None: only given values count
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -92,9 +94,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let given values override the environment, and that the file."""
-        if cls.from_file is None:
+        file = _FROM_FILE.get()
+        if file is None:
             return (init_settings,)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, cls.from_file)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file)
 
     @field_validator("watch")
     @classmethod
@@ -186,13 +189,10 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
     origins = Origins(file, flags)
     if file is None and not origins.name("server"):
         raise no_config()
-
-    class _FromHere(Settings):
-        from_file = origins.file
-
     problems = origins.unknown_variables(Settings)
+    reading = _FROM_FILE.set(origins.file)
     try:
-        settings = _FromHere(**origins.flags)
+        settings = Settings(**origins.flags)
     except SourceError as error:
         problems.append(origins.unreadable(error))
     except ValidationError as error:
@@ -200,6 +200,8 @@ def load(config: Path | None, flags: Mapping[str, Any] = {}) -> Settings:
     else:
         if not problems:
             return settings
+    finally:
+        _FROM_FILE.reset(reading)
     count = f"{len(problems)} settings" if len(problems) > 1 else "this setting"
     raise SettingsError(
         "\n".join(problems),

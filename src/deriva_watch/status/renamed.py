@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from deriva_watch.core.states import SAFE, FileState
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount, Sharer
 
 _MOVED = frozenset(FileState) - {FileState.REMOVED}  # what we removed was not there to be renamed
@@ -32,7 +32,7 @@ class Renamed:
     safe_units: int = 0
 
     @classmethod
-    def of(cls, reader: Reader | Journal) -> "Renamed":
+    def of(cls, reader: Reader) -> "Renamed":
         """Return those that the journal has."""
         units = replaced(reader.sharers())
         return cls._with(units, reader.amounts(units).values()) if units else cls()

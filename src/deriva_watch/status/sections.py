@@ -11,7 +11,7 @@ from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.removal.reverification import proof_said
 from deriva_watch.core.states import SAFE, UNDONE, ExecutionState, FileState
 from deriva_watch.core.stats.throughput import WINDOW_S, job_bytes, job_sent, rate_bytes_per_s
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Amount, Total
 from deriva_watch.status.json_values import plain, some
 from deriva_watch.status.renamed import Renamed
@@ -31,7 +31,7 @@ _WAITING: Final = (*_WHO, "next_at", "attempts", *_SENTENCE)
 
 
 def sections(
-    reader: Reader | Journal,
+    reader: Reader,
     counts: Mapping[ExecutionState, int],
     now: datetime,
     renamed: Renamed,
@@ -77,7 +77,7 @@ def is_cancelled(execution: ExecutionRecord) -> bool:
     return execution.state is ExecutionState.REFUSED and holds.is_cancelled(execution.held)
 
 
-def paused(reader: Reader | Journal, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
+def paused(reader: Reader, held: Iterable[ExecutionRecord]) -> dict[str, Any]:
     """Return the pauses: of all uploads ("host") first, then of the executions in *held*."""
     everything = reader.paused()
     found = [_pause("host", None, everything)] if everything else []
@@ -94,7 +94,7 @@ def _pause(about: str, prefix: str | None, hold: Hold) -> dict[str, Any]:
     return {"about": about, **plain(facts), **plain(dict(said))}
 
 
-def oldest_proof(reader: Reader | Journal) -> dict[str, Any] | None:
+def oldest_proof(reader: Reader) -> dict[str, Any] | None:
     """Return the oldest proof that something is on the server: of what, when, and what it proved.
 
     None: nothing was uploaded yet.
@@ -111,7 +111,7 @@ def _cut(name: str, entries: list[Any], count: int) -> dict[str, Any]:
     return {name: entries, **({f"{name}_more": more} if more > 0 else {})}
 
 
-def _some_in(reader: Reader | Journal, states: set[ExecutionState]) -> list[ExecutionRecord]:
+def _some_in(reader: Reader, states: set[ExecutionState]) -> list[ExecutionRecord]:
     return reader.executions(states, limit=MOST)
 
 
@@ -124,7 +124,7 @@ def _bytes(totals: Iterable[Total], renamed: Renamed) -> dict[str, int]:
     }
 
 
-def _in_flight(reader: Reader | Journal, now: datetime) -> Iterator[dict[str, Any]]:
+def _in_flight(reader: Reader, now: datetime) -> Iterator[dict[str, Any]]:
     going = reader.executions({ExecutionState.UPLOADING}, limit=MOST)
     going += reader.executions({ExecutionState.READY}, limit=MOST - len(going))
     if not going:
@@ -176,7 +176,7 @@ def _current(file: FileRecord) -> dict[str, Any]:
     return {"path": plain(file.path), "bytes": job["size_bytes"], "bytes_done": job_bytes(job)}
 
 
-def _filling(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+def _filling(reader: Reader) -> Iterator[dict[str, Any]]:
     for execution in _some_in(reader, {ExecutionState.FILLING}):
         verdict = execution.verdict or {}
         known = "files" in verdict and "size_bytes" in verdict
@@ -184,7 +184,7 @@ def _filling(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
         yield {**some(execution, (*_WHO, "next_at")), "why": plain(verdict.get("why")), **so_far}
 
 
-def _refused(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+def _refused(reader: Reader) -> Iterator[dict[str, Any]]:
     for execution, amounts in _with(reader, _some_in(reader, {ExecutionState.REFUSED})):
         files = amounts.get(FileState.REFUSED, Amount()).files
         examples = reader.examples(execution.id, FileState.REFUSED, _EXAMPLES) if files else []
@@ -197,7 +197,7 @@ def _refused(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
 
 
 def _unmatched(
-    reader: Reader | Journal, execution: ExecutionRecord, amounts: Mapping[FileState, Amount]
+    reader: Reader, execution: ExecutionRecord, amounts: Mapping[FileState, Amount]
 ) -> dict[str, Any]:
     examples = reader.examples(execution.id, FileState.UNMATCHED, _EXAMPLES)
     return {
@@ -208,7 +208,7 @@ def _unmatched(
     }
 
 
-def _recent(reader: Reader | Journal, renamed: Renamed) -> Iterator[dict[str, Any]]:
+def _recent(reader: Reader, renamed: Renamed) -> Iterator[dict[str, Any]]:
     """Return the executions that were uploaded last, each once, the newest first."""
     latest = reader.endings({ExecutionState.UPLOADED}, limit=_RECENT)
     ended = [each for each in latest if each.execution.id not in renamed.units]
@@ -227,7 +227,7 @@ def _recent(reader: Reader | Journal, renamed: Renamed) -> Iterator[dict[str, An
 
 
 def _with(
-    reader: Reader | Journal, executions: Iterable[ExecutionRecord]
+    reader: Reader, executions: Iterable[ExecutionRecord]
 ) -> Iterator[tuple[ExecutionRecord, Mapping[FileState, Amount]]]:
     """Yield executions with the amounts of their files by state."""
     listed = list(executions)

@@ -17,7 +17,7 @@ from deriva_watch.core.removal.reverification import proof_said
 from deriva_watch.core.states import SAFE, ExecutionState, FileState
 from deriva_watch.edges.disk.receipts import kept_as, read_receipt
 from deriva_watch.edges.host.problems import read as read_problems
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.problems import replaced
 from deriva_watch.status.headline import headline, stops_daemon
 from deriva_watch.status.json_values import plain, some
@@ -30,7 +30,7 @@ _FILE: Final = shown_fields(FileRecord)
 _HISTORY: Final = shown_fields(HistoryRecord)
 
 
-def summary(reader: Reader | Journal, now: datetime) -> dict[str, Any]:
+def summary(reader: Reader, now: datetime) -> dict[str, Any]:
     """Return the state of everything at *now*.
 
     `oldest_pending_s` is the age of the oldest execution that is complete and not uploaded, in
@@ -89,7 +89,7 @@ def _reasons(pid: int | None, problems: Iterable[Mapping[str, str]]) -> Iterator
         yield {name: each[name] for name in ("about", *_SENTENCE)}
 
 
-def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
+def _journals_before(reader: Reader) -> Iterator[dict[str, Any]]:
     """Yield a notice for every damaged journal that was set aside and is still there."""
     for each in reader.damaged_journals():
         if Path(each.path).exists():
@@ -98,7 +98,7 @@ def _journals_before(reader: Reader | Journal) -> Iterator[dict[str, Any]]:
             yield {"about": "the journal", "at": each.at, "path": each.path, **sentence}
 
 
-def executions_of(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
+def executions_of(reader: Reader, rid: str) -> list[ExecutionRecord]:
     """Return the executions of that name: one for each prefix and catalog.
 
     Raises TroubleError, which names similar ones, if there is none.
@@ -111,7 +111,7 @@ def executions_of(reader: Reader | Journal, rid: str) -> list[ExecutionRecord]:
     return found
 
 
-def details(reader: Reader | Journal, rid: str, path: str | None = None) -> dict[str, Any]:
+def details(reader: Reader, rid: str, path: str | None = None) -> dict[str, Any]:
     """Return everything about the executions named *rid*: one entry for each prefix and catalog.
 
     With *path*, only that file. Raises TroubleError if there is no such execution or file.
@@ -138,7 +138,7 @@ def _near(asked: str, known: Iterable[str], otherwise: str) -> str:
     return f"Did you mean {near}?" if near else otherwise
 
 
-def _details(reader: Reader | Journal, execution: ExecutionRecord) -> dict[str, Any]:
+def _details(reader: Reader, execution: ExecutionRecord) -> dict[str, Any]:
     files, history = reader.files(execution.id), reader.history(execution.id)
     paths: dict[int | None, str] = {file.id: plain(file.path) for file in files}
     return {
@@ -160,9 +160,7 @@ def _counted(states: type[Any], counts: Mapping[Any, int]) -> dict[str, int]:
     return {state.value: counts.get(state, 0) for state in states}
 
 
-def kept_receipts(
-    reader: Reader | Journal, state_directory: Path, rid: str
-) -> list[Mapping[str, Any]]:
+def kept_receipts(reader: Reader, state_directory: Path, rid: str) -> list[Mapping[str, Any]]:
     """Return the receipts of the executions named *rid*; TroubleError if there is none."""
     executions = executions_of(reader, rid)
     places = {(each.server, kept_as(each)) for each in executions}
@@ -183,7 +181,7 @@ MOST: Final = 50
 _FOUND: Final = ("rid", "prefix", "state")
 
 
-def finding(reader: Reader | Journal, name: str) -> dict[str, Any]:
+def finding(reader: Reader, name: str) -> dict[str, Any]:
     """Return executions and files with *name* in their names, at most MOST of each.
 
     `more` is true if there are others. Upper and lower case differ.

@@ -12,11 +12,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deriva_watch.core.errors import TroubleError
-from deriva_watch.core.events import Emit, ProblemFound
 from deriva_watch.core.json_text import read_json
+
+if TYPE_CHECKING:
+    from deriva_watch.core.events import Emit
 
 _NAME: Final = "problems.json"
 _ROOM_BYTES: Final = 4096  # the least size of the file
@@ -35,7 +37,7 @@ class Problems:
     If the file cannot be written, work continues: the log has the same information.
     """
 
-    def __init__(self, state_directory: Path, emit: Emit) -> None:
+    def __init__(self, state_directory: Path, emit: "Emit") -> None:
         """Start with none; forget those of an earlier daemon."""
         self._path, self._emit = state_directory / _NAME, emit
         self._known: dict[str, dict[str, object]] = {}
@@ -44,6 +46,8 @@ class Problems:
 
     def report(self, about: str, error: TroubleError | None, scope: Scope = Scope.DAEMON) -> None:
         """Set or clear the problem of *about*; a new one is also an event."""
+        from deriva_watch.core.events import ProblemFound  # who only reads pays for no event
+
         if self.put(about, error, scope) and error:
             self._emit(ProblemFound(**error.sentence()))
 

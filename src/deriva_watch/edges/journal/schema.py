@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Double,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -154,7 +156,7 @@ def _id() -> Column[int]:
 
 def _index_where(name: str, condition: Any, *columns: Any) -> None:
     """Add an index of the rows that fulfil *condition*."""
-    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+    _CONDITIONS[Index(name, *columns, sqlite_where=condition)] = condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,16 @@ class _FileCount:
 
 
 metadata = MetaData()
+_CONDITIONS: Final[dict[Index, Any]] = {}
+
+
+@event.listens_for(metadata, "before_create")
+def _give_conditions(_: MetaData, connection: Connection, **__: Any) -> None:
+    """Give indexes their conditions in PostgreSQL too; named earlier, they load its dialects."""
+    if connection.dialect.name == "postgresql":
+        for index, condition in _CONDITIONS.items():
+            index.dialect_options["postgresql"]["where"] = condition
+
 
 execution = Table(
     "execution",

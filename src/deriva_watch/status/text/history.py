@@ -10,7 +10,7 @@ from rich.text import Text
 
 from deriva_watch.core.prose import counted
 from deriva_watch.core.states import ExecutionState
-from deriva_watch.edges.journal import Journal, Reader
+from deriva_watch.edges.journal import Reader
 from deriva_watch.edges.journal.status_queries import Ended
 from deriva_watch.status.amounts import clock, size
 from deriva_watch.status.json_values import plain, some
@@ -22,7 +22,7 @@ _ENDS: Final = (ExecutionState.UPLOADED, ExecutionState.REFUSED, ExecutionState.
 
 
 def endings(
-    reader: Reader | Journal, since: datetime | None = None, rid: str | None = None
+    reader: Reader, since: datetime | None = None, rid: str | None = None
 ) -> dict[str, Any]:
     """Return how executions ended, the oldest first, and totals for each day (UTC).
 
@@ -46,7 +46,7 @@ def endings(
     }
 
 
-def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
+def _with_ends_before(reader: Reader) -> Iterator[tuple[Ended, int]]:
     """Yield every end, the oldest first, with the id of the execution's previous end or 0."""
     last: dict[int, int] = {}
     for ended in reversed(reader.endings(_ENDS)):
@@ -56,7 +56,7 @@ def _with_ends_before(reader: Reader | Journal) -> Iterator[tuple[Ended, int]]:
 
 
 def _entry(
-    reader: Reader | Journal, ended: Ended, before: int, renamed: Mapping[int, Collection[int]]
+    reader: Reader, ended: Ended, before: int, renamed: Mapping[int, Collection[int]]
 ) -> dict[str, Any]:
     line, execution = ended.line, ended.execution
     gone = renamed.get(execution.id, ())
