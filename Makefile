@@ -53,8 +53,10 @@ soak: $(VENV)/compiled tools ## A kill at every call, 200 storms, every mutation
 	  tests/core/test_readers_of_others.py tests/edges/disk/test_foreign_database.py \
 	  tests/edges/journal/test_journal_machine.py $$(grep -rl SOAK --include='test_*.py' tests)
 
-bench: $(VENV)/tested ## Figures; no test depends on them
-	$(BIN)/python -m pytest -q -s bench
+bench: $(VENV)/tested ## One table: ours, deriva-py, a bare client; ROWS=small,one ROUNDS=3 AGAINST=src
+	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(BYTES),--bytes $(BYTES)) $(if $(COUNTS),--counts $(COUNTS)) \
+	  $(if $(AGAINST),--against $(AGAINST))
 
 clean: ## Remove what the targets above made
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""A burst of files is seen whole, whatever the kernel reports; `make bench` has a large one."""
+"""A burst of files is seen whole, whatever the kernel reports; `bench/test_bursts.py` has more."""
 
 from burst import Burst, seen_by_a_daemon
 

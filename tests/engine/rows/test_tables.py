@@ -247,7 +247,7 @@ def test_tables_that_others_refer_to_go_first(lab, fresh):
 
 
 def test_a_large_file_goes_in_batches_and_tells_how_far_it_is(lab):
-    """Ten thousand rows; `make bench` has a million of them."""
+    """Ten thousand rows; `make bench` has 200,000 of them."""
     content = dated(lab, *["2026-02-02"] * 10_000)
     record, rig = lab.upload({VISITS: content})
 

@@ -1,0 +1,1 @@
+"""What is measured, each as a process: `python -m bench.programs.NAME ORDER`."""
