@@ -274,6 +274,45 @@ MUTATIONS: Final = (
         (f"{JOURNAL_FILE}::test_a_commit_reaches_the_disk_before_it_is_answered",),
     ),
     Mutation(
+        "a request is answered before it is durable",
+        "edges/journal/writer.py",
+        (
+            (
+                "                changes.write()\n",
+                """                changes.write()
+                for request, result in zip(batch, results, strict=True):
+                    request.result.set_result(result)
+""",
+            ),
+            (
+                """            self._report(event)
+        for request, result in zip(batch, results, strict=True):
+            request.result.set_result(result)
+""",
+                "            self._report(event)\n",
+            ),
+        ),
+        (f"{JOURNAL_CRASH}::test_a_full_disk_stops_the_unit_that_writes_and_nothing_else",),
+    ),
+    Mutation(
+        "rows of a transaction that fails are remembered as it would have left them",
+        "edges/journal/writer.py",
+        (
+            ("        changes.remember()\n", ""),
+            (
+                "                changes.write()\n",
+                "                changes.write()\n                changes.remember()\n",
+            ),
+        ),
+        (f"{JOURNAL_CRASH}::test_a_full_disk_stops_the_unit_that_writes_and_nothing_else",),
+    ),
+    Mutation(
+        "what was submitted waits for others also while the journal is idle",
+        "edges/journal/writer.py",
+        (("due_s = self._written_s + TOGETHER_S", "due_s = time.monotonic() + TOGETHER_S"),),
+        (f"{JOURNAL}::test_what_is_submitted_while_the_journal_is_idle_is_written_at_once",),
+    ),
+    Mutation(
         "an illegal move is written",
         "core/states.py",
         (

@@ -5,6 +5,8 @@ readonly         how other processes open and check a journal
 reader           the queries; `status_queries` and `removal_queries` are the larger groups
 writer           one thread that writes what many threads ask for, in shared transactions
 transaction      one transaction: states move by `core.states`, each with a line of history
+prepared         the statements that every file needs, as text
+stored_rows      rows of a table as records, by such statements; `stored_tables` has all tables
 row_cache        what a transaction has read and will write
 history          the line of history and the event of a change
 schema           the tables

@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 from deriva_watch.core.events import ExecutionChanged, FileChanged
 from deriva_watch.core.records import ExecutionRecord, FileRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 
-_FILE_FIELDS: Final = {part.name for part in fields(FileChanged)} & {
-    part.name for part in fields(FileRecord)
-}
+# The columns of a line, in the order of `history_line`.
+LINE: Final = ("execution_id", "file_id", "at", "trigger", "before", "after", "detail")
+
+_COPIED: Final = tuple(
+    {part.name for part in fields(FileChanged)} & {part.name for part in fields(FileRecord)}
+)
+_COPIES: Final = attrgetter(*_COPIED)
 
 
 def execution_event(
@@ -53,7 +58,7 @@ def file_event(
         trigger=trigger,
         moved_to=(record.removal or {}).get("to"),
         seconds=seconds,
-        **{name: getattr(record, name) for name in _FILE_FIELDS},
+        **dict(zip(_COPIED, _COPIES(record), strict=True)),
     )
 
 
@@ -62,18 +67,18 @@ def history_line(
     before: StrEnum | None,
     trigger: StrEnum | None,
     detail: Mapping[str, Any],
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     """Return the row of history of a move to the state of *record*; *detail* are further facts."""
     if isinstance(record, FileRecord):
         execution_id, file_id = record.execution_id, record.id
     else:
         execution_id, file_id = record.id, None
-    return {
-        "execution_id": execution_id,
-        "file_id": file_id,
-        "at": record.changed_at,
-        "trigger": trigger and trigger.value,
-        "before": before and before.value,
-        "after": record.state.value,
-        "detail": {name: value for name, value in detail.items() if value is not None},
-    }
+    return (
+        execution_id,
+        file_id,
+        record.changed_at,
+        trigger and trigger.value,
+        before and before.value,
+        record.state.value,
+        {name: value for name, value in detail.items() if value is not None},
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,12 @@ from deriva_watch.core.changes import (
 )
 from deriva_watch.core.events import Event
 from deriva_watch.core.orders.holds import Hold, HoldKind
-from deriva_watch.core.records import ExecutionFacts, ExecutionRecord, FileFacts, FileRecord
+from deriva_watch.core.records import (
+    ExecutionFacts,
+    ExecutionRecord,
+    FileFacts,
+    FileRecord,
+)
 from deriva_watch.core.removal.removal import Uptime
 from deriva_watch.core.removal.reverification import Proof
 from deriva_watch.core.states import (
@@ -39,15 +44,14 @@ from deriva_watch.edges.journal.history import execution_event, file_event, hist
 from deriva_watch.edges.journal.queries import same_unit
 from deriva_watch.edges.journal.row_cache import FileCounts, RowCache
 from deriva_watch.edges.journal.schema import (
-    batch,
     digest,
     execution,
     file,
-    history,
     pause,
     sample,
     uptime,
 )
+from deriva_watch.edges.journal.stored_tables import StoredTables
 
 _TOGETHER: Final = 2000
 _UNSAID: Final = {"what": None, "why": None, "next": None}
@@ -67,13 +71,14 @@ class Batch(NamedTuple):
 class Transaction:
     """The changes of one transaction, and the events to emit after its commit."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, stored: StoredTables, now: datetime) -> None:
         self._connection = connection
-        self._now = now
-        self._executions = RowCache(connection, execution, ExecutionRecord)
-        self._files = RowCache(connection, file, FileRecord)
-        self._file_counts = FileCounts(connection)
-        self._history: list[dict[str, Any]] = []
+        self._stored = stored
+        self._now = now.astimezone(UTC)
+        self._executions = RowCache(connection, stored.executions)
+        self._files = RowCache(connection, stored.files)
+        self._file_counts = FileCounts(connection, stored.file_count)
+        self._history: list[tuple[Any, ...]] = []
         self.events: list[Event] = []
 
     def load(self, changes: Sequence[Change]) -> None:
@@ -240,9 +245,13 @@ class Transaction:
         self._executions.write()
         self._files.write()
         self._file_counts.write()
-        if self._history:
-            self._connection.execute(insert(history), self._history)
-            self._history = []
+        self._stored.add_history(self._connection, self._history)
+        self._history.clear()
+
+    def remember(self) -> None:
+        """Keep the rows for the next transaction: this one is durable."""
+        self._executions.remember()
+        self._files.remember()
 
     def _add(self, additions: Sequence[AddFile]) -> Iterator[FileRecord]:
         owners = [self._executions[new.execution_id].id for new in additions]
@@ -279,15 +288,10 @@ class Transaction:
         """Write a row that has no state, replacing the existing one."""
         match change:
             case KeepBatch(kept):
-                place = (batch.c.file_id == kept.file_id) & (batch.c.first == kept.first)
-                self._connection.execute(delete(batch).where(place))
-                self._connection.execute(insert(batch), asdict(kept))
+                self._stored.keep_batch(self._connection, kept)
                 return kept.file_id
             case KeepDigest(known):
-                place = (digest.c.device == known.device) & (digest.c.inode == known.inode)
-                place &= digest.c.execution_id == known.execution_id
-                self._connection.execute(delete(digest).where(place))
-                self._connection.execute(insert(digest), asdict(known))
+                self._stored.keep_digest(self._connection, known)
                 return known.execution_id
             case DropDigests(number):
                 self._connection.execute(delete(digest).where(digest.c.execution_id == number))

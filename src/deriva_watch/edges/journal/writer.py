@@ -26,6 +26,7 @@ from deriva_watch.core.changes import Change
 from deriva_watch.core.events import Event
 from deriva_watch.edges.journal.database.quarantine import inode_of
 from deriva_watch.edges.journal.problems import explained, gone, unusable
+from deriva_watch.edges.journal.stored_tables import StoredTables
 from deriva_watch.edges.journal.transaction import Transaction
 from deriva_watch.liveness import begin, end, waiting
 
@@ -92,6 +93,7 @@ class Writer:
         self._inode = inode_of(journal)
         self._emit = emit
         self._now = now
+        self._tables = StoredTables(engine.dialect)
         self._wake = threading.Condition()
         self._requests: list[_Request] = []
         self._changes = 0  # in these requests
@@ -161,7 +163,7 @@ class Writer:
             explaining = explained("write", self._journal, in_use=True)
             with explaining, self._engine.begin() as connection:
                 self._check_place()
-                changes = Transaction(connection, self._now())
+                changes = Transaction(connection, self._tables, self._now())
                 changes.load(list(chain.from_iterable(request.changes for request in batch)))
                 results = [request.work(changes) for request in batch]
                 changes.write()
@@ -173,6 +175,7 @@ class Writer:
             else:
                 batch[0].result.set_exception(error)
             return
+        changes.remember()
         for event in changes.events:
             self._report(event)
         for request, result in zip(batch, results, strict=True):
