@@ -53,8 +53,8 @@ def build_app(catalog: Catalog, data: Path, sessions: Sessions) -> Starlette:
         routes=[
             Route("/authn/session", session, methods=methods),
             Route("/authn/session/", session, methods=methods),
+            *hatrac.routes(store),  # before the many of ERMrest: routes are tried in order
             *ermrest.routes(catalog),
-            *hatrac.routes(store),
         ],
         exception_handlers={RefusedError: _refuse, ClientDisconnect: _give_up},
     )

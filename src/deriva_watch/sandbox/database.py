@@ -46,7 +46,8 @@ class Database:
         With *rebuild*, tables may be dropped and made again: no reference acts on its own.
         """
         with self._lock:
-            self._writer.execute(f"PRAGMA foreign_keys = {'OFF' if rebuild else 'ON'}")
+            if rebuild:
+                self._writer.execute("PRAGMA foreign_keys = OFF")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -55,6 +56,9 @@ class Database:
             except BaseException:
                 self._writer.rollback()
                 raise
+            finally:
+                if rebuild:
+                    self._writer.execute("PRAGMA foreign_keys = ON")
 
     def reader(self) -> sqlite3.Connection:
         """Return this thread's connection for reading; it never waits for the writer."""
