@@ -18,6 +18,7 @@ _VALUES: Final = 4_000_000  # in one text; an object counts twice
 """They take 320 MB at most: a text of two characters in a list 64 bytes, `{"": 0}` 240."""
 _NESTING: Final = 100  # what is read is also written, by recursive writers
 _TOO_DEEP: Final = f"it is nested too deeply: more than {_NESTING} levels"
+_CONTAINERS: Final = (dict, list)  # as a tuple it takes a quarter of the time of a union
 _SHOWN: Final = 80  # characters of a place or a name in a sentence
 
 
@@ -135,7 +136,7 @@ def _is_too_deep(value: Any) -> bool:
             inner
             for each in level
             for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, dict | list)
+            if isinstance(inner, _CONTAINERS)
         ]
     return bool(level)
 

@@ -75,7 +75,7 @@ class Table:
     keys: tuple[frozenset[str], ...]
     foreign_keys: tuple[ForeignKey, ...]
 
-    @property
+    @cached_property
     def full_name(self) -> TableName:
         """Schema and table."""
         return TableName(self.schema.name, self.name)
