@@ -137,6 +137,18 @@ def test_a_row_that_the_server_refuses_takes_no_neighbour_along(lab, mended):
     assert sum(len(c.arguments[1]) for c in rig.power.calls("catalog.insert")) == int(mended)
 
 
+def test_after_a_row_that_the_server_refuses_only_what_is_on_its_way_is_sent(lab, monkeypatch):
+    monkeypatch.setattr(tables, "BATCH_ROWS", 1)
+    days = [f"2026-03-{day:02}" for day in range(1, 21)]
+    good = dated(lab, *days)
+    record, _ = lab.upload({VISITS: good.replace("\n", "\nNO-SUCH,2026-02-01\n", 1)})
+
+    assert record.state == "refused"
+    assert why(lab, VISITS).startswith("line 2: ")
+    assert visits(lab) == days[: len(visits(lab))]
+    assert len(visits(lab)) <= 2
+
+
 def test_unknown_columns_refuse_the_file_before_anything_is_sent(lab):
     record, rig = lab.upload({VISITS: f"Subject,Day\n{lab.subject},2026-02-02\n"})
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -50,10 +50,6 @@ class Insertion:
         """Return the key of *row*, which is this row or one of the catalog."""
         return self.named(row) if self.named else _values(row, self.key)
 
-    def size_bytes(self) -> int:
-        """Return its approximate size in a request."""
-        return len(json.dumps(self.row))
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -75,7 +71,23 @@ class Item(NamedTuple):
 
     insertion: Insertion
     identity: Identity
-    size_bytes: int
+    size_bytes: int  # about what it takes in a request
+
+
+def items_of(insertions: Sequence[Insertion]) -> list[Item]:
+    """Return rows with their identities and sizes; TypeError for a row that cannot be sent."""
+    sizes = _sizes_bytes([each.row for each in insertions])
+    items = [Item(each, each.identity(), n) for each, n in zip(insertions, sizes, strict=True)]
+    hash(tuple(item.identity for item in items))
+    return items
+
+
+def _sizes_bytes(rows: list[Row]) -> list[int]:
+    """Return about how long each row is; the same for all if they fit into one request."""
+    together = len(json.dumps(rows))  # takes a fifth of the time of row by row
+    if together <= BATCH_BYTES:
+        return [together // len(rows)] * len(rows) if rows else []
+    return [len(json.dumps(row)) for row in rows]
 
 
 def batches(items: Iterable[Item]) -> Iterator[list[Insertion]]:

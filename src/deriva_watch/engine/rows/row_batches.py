@@ -6,7 +6,7 @@ the journal before it is used.
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deriva_watch.core.changes import Change, KeepBatch, NoteFile
@@ -79,7 +79,7 @@ class Sender:
     # ------------------------------------------------------------------ one batch
 
     def prepare(self, batch: Batch, ready: Mapping[int, Row]) -> Sending:
-        """Return the rows of *batch* that are not in the catalog; nothing is sent yet.
+        """Return the rows of *batch* that are not in the catalog; their RIDs are being leased.
 
         *ready* has the values of some rows, by position, as `ready` returned them.
         """
@@ -93,7 +93,9 @@ class Sender:
         for at in made.keys() - rows.keys():
             if batch.rids[at] is None:  # only a hint said that it is in the catalog
                 batch.digests[at] = HOLE
-        return Sending(self.plan, batch, rows, faults)
+        sending = Sending(self.plan, batch, rows, faults)
+        self._ask_rids(sending)
+        return sending
 
     def launch(self, sending: Sending) -> None:
         """Have a batch sent. The journal has the leased RIDs before.
@@ -104,7 +106,7 @@ class Sender:
         self.verify()
         batch = sending.batch
         if keyless := sending.keyless:
-            self._lease(sending)
+            sending.take_rids()
             on_the_way = {at: batch.todo[at].digest for at in keyless}
             self._keep(batch, on_the_way, sent=False)
             sending.is_kept = True
@@ -147,10 +149,10 @@ class Sender:
         )
         return frozenset(row["RID"] for row in rows)
 
-    def _lease(self, sending: Sending) -> None:
-        """Give each row without a key a permanent RID."""
+    def _ask_rids(self, sending: Sending) -> None:
+        """Have a permanent RID leased for each row without a key."""
         batch = sending.batch
-        names = {at: self._lease_name(batch, at) for at in sending.keyless if not batch.rids[at]}
+        names = self._lease_names(batch, [at for at in sending.keyless if not batch.rids[at]])
         if names and not self.upload.surely_new(self.plan.entry):
             rid = self.upload.execution.rid
             raise RefusedError(
@@ -162,18 +164,20 @@ class Sender:
             )
         if names:
             wanted = list(names.values())
-            leased = self.writer.run(
+            sending.names = names
+            sending.leased = self.writer.start(
                 lambda: self.call_retry("POST leases", lambda: self.catalog.lease(wanted))
             )
-            for at, name in names.items():
-                batch.rids[at] = leased[name]
-            sending.new_rids |= names.keys()
 
-    def _lease_name(self, batch: Batch, at: int) -> str:
-        execution, place = self.upload.execution, batch.first + at
-        said = [execution.server, execution.prefix, execution.rid, self.plan.path, place]
-        digest = batch.todo[at].digest.hex()
-        return "deriva-watch:" + hashlib.sha256(json.dumps([*said, digest]).encode()).hexdigest()
+    def _lease_names(self, batch: Batch, places: Iterable[int]) -> dict[int, str]:
+        """Return the names under which RIDs are leased: the same ones in every attempt."""
+        unit = self.upload.execution
+        said = json.dumps([unit.server, unit.prefix, unit.rid, self.plan.path])[:-1]
+        names = {}
+        for at in places:
+            row = f'{said}, {batch.first + at}, "{batch.todo[at].digest.hex()}"]'
+            names[at] = "deriva-watch:" + hashlib.sha256(row.encode()).hexdigest()
+        return names
 
     def _keep(
         self, batch: Batch, on_the_way: Mapping[int, bytes], there: int | None = None, *, sent: bool

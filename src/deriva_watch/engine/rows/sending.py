@@ -28,7 +28,8 @@ class Sending:
         claimed: Rows that another uploader says are in the catalog.
         keys: The key by which each row is found; None: it needs a leased RID.
         twins: Rows equal to an earlier one of the batch, with its position.
-        new_rids: Rows whose RIDs were leased for this batch.
+        names: What RIDs are leased for, by position: of rows that had none.
+        leased: These RIDs by their names, once they are leased; None: there are no such rows.
         is_kept: Whether the journal has it already.
         items: What was passed to the writer, by position.
         answer: What the writer says of them; None: nothing was passed to it yet.
@@ -41,7 +42,8 @@ class Sending:
     claimed: set[int] = field(init=False)
     keys: dict[int, Key | None] = field(init=False)
     twins: dict[int, int] = field(init=False)
-    new_rids: set[int] = field(default_factory=set)
+    names: Mapping[int, str] = field(default_factory=dict)
+    leased: "Future[dict[str, str]] | None" = None
     is_kept: bool = False
     items: dict[int, Insertion] = field(default_factory=dict)
     answer: "Future[list[Written]] | None" = None
@@ -58,6 +60,14 @@ class Sending:
         """The rows that need a leased RID."""
         return [at for at, key in self.keys.items() if key is None]
 
+    def take_rids(self) -> None:
+        """Wait for the leased RIDs; raises as the call that leases them."""
+        if self.leased is not None:
+            with waiting():
+                leased = self.leased.result()
+            for at, name in self.names.items():
+                self.batch.rids[at] = leased[name]
+
     def answers(self) -> list[Written]:
         """Wait for the answers of the writer; raises as `CatalogWriter.insert`."""
         if self.answer is None:
@@ -73,7 +83,9 @@ class Sending:
 
     def insertions(self) -> dict[int, Insertion]:
         """Return the rows as the writer takes them, by position, without twins."""
-        defaults = tuple(c.name for c in self.plan.definition.columns if c.has_default)
+        used = set().union(*self.rows.values())
+        columns = self.plan.definition.columns
+        defaults = tuple(c.name for c in columns if c.has_default and c.name in used)
         ordered = self._ordered_keys()
         items: dict[int, Insertion] = {}
         for at, key in self.keys.items():
@@ -124,7 +136,7 @@ class Sending:
             {**self.rows[at], "RID": self.batch.rids[at]},
             ("RID",),
             given_rid=True,
-            is_new=at in self.new_rids,
+            is_new=at in self.names,
             apart=given,
         )
 

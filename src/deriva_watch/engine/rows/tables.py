@@ -1,7 +1,7 @@
 """Uploads files of rows: read once for each attempt, sent in batches, each one journaled.
 
 The journal's batches of a file show which of its rows are in the catalog; `core.rows.ledger`
-compares them. While one batch is sent, the next one is read: memory holds two.
+compares them. While one batch is sent, the next ones are read: memory holds three.
 """
 
 import time
@@ -29,7 +29,7 @@ from deriva_watch.engine.rows.sending import Sending
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 
-_AHEAD: Final = 1  # batches that are being sent while the next one is read
+_AHEAD: Final = 1  # batches that are leased RIDs for, and that are sent, while the next one is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ class _Run:
         self._tables, self._upload, self._plan = tables, upload, plan
         self._body, self._sender = body, sender
         self._read_bytes = 0
+        self._prepared: deque[_Flight] = deque()
         self._flights: deque[_Flight] = deque()
         self.there = 0  # rows in the catalog
 
@@ -125,6 +126,7 @@ class _Run:
         rows = Rows(self._written())
         try:
             self._send_new(rows, self._send_known(rows))
+            self._launch()
             self._land()
         finally:  # a later attempt must not meet rows of this one that arrive
             for flight in self._flights:
@@ -153,6 +155,7 @@ class _Run:
                 first += len(batch.digests)
                 self._send(batch, ready)
             else:
+                self._launch()
                 self._land()  # what is wrong with earlier rows goes first
                 self._sender.refuse(rows.take().row)
 
@@ -206,16 +209,31 @@ class _Run:
         return batch, ready
 
     def _send(self, batch: Batch, ready: dict[int, Row]) -> None:
-        """Have the missing rows of a batch sent, and wait for the batch before it."""
-        self._tables.call_retry.check()
-        self._upload.halt(self._plan.path)
+        """Have the missing rows of a batch sent, and finish an earlier one.
+
+        While RIDs are leased for one batch the rows of the last one are sent, and the next one is
+        read.
+        """
         sending = self._sender.prepare(batch, ready)
-        if sending.keyless and not all(flight.sending.is_kept for flight in self._flights):
-            self._land()  # the journal must have all that is before these
-        self._flights.append(_Flight(sending, self._body.tell()))
-        if batch.todo:
-            self._sender.launch(sending)
-        self._land(_AHEAD)
+        self._prepared.append(_Flight(sending, self._body.tell()))
+        self._launch(_AHEAD if sending.keyless else 0)
+        if sending.faults.first:  # no later row is sent
+            self._launch()
+            self._land()
+
+    def _launch(self, most: int = 0) -> None:
+        """Send batches in their order until at most *most* are prepared."""
+        while len(self._prepared) > most:
+            self._tables.call_retry.check()
+            self._upload.halt(self._plan.path)
+            flight = self._prepared.popleft()
+            sending = flight.sending
+            if sending.keyless and not all(each.sending.is_kept for each in self._flights):
+                self._land()  # the journal must have all that is before these
+            if sending.batch.todo:
+                self._sender.launch(sending)
+            self._flights.append(flight)
+            self._land(_AHEAD)
 
     def _land(self, most: int = 0) -> None:
         """Finish batches, and report the progress, until at most *most* are under way."""

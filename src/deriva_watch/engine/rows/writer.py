@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from deriva_watch.core.errors import InterruptedWorkError, RefusedError, WatchError
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.ports import Catalog, Row
-from deriva_watch.engine.rows.insertion import Identity, Insertion, Item, Written, batches
+from deriva_watch.engine.rows.insertion import Identity, Insertion, Item, Written, batches, items_of
 from deriva_watch.liveness import begin, end, waiting
 
 CLOSE_S: Final = 2.0
@@ -30,8 +30,8 @@ _ONE_BAD_ROW: Final = {400, 409}  # answers that a single row can cause for its 
 class CatalogWriter:
     """A thread that makes every call that changes the catalog.
 
-    `submit`, `insert` and `run` may be called from any thread; the last two wait for the answer.
-    Once the writer is closed they raise InterruptedWorkError.
+    Any thread may call `insert` and `run`, which wait for the answer, and `submit` and `start`,
+    which return at once. Once the writer is closed they raise InterruptedWorkError.
     """
 
     def __init__(self, catalog: Catalog, call_retry: CallRetry) -> None:
@@ -70,18 +70,21 @@ class CatalogWriter:
         The rows of two calls are sent in the order of the calls, also if both are queued.
         """
         # An unsendable row is an error of the caller, not of the writer.
-        job = _Job([Item(each, each.identity(), each.size_bytes()) for each in insertions])
-        hash(tuple(item.identity for item in job.items))
+        job = _Job(items_of(insertions))
         self._ask(job)
         return job.answer
 
     def run(self, call: Callable[[], T]) -> T:
         """Run any other call that changes the catalog, between two batches."""
+        answer = self.start(call)
+        with waiting():
+            return answer.result()
+
+    def start(self, call: Callable[[], T]) -> "Future[T]":
+        """Have a call run, as by `run`, while the caller does something else."""
         job = _Job([], call)
         self._ask(job)
-        with waiting():
-            answer: T = job.answer.result()
-        return answer
+        return job.answer
 
     def _ask(self, job: "_Job") -> None:
         with self._closing:
