@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from sqlalchemy import Engine, event
 
 from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.errors import (
@@ -95,6 +96,116 @@ def test_a_commit_reaches_the_disk_before_it_is_answered(tmp_path):
     engine.dispose()
 
     assert found == ["wal", 2]
+
+
+@pytest.fixture
+def checks():
+    """The checks of whole journals that were made."""
+    made = []
+
+    def listen(_connection, _cursor, statement, *_):
+        if "quick_check" in statement:
+            made.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    yield made
+    event.remove(Engine, "before_cursor_execute", listen)
+
+
+def test_after_a_clean_stop_the_journal_is_not_checked_again(url, checks):
+    fill(url)
+    checks.clear()
+    for _ in range(2):
+        with open_journal(url) as journal:
+            assert len(journal.executions()) == 1
+
+    assert checks == []
+
+
+def test_a_journal_of_a_killed_daemon_is_checked(url, checks):
+    in_process_killed(url)
+    open_journal(url).close()
+
+    assert len(checks) == 1
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        os.utime,
+        lambda path: path.write_bytes(path.read_bytes()),
+        lambda path: (
+            path.with_name("copy").write_bytes(path.read_bytes())
+            and path.with_name("copy").replace(path)
+        ),
+        lambda path: path.with_name("journal.db.lock").unlink(),
+        lambda path: path.with_name("journal.db.lock").write_text("clean\n"),
+    ],
+)
+def test_a_journal_that_anybody_touched_since_is_checked(path, url, checks, touch):
+    fill(url)
+    checks.clear()
+    touch(path)
+    open_journal(url).close()
+
+    assert len(checks) == 1
+
+
+def test_a_journal_that_was_closed_for_a_failure_is_checked(url, checks):
+    fill(url)
+    with pytest.raises(RuntimeError), open_journal(url):
+        raise RuntimeError
+    checks.clear()
+    open_journal(url).close()
+
+    assert len(checks) == 1
+
+
+KILLED = """
+import os, sys
+from deriva_watch.edges.journal import Journal
+from deriva_watch.edges.journal.database import lock
+
+class Mortal:
+    "The module os, until it is called for the last time."
+    def __getattr__(self, name):
+        real = getattr(os, name)
+        if name not in ("pread", "pwrite", "ftruncate", "fsync", "close"):
+            return real
+        def call(*arguments):
+            self.called = getattr(self, "called", 0) + 1
+            if self.called > int(sys.argv[2]):
+                os.kill(os.getpid(), 9)
+            return real(*arguments)
+        return call
+
+lock.os = Mortal()
+with Journal.open(sys.argv[1], emit=lambda _: None) as journal:
+    journal.open_execution("example.org/1", "/data", "1-NEW")
+"""
+
+
+@pytest.mark.parametrize(
+    ("calls", "is_written", "is_checked"),
+    [
+        (1, False, False),  # the note was read: it stays, and is right
+        (3, False, True),  # it was removed, and may come back if power fails
+        (4, True, True),  # that was synchronized, and then the journal changed
+        (5, True, False),  # the new note was written after that
+        (6, True, False),  # and synchronized
+    ],
+)
+def test_a_kill_at_any_moment_leaves_no_note_but_that_of_a_clean_stop(
+    url, checks, calls, is_written, is_checked
+):
+    fill(url)
+    checks.clear()
+    with pytest.raises(subprocess.CalledProcessError, match="SIGKILL"):
+        in_process(KILLED, url, str(calls))
+
+    with open_journal(url) as journal:
+        assert len(journal.executions(rid="1-NEW")) == is_written
+    assert bool(checks) == is_checked
 
 
 def test_a_second_opener_is_told_who_holds_the_journal(path, url):

@@ -1,6 +1,5 @@
 """The journal as the daemon has it: the only one that writes."""
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from deriva_watch.core.records import DamagedJournal, ExecutionFacts, ExecutionR
 from deriva_watch.core.states import ExecutionTrigger
 from deriva_watch.core.stats.day import Sample
 from deriva_watch.edges.journal import problems
-from deriva_watch.edges.journal.database import lock, quarantine, sqlite
+from deriva_watch.edges.journal.database import clean_stop, lock, quarantine, sqlite
 from deriva_watch.edges.journal.database.migration import migrate
 from deriva_watch.edges.journal.reader import Reader
 from deriva_watch.edges.journal.transaction import Batch, Transaction
@@ -66,35 +65,41 @@ class Journal(Reader):
         path, now = sqlite.path_of(url), (clock or _SystemClock()).now
         with problems.explained("open", path), ExitStack() as held, ExitStack() as parts:
             sqlite.create_file(path)
-            held.callback(os.close, lock.take(path))
-            engine, replaced = _open_or_replace(path, now())
+            held_lock = lock.take(path)
+            held.callback(held_lock.release)
+            is_sound = clean_stop.is_known(path, held_lock.note)
+            engine, replaced = _open_or_replace(path, now(), is_sound=is_sound)
             parts.callback(engine.dispose)
             writer = Writer(engine, path, emit, now)
             parts.callback(writer.close)
             reading = sqlite.reader_engine(path)
             parts.callback(reading.dispose)
-            inode = path.stat().st_ino
-            opened = _Opened(parts.pop_all(), held.pop_all(), inode, now)
+            opened = _Opened(parts.pop_all(), held_lock, path.stat().st_ino, now)
             journal = cls(path, reading, writer, opened)
+            held.pop_all()
         for each in replaced:
             emit(JournalReplaced(path=each.path, **problems.replaced(path, each).sentence()))
         return journal
 
     def close(self) -> None:
         """Finish what was asked for and release the journal; closing again is fine."""
-        self._opened.parts.close()
-        self._opened.lock.close()
+        self.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         """Close it; if *error* says that it is damaged, rename it whatever a later check finds."""
-        self._opened.parts.close()
-        with self._opened.lock:
+        opened, note = self._opened, ""
+        try:
+            opened.parts.close()
             if isinstance(error, JournalDamagedError):
                 with problems.explained("replace", self.path):
-                    quarantine.rename_damaged(self.path, self._opened.now(), self._opened.inode)
+                    quarantine.rename_damaged(self.path, opened.now(), opened.inode)
+            elif error is None and not self._writer.found_damage:
+                note = clean_stop.note(self.path, opened.inode)
+        finally:
+            opened.lock.release(note)
 
     def commit(self, changes: Sequence[Change]) -> list[int]:
         """Write all *changes* or none; return once they are durable and their events are out.
@@ -210,28 +215,33 @@ class _Opened:
     """What a journal has open: its parts, its lock (released last), and the inode of its file."""
 
     parts: ExitStack
-    lock: ExitStack
+    lock: lock.Lock
     inode: int
     now: Callable[[], datetime]
 
 
-def _open_or_replace(path: Path, now: datetime) -> tuple[Engine, list[DamagedJournal]]:
+def _open_or_replace(
+    path: Path, now: datetime, *, is_sound: bool
+) -> tuple[Engine, list[DamagedJournal]]:
     """Return an engine for a sound journal, and the damaged ones that a new journal replaces."""
     try:
-        return _open(path, now, None)
+        return _open(path, now, None, is_sound=is_sound)
     except JournalDamagedError as error:
         quarantine.rename_damaged(path, now)
         sqlite.create_file(path)
         return _open(path, now, error.why)
 
 
-def _open(path: Path, now: datetime, damage: str | None) -> tuple[Engine, list[DamagedJournal]]:
+def _open(
+    path: Path, now: datetime, damage: str | None, *, is_sound: bool = False
+) -> tuple[Engine, list[DamagedJournal]]:
     """Check and migrate the journal; *damage* is why the previous one was just renamed."""
     with problems.explained("open", path), ExitStack() as opened:
         engine = sqlite.writer_engine(path)
         opened.callback(engine.dispose)
         with engine.begin() as connection:
-            sqlite.check(connection, path)
+            if not is_sound:
+                sqlite.check(connection, path)
             is_new = migrate(connection, path)
             replaced = quarantine.record_damaged(connection, path, now, damage) if is_new else []
         opened.pop_all()

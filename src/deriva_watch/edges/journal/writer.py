@@ -23,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Engine
 
 from deriva_watch.core.changes import Change
+from deriva_watch.core.errors import JournalDamagedError
 from deriva_watch.core.events import Event
 from deriva_watch.edges.journal.database.quarantine import inode_of
 from deriva_watch.edges.journal.problems import explained, gone, unusable
@@ -100,6 +101,7 @@ class Writer:
         self._is_awaited = False  # somebody waits for one of them
         self._written_s = -math.inf  # when the last transaction ended
         self._closed = False
+        self.found_damage = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -173,6 +175,7 @@ class Writer:
                 self._write(batch[:half])
                 self._write(batch[half:])
             else:
+                self.found_damage |= isinstance(error, JournalDamagedError)
                 batch[0].result.set_exception(error)
             return
         changes.remember()

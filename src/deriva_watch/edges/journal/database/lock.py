@@ -13,6 +13,7 @@ from deriva_watch.core.errors import JournalHeldError
 
 _PATIENCE_S = 0.5  # readers share the lock for some milliseconds
 _PAUSE_S = 0.02
+_LARGEST_BYTES = 200  # a PID and a note
 
 
 def lock_file_of(journal: Path) -> Path:
@@ -20,8 +21,35 @@ def lock_file_of(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.lock")
 
 
-def take(journal: Path) -> int:
-    """Lock *journal* for this process and return the descriptor that holds the lock.
+class Lock:
+    """The lock of a journal, held by this process until it is released.
+
+    Attributes:
+        note: What the previous holder left with `release`; "" if it was killed before.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+        first_line, _, note = _read(descriptor).partition("\n")
+        self.note = note.strip() if first_line.isdecimal() else ""
+        own = f"{os.getpid()}\n".encode()
+        os.ftruncate(descriptor, os.pwrite(descriptor, own, 0))
+        os.fsync(descriptor)  # the note is gone before the journal changes, also if power fails
+
+    def release(self, note: str = "") -> None:
+        """Leave *note* for the next holder and release the lock; again is fine."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        if note:
+            end = os.fstat(descriptor).st_size
+            os.pwrite(descriptor, f"{note}\n".encode(), end)
+            os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def take(journal: Path) -> Lock:
+    """Lock *journal* for this process.
 
     Raises JournalHeldError if another process has it.
     """
@@ -29,7 +57,7 @@ def take(journal: Path) -> int:
     deadline_s = time.monotonic() + _PATIENCE_S
     while not _try_lock(descriptor, fcntl.LOCK_EX):
         if time.monotonic() > deadline_s:
-            pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+            pid = _read(descriptor).partition("\n")[0]
             os.close(descriptor)
             raise JournalHeldError(
                 f"cannot take the journal {journal}",
@@ -37,8 +65,7 @@ def take(journal: Path) -> int:
                 "Stop that deriva-watch first, or name another file in [journal] url.",
             )
         time.sleep(_PAUSE_S)
-    os.ftruncate(descriptor, os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0))
-    return descriptor
+    return Lock(descriptor)
 
 
 def share(journal: Path) -> int | None:
@@ -55,9 +82,13 @@ def holder(journal: Path) -> int | None:
     with suppress(FileNotFoundError):
         descriptor = share(journal)
         if descriptor is None:
-            return int(lock_file_of(journal).read_text() or 0)
+            return int(lock_file_of(journal).read_text().partition("\n")[0] or 0)
         os.close(descriptor)
     return None
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, _LARGEST_BYTES, 0).decode(errors="replace")
 
 
 def _try_lock(descriptor: int, operation: int) -> bool:
