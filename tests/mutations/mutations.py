@@ -33,6 +33,7 @@ TWO: Final = "tests/engine/test_two_uploaders.py"
 TABLE_CRASHES: Final = "tests/engine/rows/test_table_crashes.py"
 JOURNAL: Final = "tests/edges/journal/test_journal.py"
 JOURNAL_FILE: Final = "tests/edges/journal/test_journal_file.py"
+PRUNING: Final = "tests/edges/journal/test_pruning.py"
 JOURNAL_CRASH: Final = "tests/edges/journal/test_journal_crash.py"
 DERIVA: Final = "tests/edges/server/test_deriva.py"
 STANDING: Final = "tests/status/test_sections.py"
@@ -311,6 +312,35 @@ MUTATIONS: Final = (
         "edges/journal/writer.py",
         (("due_s = self._written_s + TOGETHER_S", "due_s = time.monotonic() + TOGETHER_S"),),
         (f"{JOURNAL}::test_what_is_submitted_while_the_journal_is_idle_is_written_at_once",),
+    ),
+    Mutation(
+        "every stop counts as a clean one",
+        "edges/journal/database/clean_stop.py",
+        (("bool(left) and left == note(journal, journal.stat().st_ino)", "bool(left)"),),
+        (f"{JOURNAL_FILE}::test_a_journal_that_anybody_touched_since_is_checked",),
+    ),
+    Mutation(
+        "the note of a clean stop outlives the next start",
+        "edges/journal/database/lock.py",
+        (
+            (
+                "os.ftruncate(descriptor, os.pwrite(descriptor, own, 0))",
+                "os.pwrite(descriptor, own, 0)",
+            ),
+        ),
+        (f"{JOURNAL_FILE}::test_a_kill_at_any_moment_leaves_no_note_but_that_of_a_clean_stop",),
+    ),
+    Mutation(
+        "the history of units that are not at rest is deleted",
+        "edges/journal/pruning.py",
+        (("                at_rest,\n", ""),),
+        (f"{PRUNING}::test_what_is_younger_or_not_at_rest_keeps_all_of_it",),
+    ),
+    Mutation(
+        "the line that says that a file came in is deleted",
+        "edges/journal/pruning.py",
+        (("FileState.STORED, FileState.RECORDED)", "FileState.RECORDED, FileState.LINKED)"),),
+        (f"{PRUNING}::test_the_steps_of_old_uploads_go_and_how_each_file_ended_stays",),
     ),
     Mutation(
         "an illegal move is written",

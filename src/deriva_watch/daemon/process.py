@@ -80,7 +80,7 @@ def _folders(settings: Settings) -> list[Path]:
 
 def _try_out(settings: Settings, before: Settings, emit: Emit) -> None:
     """Raise TroubleError if the daemon could not start with *settings*."""
-    if settings.journal != before.journal:
+    if settings.journal.url != before.journal.url:
         with Journal.open(settings.journal.url, emit=emit):
             pass
 

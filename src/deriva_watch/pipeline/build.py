@@ -194,7 +194,8 @@ def assemble(  # noqa: PLR0913  # what differs between the daemon, commands and 
     Raises JournalHeldError while another process has the journal open.
     """
     call_retry = CallRetry(emit, settings.server.host, stop)
-    with Journal.open(settings.journal.url, emit=emit) as journal:
+    keep = settings.journal.keep_history
+    with Journal.open(settings.journal.url, emit=emit, keep_history=keep) as journal:
         pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
         writer = CatalogWriter(connection.catalog, call_retry)
         outside = Outside(

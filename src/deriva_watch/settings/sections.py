@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -218,9 +218,17 @@ def user_state() -> Path:
 
 
 class Journal(Section):
-    """Where the journal is."""
+    """Where the journal is, and how long it keeps history."""
 
     url: JournalUrl = Field(default_factory=_journal_url)
+    keep_history_days: Annotated[
+        float, BeforeValidator(number), Field(ge=0, le=36500, allow_inf_nan=False)
+    ] = 90
+
+    @property
+    def keep_history(self) -> timedelta | None:
+        """How long the steps of uploaded files are kept; None: for ever."""
+        return timedelta(days=self.keep_history_days) if self.keep_history_days else None
 
 
 Listen = Annotated[str, AfterValidator(listenable)]

@@ -8,6 +8,7 @@ transaction      one transaction: states move by `core.states`, each with a line
 prepared         the statements that every file needs, as text
 stored_rows      rows of a table as records, by such statements; `stored_tables` has all tables
 row_cache        what a transaction has read and will write
+pruning          deletes old history
 history          the line of history and the event of a change
 schema           the tables
 problems         the errors of a journal that cannot be used

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -20,6 +20,7 @@ from deriva_watch.core.stats.day import Sample
 from deriva_watch.edges.journal import problems
 from deriva_watch.edges.journal.database import clean_stop, lock, quarantine, sqlite
 from deriva_watch.edges.journal.database.migration import migrate
+from deriva_watch.edges.journal.pruning import Pruning
 from deriva_watch.edges.journal.reader import Reader
 from deriva_watch.edges.journal.transaction import Batch, Transaction
 from deriva_watch.edges.journal.writer import Writer
@@ -47,7 +48,14 @@ class Journal(Reader):
         self._opened = opened
 
     @classmethod
-    def open(cls, url: str, *, emit: Callable[[Event], None], clock: Clock | None = None) -> Self:
+    def open(
+        cls,
+        url: str,
+        *,
+        emit: Callable[[Event], None],
+        clock: Clock | None = None,
+        keep_history: timedelta | None = None,
+    ) -> Self:
         """Take the journal at *url*; create, migrate or replace it as needed.
 
         A damaged journal is renamed and a new one started.
@@ -57,6 +65,7 @@ class Journal(Reader):
             emit: Receives every event once its change is durable, in the journal's own thread;
                 it must neither block nor call `commit`.
             clock: Tells the time; the system's clock by default.
+            keep_history: How long the steps of uploaded files are kept; None: for ever.
 
         Raises:
             JournalHeldError: Another process holds it.
@@ -70,7 +79,7 @@ class Journal(Reader):
             is_sound = clean_stop.is_known(path, held_lock.note)
             engine, replaced = _open_or_replace(path, now(), is_sound=is_sound)
             parts.callback(engine.dispose)
-            writer = Writer(engine, path, emit, now)
+            writer = Writer(engine, path, emit, now, Pruning(keep_history))
             parts.callback(writer.close)
             reading = sqlite.reader_engine(path)
             parts.callback(reading.dispose)

@@ -23,10 +23,11 @@ from typing import Any, Final, Generic, TypeVar
 from sqlalchemy import Engine
 
 from deriva_watch.core.changes import Change
-from deriva_watch.core.errors import JournalDamagedError
+from deriva_watch.core.errors import JournalDamagedError, TroubleError
 from deriva_watch.core.events import Event
 from deriva_watch.edges.journal.database.quarantine import inode_of
 from deriva_watch.edges.journal.problems import explained, gone, unusable
+from deriva_watch.edges.journal.pruning import Pruning
 from deriva_watch.edges.journal.stored_tables import StoredTables
 from deriva_watch.edges.journal.transaction import Transaction
 from deriva_watch.liveness import begin, end, waiting
@@ -88,12 +89,14 @@ class Writer:
         journal: Path,
         emit: Callable[[Event], None],
         now: Callable[[], datetime],
+        pruning: Pruning,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._inode = inode_of(journal)
         self._emit = emit
         self._now = now
+        self._pruning = pruning
         self._tables = StoredTables(engine.dialect)
         self._wake = threading.Condition()
         self._requests: list[_Request] = []
@@ -133,9 +136,14 @@ class Writer:
 
     def _run(self) -> None:
         begin()
-        while batch := self._take():
-            self._write(batch)
-            self._written_s = time.monotonic()
+        while True:
+            if batch := self._take():
+                self._write(batch)
+                self._written_s = time.monotonic()
+            elif self._closed:
+                break
+            if self._pruning.wait_s == 0:
+                self._prune()
         end()
 
     def _hurry(self) -> None:
@@ -146,11 +154,12 @@ class Writer:
                 self._wake.notify()
 
     def _take(self) -> list[_Request]:
-        """Wait for requests and return all of them; an empty list means that it is closed."""
+        """Wait for requests and return all of them; none if it is closed, or time to prune."""
         with self._wake, waiting():
-            self._wake.wait_for(lambda: self._requests or self._closed)
-            due_s = self._written_s + TOGETHER_S
-            self._wake.wait_for(self._is_enough, max(0.0, due_s - time.monotonic()))
+            self._wake.wait_for(lambda: self._requests or self._closed, self._pruning.wait_s)
+            if self._requests:
+                due_s = self._written_s + TOGETHER_S
+                self._wake.wait_for(self._is_enough, max(0.0, due_s - time.monotonic()))
             batch, self._requests = self._requests, []
             self._changes, self._is_awaited = 0, False
         for request in batch:
@@ -184,6 +193,18 @@ class Writer:
         for request, result in zip(batch, results, strict=True):
             request.result.set_result(result)
 
+    def _prune(self) -> None:
+        try:
+            with explained("write", self._journal, in_use=True), self._engine.begin() as connection:
+                self._check_place()
+                self._pruning.step(connection, self._now())
+        except TroubleError as error:  # the next request meets it too, and has somebody to tell
+            self.found_damage |= isinstance(error, JournalDamagedError)
+            self._pruning.rest()
+        except BaseException:  # noqa: BLE001 - others need this thread
+            self._pruning.rest()
+            self._report_bug()
+
     def _check_place(self) -> None:
         """Raise if the journal's file was deleted or replaced: the change would be lost."""
         if inode_of(self._journal) != self._inode:
@@ -193,5 +214,8 @@ class Writer:
         try:
             self._emit(event)
         except BaseException:  # noqa: BLE001 - the change is durable: for the caller it succeeded
-            bug = threading.ExceptHookArgs((*sys.exc_info(), self._thread))
-            threading.excepthook(bug)
+            self._report_bug()
+
+    def _report_bug(self) -> None:
+        bug = threading.ExceptHookArgs((*sys.exc_info(), self._thread))
+        threading.excepthook(bug)
