@@ -13,13 +13,17 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    InstanceOf,
     ValidationInfo,
     field_validator,
 )
+from pydantic_settings import NoDecode
 
 from deriva_watch.core.completeness.policy import CompletionPolicy
 from deriva_watch.core.known_names import IGNORED, PARTIAL, merged
 from deriva_watch.core.read_back import ReadBack
+from deriva_watch.core.timetable import Timetable
+from deriva_watch.settings.bandwidth import timetable
 from deriva_watch.settings.types import (
     AbsolutePath,
     Account,
@@ -169,7 +173,9 @@ class Transfer(Section):
 
     connections: Annotated[Count, Field(le=64)] = 4
     chunk_bytes: Annotated[ByteSize, BeforeValidator(number)] = ByteSize(25 * 1024**2)
-    bandwidth_bytes_per_s: Annotated[ByteSize, Field(ge=0), BeforeValidator(number)] = ByteSize(0)
+    bandwidth_bytes_per_s: Annotated[
+        InstanceOf[Timetable], NoDecode, BeforeValidator(timetable)
+    ] = Timetable()
     timeout_s: SomeSeconds = 600
     hash_ahead: bool = True
 
