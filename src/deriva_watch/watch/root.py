@@ -170,10 +170,10 @@ class Root:
         drop, found = self.settings.drops.get(prefix), units.names
         # If the root is not mounted, nothing is gone. One look at a folder finds all its batches.
         if is_there and not (drop and drop.unit != "directory"):
-            known = self.journal.executions(prefix=str(prefix))
+            known = self.journal.unit_states(str(prefix))
             if drop is None:
                 self._tell_backlog(0 if known else len(found))
-            found |= {r.rid for r in known if r.state is not ExecutionState.GONE}
+            found |= {name for name, state in known if state is not ExecutionState.GONE}
         self._queue(found)
         seconds = round(time.monotonic() - start_s, 6)
         self.emit(

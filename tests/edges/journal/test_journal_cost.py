@@ -24,6 +24,19 @@ def test_what_is_swept_up_is_found_without_a_look_at_every_file(tmp_path, questi
     assert not [line for line in plan if "SCAN file" in line and "USING INDEX" not in line]
 
 
+@pytest.mark.parametrize(
+    ("question", "index"),
+    [("with_basis", "execution_with_basis"), ("being_removed", "file_being_removed")],
+)
+def test_what_is_open_is_found_without_a_look_at_what_is_done(tmp_path, question, index):
+    url = f"sqlite:///{tmp_path}/journal.db"
+    with Journal.open(url, emit=lambda _: None) as journal, planned(journal) as plan:
+        getattr(journal, question)("example.org/1")
+
+    assert index in plan[0], plan
+    assert all("USING" in line for line in plan if line.startswith(("SCAN", "SEARCH"))), plan
+
+
 def test_a_look_at_how_things_stand_goes_through_no_table_of_files_or_history(tmp_path):
     with Journal.open(f"sqlite:///{tmp_path}/journal.db", emit=lambda _: None) as journal:
         new = journal.open_execution("example.org/1", "/data", "1-AA")

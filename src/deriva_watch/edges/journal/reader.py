@@ -101,6 +101,11 @@ class Reader(StatusQueries, RemovalQueries, VerificationQueries):
             query = query.where(or_(execution.c.rid == rid, execution.c.execution_rid == rid))
         return [ExecutionRecord(*row) for row in self._rows(query)]
 
+    def unit_states(self, prefix: str) -> list[tuple[str, ExecutionState]]:
+        """Return name and state of every unit below *prefix*, also of those long finished."""
+        query = select(execution.c.rid, execution.c.state).where(execution.c.prefix == prefix)
+        return [(name, state) for name, state in self._rows(query)]
+
     def with_inode(self, server: str, prefix: str, inode: int) -> list[ExecutionRecord]:
         """Return the latest few units of a drop folder that had a file with that inode."""
         known = execution.c
@@ -124,7 +129,7 @@ class Reader(StatusQueries, RemovalQueries, VerificationQueries):
     def with_basis(self, server: str) -> list[ExecutionRecord]:
         """Return the executions for *server* that are tried again once their `basis` changes."""
         known = execution.c
-        query = _EXECUTION.where(known.server == server, known.basis.is_not(None))
+        query = _EXECUTION.where(for_server(server), known.basis.is_not(None))
         return [ExecutionRecord(*row) for row in self._rows(query.order_by(known.id))]
 
     def files(self, execution_id: int) -> list[FileRecord]:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import select, true
+from sqlalchemy import literal, select, true
 
 from deriva_watch.core.completeness.observation import Stamp
 from deriva_watch.core.records import ExecutionRecord, FileRecord
@@ -12,6 +12,9 @@ from deriva_watch.edges.journal.schema import execution, file
 
 _EXECUTION: Final = select_records(execution, ExecutionRecord)
 _FILE: Final = select_records(file, FileRecord)
+_REMOVED: Final = literal(
+    FileState.REMOVED, file.c.state.type, literal_execute=True
+)  # see the index
 _PAST: Final = (FileState.GONE, FileState.REMOVED)
 _LEFT_OUT: Final = (FileState.UNMATCHED, FileState.IGNORED, FileState.REFUSED)
 
@@ -24,7 +27,7 @@ class RemovalQueries(Queries):
         query = _FILE.join(execution, execution.c.id == file.c.execution_id).where(
             for_server(server),
             file.c.removal.is_not(None),
-            file.c.state != FileState.REMOVED,
+            file.c.state != _REMOVED,
         )
         return [FileRecord(*row) for row in self._rows(query.order_by(file.c.id))]
 

@@ -48,7 +48,7 @@ from deriva_watch.core.removal.removal import Uptime
 from deriva_watch.core.states import FileState
 from deriva_watch.core.stats.day import Sample
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 
 class PathBytes(TypeDecorator[str]):
@@ -191,6 +191,7 @@ execution = Table(
 )
 _index_where("execution_held", execution.c.held.is_not(None), execution.c.id)
 _index_where("execution_differs", execution.c.differs.is_not(None), execution.c.id)
+_index_where("execution_with_basis", execution.c.basis.is_not(None), execution.c.id)
 _was_uploaded = execution.c.proved_at.is_not(None)
 _index_where("execution_by_proof", _was_uploaded, execution.c.proved_at)
 _index_where("execution_by_verification", _was_uploaded, execution.c.verified_at)
@@ -205,7 +206,7 @@ file = Table(
     Index("file_by_inode", "inode"),
 )
 _index_where("file_with_job", file.c.job.is_not(None), file.c.id)
-_index_where("file_with_removal", file.c.removal.is_not(None), file.c.id)
+_index_where("file_being_removed", text("removal IS NOT NULL AND state != 'removed'"), file.c.id)
 _index_where("file_held", file.c.held.is_not(None), file.c.id)
 
 file_count = Table("file_count", metadata, *_columns(_FileCount, "execution_id", "state"))
