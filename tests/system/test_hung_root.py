@@ -75,12 +75,13 @@ def hangs(lab):
     return lambda event: (event["event"], event.get("about")) == ("call.hung", str(lab.hung))
 
 
-def test_a_root_that_hangs_is_told_and_holds_up_nothing_else(lab):
+@pytest.mark.parametrize("calls", [("getattr", "lookup", "readdir"), ("open",)])
+def test_a_root_that_hangs_is_told_and_holds_up_nothing_else(lab, calls):
     with daemon(lab.config) as running:
         first = lab.write(lab.disk)
         running.wait_for_state(first, "uploaded")
 
-        with lab.hanging("getattr", "lookup", "readdir"):
+        with lab.hanging(*calls):
             began_s = time.monotonic()
             waits = lab.write(lab.disk)
             running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=10)

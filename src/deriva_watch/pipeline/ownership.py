@@ -17,6 +17,7 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk import workspace
 from deriva_watch.edges.disk.workspace import NotListedError, Workspace
 from deriva_watch.engine.ports import Row
+from deriva_watch.liveness import depending_on
 from deriva_watch.pipeline.unit_paths import birth
 from deriva_watch.settings.model import Settings
 from deriva_watch.settings.sections import Server
@@ -51,7 +52,9 @@ def workspaces(
 
     counting, ignored = [], dict[str, str]()
     try:
-        for each in workspace.find(unit.prefix):
+        with depending_on(unit.prefix):
+            there = list(workspace.find(unit.prefix))
+        for each in there:
             if why := disbelieved(each.owners):
                 ignored[str(each.path.relative_to(unit.prefix))] = why
             else:
@@ -127,7 +130,9 @@ def check_ours(
         raise _no_execution(unit, settings.server, catalog)
     if listed or unit.confirmed:
         return
-    born, made = birth(unit.root), datetime.fromisoformat(row["RCT"])
+    with depending_on(unit.prefix):
+        born = birth(unit.root)
+    made = datetime.fromisoformat(row["RCT"])
     if born and born < made - _CLOCK_ERROR:
         raise _not_ours(
             unit,

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from deriva_watch.edges.disk.scanning.listing import is_ignored as is_ignored_na
 from deriva_watch.edges.disk.scanning.prefixes import Matches, is_pattern, matching, named_part
 from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
 from deriva_watch.edges.watching import mounts
-from deriva_watch.liveness import depending_on
+from deriva_watch.liveness import BLOCK_S, depending_on
 from deriva_watch.settings.model import Settings
 
 _IN_A_LIST: Final = {UnitKind.EXECUTION, UnitKind.DIRECTORY}  # folders that units are found in
@@ -184,9 +184,13 @@ class Directory:
         with depending_on(self.policy.prefix):
             content.check_unchanged(self.root, entry)
 
-    def opened(self, seen: Observation | None = None) -> AbstractContextManager[int]:
+    @contextmanager
+    def opened(self, seen: Observation | None = None) -> Iterator[int]:
         """Open the folder to write files of ours into it; raises as `unit_folder.opened`."""
-        return unit_folder.opened(self.root, self.policy.links(), seen)
+        with depending_on(self.policy.prefix, BLOCK_S):
+            opening = unit_folder.opened(self.root, self.policy.links(), seen)
+            with opening as folder:
+                yield folder
 
     @property
     def trusted(self) -> frozenset[int]:
@@ -231,7 +235,8 @@ def is_ignored(unit: Unit, settings: Settings) -> bool:
     if unit.kind is UnitKind.DIRECTORY and partial.ignored(unit.name, is_dir=True):
         return False
     trusted = settings.trusted_owners(unit.prefix)
-    return is_ignored_name(unit.root, settings.files.ignored, trusted)
+    with depending_on(unit.prefix):
+        return is_ignored_name(unit.root, settings.files.ignored, trusted)
 
 
 def birth(path: Path) -> datetime | None:

@@ -21,7 +21,7 @@ from deriva_watch.core.unit import Unit, UnitKind
 from deriva_watch.edges.disk.open_folders import is_folder
 from deriva_watch.edges.disk.scanning import scanner
 from deriva_watch.edges.journal import Journal, Reader
-from deriva_watch.liveness import depending_on
+from deriva_watch.liveness import BLOCK_S, depending_on
 from deriva_watch.pipeline.ownership import listing, notices, workspaces
 from deriva_watch.pipeline.unit_paths import Directory, directory_of
 from deriva_watch.settings.model import Settings
@@ -66,7 +66,8 @@ class UnitReader:
 
         Then its disk is probably not mounted, and a missing unit does not mean that it was deleted.
         """
-        return not is_folder(unit.parent)
+        with depending_on(unit.prefix):
+            return not is_folder(unit.parent)
 
     def look(self, unit: Unit) -> Observation | None:
         """Return the files that the unit has now, or None if it is gone."""
@@ -96,6 +97,13 @@ class UnitReader:
         skipped = {path: f"not uploaded: {why}" for path, why in seen.skipped.items()}
         if not unit.is_execution:
             return Sources(notices=skipped)
+        with depending_on(unit.prefix, BLOCK_S):
+            return self._sources(unit, seen, skipped, names_only=names_only)
+
+    def _sources(
+        self, unit: Unit, seen: Observation, skipped: dict[str, str], *, names_only: bool
+    ) -> Sources:
+        """Read the sources of an execution."""
         counting, ignored = workspaces(unit, seen.owner, self.settings)
         found = _Described(notices=skipped | notices(ignored))
         directory, shapes = self.directory(unit), {Shape.MANIFEST} if names_only else _DESCRIBING

@@ -23,6 +23,7 @@ from deriva_watch.core.states import AT_REST, ExecutionState
 from deriva_watch.core.unit import Unit
 from deriva_watch.edges.disk.open_files import holders
 from deriva_watch.edges.journal import Batch, Journal
+from deriva_watch.liveness import depending_on
 from deriva_watch.pipeline.prior_batches import PriorBatches
 from deriva_watch.pipeline.unit_reader import UnitReader
 from deriva_watch.watch.folder_cache import FolderCache
@@ -88,8 +89,9 @@ class BatchFormer:
     def is_unmounted(self, drop: Drop, unit: ExecutionRecord) -> bool:
         """Return whether the folder is the empty mount point of the disk that a unit was on."""
         try:
-            device = drop.path.stat().st_dev
-            is_empty = not any(drop.path.iterdir())
+            with depending_on(drop.path):
+                device = drop.path.stat().st_dev
+                is_empty = not any(drop.path.iterdir())
         except OSError:
             return True
         known = {file.device for file in self.journal.files(unit.id)}
@@ -112,7 +114,8 @@ class BatchFormer:
         arrivals = self._arrivals  # a clock that is set meanwhile replaces it
         found = batching.arrivals(arrivals.get(drop.path, {}), seen, taken, policy)
         if due := batching.quiet(found, seen.looked_at):
-            asked = holders([batching.part(seen, due)])[seen.root]
+            with depending_on(drop.path):
+                asked = holders([batching.part(seen, due)])[seen.root]
             found = batching.settle(found, asked, seen.looked_at)
         batch_s = 0.0 if drop.unit == "none" else drop.batch_s
         formed = batching.batch(found, batch_s, seen.looked_at, policy.recheck_s)

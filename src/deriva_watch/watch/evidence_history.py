@@ -26,6 +26,7 @@ from deriva_watch.edges.host import machine
 from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.watching import mounts
 from deriva_watch.engine.ports import Row
+from deriva_watch.liveness import depending_on
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
 from deriva_watch.pipeline.ownership import Executions, workspace_of
 from deriva_watch.pipeline.unit_reader import UnitReader
@@ -120,7 +121,8 @@ class EvidenceHistory:
         A program may have written after the look, and closed its file or set its status before we
         asked for that. So the unit is looked at again afterwards. Returns None if it is gone.
         """
-        held = holders([evidence.seen])[evidence.seen.root]
+        with depending_on(unit.prefix):
+            held = holders([evidence.seen])[evidence.seen.root]
         seen = self.unit_reader.look(unit)
         if seen is None:
             return None

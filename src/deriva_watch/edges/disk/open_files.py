@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from deriva_watch.core.completeness.observation import HolderMethod, Holders, Kind, Observation
+from deriva_watch.liveness import beat
 
 _HOST_PID_NAMESPACE: Final = "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -70,6 +71,7 @@ def _read_processes(concerns: Callable[[str], bool]) -> tuple[list[_Held], bool]
     # Most are invisible in a PID namespace other than the host's, or if hidepid hides them.
     everything = os.readlink("/proc/self/ns/pid") == _HOST_PID_NAMESPACE and "1" in processes
     for process in processes:
+        beat()
         if int(process) != os.getpid():
             try:
                 held.extend(_read_process(process, concerns))
@@ -127,6 +129,7 @@ def _is_open_for_writing(path: str) -> bool | None:
     The kernel tells only the file's owner and root, and only on local file systems. A process that
     opens the file while we have the lease, for some microseconds, waits until it is released.
     """
+    beat()
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except OSError:
