@@ -36,7 +36,8 @@ def open_content(root: Path, entry: Entry, policy: ScanPolicy) -> BinaryIO:
     """
     try:
         with depending_on(policy.prefix):
-            return BufferedReader(_Content(_open(root, entry, policy.links()), policy.prefix))
+            opened = _open(root, entry, policy.links())
+        return BufferedReader(_Content(opened, policy.prefix))
     except PermissionError as error:
         raise unreadable(entry.path, "the user of the daemon may not read it") from error
     except OSError as error:
