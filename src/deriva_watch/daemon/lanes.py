@@ -22,6 +22,7 @@ from deriva_watch.watch.threads import Threads
 
 AT_ONCE: Final = 8  # turns
 SLOW_S: Final = 1.0  # one that takes longer does not count any more: it may hang
+LOOK_S: Final = 0.5  # how often the loop calls `tend`
 AGAIN_S: Final = 5.0  # the wait after a bug
 
 
@@ -58,7 +59,7 @@ class Lanes:
         guard: Runs each turn, and waits where the journal cannot be written.
         emit: Where bugs are reported.
         stop: Once set, no turn begins.
-        wake: Called when a turn has ended, and when there is a new lane.
+        wake: Called when a lane has something to do soon.
     """
 
     guard: JournalGuard
@@ -66,6 +67,7 @@ class Lanes:
     stop: threading.Event
     wake: Callable[[], None]
     _lanes: list[_Lane] = field(default_factory=list)
+    _waits: bool = False  # a lane waits for a turn of another to end
     _threads: Threads = field(default_factory=lambda: Threads(liveness.LANE))
 
     def add(self, task: Task) -> None:
@@ -74,7 +76,10 @@ class Lanes:
         self.wake()
 
     def tend(self) -> float:
-        """Begin the turns that are due; return when to call it again, by `time.monotonic`."""
+        """Begin the turns that are due; call it every `LOOK_S`, or after a wake.
+
+        Returns when to call it earlier, by `time.monotonic`.
+        """
         now_s = time.monotonic()
         young = [each.began_s for each in self._busy() if each.began_s > now_s - SLOW_S]
         times = {lane: lane.due_s() for lane in self._lanes if not lane.is_busy}
@@ -84,7 +89,8 @@ class Lanes:
         for lane in sorted(due, key=lambda lane: lane.began_s)[:room]:
             self._begin(lane)
         later = [due_s for due_s in times.values() if due_s > now_s]
-        if len(due) > room:  # the rest begins once a turn has ended, or has become slow
+        self._waits = len(due) > room
+        if self._waits:  # the rest begins once a turn has ended, or has become slow
             later.append(min(young, default=now_s) + SLOW_S)
         return min(later, default=inf)
 
@@ -112,7 +118,9 @@ class Lanes:
                 lane.not_before_s = time.monotonic() + AGAIN_S
         finally:
             lane.is_busy = False
-            self.wake()
+            # The loop looks at all lanes that often by itself: idle lanes shall not wake it.
+            if self._waits or lane.due_s() < time.monotonic() + LOOK_S:
+                self.wake()
 
 
 def _hung() -> int:

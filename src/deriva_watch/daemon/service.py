@@ -17,7 +17,7 @@ from deriva_watch.core.errors import JournalDamagedError, SettingsError, Trouble
 from deriva_watch.core.events import Emit, ProblemFound
 from deriva_watch.core.stats.tally import in_short
 from deriva_watch.daemon.hangs import Hangs
-from deriva_watch.daemon.lanes import Lanes
+from deriva_watch.daemon.lanes import LOOK_S, Lanes
 from deriva_watch.daemon.reload import Reload
 from deriva_watch.daemon.reverification import Reverification
 from deriva_watch.daemon.root_lane import ClockCheck
@@ -37,7 +37,7 @@ from deriva_watch.watch.prehash import Prehash
 from deriva_watch.watch.reread import Rereader
 from deriva_watch.watch.roots import Roots
 
-TICK_S: Final = 0.5  # how often tasks without events of their own are done
+TICK_S: Final = LOOK_S  # how often tasks without events of their own are done
 STOP_S: Final = 7.0  # work that still waits for the network then is abandoned; the journal knows
 STOP_LANES_S: Final = 1.0  # what a look has found then is found again at the next start
 STOP_PREHASH_S: Final = 1.0  # for what is written into the journal

@@ -26,7 +26,7 @@ from deriva_watch.settings.sections import Watch
 from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import LookQueue
 
-CHECK_S: Final = 0.5  # how often it is checked whether a root is still watched
+CHECK_S: Final = 1.0  # how often it is checked whether a root is still watched
 AGAIN_S: Final = 5.0  # delay before a root that could not be listed is scanned again
 FULL_RESCAN_S: Final = 3600.0  # of drop folders: how long looks may be skipped at most
 

@@ -27,7 +27,7 @@ from deriva_watch.watch.inspector import Inspector
 from deriva_watch.watch.look_queue import Looked, Looks
 from deriva_watch.watch.root import Root, RootSettings
 
-REPAIR_S: Final = 0.5  # how often it is checked whether events still come
+REPAIR_S: Final = 1.0  # how often it is checked whether events still come
 _FEW: Final = 32  # watches
 _LIMITS_S: Final = 60.0  # how often the limits are checked
 
