@@ -21,6 +21,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from deriva_watch import liveness
 from deriva_watch.status import details, open_views, summary
 from starting import Program
 
@@ -36,6 +37,11 @@ def wait_until(condition, timeout_s=60, what="it did not happen"):
         assert time.monotonic() < ends_s, f"{what} within {timeout_s} s"
         time.sleep(POLL_S)
     return found
+
+
+def accused():
+    """Return the names of the threads of this process that run and make no progress."""
+    return [each.name for each in liveness.standstills() if not each.ended]
 
 
 # ---------------------------------------------------------------------- the server

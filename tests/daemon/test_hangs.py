@@ -10,7 +10,7 @@ from deriva_watch import liveness
 from deriva_watch.daemon.hangs import LEFT_BEHIND, Hangs
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.host.problems import read as read_problems
-from running import wait_until
+from running import accused, wait_until
 
 SERVER = "the server data.example.org"
 
@@ -72,7 +72,7 @@ def test_a_hang_is_told_once_and_when_it_is_over(scene):
 
 def test_no_thread_is_accused_of_what_does_not_answer(scene):
     with scene.waiting_for("/data"):
-        assert not liveness.standstills()
+        assert not accused()
 
 
 def test_a_root_is_closed_once_so_many_threads_wait_for_it(scene):

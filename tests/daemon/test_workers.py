@@ -19,7 +19,7 @@ from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.look_queue import Looks
 from looking import laboratory
-from running import wait_until
+from running import accused, wait_until
 
 HUNG, WELL = "/hung", "/well"
 
@@ -135,7 +135,7 @@ def test_the_workers_that_were_added_end_once_the_root_answers(scene):
         wait_until(lambda: (scene.tend(), len(scene.workers.names) > WORKERS)[1])
         scene.let_go()
         wait_until(lambda: (scene.tend(), len(scene.workers.names) == WORKERS)[1])
-    assert not liveness.standstills()
+    assert not accused()
 
 
 def test_the_end_does_not_wait_for_a_worker_that_hangs(scene):

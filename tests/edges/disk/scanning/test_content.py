@@ -9,7 +9,7 @@ from deriva_watch import liveness
 from deriva_watch.edges.disk.scanning import scanner
 from deriva_watch.edges.disk.scanning.content import open_content
 from deriva_watch.edges.disk.scanning.scan_policy import ScanPolicy
-from running import wait_until
+from running import accused, wait_until
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def silent_thread(work):
         work(lambda: ends.wait(60))
         liveness.end()
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, name="silent")
     thread.start()
     try:
         yield
@@ -54,7 +54,7 @@ def test_a_thread_that_is_silent_while_a_file_is_open_waits_for_its_root(
 
     with silent_thread(work):
         wait_until(lambda: [each.about for each in liveness.hangs()] == [str(tmp_path)])
-        assert not liveness.standstills()
+        assert not accused()
 
 
 def test_a_thread_that_has_closed_its_file_is_silent_by_its_own_fault(opened, monkeypatch):
@@ -66,5 +66,5 @@ def test_a_thread_that_has_closed_its_file_is_silent_by_its_own_fault(opened, mo
         be_silent()
 
     with silent_thread(work):
-        wait_until(liveness.standstills)
+        wait_until(lambda: accused() == ["silent"])
         assert not liveness.hangs()
