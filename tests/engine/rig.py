@@ -4,7 +4,6 @@ import hashlib
 import threading
 from base64 import b64encode
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,7 @@ from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
 from deriva_watch.engine.call_retry import CallRetry
+from deriva_watch.engine.fair_pool import FairPool
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.pipeline.build import Outside, Parts, build
@@ -248,12 +248,12 @@ class Rig:
         return [event for event in self.events if event.name == name]
 
 
-def _settings(folder, ready, chunk_bytes, sections):
+def _settings(folder, ready, transfer, sections):
     """Return settings for a prefix and a journal below *folder*."""
     given = {
         "server": {"host": ready["host"], "catalog": ready["catalog"], "protocol": "http"},
         "watch": [{"prefix": folder / "data"}],
-        "transfer": {"chunk_bytes": chunk_bytes, "connections": 4},
+        "transfer": transfer,
         "retry": {"initial_s": 0.01, "max_s": 0.05},
         "journal": {"url": _journal(folder)},
     }
@@ -269,10 +269,11 @@ def _journal(folder):
 
 
 @contextmanager
-def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
+def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, connections=4, **sections):
     """Put the parts together, as the daemon does; *sections* are further settings."""
     ready, power = lab.ready, power or Power()
-    settings = _settings(lab.folder, ready, chunk_bytes, sections)
+    transfer = {"chunk_bytes": chunk_bytes, "connections": connections}
+    settings = _settings(lab.folder, ready, transfer, sections)
     events, moved, stop = [], [], threading.Event()
     call_retry = CallRetry(events.append, ready["host"], stop, BRISK)
     with ExitStack() as stack:
@@ -284,7 +285,10 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
         store = Wired("store", Stage(Hatrac(server)), power)
         opened = stack.enter_context(Journal.open(settings.journal.url, emit=events.append))
         journal = Wired("journal", opened, power, "commit", "move", "open_batch", "open_execution")
-        pool = stack.enter_context(ThreadPoolExecutor(settings.transfer.connections))
+        hashing = FairPool("hashing", 2)
+        sending = FairPool("transfer", settings.transfer.connections)
+        stack.callback(hashing.close)
+        stack.callback(sending.close)
         writer = CatalogWriter(catalog, call_retry)
         stack.callback(writer.close)
         outside = Outside(
@@ -292,7 +296,8 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, **sections):
             catalog=catalog,
             store=store,
             writer=writer,
-            pool=pool,
+            hashing=hashing,
+            sending=sending,
             call_retry=call_retry,
             emit=events.append,
             probe=lambda: (server.session(), catalog.model()),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -60,7 +61,8 @@ class Memory:
     def repeated(self, requests):
         """Return those of *requests* that write again what is done.
 
-        One that was under way when the process was killed may be sent once more.
+        What was under way when the process was killed, or had ended in the moment before, may be
+        sent once more.
         """
         writing = [each for each in requests if each["method"] in {"PUT", "POST"}]
         objects = self._done(STORED, self._object)
@@ -74,8 +76,11 @@ class Memory:
             or _plain(each).partition(";upload")[0] in objects
             or any(_plain(each).endswith(f"/entity/{table}") for table in tables)
         ]
-        unknown = [each for each in writing if self._is_taken(_plain(each))][1:]
-        return [f"{each['method']} {each['path']}" for each in (*known, *unknown)]
+        again = Counter(_plain(each) for each in writing if self._is_taken(_plain(each)))
+        return [
+            *(f"{each['method']} {each['path']}" for each in known),
+            *(f"{count} times {path}" for path, count in again.items() if count > 1),
+        ]
 
     def _is_taken(self, path):
         """Tell whether the server has a chunk or an object, which only one file has."""

@@ -27,13 +27,13 @@ from urllib.parse import urlsplit
 
 import alembic.command
 import alembic.config  # noqa: F401
-import deriva.core
+import deriva.core  # noqa: F401
 
 import deriva_watch.daemon.process  # noqa: F401
 from deriva_watch.cli import main
 from deriva_watch.edges.disk import own_files
 from deriva_watch.edges.journal.database import sqlite
-from deriva_watch.edges.server import deriva
+from deriva_watch.edges.server import adapter, wire
 
 # What a request is called: the first that fits its "METHOD path".
 NAMES = (
@@ -113,17 +113,23 @@ def is_uploaded(journal):
 
 def watch(diary):
     """Let *diary* see every call."""
-    send, replace = deriva._Adapter.send, own_files.replace
+    send, replace = adapter.Adapter.send, own_files.replace
+    send_by_wire = wire.Wire.call
 
-    def sent(adapter, request, *args, **options):
-        name = named(request.method, request.url)
-
+    def sent(connections, request, *args, **options):
         def call(is_last):
             if is_last:
                 request.body = Half(request.body)
-            return send(adapter, request, *args, **options)
+            return send(connections, request, *args, **options)
 
-        return diary.through(name, call)
+        return diary.through(named(request.method, request.url), call)
+
+    def sent_by_wire(connections, method, path, headers, body=None, *timeout_s):
+        def call(is_last):
+            left = Half(body) if is_last else body
+            return send_by_wire(connections, method, path, headers, left, *timeout_s)
+
+        return diary.through(named(method, path), call)
 
     class Connection(sqlite._Connection):
         """Commits of transactions that changed nothing, as of an idle daemon, do not count.
@@ -150,7 +156,8 @@ def watch(diary):
             said = "kept rows" if name.endswith(".jsonl") else "kept receipt"
         return diary.through(f"write {said}", lambda _: replace(folder, name, *args, **options))
 
-    deriva._Adapter.send = sent
+    adapter.Adapter.send = sent
+    wire.Wire.call = sent_by_wire
     sqlite._Connection = Connection
     own_files.replace = replaced
 

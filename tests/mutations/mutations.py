@@ -27,6 +27,8 @@ class Mutation:
 ADOPTION: Final = "tests/engine/rows/test_adoption.py"
 CRASHES: Final = "tests/engine/test_crashes.py"
 STORE: Final = "tests/engine/files/test_depositor.py"
+STREAM: Final = "tests/engine/test_stream.py"
+POOL: Final = "tests/engine/test_fair_pool.py"
 HATRAC: Final = "tests/edges/server/test_hatrac.py"
 WRITER: Final = "tests/engine/rows/test_writer.py"
 TWO: Final = "tests/engine/test_two_uploaders.py"
@@ -145,7 +147,7 @@ MUTATIONS: Final = (
     Mutation(
         "two rows of one upload job are not told of",
         "engine/uploader.py",
-        (("                self.rows.compare(upload, self._by_job(upload, stored))\n", ""),),
+        (("        self.rows.compare(upload, self._by_job(upload, stored))\n", ""),),
         (f"{TWO}::test_two_upload_jobs_may_make_two_rows_and_a_person_is_told",),
     ),
     Mutation(
@@ -156,7 +158,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a POST is sent again behind our back",
-        "edges/server/deriva.py",
+        "edges/server/adapter.py",
         (
             (
                 "    total=1, connect=0, read=1,",
@@ -202,13 +204,57 @@ MUTATIONS: Final = (
         "engine/files/upload_jobs.py",
         (
             (
-                '            self.call_retry(\n                f"PUT chunk',
-                """            self._note(record, job | {"chunks": sorted({*done, number})})
-            self.call_retry(
-                f"PUT chunk""",
+                "            self._send(chunks, number, body, content.moved)\n",
+                (
+                    "            chunks.note(number, lambda job: self._note(record, job))\n"
+                    "            self._send(chunks, number, body, content.moved)\n"
+                ),
             ),
         ),
         (f"{STORE}::test_a_job_goes_on_at_the_first_chunk_that_was_not_acknowledged",),
+    ),
+    Mutation(
+        "a chunk is sent by two threads",
+        "engine/files/upload_jobs.py",
+        (
+            (
+                "deque(number for number in range(count) if number not in self._done)",
+                "deque([*range(count)] * 2)",
+            ),
+        ),
+        (f"{STREAM}::test_the_chunks_of_one_file_use_several_connections",),
+    ),
+    Mutation(
+        "a row is sent before the journal has the URL of its object",
+        "engine/uploader.py",
+        (
+            (
+                "                self.files.settle_stored(upload, each.running)\n",
+                (
+                    "                for future in each.running.futures:\n"
+                    "                    upload.apply(future.result())\n"
+                ),
+            ),
+        ),
+        (f"{STREAM}::test_the_url_of_an_object_is_in_the_journal_before_its_row_is_sent",),
+    ),
+    Mutation(
+        "nobody claims a version before the journal has it",
+        "engine/files/depositor.py",
+        (("            self._claims[record.id] = _Claim(url, asset.statement())\n", ""),),
+        (f"{STORE}::test_empty_files_of_one_name_that_are_sent_at_once_get_a_version_each",),
+    ),
+    Mutation(
+        "one unit has all the turns",
+        "engine/fair_pool.py",
+        (("            self._tasks.move_to_end(owner)\n", "            pass\n"),),
+        (f"{POOL}::test_owners_take_turns_and_each_keeps_its_order",),
+    ),
+    Mutation(
+        "large files starve",
+        "engine/fair_pool.py",
+        (("        self._turns.reverse()\n", ""),),
+        (f"{POOL}::test_small_work_does_not_starve_large_work",),
     ),
     Mutation(
         "the job of another content is gone on with",

@@ -23,7 +23,7 @@ from deriva_watch.pipeline.journal_guard import JournalGuard
 from deriva_watch.settings.model import Settings
 from deriva_watch.watch.look_queue import Looks
 
-WORKERS: Final = 2  # units at a time: one sends while the rows of the other are written
+WORKERS: Final = 6  # units at a time: the requests of some fill the waits of others
 IDLE_S: Final = 10.0  # how often a worker looks for work by itself
 DUE_S: Final = 2.0  # the same for units that wait; the times of those that we saw fail are known
 AGAIN_S: Final = 5.0  # after a bug of ours

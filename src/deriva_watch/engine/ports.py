@@ -151,8 +151,8 @@ class ObjectStore(Protocol):
         """Send chunk *number*; sending it again overwrites it."""
         ...
 
-    def finish_job(self, job: str) -> str | None:
-        """Finish a job and return the version's URL; None if there is no such job."""
+    def finish_job(self, job: str, size_bytes: int) -> str | None:
+        """Finish a job of *size_bytes* and return the version's URL; None if there is none."""
         ...
 
     def cancel_job(self, job: str) -> None:

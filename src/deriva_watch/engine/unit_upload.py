@@ -1,5 +1,9 @@
-"""The upload of one unit while it runs: the plan and the state of each file."""
+"""The upload of one unit while it runs: the plan and the state of each file.
 
+Several stages work on it at the same time, each on files of its own.
+"""
+
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +12,7 @@ from typing import Final, NamedTuple
 
 from deriva_watch.core.changes import MoveFile
 from deriva_watch.core.completeness.observation import ROWS_NAME, Entry, Stamp
-from deriva_watch.core.errors import RefusedError, TransientError
+from deriva_watch.core.errors import InterruptedWorkError, RefusedError, TransientError
 from deriva_watch.core.events import Emit, NoticeAdded
 from deriva_watch.core.model import CatalogModel
 from deriva_watch.core.plan.plan import AssetPlan
@@ -66,6 +70,7 @@ class UnitUpload:
         lost: Paths whose row, which we made, names an object that is gone: they are sent again.
         transient: The last temporary error, if any.
         notices: Sentences for the receipt, by subject.
+        ended: Set once one stage of the upload has failed, so that the others stop.
     """
 
     execution: ExecutionRecord
@@ -85,6 +90,8 @@ class UnitUpload:
     lost: set[str] = field(default_factory=set)
     transient: TransientError | None = None
     notices: dict[str, str] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+    _noticing: threading.Lock = field(default_factory=threading.Lock)
     _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file
 
     def __post_init__(self) -> None:
@@ -95,6 +102,10 @@ class UnitUpload:
     def planned(self) -> list[AssetPlan | RowsPlan]:
         """Return all planned files."""
         return [*self.assets.values(), *self.rows.values()]
+
+    def size_bytes(self, path: str) -> int:
+        """Return the size of a planned file."""
+        return (self.assets.get(path) or self.rows[path]).entry.size_bytes
 
     def is_about(self, path: str, row: Row) -> bool:
         """Return whether a row has the content and the name of a file, in any Unicode form."""
@@ -169,12 +180,18 @@ class UnitUpload:
         """Return those of *paths* that are in one of *states* and did not change meanwhile."""
         return [p for p in paths if self.records[p].state in states and p not in self.changed]
 
+    def check(self, path: str | None) -> None:
+        """Raise if the work at *path*, or at the whole unit, has to stop."""
+        if self.ended.is_set():
+            raise InterruptedWorkError("another stage of the upload has failed")
+        self.halt(path)
+
     def not_cancelled(self, paths: Iterable[str]) -> list[str]:
         """Return those of *paths* that are not cancelled; refuse the others.
 
         Raises InterruptedWorkError if the whole unit is stopped.
         """
-        self.halt(None)
+        self.check(None)
         kept = []
         for path in paths:
             try:
@@ -184,6 +201,12 @@ class UnitUpload:
             else:
                 kept.append(path)
         return kept
+
+    def recorded_meanwhile(self, paths: Iterable[str]) -> set[str]:
+        """Return those of *paths* that another uploader has recorded, and forget it."""
+        found = self.again.intersection(paths)
+        self.again.difference_update(found)
+        return found
 
     def commit(self, moves: Sequence[Move]) -> None:
         """Store moves in one transaction, then apply them to the records."""
@@ -223,10 +246,11 @@ class UnitUpload:
     def notice(self, about: str, why: str) -> None:
         """Report, once, something that does not stop the upload."""
         about, why = shortened(about), shortened(why)
-        known = self.notices.get(about, "")
-        if why in known:
-            return
-        self.notices[about] = f"{known}; {why}" if known else why
+        with self._noticing:
+            known = self.notices.get(about, "")
+            if why in known:
+                return
+            self.notices[about] = f"{known}; {why}" if known else why
         self.emit(NoticeAdded(execution=self.execution.rid, about=about, why=why))
 
     def tally(self) -> dict[str, int]:

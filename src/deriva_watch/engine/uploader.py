@@ -1,18 +1,22 @@
 """Uploads the planned files of one unit: hash, store, record, link.
 
+The files pass through these stages in pages. The stages run at the same time, each on another page,
+so that a unit is hashed, sent and recorded at once. A table that others refer to comes before them.
+
 Every step is done and then written to the journal; a crash between the two repeats one call. The
 journal has the state of each file, so the same code starts and resumes an upload.
 """
 
 import json
 import threading
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from deriva_watch.core.rows.table_order import levels
 from deriva_watch.core.states import FileState, FileTrigger
-from deriva_watch.engine.files.files import Files
+from deriva_watch.engine.ahead import ahead
+from deriva_watch.engine.files.files import Files, Running
 from deriva_watch.engine.ports import Processors
 from deriva_watch.engine.rows.rows import Rows
 from deriva_watch.engine.rows.tables import Tables
@@ -49,7 +53,52 @@ class ContentLocks:
             self._freed.wait(_LOOK_S)
 
 
-SLICE_FILES: Final = 500  # files whose rows are sent together; limits what a failed request repeats
+PAGE_FILES: Final = 200  # files that pass through the stages together
+_SENT_AHEAD: Final = 2  # pages that are being sent behind the one that is waited for
+PAGE_BYTES: Final = 64 * 1024 * 1024  # the same: a large file is alone, so that the next is hashed
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """Files that are being sent; their contents are locked."""
+
+    paths: Sequence[str]
+    keys: Iterable[Hashable]
+    running: Running
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """What one upload has locked and is sending. On the way out nothing of it is left."""
+
+    content_locks: ContentLocks
+    _keys: set[Hashable] = field(default_factory=set)
+    _running: list[Running] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self._running:
+            each.wait()
+        self.content_locks.release(self._keys)
+
+    def claim(self, keys: Iterable[Hashable]) -> set[Hashable]:
+        """Lock and return those of *keys* that are free."""
+        mine = self.content_locks.claim(keys)
+        self._keys.update(mine)
+        return mine
+
+    def begin(self, running: Running) -> Running:
+        """Note what is being sent, and return it."""
+        self._running.append(running)
+        return running
+
+    def end(self, sending: _Sending) -> None:
+        """Forget files that have their rows, or have failed."""
+        self._running.remove(sending.running)
+        self._keys.difference_update(sending.keys)
+        self.content_locks.release(sending.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +125,99 @@ class Uploader:
 
     def hash(self, upload: UnitUpload) -> None:
         """Hash the planned assets, and do nothing else yet."""
-        paths = list(upload.assets)
-        for start in range(0, len(paths), SLICE_FILES):
-            part = paths[start : start + SLICE_FILES]
-            self.files.hash(upload, upload.in_state(part, FileState.FOUND))
+        for page in _pages(upload, list(upload.assets)):
+            self.files.hash(upload, upload.in_state(page, FileState.FOUND))
 
     def _assets(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload and link files of asset tables."""
-        for start in range(0, len(paths), SLICE_FILES):
-            part = paths[start : start + SLICE_FILES]
-            self.files.hash(upload, upload.in_state(part, FileState.FOUND))
-            by_template = [path for path in part if upload.assets[path].by_templates]
-            by_content = [path for path in part if not upload.assets[path].by_templates]
+        if not paths:
+            return
+        name = threading.current_thread().name
+        with (
+            _UnderWay(self.content_locks) as under_way,
+            ahead(f"{name} hashes", self._hashed(upload, paths)) as hashed,
+            ahead(f"{name} sends", self._sent(upload, hashed, under_way), _SENT_AHEAD) as sent,
+            ahead(f"{name} stores", self._stored(upload, sent)) as stored,
+        ):
+            try:
+                for each in stored:
+                    if isinstance(each, _Sending):
+                        self._record(upload, each.paths)
+                        under_way.end(each)
+                    else:
+                        self._link(upload, each)
+            except BaseException:
+                upload.ended.set()
+                raise
+
+    def _hashed(self, upload: UnitUpload, paths: Sequence[str]) -> Generator[list[str]]:
+        """Yield the pages of *paths* once they are hashed."""
+        for page in _pages(upload, paths):
+            self.files.hash(upload, upload.in_state(page, FileState.FOUND))
+            by_content = [path for path in page if not upload.assets[path].by_templates]
             self.rows.follow_edits(upload, upload.in_state(by_content, FileState.HASHED))
             self.rows.settle_foreign(upload, upload.in_state(by_content, FileState.HASHED))
-            self._bring(upload, by_content)
-            self.template_rows.bring(upload, by_template)
-            self.rows.link(upload, part)
-            for path in by_template:  # remove what processors made
-                if upload.records[path].state not in (FileState.HASHED, FileState.STORED):
-                    self.processors.discard(upload.records[path].names or {})
+            yield page
+
+    def _sent(
+        self, upload: UnitUpload, pages: Iterable[list[str]], under_way: _UnderWay
+    ) -> Generator[_Sending | list[str]]:
+        """Begin to send the files of *pages*; after the last one of a page, yield the page.
+
+        Of files with equal content and metadata, in any unit, all but the first wait and then
+        adopt its row. Files that differ only in metadata wait too: a new version of an object is
+        stored only after the previous one has a row, whose unique URL decides which uploader owns
+        it. If two versions had no row yet, each uploader could use either of them.
+        """
+        for page in pages:
+            todo = [path for path in page if not upload.assets[path].by_templates]
+            while todo := upload.not_cancelled(
+                upload.in_state(todo, FileState.HASHED, FileState.STORED)
+            ):
+                self.files.call_retry.check()
+                # Of files with equal content, one that already has a version goes first.
+                todo.sort(key=lambda path: upload.records[path].state is FileState.HASHED)
+                key = {path: _content_key(upload, path) for path in todo}
+                mine = under_way.claim(key.values())
+                if not mine:
+                    self.content_locks.wait()
+                    continue
+                chosen = {key[path]: path for path in reversed(todo) if key[path] in mine}
+                batch = list(chosen.values())
+                self.rows.adopt(upload, upload.in_state(batch, FileState.HASHED))
+                unsent = upload.in_state(batch, FileState.HASHED)
+                running = under_way.begin(self.files.begin_storing(upload, unsent))
+                yield _Sending(batch, mine, running)
+                # Files that a temporary error stopped are for the next attempt.
+                todo = [path for path in todo if path not in chosen.values()]
+            yield page
+
+    def _stored(
+        self, upload: UnitUpload, sent: Iterable[_Sending | list[str]]
+    ) -> Generator[_Sending | list[str]]:
+        """Yield what was sent once it is stored, and that is durable."""
+        for each in sent:
+            if isinstance(each, _Sending):
+                self.files.settle_stored(upload, each.running)
+                while again := upload.recorded_meanwhile(each.paths):
+                    self.rows.adopt(upload, upload.in_state(again, FileState.HASHED))
+                    self.files.store(upload, upload.in_state(again, FileState.HASHED))
+            yield each
+
+    def _record(self, upload: UnitUpload, paths: Sequence[str]) -> None:
+        """Make one row for every stored content, or adopt existing ones."""
+        stored = upload.not_cancelled(upload.in_state(paths, FileState.STORED))
+        self.rows.record(upload, stored)
+        self.rows.compare(upload, self._by_job(upload, stored))
+
+    def _link(self, upload: UnitUpload, page: Sequence[str]) -> None:
+        """Upload the files of a page that have templates, then link all of its files."""
+        by_template = [path for path in page if upload.assets[path].by_templates]
+        self.template_rows.bring(upload, by_template)
+        self.rows.link(upload, page)
+        for path in by_template:  # remove what processors made
+            if upload.records[path].state not in (FileState.HASHED, FileState.STORED):
+                self.processors.discard(upload.records[path].names or {})
 
     def _rows(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload the rows of files."""
@@ -103,40 +225,6 @@ class Uploader:
         self.files.each(upload, self.tables.bring, upload.in_state(paths, FileState.HASHED))
         there = upload.in_state(paths, FileState.RECORDED)  # rows have no links of their own
         upload.commit([Move(path, FileTrigger.LINKED) for path in there])
-
-    def _bring(self, upload: UnitUpload, paths: Sequence[str]) -> None:
-        """Make one object version and one row for every distinct content, or adopt existing ones.
-
-        Of files with equal content and metadata, in any unit, all but the first wait and then
-        adopt its row. Files that differ only in metadata wait too: a new version of an object is
-        stored only after the previous one has a row, whose unique URL decides which uploader owns
-        it. If two versions had no row yet, each uploader could use either of them.
-        """
-        todo = list(paths)
-        while todo := upload.not_cancelled(
-            upload.in_state(todo, FileState.HASHED, FileState.STORED)
-        ):
-            self.files.call_retry.check()
-            # Of files with equal content, one that already has a version goes first.
-            todo.sort(key=lambda path: upload.records[path].state is FileState.HASHED)
-            key = {path: _content_key(upload, path) for path in todo}
-            mine = self.content_locks.claim(key.values())
-            if not mine:
-                self.content_locks.wait()
-                continue
-            batch = list({key[path]: path for path in reversed(todo) if key[path] in mine}.values())
-            try:
-                self.rows.adopt(upload, upload.in_state(batch, FileState.HASHED))
-                self.files.store(upload, upload.in_state(batch, FileState.HASHED))
-                stored = upload.not_cancelled(upload.in_state(batch, FileState.STORED))
-                self.rows.record(upload, stored)
-                self.rows.compare(upload, self._by_job(upload, stored))
-            finally:
-                self.content_locks.release(mine)
-            # Files that a temporary error stopped are for the next attempt.
-            tried = set(batch) - upload.again
-            upload.again.clear()
-            todo = [path for path in todo if path not in tried]
 
     def _by_job(self, upload: UnitUpload, paths: Sequence[str]) -> list[str]:
         """Return those of *paths* that are sent by upload jobs, so could get two versions and rows.
@@ -154,3 +242,17 @@ def _content_key(upload: UnitUpload, path: str) -> Hashable:
         return key
     # An empty file is sent by a job, which has no precondition: waiting would not help.
     return *key, json.dumps(asset.values, sort_keys=True)
+
+
+def _pages(upload: UnitUpload, paths: Sequence[str]) -> Iterator[list[str]]:
+    """Split *paths* into pages, limited in files and bytes."""
+    page: list[str] = []
+    size_bytes = 0
+    for path in paths:
+        if len(page) == PAGE_FILES or size_bytes >= PAGE_BYTES:
+            yield page
+            page, size_bytes = [], 0
+        page.append(path)
+        size_bytes += upload.size_bytes(path)
+    if page:
+        yield page

@@ -1,8 +1,8 @@
 """Builds everything that uploads over a connection; nothing is changed after it is built."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,8 @@ from deriva_watch.edges.journal import Journal
 from deriva_watch.edges.server.processors import SpecProcessors
 from deriva_watch.edges.server.spec_source import SpecSource
 from deriva_watch.engine.call_retry import CallRetry
+from deriva_watch.engine.connections import Connections
+from deriva_watch.engine.fair_pool import FairPool
 from deriva_watch.engine.files.depositor import Depositor
 from deriva_watch.engine.files.files import Files, Watch
 from deriva_watch.engine.files.upload_jobs import Jobs
@@ -25,7 +27,6 @@ from deriva_watch.engine.rows.template_rows import TemplateRows
 from deriva_watch.engine.rows.writer import CatalogWriter
 from deriva_watch.engine.server_check import ServerCheck
 from deriva_watch.engine.uploader import Uploader
-from deriva_watch.liveness import begin_idle
 from deriva_watch.pipeline.attempt import Attempts
 from deriva_watch.pipeline.attempt_end import FailedAttempts
 from deriva_watch.pipeline.circuit_breaker import CircuitBreaker
@@ -45,7 +46,7 @@ class Outside:
 
     Attributes:
         writer: Writes into *catalog*.
-        pool: Hashes and sends files.
+        hashing, sending: The threads that hash and send files.
         call_retry: Repeats calls to the server.
         emit: Where events go.
         probe: Sends every service that uploads need a cheap request. Raises the errors of
@@ -59,7 +60,8 @@ class Outside:
     catalog: Catalog
     store: ObjectStore
     writer: CatalogWriter
-    pool: Executor
+    hashing: FairPool
+    sending: FairPool
     call_retry: CallRetry
     emit: Emit
     probe: Callable[[], object]
@@ -163,9 +165,11 @@ def _uploader(settings: Settings, outside: Outside) -> Uploader:
         frozenset(settings.spec.allowed_processors), settings.state_directory / "bags"
     )
     naming = Naming(catalog, processors, call_retry)
-    jobs = Jobs(store, journal, call_retry)
+    connections = Connections(outside.sending, settings.transfer.connections)
+    jobs = Jobs(store, journal, call_retry, outside.sending, connections)
     depositor = Depositor(store, catalog, journal, call_retry, jobs, chunk_bytes)
-    files = Files(depositor, naming, outside.pool, call_retry, outside.watch)
+    pools = outside.hashing, outside.sending
+    files = Files(depositor, naming, *pools, call_retry, outside.watch)
     return Uploader(
         files,
         Rows(catalog, store, journal, writer, jobs, call_retry),
@@ -196,14 +200,16 @@ def assemble(  # noqa: PLR0913  # what differs between the daemon, commands and 
     call_retry = CallRetry(emit, settings.server.host, stop)
     keep = settings.journal.keep_history
     with Journal.open(settings.journal.url, emit=emit, keep_history=keep) as journal:
-        pool = ThreadPoolExecutor(settings.transfer.connections, "transfer", begin_idle)
+        hashing = FairPool("hashing", os.cpu_count() or 1)
+        sending = FairPool("transfer", settings.transfer.connections)
         writer = CatalogWriter(connection.catalog, call_retry)
         outside = Outside(
             journal=journal,
             catalog=connection.catalog,
             store=connection.store,
             writer=writer,
-            pool=pool,
+            hashing=hashing,
+            sending=sending,
             call_retry=call_retry,
             emit=emit,
             probe=connection.probe,
@@ -214,7 +220,8 @@ def assemble(  # noqa: PLR0913  # what differs between the daemon, commands and 
         try:
             yield build(settings, outside, unit_reader, plan)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            hashing.close()
+            sending.close()
             writer.close()
 
 

@@ -171,7 +171,7 @@ class DerivaMl(Section):
 class Transfer(Section):
     """How bytes are sent."""
 
-    connections: Annotated[Count, Field(le=64)] = 4
+    connections: Annotated[Count, Field(le=64)] = 16
     chunk_bytes: Annotated[ByteSize, BeforeValidator(number)] = ByteSize(25 * 1024**2)
     bandwidth_bytes_per_s: Annotated[
         InstanceOf[Timetable], NoDecode, BeforeValidator(timetable)

@@ -23,7 +23,7 @@ from deriva_watch.core.errors import (
 )
 from deriva_watch.core.model import TableName
 from deriva_watch.core.objects import ObjectHead
-from deriva_watch.edges.server import whole_answers
+from deriva_watch.edges.server import adapter, whole_answers
 from deriva_watch.edges.server.catalog import Ermrest
 from deriva_watch.edges.server.deriva import Server
 from deriva_watch.edges.server.hatrac import Hatrac
@@ -450,18 +450,20 @@ def test_the_kernel_is_asked_to_notice_a_dead_host():
 
 
 def test_threads_share_as_many_connections_as_they_may():
-    """Four threads, three connections: one for bodies and two spare ones."""
-    with talking(*[[answer(404)] * 120] * 3, connections=1) as (listener, server):
+    """One more than there are connections: one for bodies, and the spare ones."""
+    most = 1 + adapter._SPARE
+    requests_of_all = 30 * (most + 1)
+    with talking(*[[answer(404)] * requests_of_all] * most, connections=1) as (listener, server):
         store = Hatrac(server)
 
         def look():
             for _ in range(30):
                 assert store.head("/hatrac/a") is None
 
-        threads = [threading.Thread(target=look) for _ in range(4)]
+        threads = [threading.Thread(target=look) for _ in range(most + 1)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    assert len(listener.requests) == 120
+    assert len(listener.requests) == requests_of_all

@@ -327,7 +327,7 @@ def test_chunks_become_an_object(ready, store, space, numbers):
     assert store.head(f"{space}/big.bin") is None
     send(store, job, numbers)
 
-    url = store.finish_job(job)
+    url = store.finish_job(job, 0)
 
     assert fetch(ready, url)[0] == CONTENT
     assert store.head(url).md5 == hashlib.md5(CONTENT).hexdigest()
@@ -336,15 +336,15 @@ def test_chunks_become_an_object(ready, store, space, numbers):
 def test_an_empty_file_may_be_a_job(ready, store, space):
     job = store.open_job(head(f"{space}/a", b""), CHUNK)
 
-    assert fetch(ready, store.finish_job(job))[0] == b""
+    assert fetch(ready, store.finish_job(job, 0))[0] == b""
 
 
 def test_a_job_that_is_finished_is_gone(store, space):
     job = store.open_job(head(f"{space}/a", CONTENT), CHUNK)
     send(store, job)
-    url = store.finish_job(job)
+    url = store.finish_job(job, 0)
 
-    assert store.finish_job(job) is None
+    assert store.finish_job(job, 0) is None
     assert store.job(job) is None
     assert store.head(f"{space}/a").url == url
 
@@ -354,11 +354,11 @@ def test_a_hole_is_refused_and_can_be_filled(store, space):
     send(store, job, [0, 1, 3])
 
     with pytest.raises(RefusedError) as raised:
-        store.finish_job(job)
+        store.finish_job(job, 0)
     send(store, job, [2])
 
     assert raised.value.status == 409
-    assert store.finish_job(job)
+    assert store.finish_job(job, 0)
 
 
 def test_a_chunk_of_a_job_that_is_gone_is_refused(store, space):

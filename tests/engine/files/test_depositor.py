@@ -136,6 +136,18 @@ def test_files_with_one_name_and_content_get_a_version_each(lab):
     assert len({file.rid for file in files}) == len(paths)
 
 
+def test_empty_files_of_one_name_that_are_sent_at_once_get_a_version_each(lab):
+    """An upload job has no precondition: only the claim of the first keeps them apart."""
+    name = f"{lab.rid}.bin"
+    paths = [image(name, f"1-S00{number}") for number in (1, 2)]
+    lab.write(dict.fromkeys(paths, ""))
+
+    with lab.rigged() as rig:
+        assert rig.upload().state == "uploaded"
+
+    assert len({lab.files()[path].url for path in paths}) == 2
+
+
 def test_a_name_that_was_deleted_for_ever_is_refused_and_its_neighbour_is_not(lab):
     gone = stored(lab.api, lab.rid.encode(), "a.bin").rpartition(":")[0]
     lab.api.call("DELETE", lab.api.url + gone)
@@ -193,9 +205,14 @@ def big(lab):
     return content
 
 
+def one_by_one(lab, *arguments, **options):
+    """Put the parts together with one connection: the chunks come in their order."""
+    return lab.rigged(*arguments, connections=1, **options)
+
+
 def interrupted(lab, at):
     """Upload until the power fails before chunk number *at*; return the job that is left."""
-    with lab.rigged(power=Power("store.put_chunk", at)) as rig:
+    with one_by_one(lab, power=Power("store.put_chunk", at)) as rig:
         with suppress(Crash):
             rig.upload()
         rig.journal.void_claims()
@@ -213,7 +230,7 @@ def test_a_job_goes_on_at_the_first_chunk_that_was_not_acknowledged(lab, big):
     again = interrupted(lab, 2)
     assert (again["chunks"], again["resumed"]["bytes"]) == ([0, 1, 2, 3], 2 * again["chunk_bytes"])
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         rig.upload()
 
     assert chunks(rig) == [(job["url"], 4)]
@@ -226,7 +243,7 @@ def test_a_job_goes_on_at_the_first_chunk_that_was_not_acknowledged(lab, big):
 def test_a_job_keeps_the_length_of_chunks_that_it_began_with(lab, big, chunk_bytes):
     job = interrupted(lab, 2)
 
-    with lab.rigged(chunk_bytes=chunk_bytes) as rig:
+    with one_by_one(lab, chunk_bytes=chunk_bytes) as rig:
         rig.upload()
 
     assert chunks(rig) == [(job["url"], number) for number in (2, 3, 4)]
@@ -237,7 +254,7 @@ def test_a_job_that_is_gone_is_begun_again(lab, big):
     job = interrupted(lab, 2)
     lab.api.call("DELETE", lab.api.url + job["url"])
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         rig.upload()
 
     [begun] = {url for url, _ in chunks(rig)}
@@ -251,7 +268,7 @@ def test_a_job_that_somebody_else_began_is_not_ours_to_go_on_with(lab):
     """The daemon came back with another credential."""
     job = interrupted(lab, 2)
 
-    with lab.rigged("writer") as rig:
+    with one_by_one(lab, "writer") as rig:
         assert rig.upload().state == "uploaded"
 
     assert job["url"] not in {url for url, _ in chunks(rig)}
@@ -261,7 +278,7 @@ def test_a_job_that_somebody_else_began_is_not_ours_to_go_on_with(lab):
 
 def opening(lab):
     """Upload until the power fails once a job is open, and before anybody knows which."""
-    with lab.rigged(power=Power("store.open_job", after=True)) as rig:
+    with one_by_one(lab, power=Power("store.open_job", after=True)) as rig:
         with suppress(Crash):
             rig.upload()
         rig.journal.void_claims()
@@ -273,7 +290,7 @@ def test_a_job_that_nobody_heard_of_is_gone_on_with(lab, big):
     [job] = jobs(lab, big)
     assert "url" not in lab.files()[NAME].job
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.upload().state == "uploaded"
 
     assert "store.open_job" not in rig.power.names
@@ -289,7 +306,7 @@ def test_of_several_jobs_only_those_are_ours_that_came_after_we_looked(lab, big)
     theirs = lab.api.call("POST", url, json=size).headers["Location"]
     opening(lab)
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.upload().state == "uploaded"
 
     assert {job for job, _ in chunks(rig)}.isdisjoint({theirs})
@@ -306,7 +323,7 @@ def test_the_job_of_a_file_that_is_no_more_is_cancelled(lab, big, begin, gone):
     if gone == "the file":
         lab.write({image("b.bin"): f"another {lab.rid}"})
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         rig.bring()
         rig.parts.attempts.sweep()
         rig.parts.attempts.sweep()
@@ -321,7 +338,7 @@ def test_the_job_of_a_content_that_is_no_more_is_cancelled(lab, big, now):
     job = interrupted(lab, 2)
     lab.write({NAME: f"{now} {lab.rid}"})
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.bring().state == "uploaded"
 
     assert lab.api.content(lab.files()[NAME].url) == f"{now} {lab.rid}".encode()
@@ -335,7 +352,7 @@ def test_the_job_of_a_content_that_came_otherwise_is_cancelled(lab):
     interrupted(lab, 2)
     row = earlier(lab.api, content, "a.bin", Subject="1-S001")
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.upload().state == "uploaded"
 
     assert (lab.files()[path].rid, lab.files()[path].adopted) == (row["RID"], True)
@@ -345,7 +362,7 @@ def test_the_job_of_a_content_that_came_otherwise_is_cancelled(lab):
 @pytest.mark.usefixtures("big")
 def test_a_lost_answer_to_the_end_of_a_job_is_found_out(lab):
     """The second end finds no job; the version is there."""
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         rig.store.then["finish_job"] = [unheard(BUSY)]
         assert rig.upload().state == "uploaded"
 
@@ -359,7 +376,7 @@ def test_a_job_with_a_wrong_chunk_is_sent_again(lab, big):
     job = interrupted(lab, 2)
     lab.api.call("PUT", f"{lab.api.url}{job['url']}/0", data=b"#" * 1000)
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.upload().state == "waiting"
         assert rig.upload().state == "uploaded"
 
@@ -408,13 +425,13 @@ def test_the_stop_event_ends_a_long_send(lab):
     """The bytes that were acknowledged are not sent again."""
     lab.write({NAME: f"{lab.rid:*<9500}"})
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         acts = [rig.stop.is_set] * 3 + [rig.stop.set]
         rig.store.then["put_chunk"] = [first(lambda *_, act=act: act()) for act in acts]
         assert rig.upload().state == "ready"
         assert lab.files()[NAME].job["chunks"] == [0, 1, 2]
 
-    with lab.rigged() as rig:
+    with one_by_one(lab) as rig:
         assert rig.upload().state == "uploaded"
         assert [number for _, number in chunks(rig)] == list(range(3, 10))
 

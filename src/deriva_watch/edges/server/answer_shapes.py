@@ -20,8 +20,11 @@ class UnexpectedAnswerError(Exception):
 
 
 @contextmanager
-def reading(answer: requests.Response, wanted: str) -> Iterator[None]:
-    """Read a part of *answer*; what it lacks is an UnexpectedAnswerError that names *wanted*."""
+def reading(answer: requests.Response | str, wanted: str) -> Iterator[None]:
+    """Read a part of *answer*, or of that to the request it names.
+
+    What it lacks is an UnexpectedAnswerError that names *wanted*.
+    """
     try:
         yield
     except JsonError as error:
@@ -80,5 +83,7 @@ def limited(blocks: Iterator[bytes], url: str) -> Iterator[bytes]:
         yield block
 
 
-def _asked(answer: requests.Response) -> str:
+def _asked(answer: requests.Response | str) -> str:
+    if isinstance(answer, str):
+        return answer
     return f"{answer.request.method} {answer.request.url}"

@@ -14,8 +14,7 @@ after 36 s if nobody accepts the connection, after 121 s if nobody accepts the b
 import hashlib
 import ipaddress
 import re
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,10 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError
 
 from deriva_watch.core.errors import (
     CredentialError,
@@ -36,33 +32,19 @@ from deriva_watch.core.errors import (
     SettingsError,
     TroubleError,
 )
+from deriva_watch.edges.server.adapter import Adapter
 from deriva_watch.edges.server.answer_shapes import (
     UnexpectedAnswerError,
     json_object,
     json_value,
-    limited,
     reading,
 )
 from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, moment, trouble
-from deriva_watch.edges.server.whole_answers import POOLS
-from deriva_watch.liveness import beat, waiting
+from deriva_watch.edges.server.wire import StatusError, WireAnswer
 
 TIMEOUT_S: Final = (600.0, 600.0)
-BLOCK_BYTES: Final = 1024 * 1024  # urllib3's 16 KiB halve the speed of parallel bodies
 _READ_BYTES: Final = 64 * 1024  # no more of an answer than this is read in vain
 _REASON_BYTES: Final = 8 * 1024  # of an answer with an error that are searched for the reason
-# Besides the connections for bodies: one for the writer, one for a probe, and one for each question
-# of a look that may be left without an answer.
-_SPARE: Final = 2 + 8
-_SILENCE_S: Final = 120  # the host is gone if it acknowledges nothing for this long
-_SOCKET: Final = [
-    *HTTPConnection.default_socket_options,  # TCP_NODELAY: 4,405 against 23 requests/s
-    (socket.IPPROTO_TCP, socket.TCP_SYNCNT, 4),  # after this many tries, which take half a minute
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_S * 1000),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),  # keepalive while we wait for an answer
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +113,13 @@ class Server:
         self._session.max_redirects = 0  # a redirected POST would become a GET
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.auth = self._sign
-        adapter = _Adapter(connections + _SPARE, timeout_s, ca_bundle)
+        adapter = Adapter(connections, timeout_s, ca_bundle)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)
         self.set_credential(credential)
+        base = f"{protocol}://{host}/"
+        proxies = self._session.merge_environment_settings(base, {}, None, None, None)["proxies"]
+        self._wire = adapter.wire(base, proxies)
 
     def __enter__(self) -> Self:
         return self
@@ -170,6 +155,18 @@ class Server:
         made = bound(self._protocol, self.host, *args, **options)
         made.dcctx["cid"] = "deriva-watch"
         return made
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        timeout_s: float | None = None,
+    ) -> WireAnswer:
+        """Send a frequent request, inside of `asking`; arguments as in `Wire.call`."""
+        name, value = self._header
+        return self._wire.call(method, path, {**headers, name: value}, body, timeout_s)
 
     def session(self) -> Session:
         """Ask the server who we are.
@@ -264,6 +261,8 @@ class Server:
             raise self._trouble(what, error.args[0]) from None
         except requests.HTTPError as error:
             raise self._trouble(what, error.response) from None
+        except StatusError as error:
+            raise self._refusal(what, error.answer) from None
         except requests.TooManyRedirects:
             raise ServerBusyError(what, f"{self.host} redirects us to another address") from None
         except UnexpectedAnswerError as error:
@@ -274,16 +273,24 @@ class Server:
             requests.exceptions.ChunkedEncodingError,
         ) as error:
             raise away(what, self.host, error) from None
+        except HTTPError as error:  # of urllib3
+            raise away(what, self.host, error) from None
         except requests.RequestException as error:
             remedy = "Retrying will not help: this is a bug of deriva-watch or a wrong setting."
             raise RefusedError(what, f"it cannot be sent: {error}", remedy) from None
 
     def _trouble(self, what: str, response: requests.Response) -> TroubleError:
-        text = response.content[:_REASON_BYTES].decode("utf-8", "replace")
+        answer = WireAnswer(response.status_code, response.headers, response.content)
+        return self._refusal(what, answer)
+
+    def _refusal(self, what: str, answer: WireAnswer) -> TroubleError:
+        if answer.status < requests.codes.bad_request:
+            return ServerBusyError(what, f"{self.host} redirects us to another address")
+        text = answer.content[:_REASON_BYTES].decode("utf-8", "replace")
         for secret in self._secrets:  # some proxies show the request in their error pages
             text = text.replace(secret, "***")
-        answer = Answer(response.status_code, response.headers, text)
-        return trouble(what, self.host, self._name, answer)
+        said = Answer(answer.status, answer.headers, text)
+        return trouble(what, self.host, self._name, said)
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         name, value = self._header
@@ -306,88 +313,6 @@ def _left_s(expires: Any, now: datetime) -> float | None:
     except ValueError:
         return None
     return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp() - now.timestamp()
-
-
-class _Adapter(HTTPAdapter):
-    """Connections with our timeouts and our check of certificates, which no caller can change."""
-
-    def __init__(
-        self, connections: int, timeout_s: tuple[float, float], ca_bundle: Path | None
-    ) -> None:
-        self._always = {"timeout": timeout_s, "verify": str(ca_bundle) if ca_bundle else True}
-        self._timeout_s = max(timeout_s)
-        super().__init__(max_retries=_ONCE_MORE, pool_maxsize=connections, pool_block=True)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pool with larger blocks and with sockets that notice a dead host."""
-        super().init_poolmanager(*args, **options, blocksize=BLOCK_BYTES, socket_options=_SOCKET)
-        self.poolmanager.pool_classes_by_scheme = POOLS
-
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Return the pools of a proxy of the environment."""
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = POOLS
-        return manager
-
-    def send(
-        self, request: requests.PreparedRequest, *args: Any, **options: Any
-    ) -> requests.Response:
-        """Send one request."""
-        with waiting(self._timeout_s):
-            answer = super().send(request, *args, **(options | self._always))
-        address = f"{request.method} {request.url}"
-        answer.raw.stream = _watched(answer.raw.stream, address)  # type: ignore[method-assign]
-        return answer
-
-    def close(self) -> None:
-        """Close the idle connections; urllib3 would close them only with the last pool."""
-        pools = self.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118  # it is no mapping that can be iterated
-            pools[key].close()
-        super().close()
-
-
-def _watched(
-    stream: Callable[..., Iterator[bytes]], address: str
-) -> Callable[..., Iterator[bytes]]:
-    """Yield the blocks of *stream*, the body of an answer; each one is a sign of life."""
-
-    def blocks(*args: Any, **options: Any) -> Iterator[bytes]:
-        for block in limited(stream(*args, **options), address):
-            beat()
-            yield block
-
-    return blocks
-
-
-class _OnceMore(Retry):
-    """Repeats a request once, immediately, if the server closed the connection while it was sent.
-
-    Servers close idle connections after some requests or seconds, possibly just as we send. GET,
-    HEAD, PUT and DELETE can be repeated. A POST and every other error are left to the caller: if
-    the rows of the first POST arrived, a second one with the same leased RIDs is refused
-    (measured), and a second upload job would stay forever.
-    """
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: Any = None,
-        error: Exception | None = None,
-        *args: Any,
-        **options: Any,
-    ) -> Self:
-        """Return the remaining retries; raise *error* if there are none."""
-        closed = isinstance(error, ProtocolError) and isinstance(error.args[-1], ConnectionError)
-        if isinstance(error, ReadTimeoutError | ProtocolError) and not closed:
-            raise error
-        return super().increment(method, url, response, error, *args, **options)
-
-
-_ONCE_MORE: Final = _OnceMore(
-    total=1, connect=0, read=1, status=0, other=0, respect_retry_after_header=False
-)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Hatrac: stores objects and their versions, whole or in chunks."""
 
+import json
 import mimetypes
 import os
 import threading
@@ -13,12 +14,19 @@ from urllib.parse import unquote, urlsplit
 
 from deriva_watch.core.errors import FileChangedError, RefusedError, ServerBusyError, TransientError
 from deriva_watch.core.objects import ObjectHead, ObjectVersion, UploadJob
+from deriva_watch.edges.server.adapter import BLOCK_BYTES
 from deriva_watch.edges.server.answer_shapes import json_object, json_texts, reading
 from deriva_watch.edges.server.bandwidth import Bandwidth
-from deriva_watch.edges.server.deriva import BLOCK_BYTES, Server
+from deriva_watch.edges.server.deriva import Server
+from deriva_watch.edges.server.wire import WireAnswer
 
 _THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
+_JSON: Final = {"Content-Type": "application/json"}
+_EMPTY: Final = {"Content-Length": "0"}
+# Hatrac reads the content again when a job ends: 10 s for a gigabyte on a slow disk.
+_FINISH_S: Final = 60.0
+_FINISH_S_PER_BYTE: Final = 0.010 / 1_000_000
 _NAMESPACE_TYPE: Final = "application/x-hatrac-namespace"
 # On the name of an object, the type alone would replace its content by nothing (measured).
 _NAMESPACE: Final = {"Content-Type": _NAMESPACE_TYPE, "If-None-Match": "*"}
@@ -70,6 +78,11 @@ class Hatrac:
         self._server = server
         self._bandwidth = bandwidth or Bandwidth()
         self._store = server.bind(HatracStore)
+        self._always = {
+            "Accept-Encoding": "identity",
+            "User-Agent": "deriva-watch",
+            "deriva-client-context": self._store.dcctx.encoded(),
+        }
         self._namespaces: set[str] = set()  # known to exist
         self._locks: dict[str, threading.Lock] = {}  # by namespace: one caller at a time
 
@@ -77,8 +90,8 @@ class Hatrac:
         """Return the current version, or None where the name has no content."""
         try:
             with self._asking(f"look at {name}"):
-                answer = self._store.head(name)
-                with reading(answer, "that of an object"):
+                answer = self._call("HEAD", name, {})
+                with reading(f"HEAD {name}", "that of an object"):
                     return _version_in(answer.headers, name)
         except RefusedError as error:
             # 409: the name is reserved by a failed PUT or an unfinished job.
@@ -136,8 +149,7 @@ class Hatrac:
         }
         try:
             with self._asking(f"store {head.name}"):
-                part = self._part(body, head.size_bytes)
-                stored = self._store.put(head.name, part, headers=headers).headers
+                stored = self._put(head.name, headers, body, head.size_bytes)
         except RefusedError as error:
             if error.status == _CHANGED:
                 return None
@@ -161,7 +173,9 @@ class Hatrac:
             **({"content-disposition": disposition} if disposition else {}),
         }
         with self._asking(f"start to upload {head.name}"):
-            made = self._store.post(f"{head.name};upload", json=job).headers
+            made = self._call(
+                "POST", f"{head.name};upload", _JSON, json.dumps(job).encode()
+            ).headers
         return _path(made, "Location", head.name)
 
     def job(self, job: str) -> UploadJob | None:
@@ -194,13 +208,17 @@ class Hatrac:
             FileChangedError: *body* ends before that.
         """
         with self._asking(f"send chunk {number} of {job}"):
-            self._store.put(f"{job}/{number}", self._part(body, size_bytes), headers=_BYTES)
+            self._put(f"{job}/{number}", _BYTES, body, size_bytes)
 
-    def finish_job(self, job: str) -> str | None:
-        """Finish a job and return the version's URL; None if there is no such job."""
+    def finish_job(self, job: str, size_bytes: int) -> str | None:
+        """Finish a job and return the version's URL; None if there is no such job.
+
+        Hatrac reads the whole content again before it answers.
+        """
+        timeout_s = _FINISH_S + _FINISH_S_PER_BYTE * size_bytes
         try:
             with self._asking(f"finish {job}"):
-                stored = self._store.post(job).headers
+                stored = self._call("POST", job, _EMPTY, None, timeout_s).headers
         except RefusedError as error:
             if error.status == _MISSING:
                 return None
@@ -231,14 +249,28 @@ class Hatrac:
             raise
         return _THERE
 
-    def _part(self, body: BinaryIO, size_bytes: int) -> Part | bytes:
-        """Return the body of a request: a small one as bytes, which requests sends faster.
+    def _put(
+        self, path: str, headers: Mapping[str, str], body: BinaryIO, size_bytes: int
+    ) -> Mapping[str, str]:
+        """PUT *size_bytes* of *body*, and return the headers of the answer.
 
-        An empty file object would be sent without a length, which Hatrac answers with 411.
+        A small body is sent as bytes, which is faster.
         """
-        part = Part(body, size_bytes, self._bandwidth)
-        is_large = size_bytes > BLOCK_BYTES
-        return part if is_large else b"".join(iter(lambda: part.read(size_bytes), b""))
+        part, is_large = Part(body, size_bytes, self._bandwidth), size_bytes > BLOCK_BYTES
+        whole = part if is_large else b"".join(iter(lambda: part.read(size_bytes), b""))
+        return self._call(
+            "PUT", path, {**headers, "Content-Length": str(size_bytes)}, whole
+        ).headers
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        timeout_s: float | None = None,
+    ) -> WireAnswer:
+        return self._server.call(method, path, {**self._always, **headers}, body, timeout_s)
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what}")

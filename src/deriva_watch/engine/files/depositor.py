@@ -1,13 +1,13 @@
 """Stores a file in an object version that belongs to no other row."""
 
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from deriva_watch.core.changes import MoveFile, NoteFile
+from deriva_watch.core.changes import NoteFile
 from deriva_watch.core.chunks import MAX_BODY_BYTES
 from deriva_watch.core.errors import RefusedError, TransientError, WatchError
 from deriva_watch.core.names import BEFORE, CONTENT_PATH
@@ -15,16 +15,22 @@ from deriva_watch.core.objects import ObjectHead, ObjectVersion
 from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.spec.templates import content_disposition, object_name, row
-from deriva_watch.core.states import FileTrigger
-from deriva_watch.engine.call_retry import CallRetry, elapsed_since
+from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import Progress, span
-from deriva_watch.engine.files.upload_jobs import Jobs
+from deriva_watch.engine.files.upload_jobs import Content, Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
 _NOT_FOUND = 404
 _CONTESTS = 5  # how often a name may change meanwhile before we try again later
 _LOCKS = 256  # names share locks by hash: one lock for each name would need memory forever
+
+
+class _Claim(NamedTuple):
+    """The use of an object version by a file, before the journal has it."""
+
+    url: str
+    statement: str
 
 
 class RecordedMeanwhileError(WatchError):
@@ -37,6 +43,7 @@ class Source:
 
     Attributes:
         body: Its bytes.
+        opened: Opens it again, for a thread that sends a part of it.
         moved: Called with the number of bytes sent.
         verify: Checks the file again; if it raises, the version is not used.
         notice: Called with text for people.
@@ -44,6 +51,7 @@ class Source:
     """
 
     body: BinaryIO
+    opened: Callable[[], AbstractContextManager[BinaryIO]]
     moved: Progress
     verify: Callable[[], None]
     notice: Callable[[str], None]
@@ -55,7 +63,8 @@ class Depositor:
     """Stores contents under names with their MD5, so that existing content is found by its name.
 
     A version that belongs to a row or to another file of ours is not used again: the same content
-    of another asset becomes a new version.
+    of another asset becomes a new version. Whoever has stored a version claims it, in memory, until
+    the journal has it.
     """
 
     store: ObjectStore
@@ -64,18 +73,19 @@ class Depositor:
     call_retry: CallRetry
     jobs: Jobs
     chunk_bytes: int
+    _claims: dict[int, _Claim] = field(default_factory=dict)  # by file
     _names: tuple[threading.Lock, ...] = field(
         default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
     )
 
     def deposit(self, asset: AssetPlan, record: FileRecord, source: Source) -> FileFacts:
-        """Make sure that an object version has the content, and write that to the journal.
+        """Make sure that an object version has the content, and claim it for the file.
 
-        The move to `stored` is committed here, while the name is locked, so that a second file
-        with the same content sees that the version is used.
+        The claim is made while the name is locked, so that a second file with the same content
+        sees that the version is used. It holds until `release`.
 
         Returns:
-            The facts now in the journal.
+            What the journal has to know before a row names the version.
 
         Raises:
             RecordedMeanwhileError: Another uploader has uploaded it.
@@ -93,7 +103,7 @@ class Depositor:
             mime_types=mapping.general.mime_types,
             content_disposition=content_disposition(asset.match, known),
         )
-        start_s, namespace = time.monotonic(), head.name.rpartition("/")[0]
+        namespace = head.name.rpartition("/")[0]
         if mapping.options.create_parents:
             self._make(namespace)
         with self._names[hash(head.name) % _LOCKS]:
@@ -105,11 +115,21 @@ class Depositor:
                 self.store.forget_namespace(namespace)  # deleted since we checked
                 self._make(namespace)
                 url = self._version(asset, record, head, source)
-            facts: FileFacts = {"url": url, "job": None}
             source.verify()
-            move = MoveFile(record.id, FileTrigger.STORED, facts, elapsed_since(start_s))
-            self.journal.commit([move])
-        return facts
+            self._claims[record.id] = _Claim(url, asset.statement())
+        return {"url": url, "job": None}
+
+    def release(self, file_ids: Iterable[int]) -> None:
+        """Drop the claims of files: the journal has their versions, or they are stored again."""
+        for number in file_ids:
+            self._claims.pop(number, None)
+
+    def _holders(self, url: str, statement: str) -> frozenset[int]:
+        """Return the files of another statement that use a version."""
+        claims = self._claims.copy().items()  # first: a claim is dropped once the journal has it
+        claimed = {n for n, each in claims if each.url == url and each.statement != statement}
+        held = self.journal.holders([url], unlike=statement).get(url, frozenset())
+        return held | claimed
 
     def _make(self, namespace: str) -> None:
         self.call_retry("PUT namespace", lambda: self.store.make_namespace(namespace))
@@ -128,25 +148,25 @@ class Depositor:
                 self.jobs.cancel(record.job)
                 return there.url
             if in_chunks:
-                body = source.body, source.moved
-                url = self.jobs.send(record, head, body, chunk_bytes, source.notice)
+                content = Content(source.body, source.opened, source.moved)
+                url = self.jobs.send(record, head, content, chunk_bytes, source.notice)
                 record = replace(record, job=None)
             else:
-                etag = there.etag if there else None
-                url = self.call_retry(
-                    "PUT object",
-                    lambda etag=etag: self.store.put(  # type: ignore[misc]
-                        head,
-                        span(source.body, 0, head.size_bytes, source.moved),
-                        replaces=etag,
-                    ),
-                )
+                url = self._put(head, source, there.etag if there else None)
             if url:
                 return url
             there = self._head(head.name)
         raise TransientError(
             what=f"cannot store {asset.path}", why=f"others keep writing to {head.name}"
         )
+
+    def _put(self, head: ObjectHead, source: Source, replaces: str | None) -> str | None:
+        def put() -> str | None:
+            body = span(source.body, 0, head.size_bytes, source.moved)
+            return self.store.put(head, body, replaces=replaces)
+
+        send = self.jobs.connections.send
+        return self.call_retry("PUT object", lambda: send(head.size_bytes, put))
 
     def by_job(self, asset: AssetPlan, record: FileRecord) -> bool:
         """Return whether a file is sent by an upload job."""
@@ -175,7 +195,7 @@ class Depositor:
         if not same:
             return False
         # It may be the version of an equal file that has no row yet: that is ours too.
-        held = self.journal.holders([there.url], unlike=asset.statement()).get(there.url)
+        held = self._holders(there.url, asset.statement())
         if held and not (record.url == there.url and record.id <= min(held)):
             return False
         rows = self.call_retry(

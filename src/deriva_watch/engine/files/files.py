@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, wait
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from shlex import quote
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from deriva_watch.core.error_effects import Effect, classify
 from deriva_watch.core.errors import (
@@ -20,41 +22,74 @@ from deriva_watch.core.records import FileFacts
 from deriva_watch.core.states import FileTrigger
 from deriva_watch.engine.call_retry import CallRetry, elapsed_since
 from deriva_watch.engine.content import Digests, Progress, digests
+from deriva_watch.engine.fair_pool import FairPool
 from deriva_watch.engine.files.depositor import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.unit_upload import Move, UnitUpload
-from deriva_watch.liveness import beat, rest
+from deriva_watch.liveness import beat, waiting
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just processed
 Step = Callable[[UnitUpload, str], Move | None]
-_TOGETHER_S: Final = 0.2  # results within this time are one transaction
+SMALL_BYTES: Final = 1024 * 1024  # work on a file up to this size never waits for a large file
+_TOGETHER_S: Final = 0.05  # results within this time are one transaction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """One step of many files, under way in a pool."""
+
+    paths: Sequence[str]
+    futures: Sequence[Future[Move | None]]
+    stopping: threading.Event
+
+    def wait(self) -> None:
+        """Let nothing more begin, and wait for what has begun."""
+        self.stopping.set()
+        with waiting():
+            wait(self.futures)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Hashes and stores files on a pool of threads."""
+    """Hashes and stores files on pools of threads, many at once.
+
+    One file that fails does not stop the others. An error that stops everything (the server is
+    away, the daemon stops, a bug) is raised after all running steps have ended.
+    """
 
     depositor: Depositor
     naming: Naming
-    pool: Executor
+    hashing: FairPool
+    sending: FairPool
     call_retry: CallRetry
     watch: Watch = lambda _path, _phase, _count: None
 
     def hash(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Compute the digests of *paths*."""
-        self.each(upload, self._hash, paths)
+        self._settle(upload, self._begin(self.hashing, upload, self._hash, paths))
 
     def store(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Make sure that each of *paths* is stored in an object version."""
-        self.each(upload, self._store, paths)
+        self.settle_stored(upload, self.begin_storing(upload, paths))
+
+    def begin_storing(self, upload: UnitUpload, paths: Sequence[str]) -> Running:
+        """Begin to store *paths*; `settle_stored` has to follow."""
+        return self._begin(self.sending, upload, self._store, paths)
+
+    def settle_stored(self, upload: UnitUpload, running: Running) -> None:
+        """Wait until files are stored and the journal has their versions."""
+        try:
+            self._settle(upload, running)
+        finally:  # what did not come into the journal is done again
+            self.depositor.release(upload.records[path].id for path in running.paths)
 
     def each(self, upload: UnitUpload, step: Step, paths: Sequence[str]) -> None:
-        """Do one step for many files; one that fails does not stop the others.
+        """Do another step for each of *paths*."""
+        self._settle(upload, self._begin(self.sending, upload, step, paths))
 
-        The moves returned by steps are written to the journal in groups. An error that stops
-        everything (the server is away, the daemon stops, a bug) is raised after all running steps
-        have ended.
-        """
+    def _begin(
+        self, pool: FairPool, upload: UnitUpload, step: Step, paths: Sequence[str]
+    ) -> Running:
         stopping = threading.Event()
 
         def one(path: str) -> Move | None:
@@ -66,19 +101,25 @@ class Files:
             except BaseException:
                 stopping.set()
                 raise
-            finally:
-                rest()
 
-        running = {self.pool.submit(one, path) for path in paths}
+        owner, futures = upload.execution.id, []
+        for path in paths:
+            is_small = upload.size_bytes(path) <= SMALL_BYTES
+            futures.append(pool.submit(owner, partial(one, path), is_small=is_small))
+        return Running(paths, futures, stopping)
+
+    def _settle(self, upload: UnitUpload, running: Running) -> None:
+        """Wait for a step; its moves are written to the journal in groups."""
+        left: set[Future[Move | None]] = set(running.futures)
         error: BaseException | None = None
-        while running:
+        while left:
             beat()  # the running threads give signs of life themselves
-            done, running = wait(running, timeout=_TOGETHER_S)
+            done, left = wait(left, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:
                 upload.commit([m for f in done if not f.exception() and (m := f.result())])
             except BaseException as failed:  # noqa: BLE001  # raised once nothing runs any more
-                stopping.set()
+                running.stopping.set()
                 error = error or failed
         if error:
             raise error
@@ -90,7 +131,7 @@ class Files:
         """
         self.call_retry.check()
         try:
-            upload.halt(path)
+            upload.check(path)
             return step(upload, path)
         except FileNotFoundError:
             return Move(path, FileTrigger.VANISHED)
@@ -103,7 +144,7 @@ class Files:
     def _moved(self, upload: UnitUpload, path: str, phase: str) -> Progress:
         def moved(count: int) -> None:
             self.call_retry.check()
-            upload.halt(path)
+            upload.check(path)
             self.watch(path, phase, count)
 
         return moved
@@ -138,17 +179,20 @@ class Files:
         with self.naming.content(upload, asset, known) as body:
             return digests(body, self._moved(upload, asset.path, "hash"), more)
 
-    def _store(self, upload: UnitUpload, path: str) -> None:
-        asset, record = upload.assets[path], upload.records[path]
+    def _store(self, upload: UnitUpload, path: str) -> Move:
+        asset, record, start_s = upload.assets[path], upload.records[path], time.monotonic()
 
         def verify() -> None:
             self.naming.verify(upload, asset)
 
-        with self.naming.content(upload, asset, record.names) as body:
-            moved = self._moved(upload, path, "send")
+        def opened() -> AbstractContextManager[BinaryIO]:
+            return self.naming.content(upload, asset, record.names)
+
+        with opened() as body:
             source = Source(
                 body,
-                moved,
+                opened,
+                self._moved(upload, path, "send"),
                 verify,
                 notice=lambda why: upload.notice(path, why),
                 says=lambda rows: path not in upload.lost and bool(upload.chosen(path, rows)),
@@ -158,7 +202,7 @@ class Files:
             except (RefusedError, TransientError):
                 verify()  # the bytes do not match their digest: the file has changed
                 raise
-        upload.apply(Move(path, FileTrigger.STORED, facts))  # the depositor has committed it
+        return Move(path, FileTrigger.STORED, facts, elapsed_since(start_s))
 
 
 def _note_failure(upload: UnitUpload, path: str, error: Exception) -> None:

@@ -90,7 +90,7 @@ class Tables:
 
     def _moved(self, upload: UnitUpload, path: str, count: int) -> None:
         self.call_retry.check()
-        upload.halt(path)
+        upload.check(path)
         self.watch(path, "hash", count)
 
 
@@ -225,7 +225,7 @@ class _Run:
         """Send batches in their order until at most *most* are prepared."""
         while len(self._prepared) > most:
             self._tables.call_retry.check()
-            self._upload.halt(self._plan.path)
+            self._upload.check(self._plan.path)
             flight = self._prepared.popleft()
             sending = flight.sending
             if sending.keyless and not all(each.sending.is_kept for each in self._flights):

@@ -1,0 +1,104 @@
+"""Frequent calls, on the session's own connections, without what requests and the bindings add.
+
+A PUT of 10 KB costs 0.2 ms of CPU here and 0.7 ms there (measured). TLS, proxies, timeouts and the
+limits on answers are those of the session: the connections are the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import requests
+from requests.exceptions import InvalidHeader
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPHeaderDict, Timeout
+from urllib3.util import Retry
+
+from deriva_watch.edges.server.answer_shapes import UnexpectedAnswerError
+from deriva_watch.liveness import waiting
+
+_MOST_BYTES: Final = 64 * 1024  # no answer here is as long: those to PUT, HEAD and POST of a job
+
+
+@dataclass(frozen=True, slots=True)
+class WireAnswer:
+    """An answer: its status, headers and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class StatusError(Exception):
+    """An answer with a status that is no success."""
+
+    def __init__(self, answer: WireAnswer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The connections to one server.
+
+    Attributes:
+        pool: The connections.
+        prefix: What a proxy needs before each path; usually nothing.
+        timeout_s: The limit for sending a block and for waiting for an answer.
+        retries: What is repeated at once.
+    """
+
+    pool: HTTPConnectionPool
+    prefix: str
+    timeout_s: float
+    retries: Retry
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        timeout_s: float | None = None,
+    ) -> WireAnswer:
+        """Send one request; *body* is bytes, or a file object with a Content-Length in *headers*.
+
+        Raises StatusError for a status that is no success, InvalidHeader for what cannot be sent,
+        and the errors of urllib3.
+        """
+        longest_s = max(self.timeout_s, timeout_s or 0.0)
+        with waiting(longest_s):
+            answer = self._asked(method, path, headers, body, longest_s)
+            try:
+                content = answer.read(_MOST_BYTES + 1)
+            except BaseException:
+                answer.close()
+                raise
+        found = WireAnswer(answer.status, HTTPHeaderDict(answer.headers), content)
+        if len(content) > _MOST_BYTES:
+            answer.close()
+            is_error = answer.status >= requests.codes.bad_request
+            if not is_error:
+                why = f"the answer to {method} {path} is longer than {_MOST_BYTES >> 10} KiB"
+                raise UnexpectedAnswerError(why)
+        answer.release_conn()
+        if not requests.codes.ok <= found.status < requests.codes.multiple_choices:
+            raise StatusError(found)
+        return found
+
+    def _asked(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, longest_s: float
+    ) -> BaseHTTPResponse:
+        try:
+            return self.pool.urlopen(
+                method,
+                self.prefix + path,
+                body,
+                headers,
+                retries=self.retries,
+                redirect=False,
+                timeout=Timeout(connect=self.timeout_s, read=longest_s),
+                preload_content=False,
+                decode_content=False,
+            )
+        except ValueError as error:  # of http.client
+            raise InvalidHeader(str(error)) from None
