@@ -34,6 +34,7 @@ class Sizes:
     share: float = 0.15  # of the small files deriva-py gets so many: it needs minutes, evenly
     cold_mb: int = 200
     times: int = 15
+    hung_files: int = 500
     large_mb: int = 2048  # one file; or four of a quarter each
     executions: int = 200
     files: int = 20_000  # in these executions together

@@ -27,6 +27,7 @@ TINY = Sizes(
     share=0.5,
     cold_mb=1,
     times=2,
+    hung_files=3,
     large_mb=1,
     executions=2,
     files=4,
