@@ -77,8 +77,9 @@ def test_a_start_with_many_finished_files(tmp_path: Path) -> None:
 
 def test_pruning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is free afterwards is used by what comes next."""
-    ready = {"host": "h", "catalog": "1", "owner_credential_file": "/nonexistent"}
-    path = _filled(load(write_config(tmp_path, ready, tmp_path)), tmp_path / "data", "1-AA")
+    ready = {"host": "localhost", "catalog": "1", "owner_credential_file": "/nonexistent"}
+    prefix = tmp_path / "data"
+    path = _filled(load(write_config(tmp_path / "daemon", ready, prefix)), prefix, "1-AA")
     before = _sizes(path)
     steps: list[float] = []
     step, rest = pruning.Pruning.step, pruning.Pruning.rest

@@ -5,12 +5,16 @@ database itself. They are plain SQL, for any driver that takes parameters by the
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.types import TypeEngine
+
+from deriva_watch.edges.journal.schema import Instant
 
 _MARKS: Final = {"qmark": "?", "format": "%s"}
+_Convert = Callable[[Any], Any] | None
 
 
 class Prepared:
@@ -30,7 +34,7 @@ class Prepared:
         self._quoted = {column.name: quote(column.name) for column in table.columns}
         self._locking = "" if dialect.name == "sqlite" else " FOR UPDATE"
         kinds = {column.name: column.type.dialect_impl(dialect) for column in table.columns}
-        self._stores = {name: kind.bind_processor(dialect) for name, kind in kinds.items()}
+        self._stores = {name: _store(kind, dialect) for name, kind in kinds.items()}
         self._loads = {name: kind.result_processor(dialect, None) for name, kind in kinds.items()}
         self.select = cache(self._select)
         self.insert = cache(self._insert)
@@ -56,7 +60,7 @@ class Prepared:
         """Whether values of a column differ between database and Python."""
         return self._loads[name] is not None
 
-    def _stores_of(self, names: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, ...]:
+    def _stores_of(self, names: tuple[str, ...]) -> tuple[_Convert, ...]:
         return tuple(self._stores[name] for name in names)
 
     def _select(self, names: tuple[str, ...], count: int) -> str:
@@ -90,6 +94,12 @@ class Prepared:
 
     def _marks(self, count: int) -> str:
         return ", ".join([self._mark] * count)
+
+
+def _store(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
+    """Return how a value is stored; the rows of one transaction have the same few times."""
+    store: _Convert = kind.bind_processor(dialect)
+    return lru_cache(maxsize=8)(store) if store and isinstance(kind, Instant) else store
 
 
 def write_all(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
