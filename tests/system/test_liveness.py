@@ -240,3 +240,19 @@ def test_a_full_disk_is_told_by_status_and_the_page_though_nothing_can_be_writte
         (state / "other").unlink()
         running.wait_for_state(rid, "uploaded")
         wait_until(lambda: not summed_up(lab.config)["problems"])
+
+
+def test_systemd_waits_longer_for_a_large_journal(lab):
+    """After a kill all of it is read; here 50 MB that are no journal."""
+    journal = lab.config.parent / "state" / "journal.db"
+    journal.parent.mkdir()
+    journal.touch()
+    os.truncate(journal, 50_000_000)
+
+    with lab.daemon():
+        wait_until(lambda: lab.manager.has_heard("READY=1"))
+
+    assert [told for told in lab.manager.heard if "=1" in told or "EXTEND" in told][:2] == [
+        "EXTEND_TIMEOUT_USEC=190000000",
+        "READY=1\nSTATUS=watching",
+    ]

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from deriva_watch.daemon import front
 from deriva_watch.daemon.build import build_service
 from deriva_watch.daemon.reload import Reload, hold_signals, listen
 from deriva_watch.edges.disk.scanning.prefixes import named_part
-from deriva_watch.edges.host import log
+from deriva_watch.edges.host import log, systemd
 from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
 from deriva_watch.pipeline.build import assemble
@@ -27,6 +28,8 @@ from deriva_watch.settings.model import Settings
 from deriva_watch.status.web.meter import Meter
 from deriva_watch.status.web.serving import serving
 
+_START_S: Final = 180.0  # as in the systemd units
+_SLOWEST_BYTES_PER_S: Final = 5e6  # of a disk, while a journal is checked
 LATEST_S: Final = 9.0  # the longest that a stop takes, whatever hangs
 
 
@@ -49,6 +52,7 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
         shutdown = _Shutdown(reload)
         threading.Thread(target=shutdown.at_the_latest, args=(emit,), daemon=True).start()
         stop = shutdown.stop
+        systemd.notify_slow_start(_start_s(settings))
         with assemble(settings, connection, emit, stop, meter.moved, renew=session.renew) as parts:
             meter.know(parts.journal.pending())
             emit(_started(settings))
@@ -61,6 +65,14 @@ def serve(settings: Settings, load: Callable[[], Settings]) -> int:
     shutdown.report(emit)
     shutdown.restart_if_due()
     return shutdown.number
+
+
+def _start_s(settings: Settings) -> float:
+    """Return the longest that a start may take: after a kill the whole journal is read."""
+    size_bytes = 0
+    with suppress(OSError):  # a journal that cannot be read is reported by whoever opens it
+        size_bytes = Path(settings.journal.url.removeprefix("sqlite:///")).stat().st_size
+    return _START_S + size_bytes / _SLOWEST_BYTES_PER_S
 
 
 def _started(settings: Settings) -> DaemonStarted:

@@ -28,6 +28,11 @@ def notify(*states: str) -> None:
             sender.sendall(message.encode(errors="backslashreplace"))
 
 
+def notify_slow_start(seconds: float) -> None:
+    """Ask systemd to wait for "READY=1" for *seconds* from now, if its own limit is shorter."""
+    notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+
 def notify_reload() -> None:
     """Tell systemd that the settings are being reloaded; "READY=1" ends the reload."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
