@@ -65,6 +65,7 @@ def test_a_start_with_many_finished_files(tmp_path: Path) -> None:
         for number in range(FILES // FILES_EACH):
             name = rid if number == 0 else f"9-{number + 1}"
             (prefix / "deriva-ml" / "execution" / name).mkdir(parents=True)
+        _start(config, tmp_path / "first.sock")  # it checks what we wrote
         for how in ("warm", "cold", "killed", "cold and killed"):
             if "killed" in how:
                 with daemon(config, through=["env"]):

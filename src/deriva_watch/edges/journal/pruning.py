@@ -19,7 +19,7 @@ from deriva_watch.edges.journal.schema import execution, history
 FIRST_S: Final = 60.0  # from the start to the first step: a start has other work
 STEP_S: Final = 1.0  # between two steps; each keeps the writer for some milliseconds
 PASS_S: Final = 6 * 3600.0
-LINES: Final = 2000  # that one step looks at
+LINES: Final = 500  # that one step looks at
 
 _ON_THE_WAY: Final = (FileState.FOUND, FileState.HASHED, FileState.STORED, FileState.RECORDED)
 
