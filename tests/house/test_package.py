@@ -10,10 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from build import ProjectBuilder
 from build.env import DefaultIsolatedEnv
 from pyproject_hooks import quiet_subprocess_runner
-
-from build import ProjectBuilder
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/deriva_watch"
