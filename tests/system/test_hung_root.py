@@ -1,5 +1,6 @@
 """A root whose file system does not answer holds up nothing but its own units."""
 
+import signal
 import time
 from contextlib import contextmanager
 
@@ -121,3 +122,19 @@ def test_a_stop_does_not_wait_for_a_root_that_hangs_nor_does_the_next_start(lab)
                 another.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=20)
                 lab.hangs.write_text("")
                 another.wait_for_state(waits, "uploaded")
+
+
+def test_a_daemon_that_watches_fuse_is_reloaded_and_killed_like_any_other(lab):
+    """It is a child of the process that was started."""
+    with daemon(lab.config, through=("env",)) as running:
+        running.wait_for_state(lab.write(lab.disk), "uploaded")
+        told = len(running.events())
+        running.process.send_signal(signal.SIGHUP)
+        started = running.wait_for(lambda event: event["event"] == "daemon.started", after=told)
+        assert started["pid"] != running.pid
+        running.wait_for_state(lab.write(lab.disk), "uploaded")
+        assert running.stop(signal.SIGKILL) == -signal.SIGKILL
+
+    with daemon(lab.config) as running:  # the journal is free
+        running.wait_for_state(lab.write(lab.well), "uploaded")
+        assert running.stop() == 143
