@@ -17,6 +17,7 @@ from typing import Final
 SILENT_S: Final = 300.0  # a thread that depends on nothing outside may compute so long
 LANE: Final = "lane-"  # how the names of threads begin that serve lanes
 METADATA_S: Final = 10.0  # whatever is asked for a name, a state or a small answer has so long
+SLOW_S: Final = 2.0  # after this long, what shares threads with a call gets other ones
 BLOCK_S: Final = 60.0  # the same for a block of bytes
 
 
@@ -180,6 +181,16 @@ def hangs() -> list[Hang]:
         Hang(about, pulse.name, now_s - pulse.at_s, pulse.thread)
         for pulse in list(_pulses)
         if now_s > pulse.due_s and (about := pulse.about) is not None
+    ]
+
+
+def slow() -> list[Hang]:
+    """Return the calls that take longer than `SLOW_S`: they may hang, and others should go on."""
+    now_s = time.monotonic()
+    return [
+        Hang(about, pulse.name, now_s - pulse.at_s, pulse.thread)
+        for pulse in list(_pulses)
+        if now_s > pulse.at_s + SLOW_S and not pulse.longer_s and (about := pulse.about) is not None
     ]
 
 

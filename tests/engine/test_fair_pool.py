@@ -5,6 +5,7 @@ from concurrent.futures import wait
 
 import pytest
 
+from deriva_watch import liveness
 from deriva_watch.core.errors import InterruptedWorkError
 from deriva_watch.engine.fair_pool import FairPool
 from running import wait_until
@@ -80,6 +81,37 @@ def test_a_single_thread_does_one_thing_at_a_time(one, gate):
     assert not small.done()
     gate.set()
     small.result(10)
+
+
+def test_threads_that_hang_at_a_root_are_replaced_until_they_go_on(gate, monkeypatch):
+    monkeypatch.setattr(liveness, "SLOW_S", 0.1)
+    pool, served = FairPool("hanging", 2), set()
+
+    def hang():
+        with liveness.depending_on("/hung", 0.0):
+            gate.wait()
+
+    hung = [pool.submit("a", hang, is_small=False) for _ in range(2)]
+    wait_until(lambda: sum(h.thread.startswith("hanging_") for h in liveness.slow()) == 2)
+    more = pool.submit("a", hang, is_small=False)
+    well = [pool.submit("b", lambda: "done", is_small=False) for _ in range(2)]
+    pool.replace_hung()
+    assert [future.result(10) for future in well] == ["done"] * 2
+    assert not more.running()
+
+    gate.set()
+    wait_until(lambda: (pool.replace_hung(), more.done())[1])
+    wait(hung, 10)
+
+    def few_serve():
+        served.clear()
+        work = lambda: served.add(threading.current_thread())  # noqa: E731
+        wait([pool.submit("b", work, is_small=False) for _ in range(50)], 10)
+        alive = {each for each in threading.enumerate() if each.name.startswith("hanging_")}
+        return len(alive) == 2
+
+    wait_until(few_serve)
+    pool.close()
 
 
 def test_a_closed_pool_begins_nothing_and_says_so_to_everybody_who_waits(gate):

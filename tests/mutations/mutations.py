@@ -633,8 +633,16 @@ MUTATIONS: Final = (
     Mutation(
         "units of a closed root are uploaded",
         "daemon/workers.py",
-        (("self.settings.server.name, self.hangs.closed)", "self.settings.server.name)"),),
+        (("self.settings.server.name, self.hangs.closed | full)", "self.settings.server.name)"),),
         ("tests/daemon/test_workers.py::test_a_root_in_which_so_many_hang_gets_no_more",),
+    ),
+    Mutation(
+        "the threads that read are used up by a root that hangs",
+        "engine/fair_pool.py",
+        (("if self._busy >= self._room():", "if self._busy >= self._threads:"),),
+        (
+            "tests/engine/test_fair_pool.py::test_threads_that_hang_at_a_root_are_replaced_until_they_go_on",
+        ),
     ),
     Mutation(
         "a question that hangs is asked for ever",

@@ -138,3 +138,16 @@ def test_a_daemon_that_watches_fuse_is_reloaded_and_killed_like_any_other(lab):
     with daemon(lab.config) as running:  # the journal is free
         running.wait_for_state(lab.write(lab.well), "uploaded")
         assert running.stop() == 143
+
+
+def test_files_that_cannot_be_read_hold_up_no_other_root(lab):
+    with daemon(lab.config) as running, lab.hanging("read"):
+        waiting = [lab.write(lab.disk) for _ in range(3)]
+        for rid in waiting:
+            running.wait_for_state(rid, "uploading")
+        for _ in range(3):
+            running.wait_for_state(lab.write(lab.well), "uploaded", timeout_s=20)
+
+        lab.hangs.write_text("")
+        for rid in waiting:
+            running.wait_for_state(rid, "uploaded")

@@ -33,6 +33,7 @@ class Hangs:
         replace: By the name of a thread, what starts another one in the place of one that is left
             behind.
         hanging: What does not answer.
+        silent: What has not answered for a moment, and may hang.
         closed: The roots of which no unit is uploaded now.
     """
 
@@ -41,6 +42,7 @@ class Hangs:
     emit: Emit
     replace: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     hanging: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     _since: dict[str, datetime] = field(default_factory=dict)
     _left: set[threading.Thread] = field(default_factory=set)
@@ -50,19 +52,20 @@ class Hangs:
 
         A worker whose unit is in a root that hangs counts as left behind there.
         """
-        found: dict[str, list[Hang]] = defaultdict(list)
-        for each in liveness.hangs():
-            found[each.about].append(each)
+        found, slow = _by_about(liveness.hangs()), _by_about(liveness.slow())
         for about in self._since.keys() - found.keys():
             self._answered(about)
-        closed = set()
+        left_behind = {
+            about: sum(not each.thread.startswith(UPLOADER) for each in calls)
+            + at_work.count(about)
+            for about, calls in (slow | found).items()
+        }
         for about, hangs in found.items():
-            others = [each for each in hangs if not each.thread.startswith(UPLOADER)]
-            left_behind = len(others) + at_work.count(about)
-            self._hangs(about, hangs, left_behind)
-            if left_behind >= LEFT_BEHIND or any(map(is_lane, hangs)):
-                closed.add(about)
-        self.hanging, self.closed = frozenset(found), frozenset(closed)
+            self._hangs(about, hangs, left_behind[about])
+        full = {about for about, count in left_behind.items() if count >= LEFT_BEHIND}
+        unseen = {about for about, hangs in found.items() if any(map(is_lane, hangs))}
+        self.hanging, self.silent = frozenset(found), frozenset(slow | found)
+        self.closed = frozenset(full | unseen)
         self._replace([each for hangs in found.values() for each in hangs])
 
     def is_at(self, path: Path) -> bool:
@@ -104,6 +107,13 @@ def _error(about: str, since: datetime, threads: int) -> TroubleError:
         "waits until it answers; all else goes on."
     )
     return TroubleError(what, why, then)
+
+
+def _by_about(hangs: Sequence[Hang]) -> dict[str, list[Hang]]:
+    found: dict[str, list[Hang]] = defaultdict(list)
+    for each in hangs:
+        found[each.about].append(each)
+    return found
 
 
 def is_lane(hang: Hang) -> bool:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,7 +12,7 @@ from deriva_watch.core.changes import MoveExecution
 from deriva_watch.core.events import Emit
 from deriva_watch.core.records import ExecutionRecord
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger
-from deriva_watch.daemon.hangs import UPLOADER, Hangs
+from deriva_watch.daemon.hangs import LEFT_BEHIND, UPLOADER, Hangs
 from deriva_watch.edges.journal import Journal
 from deriva_watch.liveness import begin, end, waiting
 from deriva_watch.pipeline.attempt import Attempts
@@ -94,16 +95,16 @@ class Workers:
         return [record.prefix for held in list(self._held.values()) for record in held[-1:]]
 
     def replace_stuck(self) -> None:
-        """Start a worker in the place of each whose unit is in a root that hangs."""
+        """Start a worker in the place of each whose unit is in a root that may hang."""
         while len(self._held) < WORKERS + len(self._stuck()):
             name = f"{UPLOADER}{next(self._numbers)}"
             self._held[name] = []
             self.start_one(name)
 
     def _stuck(self) -> list[str]:
-        """Return the workers whose unit is in a root that hangs."""
-        hanging, units = self.hangs.hanging, list(self._held.items())
-        return [name for name, held in units if held and held[-1].prefix in hanging]
+        """Return the workers whose unit is in a root that may hang."""
+        silent, units = self.hangs.silent, list(self._held.items())
+        return [name for name, held in units if held and held[-1].prefix in silent]
 
     def _is_spare(self, name: str) -> bool:
         """Return whether a worker is one too many, and let it go."""
@@ -155,14 +156,13 @@ class Workers:
             self._give_back(held[-1])
             held.pop()
         self._ready.clear()
-        record = self._claim()
+        record = self._claim(held)
         if record is None:
             if not self.stop.is_set():  # asked after the clear, so that no stop is missed
                 with waiting(IDLE_S):
                     self._ready.wait(IDLE_S)
             return
         self.wake()  # there may be more, for the others
-        held.append(record)
         outcome = self.attempts.process(record)
         held.pop()
         if outcome.error:
@@ -173,10 +173,18 @@ class Workers:
         if outcome.record.state is ExecutionState.FILLING:
             self.looks.hint(self.settings.unit_of(record))
 
-    def _claim(self) -> ExecutionRecord | None:
+    def _claim(self, held: list[ExecutionRecord]) -> ExecutionRecord | None:
+        """Claim an execution, which is in *held* then, too."""
         if self.breaker.error is not None or self.holds.pause:
             return None
-        return self.journal.claim(self.settings.server.name, self.hangs.closed)
+        # One at a time while something may hang, so that no more are left behind there than may be.
+        with self._lock if self.hangs.silent else nullcontext():
+            at_work = self.prefixes()
+            full = {each for each in self.hangs.silent if at_work.count(each) >= LEFT_BEHIND}
+            record = self.journal.claim(self.settings.server.name, self.hangs.closed | full)
+            if record:
+                held.append(record)
+        return record
 
     def _give_back(self, record: ExecutionRecord) -> None:
         """Release an execution whose result could not be written into the journal."""

@@ -114,6 +114,8 @@ class Files:
         error: BaseException | None = None
         while left:
             beat()  # the running threads give signs of life themselves
+            for pool in (self.hashing, self.sending):
+                pool.replace_hung()
             done, left = wait(left, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:
