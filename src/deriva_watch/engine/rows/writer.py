@@ -2,7 +2,11 @@
 
 ERMrest runs every request as one serializable transaction. Parallel writers abort each other
 (measured: two lose 20-30 % of their requests), and a thousand rows in one request cost as much as
-twenty single rows. So all threads pass their rows to this one and wait.
+twenty single rows. So all threads pass their rows to this one.
+
+What is queued while a request is answered becomes the next one, so that the requests of a slow
+server are larger. It never waits for more rows: waiting 0.3 s halved the number of requests, and
+made 16 executions of 25 files 5 % slower, and 27 % with a round trip of 50 ms (measured).
 """
 
 import queue
