@@ -47,9 +47,11 @@ class UnitPlanner:
     def plan(self, unit: Unit, seen: Observation, model: CatalogModel, catalog: Catalog) -> Plan:
         """Return the plan for every file that was *seen* in a unit.
 
-        Raises UnusableSpecError, and what `UnitReader.sources` raises.
+        Raises UnusableSpecError, RefusedError if there are too many files, and what
+        `UnitReader.sources` raises.
         """
         settings = self.unit_reader.settings
+        refuse_too_many(unit, len(seen.entries), settings.files.max_files)
         if unit.drop:
             dropped = plan_drop(unit.drop, seen, model, catalog, settings.transfer.chunk_bytes)
             return _as_in_catalog(dropped, model, catalog)
@@ -73,6 +75,16 @@ class UnitPlanner:
 def _has_types(seen: Observation, said: Sources) -> bool:
     """Return whether any file is given an asset type: only then the catalog is asked for them."""
     return said.have_types or any(path.startswith(TYPED_FOLDERS) for path in seen.entries)
+
+
+def refuse_too_many(unit: Unit, files: int, most: int) -> None:
+    """Raise RefusedError if a unit has more than *most* files."""
+    if files > most:
+        raise RefusedError(
+            f"cannot upload {unit.label}",
+            f"it has {files:,} files, and [files] max_files allows {most:,}",
+            "Divide it into several, or raise max_files and the memory of the service.",
+        )
 
 
 def _found(catalog: Catalog, where: Reference, values: set[str]) -> frozenset[str] | None:

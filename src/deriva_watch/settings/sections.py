@@ -155,6 +155,7 @@ class Files(Section):
     ignore: Annotated[tuple[str, ...], added_to(IGNORED)] = ()
     allowed_link_roots: tuple[AbsolutePath, ...] = ()
     metadata_order: Literal["infer", "sorted"] = "infer"
+    max_files: Count = 250_000
 
     @cached_property
     def ignored(self) -> tuple[str, ...]:
