@@ -127,6 +127,20 @@ def test_a_unit_that_is_uploaded_again_waits_again(scene, host):
         assert scene.left() == scene.paths
 
 
+def test_a_unit_in_a_root_that_does_not_answer_is_left_alone_until_it_does(scene, host):
+    with scene.lab.rigged() as rig:
+        work, hanging = scene.removal(rig), {rig.settings.watch[0].prefix}
+        work.cleaner.hangs_at = hanging.__contains__
+        host.boot_s += DAY_S
+        work.clean_drops()
+        assert not work.cleaner.clean(record(rig), None)
+        assert scene.left() == scene.paths
+
+        hanging.clear()
+        work.clean_drops()
+        assert scene.left() == []
+
+
 def test_keep_keeps(scene, host):
     with scene.lab.rigged() as rig:
         work = scene.removal(rig, "keep")

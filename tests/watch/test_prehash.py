@@ -5,12 +5,18 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from deriva_watch import liveness
 from deriva_watch.core.completeness.observation import Entry, Kind, Observation
+from deriva_watch.core.errors import FileChangedError
+from deriva_watch.daemon.hangs import Hangs
+from deriva_watch.edges.host.problems import Problems
 from deriva_watch.edges.journal import Journal
+from deriva_watch.liveness import depending_on
 from deriva_watch.watch.prehash import Prehash
 from pipeline.drops import DropLab, Instrument
 from running import wait_until
@@ -249,3 +255,46 @@ def test_two_names_of_one_file_are_read_once(idle):
     assert considered(idle, 0, FILE, link) == 5
     assert considered(idle, 5, FILE, link) is None
     assert asked(idle) == 1
+
+
+class Hung(Reading):
+    """A directory in a root that does not answer: opening a pipe that nobody writes to hangs."""
+
+    def __init__(self, disk, pipe):
+        super().__init__(disk)
+        os.mkfifo(pipe)
+        self.pipe = pipe
+
+    def open(self, entry):
+        """Hang."""
+        self.opened.append(entry.path)
+        with depending_on("/hung"):
+            self.pipe.read_bytes()
+        raise FileChangedError(entry.path)
+
+    def answer(self):
+        """Let it go on."""
+        os.close(os.open(self.pipe, os.O_RDWR))
+
+
+def test_a_root_that_hangs_keeps_no_file_of_others_from_being_hashed(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(liveness, "METADATA_S", 0.1)
+    lab.write({PATHS[0]: "a"})
+    with lab.rigged() as rig, hashing(rig.journal) as ahead:
+        replace_it = {"hasher": partial(ahead.start, lambda work: work())}
+        hangs = Hangs("-", Problems(tmp_path, lambda _: None), lambda _: None, replace_it)
+        disk = rig.parts.unit_reader.directory(rig.unit)
+        record = rig.journal.open_execution(rig.parts.server, str(rig.unit.prefix), rig.rid)
+        seen = rig.parts.unit_reader.look(rig.unit)
+        hung, left_behind = Hung(disk, tmp_path / "pipe"), ahead._thread
+        ahead.consider(record, hung, seen, set())
+        wait_until(lambda: hung.opened)
+        ahead.forget(record.id)
+
+        ahead.consider(record, disk, seen, set())
+        wait_until(lambda: (hangs.tend(), known(rig, record))[1])
+        assert left_behind.is_alive()
+        assert ahead._thread is not left_behind
+
+        hung.answer()
+        wait_until(lambda: not left_behind.is_alive())
