@@ -12,6 +12,7 @@ catalog        what the catalog has, our rights there and in the object store
 spec           whether the bulk spec and the terms fit the catalog
 drops          whether the drop folders do, and whether what they name exists there
 statements     what other users say of the data below the roots
+within         the time limit of whatever asks a root
 host           every root, the limits of inotify, how open files are found
 state          the journal and its disk
 service        the systemd service, the status page

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from deriva_watch.commands.check.finding import Line, Verdict
 from deriva_watch.commands.check.session import Look
+from deriva_watch.commands.check.within import in_time
 from deriva_watch.core.completeness.observation import HolderMethod
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.layout import LOOSE, ROOT
@@ -45,19 +46,28 @@ def roots(look: Look) -> Iterator[Line]:
                 f"root {watch.prefix}", "cannot be watched", "no folder matches it", then
             )
         for prefix in found.folders:
-            folder = Folder(prefix / ROOT / "execution")
-            yield (line := _root(settings, f"root {prefix}", prefix, folder, watch.observer))
-            if line.facts:  # it can be listed
-                yield from _names(prefix, partial(_executions, watch, prefix, settings))
+            folder, about = Folder(prefix / ROOT / "execution"), f"root {prefix}"
+            units = partial(_executions, watch, prefix, settings)
+            root = partial(_root, settings, about, prefix, folder, watch.observer)
+            yield from in_time(about, prefix, partial(_with_names, prefix, root, units))
         yield from _left_out(
             watch.prefix, found.trouble(watch.prefix), found.unknown, found.ignored
         )
     for drop in settings.drop:
         folder = Folder(drop.path, None if drop.unit == "directory" else LOOSE)
         about = f"drop folder {drop.path}"
-        yield (line := _root(settings, about, drop.path, folder, drop.observer))
-        if line.facts:
-            yield from _names(drop.path, partial(drop_units, settings.drops[drop.path], settings))
+        units = partial(drop_units, settings.drops[drop.path], settings)
+        root = partial(_root, settings, about, drop.path, folder, drop.observer)
+        yield from in_time(about, drop.path, partial(_with_names, drop.path, root, units))
+
+
+def _with_names(
+    path: Path, root: Callable[[], Line], units_of: Callable[[], Units]
+) -> Iterator[Line]:
+    """Yield the line about a root, and one about the names in it."""
+    yield (line := root())
+    if line.facts:  # it can be listed
+        yield from _names(path, units_of)
 
 
 def _names(root: Path, units_of: Callable[[], Units]) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from deriva_watch.commands.check.finding import Line, Verdict
 from deriva_watch.commands.check.session import Look
+from deriva_watch.commands.check.within import in_time
 from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.ignore_rules import IGNORE_FILE
 from deriva_watch.core.prose import counted
@@ -37,9 +38,13 @@ def ignored(look: Look) -> Iterator[Line]:
     ]
     roots += [(path, partial(drop_units, drop, settings)) for path, drop in settings.drops.items()]
     for root, units_of in roots:
-        with suppress(TroubleError):  # another line says that they cannot be listed
-            units = [settings.unit(root, name) for name in sorted(units_of().names)]
-            yield from _root(reader, root, [unit for unit in units if not unit.is_shared])
+        yield from in_time(f"statements in {root}", root, partial(_of_root, reader, root, units_of))
+
+
+def _of_root(reader: UnitReader, root: Path, units_of: Callable[[], Units]) -> Iterator[Line]:
+    with suppress(TroubleError):  # another line says that they cannot be listed
+        units = [reader.settings.unit(root, name) for name in sorted(units_of().names)]
+        yield from _root(reader, root, [unit for unit in units if not unit.is_shared])
 
 
 def _root(reader: UnitReader, root: Path, units: list[Unit]) -> Iterator[Line]:
