@@ -192,6 +192,11 @@ execution = Table(
 _index_where("execution_held", execution.c.held.is_not(None), execution.c.id)
 _index_where("execution_differs", execution.c.differs.is_not(None), execution.c.id)
 _index_where("execution_with_basis", execution.c.basis.is_not(None), execution.c.id)
+_index_where(
+    "execution_by_execution_rid",
+    execution.c.execution_rid.is_not(None),
+    execution.c.execution_rid,
+)
 _was_uploaded = execution.c.proved_at.is_not(None)
 _index_where("execution_by_proof", _was_uploaded, execution.c.proved_at)
 _index_where("execution_by_verification", _was_uploaded, execution.c.verified_at)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import and_, distinct, func, literal, or_, select
+from sqlalchemy import distinct, func, literal, or_, select
 
 from deriva_watch.core.records import ExecutionRecord, FileRecord, HistoryRecord
 from deriva_watch.core.states import ExecutionState, FileState
@@ -55,7 +55,7 @@ class Ended(NamedTuple):
 
 
 class Sharer(NamedTuple):
-    """A unit that was uploaded, and whose Execution other units have too.
+    """A unit that was uploaded, and whose Execution other units may have too.
 
     Attributes:
         number: Of the unit.
@@ -107,22 +107,20 @@ class StatusQueries(Queries):
     def sharers(self) -> list[Sharer]:
         """Return the units that were uploaded to an Execution that several of them have.
 
-        They are in the order of their numbers. A directory of a drop folder that was renamed after
+        They are in the order of their numbers; an Execution of the same RID on another server is
+        another one. A directory of a drop folder that was renamed after
         its upload is two units.
         """
-        shared = execution.c.server, execution.c.execution_rid
-        is_one = execution.c.execution_rid.is_not(None), execution.c.proved_at.is_not(None)
-        several = select(*shared).where(*is_one).group_by(*shared).having(func.count() > 1)
-        known = several.subquery()
+        known, rid = execution.c, execution.c.execution_rid
+        several = select(rid).where(rid.is_not(None)).group_by(rid).having(func.count() > 1)
         query = (
-            select(execution.c.id, *shared, execution.c.state)
-            .join(known, and_(*(one == other for one, other in zip(shared, known.c, strict=True))))
-            .where(*is_one)
-            .order_by(execution.c.id)
+            select(known.id, known.server, rid, known.state)
+            .where(rid.in_(several), known.proved_at.is_not(None))
+            .order_by(known.id)
         )
         return [
-            Sharer(number, (server, rid), state is ExecutionState.GONE)
-            for number, server, rid, state in self._rows(query)
+            Sharer(number, (server, shared), state is ExecutionState.GONE)
+            for number, server, shared, state in self._rows(query)
         ]
 
     def amounts(self, executions: Iterable[int]) -> Mapping[int, Mapping[FileState, Amount]]:

@@ -8,9 +8,10 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Index the units that wait for other inputs, and the removals that have not ended."""
-    waits, open_removal = (
+    """Index units that wait for other inputs, Executions, and removals that have not ended."""
+    waits, has_execution, open_removal = (
         text("basis IS NOT NULL"),
+        text("execution_rid IS NOT NULL"),
         text("removal IS NOT NULL AND state != 'removed'"),
     )
     op.create_index(
@@ -19,6 +20,13 @@ def upgrade() -> None:
         ["id"],
         sqlite_where=waits,
         postgresql_where=waits,
+    )
+    op.create_index(
+        "execution_by_execution_rid",
+        "execution",
+        ["execution_rid"],
+        sqlite_where=has_execution,
+        postgresql_where=has_execution,
     )
     op.drop_index("file_with_removal", "file")
     op.create_index(
