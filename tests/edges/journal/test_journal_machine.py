@@ -160,6 +160,18 @@ class JournalMachine(RuleBasedStateMachine):
         else:
             assert legal
 
+    @rule(moves=st.lists(st.tuples(files, st.sampled_from(FileTrigger)), min_size=1, max_size=6))
+    def submit_anything(self, moves):
+        """Each move is a request of its own; those that are legal by then happen, in order."""
+        answers = [self.journal.submit([MoveFile(*move)]) for move in moves]
+        for (number, trigger), answer in zip(moves, answers, strict=True):
+            state = FILE_TRANSITIONS[self.file_states[number]].get(trigger)
+            if state is None:
+                assert isinstance(answer.exception(), IllegalTransitionError)
+            else:
+                assert answer.result() == [number]
+                self.file_states[number] = state
+
     def facts(self, state):
         """Return what is said with a move to *state*: whoever waits has a time, and a reason."""
         if state is not ExecutionState.WAITING:
