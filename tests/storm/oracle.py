@@ -182,7 +182,11 @@ class Oracle:
         for root in self._roots:
             kept = next(receipts.glob(f"*/{root.name}.json"), None)
             receipt = json.loads(kept.read_text()) if kept else {"files": [], "left": []}
-            lines = {line["file"]: line for line in receipt["files"]}
+            lines = {
+                path: line
+                for line in receipt["files"]
+                for path in (line["file"], *line.get("links", ()))  # two names of one asset
+            }
             for each in receipt["left"]:
                 if (root / each["path"]).exists():
                     yield f"left, says the receipt of {root.name}: {each}"

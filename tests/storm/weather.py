@@ -61,6 +61,7 @@ class Writers:
     rng: random.Random
     diary: list[str] = field(default_factory=list)
     _files: dict[str, list[str]] = field(default_factory=dict)  # those that may change, by RID
+    _tables: dict[tuple[str, str], str] = field(default_factory=dict)  # by RID and path
     _held: list = field(default_factory=list)  # files that are open for writing
     _at: str = ""  # the execution that is being written to
     _number: int = 0
@@ -195,10 +196,14 @@ class Writers:
     # ------------------------------------------------------------------ files that tell something
 
     def rows(self):
-        """Append rows to a table, or write a longer one in its place."""
+        """Append rows to a table, or write a longer one in its place.
+
+        It begins with all that it ever had, also in a directory that begins again: other rows in
+        the place of uploaded ones are refused, and rightly so.
+        """
         rid, path = self._some_rid(), self.rng.choice([SUBJECT_ROWS, VISIT_ROWS])
         file = self.root(rid) / path
-        lines = file.read_text() if file.exists() else ""
+        lines = self._tables.get((rid, path), "")
         head = "Name\n" if path == SUBJECT_ROWS else "Subject,Observation_Date\n"
         lines = lines or head
         for _ in range(self.rng.randrange(1, 6)):
@@ -215,6 +220,7 @@ class Writers:
                 stream.write(lines[len(file.read_text()) :])
         else:
             self._put(rid, path, lines.encode())
+        self._tables[rid, path] = lines
         return f"{rid} {path}"
 
     def feature(self):
@@ -267,10 +273,16 @@ class Writers:
         return rid
 
     def vanish(self):
-        """Move a directory away with all that is in it; its execution begins again later."""
+        """Move a directory away with all that is in it; its execution begins again later.
+
+        One with feature rows stays: the images that they name would be gone, and other rows in
+        their place are refused.
+        """
         if len(self._files) < 2 or self._held:
             return None
         rid = self._some_rid()
+        if (self.root(rid) / QUALITY).exists():
+            return None
         away = self.prefix / "away" / f"{rid}-{self._next()}"
         self.root(rid).rename(away)
         del self._files[rid]
