@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deriva_watch import cli, liveness
 from deriva_watch.cleanup import unit_cleaner
-from deriva_watch.daemon import process, reverification, service, supervisor, workers
+from deriva_watch.daemon import build, process, reverification, service, supervisor, workers
 from deriva_watch.edges.journal import writer as journal
 from deriva_watch.edges.watching import emitter, hints
 from deriva_watch.engine.files import files
@@ -78,7 +78,7 @@ if __name__ == "__main__":
     liveness.SILENT_S, supervisor.LOOK_S, process.LATEST_S = SILENT_S, 0.2, 0.5
     service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
     service.AGAIN_S, reverification.PASS_S = 0.5, 0.2
-    process.Prehash = partial(prehash.Prehash, stable_s=0.1)
+    build.Prehash = partial(prehash.Prehash, stable_s=0.1)
     for each in STEPS:
         falter(each)
     sys.argv[0] = "deriva-watch"

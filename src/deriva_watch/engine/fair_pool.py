@@ -102,6 +102,7 @@ class FairPool:
         """Let so many threads do work of any size, at most as many as at first."""
         with self._lock:
             self._threads = min(threads, self._most)
+            self._start_enough()
             self._for_any.notify_all()
 
     def replace_hung(self) -> None:
@@ -112,8 +113,7 @@ class FairPool:
             if hung == self._hung or self._is_closed:
                 return
             self._hung = hung
-            while self._most <= self._started < self._most + len(hung):
-                self._start_any()
+            self._start_enough()
             self._for_any.notify_all()
             self._for_small.notify_all()
 
@@ -125,11 +125,10 @@ class FairPool:
                 task.refuse()
                 return task.future
             (self._small if is_small else self._large).put(task)
-            self._start(is_small=is_small)
+            self._start_enough()
             if self._busy < self._room():  # the others take the next task by themselves
                 self._for_any.notify()
-            if is_small:
-                self._for_small.notify()
+            self._let_small_pass()
         return task.future
 
     def close(self) -> None:
@@ -141,17 +140,19 @@ class FairPool:
             self._for_any.notify_all()
             self._for_small.notify_all()
 
-    def _start(self, *, is_small: bool) -> None:
-        """Start another thread, as long as there are not all."""
-        if self._started < self._most + len(self._hung):
-            self._start_any()
-        if is_small and self._most > 1 and not self._has_small:
-            self._start_one("small", self._work_small)
-            self._has_small = True
+    def _start_enough(self) -> None:
+        """Start all threads once something waits for one."""
+        while self.has_waiting and self._started < self._room():
+            self._start_one(str(next(self._numbers)), self._work)
+            self._started += 1
 
-    def _start_any(self) -> None:
-        self._start_one(str(next(self._numbers)), self._work)
-        self._started += 1
+    def _let_small_pass(self) -> None:
+        """Have small work done although all threads for any work are busy."""
+        if self._small and self._busy >= self._room() and self._most > 1:
+            if not self._has_small:
+                self._start_one("small", self._work_small)
+                self._has_small = True
+            self._for_small.notify()
 
     def _start_one(self, name: str, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name=f"{self._name}_{name}", daemon=True).start()
@@ -196,6 +197,7 @@ class FairPool:
         but = self._hung.values()
         task = self._turns[0].take(but) or self._turns[1].take(but)
         self._busy += task is not None
+        self._let_small_pass()
         return task
 
     def _next(self, changed: threading.Condition, take: Callable[[], _Task | None]) -> _Task | None:
