@@ -11,8 +11,11 @@ import pytest
 from deriva_watch.core.changes import AddFile, MoveExecution
 from deriva_watch.core.errors import TransientError
 from deriva_watch.core.states import ExecutionTrigger
+from deriva_watch.edges.host.problems import Scope
 from deriva_watch.status.web import queries, routes
 from status.visiting import Counting, Hanging, ask, claimed, said, served
+
+WELL = {"healthy": True, "reasons": [], "problems": []}
 
 
 def test_the_page_and_its_files_are_served_with_their_types(page):
@@ -146,13 +149,18 @@ def test_health_is_one_verdict_with_reasons(journal):
     trouble = TransientError("cannot reach example.org", "it is away")
     with served(journal) as here:
         healthy = ask(here, "/healthz")
+        here.problems.put("/data", trouble, Scope.FOLDER)
+        of_a_folder = ask(here, "/healthz")
         here.problems.put("the server", trouble)
         away = ask(here, "/healthz")
 
-    assert (healthy.status, said(healthy)) == (200, {"healthy": True, "reasons": []})
+    assert (healthy.status, said(healthy)) == (200, WELL)
     assert away.status == 503
     reason = {"about": "the server", "what": trouble.what, "why": trouble.why, "next": trouble.next}
-    assert said(away) == {"healthy": False, "reasons": [reason]}
+    assert (said(away)["healthy"], said(away)["reasons"]) == (False, [reason])
+    assert [each["about"] for each in said(away)["problems"]] == ["/data", "the server"]
+    assert (of_a_folder.status, said(of_a_folder)["reasons"]) == (200, [])
+    assert [each["about"] for each in said(of_a_folder)["problems"]] == ["/data"]
 
 
 def test_what_a_person_must_do_for_an_execution_is_no_fault_of_the_daemon(journal):
@@ -162,7 +170,7 @@ def test_what_a_person_must_do_for_an_execution_is_no_fault_of_the_daemon(journa
     with served(journal) as here:
         health, overview = ask(here, "/healthz"), ask(here, "/api/overview")
 
-    assert (health.status, said(health)) == (200, {"healthy": True, "reasons": []})
+    assert (health.status, said(health)) == (200, WELL)
     assert said(overview)["attention"]["executions"] == 1
 
 
