@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ class Watched:
         begun_s = min(at(each) for each in events if each["event"] == "execution.uploading")
         ended_s = max(at(each) for each in events if each["event"] == "execution.uploaded")
         used_s = cpu_s(running.pid) - self._cpu_s
-        return Figure(amount, ended_s - begun_s, used_s, peak_mib(running.pid), more)
+        peaks_mib = map(_peak_mib, processes(running.pid))
+        return Figure(amount, ended_s - begun_s, used_s, max(peaks_mib), more)
 
     def count(self) -> int:
         """Return how many files the catalog has."""
@@ -83,9 +84,30 @@ def at(event: Mapping[str, Any]) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    """Return the seconds of CPU that a process and all below it have used."""
+    return sum(_ticks(each) for each in processes(pid)) / TICKS_PER_S
+
+
+def _ticks(pid: int) -> int:
+    with suppress(OSError):  # it has ended
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15]))  # its own, and of children that have ended
+    return 0
+
+
+def processes(pid: int) -> Iterator[int]:
+    """Yield a process and all below it: the daemon hashes, and may wait, in further processes."""
+    yield pid
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from processes(int(child))
+
+
+def _peak_mib(pid: int) -> float:
+    with suppress(OSError, StopIteration):  # it is ending, and has no memory any more
+        return peak_mib(pid)
+    return 0
 
 
 def _content(rid: str, name: str, size_bytes: int) -> bytes:
