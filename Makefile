@@ -56,7 +56,7 @@ soak: $(VENV)/compiled tools ## A kill at every call, 200 storms, every mutation
 bench: $(VENV)/tested ## One table: ours, deriva-py, a bare client; ROWS=small,one ROUNDS=3 AGAINST=src
 	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(BYTES),--bytes $(BYTES)) $(if $(COUNTS),--counts $(COUNTS)) \
-	  $(if $(AGAINST),--against $(AGAINST))
+	  $(if $(AGAINST),--against $(AGAINST)) $(if $(OUT),--out $(OUT))
 
 clean: ## Remove what the targets above made
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
