@@ -15,12 +15,14 @@ from typing import Any
 
 from bench import ROOT
 from bench.figures import Figure, Goal
+from bench.programs.report import peak_mib
 from oracle.lab import write_lab
 from oracle.specs import generated
 from running import Api, credential, sandbox, write_config
 
 FOLDER = "deriva-ml/execution/1-ABC/asset/lab/Blob"
 MB = 1_000_000
+POLL_S = 0.01
 OURS_IGNORES = [".deriva-upload-state-*"]  # deriva-py leaves it in the tree
 
 
@@ -93,7 +95,12 @@ def run_module(name: str, words: Iterable[Any], environment: Mapping[str, str]) 
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         begun_s = time.monotonic()
         process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=out, stderr=errors)
-        _, status, used = os.wait4(process.pid, 0)  # of this process and those it waited for
+        ended, largest_mib = 0, 0.0
+        while not ended:
+            time.sleep(POLL_S)
+            largest_mib = max(largest_mib, peak_mib(process.pid))
+            # Of this process and those it waited for.
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
         seconds = time.monotonic() - begun_s
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -101,7 +108,7 @@ def run_module(name: str, words: Iterable[Any], environment: Mapping[str, str]) 
         if process.returncode:
             raise RuntimeError(f"{name} ended with {process.returncode}\n{errors.read()}")
         cpu_s = used.ru_utime + used.ru_stime
-        return Ran(out.read(), seconds, cpu_s, used.ru_maxrss / 1024)
+        return Ran(out.read(), seconds, cpu_s, largest_mib)
 
 
 @dataclass(frozen=True)

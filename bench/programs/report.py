@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def _cpu_s() -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """Return the largest resident memory of a process, its own and not that of its parent."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    """Return the largest resident memory of a process, or 0 if it has ended.
+
+    Not by `getrusage`, which begins with the memory of the process that started it.
+    """
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return 0

@@ -63,7 +63,7 @@ class Watched:
         begun_s = min(at(each) for each in events if each["event"] == "execution.uploading")
         ended_s = max(at(each) for each in events if each["event"] == "execution.uploaded")
         used_s = cpu_s(running.pid) - self._cpu_s
-        peaks_mib = map(_peak_mib, processes(running.pid))
+        peaks_mib = map(peak_mib, processes(running.pid))
         return Figure(amount, ended_s - begun_s, used_s, max(peaks_mib), more)
 
     def count(self) -> int:
@@ -102,12 +102,6 @@ def processes(pid: int) -> Iterator[int]:
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
                 yield from processes(int(child))
-
-
-def _peak_mib(pid: int) -> float:
-    with suppress(OSError, StopIteration):  # it is ending, and has no memory any more
-        return peak_mib(pid)
-    return 0
 
 
 def _content(rid: str, name: str, size_bytes: int) -> bytes:
