@@ -4,7 +4,7 @@ They are those of deriva-py's uploader. Values that do not come from the file (a
 the time, our identity) are found once and kept: a later attempt must make the same object and row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -62,9 +62,18 @@ def of_answer(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in RESERVED}
 
 
-def encoded(known: Mapping[str, Any], safe: Mapping[str, str]) -> dict[str, Any]:
-    """Return *known* with a percent-encoded variant of each; *safe* characters are kept."""
-    plain = {name: value for name, value in known.items() if not name.endswith(ENCODED)}
+def encoded(
+    known: Mapping[str, Any], safe: Mapping[str, str], names: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return *known* with a percent-encoded variant of each, or of those in *names*.
+
+    *safe* characters are kept.
+    """
+    plain = {
+        name: value
+        for name, value in known.items()
+        if not name.endswith(ENCODED) and (names is None or name in names)
+    }
     return dict(known) | {
         f"{name}{ENCODED}": quote(str(value), safe=safe.get(name, ""))
         for name, value in plain.items()

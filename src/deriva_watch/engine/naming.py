@@ -48,7 +48,7 @@ def known_names(asset: AssetPlan, record: FileRecord) -> dict[str, Any]:
     url = record.url
     if url and not mapping.options.versioned:
         url = url.rpartition(":")[0]
-    return encoded(known | {"URI": url}, mapping.safe_overrides)
+    return encoded(known | {"URI": url}, mapping.safe_overrides, mapping.encoded_names)
 
 
 def content_bytes(record: FileRecord) -> int:

@@ -188,6 +188,14 @@ class AssetMapping:
         )
 
     @cached_property
+    def encoded_names(self) -> frozenset[str] | None:
+        """The names that its templates use percent-encoded; None: it may be any."""
+        if not self.by_content:
+            return None
+        said = f"{self.object_name} {self.disposition}"
+        return frozenset(name for name in re.findall(r"{(\w+)_urlencoded", said))
+
+    @cached_property
     def by_content(self) -> bool:
         """Whether rows of this mapping are found by content, name and metadata alone.
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from string import Formatter
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -90,7 +92,8 @@ def object_name(match: Match, known: Mapping[str, Any]) -> str:
     that is too long for the server is truncated; the row keeps the whole file name.
     """
     mapping, template = match.mapping, match.mapping.object_name
-    quoted = {name: _in_name(name, value) for name, value in known.items()}
+    used = _names(template or _DEFAULT)
+    quoted = {name: _in_name(name, known[name]) for name in used if name in known}
     name = quote(_filled(template or _DEFAULT, quoted), safe="/%!$&'()*+,:;=@~")
     parent, _, leaf = name.rpartition("/")
     if template and not mapping.disposition and mapping.options.sanitize:
@@ -111,6 +114,16 @@ def _in_name(name: str, value: Any) -> str:
 
 def _plain(mapping: AssetMapping, file_name: str) -> str:
     return mapping.options.sanitize_pattern.replaced(file_name, "_")
+
+
+@lru_cache
+def _names(template: str) -> frozenset[str]:
+    """Return the names that *template* uses; quoting all would cost more than sending the file."""
+    found: set[str] = set()
+    for _, field, form, _ in Formatter().parse(template):
+        if field:
+            found |= {re.split(r"[.\[]", field)[0], *_names(form or "")}
+    return frozenset(found)
 
 
 def _text(value: Any) -> str:
