@@ -284,7 +284,9 @@ def rigged(lab, who="owner", *, power=None, chunk_bytes=1000, connections=4, **s
         catalog = Wired("catalog", Stage(Ermrest(server, ready["catalog"])), power)
         store = Wired("store", Stage(Hatrac(server)), power)
         opened = stack.enter_context(Journal.open(settings.journal.url, emit=events.append))
-        journal = Wired("journal", opened, power, "commit", "move", "open_batch", "open_execution")
+        journal = Wired(
+            "journal", opened, power, "commit", "submit", "move", "open_batch", "open_execution"
+        )
         hashing = FairPool("hashing", 2)
         sending = FairPool("transfer", settings.transfer.connections)
         stack.callback(hashing.close)

@@ -38,7 +38,8 @@ CALLS = {
     "store.open_job": 2,
     "store.put_chunk": 3,
     "store.finish_job": 2,
-    "journal.commit": 40,
+    "journal.commit": 10,
+    "journal.submit": 40,
 }
 MATRIX = every_crash(CALLS)
 # Of each method a call in the middle, before its effect, or the first, after it.

@@ -30,13 +30,21 @@ WHO = ("owner", "writer")
 VISITS = "table/demo/Observation/Observation.csv"
 DAY_S = 24 * 60 * 60
 SOAK = bool(os.environ.get("SOAK"))
-CALLS = {"journal.commit": 12, "catalog.rows_with": 6, "catalog.lease": 1, "catalog.insert": 1}
+CALLS = {
+    "journal.commit": 9,
+    "journal.submit": 2,
+    "catalog.rows_with": 6,
+    "catalog.lease": 1,
+    "catalog.insert": 1,
+}
 MATRIX = [
     (name, number, after)
     for name, count in CALLS.items()
     for number in range(count)
     for after in (False, True)
 ]
+# Most crashes come to nothing that has to be leased or inserted again.
+SAMPLE = [case for case in MATRIX if case[0] not in {"catalog.lease", "catalog.insert"}][3::8]
 
 
 class Scene(Lab):
@@ -182,7 +190,7 @@ def test_a_file_that_was_refused_in_part_goes_on_where_it_stopped(scene):
     assert scene.there() == whole
 
 
-@pytest.mark.parametrize("case", MATRIX if SOAK else MATRIX[3::8], ids=str)
+@pytest.mark.parametrize("case", MATRIX if SOAK else SAMPLE, ids=str)
 def test_a_crash_while_the_journal_is_rebuilt_doubles_no_row(scene, case):
     name, number, after = case
     before = scene.uploaded()

@@ -30,6 +30,7 @@ CALLS = {
     "store.put": 3,
     "journal.open_batch": 1,
     "journal.commit": 20,
+    "journal.submit": 12,
 }
 MATRIX = every_crash(CALLS)
 # What is new here: the lease, the note of it, the row and its status, and the batch.

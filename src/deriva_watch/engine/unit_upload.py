@@ -4,8 +4,10 @@ Several stages work on it at the same time, each on files of its own.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
@@ -31,6 +33,7 @@ from deriva_watch.core.states import FileState, FileTrigger, file_after
 from deriva_watch.core.unicode_forms import ANOTHER_FORM, composed
 from deriva_watch.engine.content import Digests
 from deriva_watch.engine.ports import Disk, Journal, Row, RowReceipt
+from deriva_watch.liveness import waiting
 
 _SHOWN: Final = 5
 _ONE_TOO_MANY: Final = (
@@ -92,6 +95,7 @@ class UnitUpload:
     notices: dict[str, str] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
     _noticing: threading.Lock = field(default_factory=threading.Lock)
+    _noted: deque[Future[list[int]]] = field(default_factory=deque)
     _holders: dict[str, str] = field(default_factory=dict)  # RID or URL of a row → its file
 
     def __post_init__(self) -> None:
@@ -208,15 +212,34 @@ class UnitUpload:
         self.again.difference_update(found)
         return found
 
-    def commit(self, moves: Sequence[Move]) -> None:
-        """Store moves in one transaction, then apply them to the records."""
+    def note(self, moves: Sequence[Move]) -> None:
+        """Apply moves to the records; the journal has them once a later `commit` returns.
+
+        For what costs a repeated call and nothing else if the process is killed before. Raises
+        the error of moves that were noted before and could not be written.
+        """
+        self._forget([each for each in list(self._noted) if each.done()])
         moves = [self._with_types(move) for move in moves]
         if moves:
-            self.journal.commit(
-                [MoveFile(self.records[m.path].id, m.trigger, m.facts, m.seconds) for m in moves]
-            )
+            changes = [
+                MoveFile(self.records[m.path].id, m.trigger, m.facts, m.seconds) for m in moves
+            ]
+            self._noted.append(self.journal.submit(changes))
         for move in moves:
             self.apply(move)
+
+    def commit(self, moves: Sequence[Move] = ()) -> None:
+        """As `note`, and return once the journal has these moves and all before."""
+        self.note(moves)
+        with waiting():
+            self._forget(list(self._noted))
+
+    def _forget(self, noted: Sequence[Future[list[int]]]) -> None:
+        """Wait for moves and raise the error of those that could not be written."""
+        for each in noted:
+            each.result()
+            with suppress(ValueError):  # another stage has waited for it too
+                self._noted.remove(each)
 
     def _with_types(self, move: Move) -> Move:
         """Store the types of a new row, so that it is linked even if its file vanishes."""

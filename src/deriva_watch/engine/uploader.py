@@ -122,11 +122,13 @@ class Uploader:
             self._rows(upload, [path for path, plan in upload.rows.items() if plan.table in level])
         planned = upload.assets.keys() | upload.rows.keys()
         self.rows.link(upload, [path for path in upload.records if path not in planned])
+        upload.commit()  # what was noted, also if there was nothing to link
 
     def hash(self, upload: UnitUpload) -> None:
         """Hash the planned assets, and do nothing else yet."""
         for page in _pages(upload, list(upload.assets)):
             self.files.hash(upload, upload.in_state(page, FileState.FOUND))
+        upload.commit()
 
     def _assets(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Upload and link files of asset tables."""

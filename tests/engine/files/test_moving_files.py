@@ -57,6 +57,7 @@ def test_a_file_that_changes_while_it_is_hashed_starts_over(lab, change):
         upload = rig.begun()
         upload.disk = Disk(upload.disk, lambda: change(path))
         rig.parts.uploader.files.hash(upload, [PATH, NEIGHBOUR])
+        upload.commit()
         assert lab.states() == {PATH: "found", NEIGHBOUR: "hashed"}
         assert upload.changed == {PATH}
 

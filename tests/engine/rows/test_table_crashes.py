@@ -14,7 +14,13 @@ from deriva_watch.engine.rows import tables
 from engine.rig import BUSY, WHO, Crash, Lab, Power, every_crash, unheard
 
 # How often a run calls what, at most.
-CALLS = {"catalog.lease": 3, "catalog.insert": 6, "catalog.rows_where": 3, "journal.commit": 14}
+CALLS = {
+    "catalog.lease": 3,
+    "catalog.insert": 6,
+    "catalog.rows_where": 3,
+    "journal.commit": 12,
+    "journal.submit": 2,
+}
 MATRIX = every_crash(CALLS)
 SAMPLE = [case for place, case in enumerate(MATRIX) if place % 7 == 0]
 SAMPLE += [(who, "catalog.insert", 3, True) for who in WHO]

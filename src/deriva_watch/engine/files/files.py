@@ -66,7 +66,7 @@ class Files:
 
     def hash(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Compute the digests of *paths*."""
-        self._settle(upload, self._begin(self.hashing, upload, self._hash, paths))
+        self._settle(self._begin(self.hashing, upload, self._hash, paths), upload.note)
 
     def store(self, upload: UnitUpload, paths: Sequence[str]) -> None:
         """Make sure that each of *paths* is stored in an object version."""
@@ -79,13 +79,13 @@ class Files:
     def settle_stored(self, upload: UnitUpload, running: Running) -> None:
         """Wait until files are stored and the journal has their versions."""
         try:
-            self._settle(upload, running)
+            self._settle(running, upload.commit)
         finally:  # what did not come into the journal is done again
             self.depositor.release(upload.records[path].id for path in running.paths)
 
     def each(self, upload: UnitUpload, step: Step, paths: Sequence[str]) -> None:
         """Do another step for each of *paths*."""
-        self._settle(upload, self._begin(self.sending, upload, step, paths))
+        self._settle(self._begin(self.sending, upload, step, paths), upload.commit)
 
     def _begin(
         self, pool: FairPool, upload: UnitUpload, step: Step, paths: Sequence[str]
@@ -108,8 +108,8 @@ class Files:
             futures.append(pool.submit(owner, partial(one, path), is_small=is_small))
         return Running(paths, futures, stopping)
 
-    def _settle(self, upload: UnitUpload, running: Running) -> None:
-        """Wait for a step; its moves are written to the journal in groups."""
+    def _settle(self, running: Running, write: Callable[[Sequence[Move]], None]) -> None:
+        """Wait for a step, and *write* its moves in groups."""
         left: set[Future[Move | None]] = set(running.futures)
         error: BaseException | None = None
         while left:
@@ -119,7 +119,7 @@ class Files:
             done, left = wait(left, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:
-                upload.commit([m for f in done if not f.exception() and (m := f.result())])
+                write([m for f in done if not f.exception() and (m := f.result())])
             except BaseException as failed:  # noqa: BLE001  # raised once nothing runs any more
                 running.stopping.set()
                 error = error or failed

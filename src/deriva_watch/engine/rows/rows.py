@@ -182,7 +182,7 @@ class Rows:
         rows = [self._insertion(upload, path, claimable) for path in paths]
         told = list(zip(paths, rows, self.writer.insert(rows), strict=True))
         made = {path: w.row["RID"] for path, _, w in told if w.row and w.inserted}
-        upload.commit(
+        upload.note(
             [
                 Move(path, FileTrigger.RECORDED, {"rid": rid, "adopted": False})
                 for path, rid in made.items()
