@@ -21,7 +21,7 @@ from deriva_watch.edges.watching.observer import Observer
 from deriva_watch.edges.watching.tree import Tree
 
 _PREFIX: Final = OWN_PREFIX + "probe-"
-_WAIT_S: Final = 1.0  # for an event, which should come at once
+_WAIT_S: Final = 3.0  # for an event, which should come at once; a busy machine takes its time
 _NAMES: Final = ("written", "renamed")
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
