@@ -175,6 +175,8 @@ class Root:
                 self._tell_backlog(0 if known else len(found))
             found |= {name for name, state in known if state is not ExecutionState.GONE}
         self._queue(found)
+        if self._is_missing and found:  # it has come since the check: watch it before more looks
+            self._check_s = 0.0
         seconds = round(time.monotonic() - start_s, 6)
         self.emit(
             RootScanned(
