@@ -77,6 +77,7 @@ def order():
 if __name__ == "__main__":
     liveness.SILENT_S, supervisor.LOOK_S, process.LATEST_S = SILENT_S, 0.2, 0.5
     service.STOP_S = service.STATUS_S = serving.LIFE_S = 0.2
+    workers.IDLE_S = 0.3  # each of them soon looks for work by itself
     service.AGAIN_S, reverification.PASS_S = 0.5, 0.2
     build.Prehash = partial(prehash.Prehash, stable_s=0.1)
     for each in STEPS:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deriva_watch.core.errors import ServerAwayError
-from deriva_watch.engine.uploader import ContentLocks
+from deriva_watch.engine.content_locks import ContentLocks
 from engine.rig import ASSET, first, instead
 from running import wait_until
 
@@ -134,3 +134,17 @@ def test_who_waits_looks_again_as_soon_as_something_is_given_back():
     worker.join(5)
 
     assert got == [{"a"}]
+
+
+def test_who_waits_for_a_name_is_stopped_by_its_check_and_holds_up_no_other():
+    names = ContentLocks()
+
+    def stopped():
+        raise KeyError("stop")
+
+    with names.locked("a", stopped):
+        with names.locked("b", stopped):
+            pass
+        with pytest.raises(KeyError), names.locked("a", stopped):
+            pass
+    assert names.claim("a") == {"a"}

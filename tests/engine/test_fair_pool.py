@@ -74,6 +74,33 @@ def test_small_work_does_not_starve_large_work(one, gate):
     assert len(done) - 1 - done[::-1].index("large") <= 3
 
 
+def test_after_a_hang_the_tasks_that_have_waited_are_done(gate, monkeypatch):
+    """The threads that hung go on; those that took their place end, and strand nothing."""
+    monkeypatch.setattr(liveness, "SLOW_S", 0.05)
+    pool, end = FairPool("stranding", 2), threading.Event()
+
+    def hang():
+        with liveness.depending_on("/hung", 0.0):
+            gate.wait()
+        end.wait()
+
+    def slow():
+        return sum(each.thread.startswith("stranding_") for each in liveness.slow())
+
+    hung = [pool.submit("a", hang, is_small=False) for _ in range(2)]
+    rest = [pool.submit("a", lambda: None, is_small=False) for _ in range(20)]
+    wait_until(lambda: slow() == 2)
+    pool.replace_hung()
+    gate.set()
+    wait_until(lambda: slow() == 0)
+    pool.replace_hung()
+    wait_until(lambda: len(pool._for_any._waiters) == 2)  # they found all others busy
+    end.set()
+
+    assert not wait([*hung, *rest], 10).not_done
+    pool.close()
+
+
 def test_a_single_thread_does_one_thing_at_a_time(one, gate):
     one.submit("a", gate.wait, is_small=False)
     small = one.submit("b", lambda: None, is_small=True)

@@ -1,8 +1,9 @@
 """The uploader workers: threads that make attempts at the units that are ready."""
 
+import queue
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -63,7 +64,7 @@ class Workers:
     _held: dict[str, list[ExecutionRecord]] = field(
         default_factory=lambda: {f"{UPLOADER}{number}": [] for number in range(WORKERS)}
     )
-    _ready: threading.Event = field(default_factory=threading.Event)
+    _ready: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)  # wakes one
     _due_s: float = 0.0  # when to ask the journal what is due
 
     @property
@@ -75,6 +76,7 @@ class Workers:
         """Start all workers."""
         for name in self.names:
             self.start_one(name)
+        self.wake()
 
     def start_one(self, name: str) -> None:
         """Start a worker, for the first time or because its thread has ended."""
@@ -115,8 +117,9 @@ class Workers:
         return is_spare
 
     def wake(self) -> None:
-        """Let the workers look for work."""
-        self._ready.set()
+        """Let a worker look for work; all at once would each ask the journal for the same unit."""
+        if self._ready.empty():
+            self._ready.put(None)
 
     def wake_waiting(self) -> None:
         """Move executions that wait to `ready` once their next attempt is due."""
@@ -148,6 +151,7 @@ class Workers:
             except Exception:  # noqa: BLE001  # a bug in one execution must not stop the others
                 report_crash(self.emit, "an uploader")
                 self.stop.wait(AGAIN_S)
+        self.wake()  # the others have to see the stop, too
         end()
 
     def _work_once(self, held: list[ExecutionRecord]) -> None:
@@ -155,15 +159,14 @@ class Workers:
         while held:
             self._give_back(held[-1])
             held.pop()
-        self._ready.clear()
-        record = self._claim(held)
+        with waiting(IDLE_S), suppress(queue.Empty):
+            self._ready.get(timeout=IDLE_S)
+        record = None if self.stop.is_set() else self._claim(held)
         if record is None:
-            if not self.stop.is_set():  # asked after the clear, so that no stop is missed
-                with waiting(IDLE_S):
-                    self._ready.wait(IDLE_S)
             return
-        self.wake()  # there may be more, for the others
+        self.wake()  # there may be more, for another one
         outcome = self.attempts.process(record)
+        self.wake()
         held.pop()
         if outcome.error:
             self.breaker.trip(outcome.error)

@@ -37,11 +37,13 @@ class Connections:
 
     def send(self, size_bytes: int, call: Callable[[], T]) -> T:
         """Return the result of *call*, which sends *size_bytes*."""
+        begun = self._tuning
         try:
             result = call()
         except ServerBusyError:
             with self._lock:
-                self._tune(self._tuning.busy())
+                if self._tuning is begun:  # many calls fail at once: one of them counts
+                    self._tune(begun.busy())
             raise
         with self._lock:
             self._count(size_bytes)

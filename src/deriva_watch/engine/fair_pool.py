@@ -161,6 +161,7 @@ class FairPool:
         begin_idle()
         while task := self._next(self._for_small, self._take_small):
             self._run(task)
+        end()
 
     def _take_small(self) -> _Task | None:
         return self._small.take(self._hung.values())
@@ -186,6 +187,7 @@ class FairPool:
                 self._busy -= 1
                 if self._started > self._most + len(self._hung):
                     self._started -= 1
+                    self._for_any.notify()  # an idle one has to take the next task
                     break
         end()
 

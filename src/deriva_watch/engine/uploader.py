@@ -9,13 +9,16 @@ journal has the state of each file, so the same code starts and resumes an uploa
 
 import json
 import threading
-from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Self
 
 from deriva_watch.core.rows.table_order import levels
 from deriva_watch.core.states import FileState, FileTrigger
 from deriva_watch.engine.ahead import ahead
+from deriva_watch.engine.content_locks import ContentLocks
 from deriva_watch.engine.files.files import Files, Running
 from deriva_watch.engine.ports import Processors
 from deriva_watch.engine.rows.rows import Rows
@@ -23,39 +26,9 @@ from deriva_watch.engine.rows.tables import Tables
 from deriva_watch.engine.rows.template_rows import TemplateRows
 from deriva_watch.engine.unit_upload import Move, UnitUpload
 
-_LOOK_S = 0.5  # how often a waiting thread checks whether to stop
-
-
-class ContentLocks:
-    """The contents that workers are uploading at present; each is locked by one worker."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._busy: set[Hashable] = set()
-        self._freed = threading.Condition()
-
-    def claim(self, keys: Iterable[Hashable]) -> set[Hashable]:
-        """Lock and return those of *keys* that are free."""
-        with self._freed:
-            mine = set(keys) - self._busy
-            self._busy |= mine
-            return mine
-
-    def release(self, keys: Iterable[Hashable]) -> None:
-        """Unlock *keys* and wake up waiting threads."""
-        with self._freed:
-            self._busy -= set(keys)
-            self._freed.notify_all()
-
-    def wait(self) -> None:
-        """Wait until a key is released, or for a moment."""
-        with self._freed:
-            self._freed.wait(_LOOK_S)
-
-
 PAGE_FILES: Final = 200  # files that pass through the stages together
-_SENT_AHEAD: Final = 2  # pages that are being sent behind the one that is waited for
 PAGE_BYTES: Final = 64 * 1024 * 1024  # the same: a large file is alone, so that the next is hashed
+_SENT_AHEAD: Final = 2  # pages that are being sent behind the one that is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +45,7 @@ class _UnderWay:
     """What one upload has locked and is sending. On the way out nothing of it is left."""
 
     content_locks: ContentLocks
+    settle: Callable[[Running], None]
     _keys: set[Hashable] = field(default_factory=set)
     _running: list[Running] = field(default_factory=list)
 
@@ -79,9 +53,13 @@ class _UnderWay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._running:
-            each.wait()
-        self.content_locks.release(self._keys)
+        try:
+            for each in self._running:
+                each.wait()
+                with suppress(Exception):  # an error of another stage ends the upload
+                    self.settle(each)  # what is stored need not be sent again
+        finally:
+            self.content_locks.release(self._keys)
 
     def claim(self, keys: Iterable[Hashable]) -> set[Hashable]:
         """Lock and return those of *keys* that are free."""
@@ -136,7 +114,7 @@ class Uploader:
             return
         name = threading.current_thread().name
         with (
-            _UnderWay(self.content_locks) as under_way,
+            _UnderWay(self.content_locks, partial(self.files.settle_stored, upload)) as under_way,
             ahead(f"{name} hashes", self._hashed(upload, paths)) as hashed,
             ahead(f"{name} sends", self._sent(upload, hashed, under_way), _SENT_AHEAD) as sent,
             ahead(f"{name} stores", self._stored(upload, sent)) as stored,

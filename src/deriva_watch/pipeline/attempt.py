@@ -183,5 +183,6 @@ class Attempts:
 
     def _since(self, record: ExecutionRecord, begun: dict[int, Progress]) -> ExecutionRecord:
         """Return *record* with attempts reset to 0 if this attempt made progress since *begun*."""
+        self.journal.commit([])  # what was noted and is not durable yet is progress too
         further = record.attempts > 0 and has_progressed(begun, self._reached(record))
         return replace(record, attempts=0) if further else record

@@ -18,6 +18,7 @@ from deriva_watch.core.errors import (
     CredentialError,
     RefusedError,
     ServerAwayError,
+    ServerBusyError,
     SettingsError,
     TransientError,
 )
@@ -447,6 +448,18 @@ def test_the_kernel_is_asked_to_notice_a_dead_host():
         assert option(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
         assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert option(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_an_answer_without_end_costs_no_connection():
+    """A login portal answers everything with a page; once it is gone, all goes on."""
+    portal = [[answer(200, "x" * 100_000)]] * 20
+    with talking(*portal, [answer(404)], connections=1) as (_, server):
+        store, part = Hatrac(server), ObjectHead("/hatrac/a", 1, "00" * 16, "", "", "a")
+        for _ in portal:
+            with pytest.raises(ServerBusyError, match="is not finished within"):
+                store.put(part, io.BytesIO(b"x"))
+
+        assert store.head("/hatrac/a") is None
 
 
 def test_threads_share_as_many_connections_as_they_may():

@@ -413,7 +413,7 @@ def test_all_threads_together_send_no_faster_than_they_may(server, space):
 
 
 def test_a_narrow_line_sends_in_pieces_so_that_a_stop_is_noticed():
-    part = Part(io.BytesIO(b"x" * 1000), 1000, Bandwidth(bytes_per_s=100))
+    part = Part(io.BytesIO(b"x" * 1000), 1000, Bandwidth(100))
 
     assert len(part.read(1000)) == 50
 

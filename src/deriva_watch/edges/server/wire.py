@@ -68,19 +68,7 @@ class Wire:
         longest_s = max(self.timeout_s, timeout_s or 0.0)
         with waiting(longest_s):
             answer = self._asked(method, path, headers, body, longest_s)
-            try:
-                content = answer.read(_MOST_BYTES + 1)
-            except BaseException:
-                answer.close()
-                raise
-        found = WireAnswer(answer.status, HTTPHeaderDict(answer.headers), content)
-        if len(content) > _MOST_BYTES:
-            answer.close()
-            is_error = answer.status >= requests.codes.bad_request
-            if not is_error:
-                why = f"the answer to {method} {path} is longer than {_MOST_BYTES >> 10} KiB"
-                raise UnexpectedAnswerError(why)
-        answer.release_conn()
+            found = _read(answer, f"{method} {path}")
         if not requests.codes.ok <= found.status < requests.codes.multiple_choices:
             raise StatusError(found)
         return found
@@ -102,3 +90,24 @@ class Wire:
             )
         except ValueError as error:  # of http.client
             raise InvalidHeader(str(error)) from None
+
+
+def _read(answer: BaseHTTPResponse, asked: str) -> WireAnswer:
+    """Read the answer to what was *asked*, and give its connection back, closed if it is not read.
+
+    A connection that is not given back is lost for all others.
+    """
+    try:
+        content = answer.read(_MOST_BYTES + 1)
+        is_whole = len(content) <= _MOST_BYTES and answer.status >= requests.codes.ok
+        if not is_whole:
+            answer.close()
+    except BaseException:
+        answer.close()
+        raise
+    finally:
+        answer.release_conn()
+    if not is_whole and answer.status < requests.codes.bad_request:
+        why = f"the answer to {asked} is not finished within {_MOST_BYTES >> 10} KiB"
+        raise UnexpectedAnswerError(why)
+    return WireAnswer(answer.status, HTTPHeaderDict(answer.headers), content)

@@ -1,6 +1,5 @@
 """Stores a file in an object version that belongs to no other row."""
 
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,13 @@ from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.spec.templates import content_disposition, object_name, row
 from deriva_watch.engine.call_retry import CallRetry
 from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.content_locks import ContentLocks
 from deriva_watch.engine.files.upload_jobs import Content, Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
 from deriva_watch.engine.ports import Catalog, Journal, ObjectStore, Row
 
 _NOT_FOUND = 404
 _CONTESTS = 5  # how often a name may change meanwhile before we try again later
-_LOCKS = 256  # names share locks by hash: one lock for each name would need memory forever
 
 
 class _Claim(NamedTuple):
@@ -74,9 +73,7 @@ class Depositor:
     jobs: Jobs
     chunk_bytes: int
     _claims: dict[int, _Claim] = field(default_factory=dict)  # by file
-    _names: tuple[threading.Lock, ...] = field(
-        default_factory=lambda: tuple(threading.Lock() for _ in range(_LOCKS))
-    )
+    _names: ContentLocks = field(default_factory=ContentLocks)
 
     def deposit(self, asset: AssetPlan, record: FileRecord, source: Source) -> FileFacts:
         """Make sure that an object version has the content, and claim it for the file.
@@ -106,7 +103,7 @@ class Depositor:
         namespace = head.name.rpartition("/")[0]
         if mapping.options.create_parents:
             self._make(namespace)
-        with self._names[hash(head.name) % _LOCKS]:
+        with self._names.locked(head.name, lambda: source.moved(0)):
             try:
                 url = self._version(asset, record, head, source)
             except RefusedError as error:
