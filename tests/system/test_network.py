@@ -51,7 +51,7 @@ def test_a_connection_that_breaks_once_holds_nothing_up(upload, action):
 def test_a_server_that_is_away_for_a_moment_costs_a_moment_and_no_attempt(upload):
     """Work goes on as soon as it is back, not when some longer wait is over."""
     break_off = {"action": "reset_before", "method": "PUT", "route": ";upload/"}
-    events = upload({**break_off, "nth": [4, 5, 6, 7]})
+    events = upload({**break_off, "nth": [4, 5, 6, 7]}, connections=1)
 
     away = [event for event in events if event["event"] == "server.unavailable"]
     back = [event for event in events if event["event"] == "server.recovered"]

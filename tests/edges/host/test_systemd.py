@@ -106,8 +106,8 @@ def test_systemd_understands_every_line_of_the_unit(unit):
 
 @needs_systemd
 def test_the_unit_has_least_rights(unit):
-    """The exposure is 1.4 of 10; half of what is left is the network."""
-    verdict = analyze("security", "--no-pager", "--offline=yes", "--threshold=15", unit)
+    """The exposure is 1.6 of 10; 0.2 of it: a child of the main process may notify systemd."""
+    verdict = analyze("security", "--no-pager", "--offline=yes", "--threshold=16", unit)
 
     assert verdict.returncode == 0, verdict.stdout
 
