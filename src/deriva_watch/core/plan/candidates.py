@@ -7,7 +7,7 @@ from deriva_watch.core.completeness.observation import Entry, Kind
 from deriva_watch.core.drop.drop_spec import CompiledDrop, unfitted
 from deriva_watch.core.drop.drop_values import Dropped, statement
 from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments, unstaged
+from deriva_watch.core.layout import TYPED_TABLES, Place, Shape, metadata_segments
 from deriva_watch.core.metadata.metadata_order import Reading
 from deriva_watch.core.metadata.sources import Sources, Statement
 from deriva_watch.core.model import CatalogModel, Table, TableName
@@ -64,23 +64,31 @@ class Candidate:
         return self.entry.path.rpartition("/")[2]
 
 
-def candidate(
-    entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
+def candidate(  # noqa: PLR0913, PLR0917  # a file, what is known of its path, and by what it is judged
+    entry: Entry,
+    where: Place | None,
+    match: Match | None,
+    root: str,
+    said: Sources,
+    rules: Rules,
 ) -> Candidate | Leftover:
-    """Classify a file by its path; *where* is the parsed path, *root* the execution directory."""
-    if left := unusable(entry):
-        return left
-    if rules.drop:
-        return _dropped(entry, root, rules.drop)
-    try:
-        match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
-        if match:
-            table = rules.model.name_to_table(match.table)
-            return _fitting(_by_path(entry, where, table, match, said, rules))
-        if where:
-            return _by_layout(entry, where, root, said, rules)
-    except RefusedError as error:
-        return refused(entry, f"{error.what}: {error.why}", error.next)
+    """Classify a file by its path.
+
+    Args:
+        entry: The file.
+        where: Its parsed path.
+        match: The mapping that its path matches.
+        root: The execution directory.
+        said: What describes the files.
+        rules: The bulk spec and the catalog's model.
+
+    Raises RefusedError for a file that cannot be uploaded.
+    """
+    if match:
+        table = rules.model.name_to_table(match.table)
+        return _fitting(_by_path(entry, where, table, match, said, rules))
+    if where:
+        return _by_layout(entry, where, root, said, rules)
     return Leftover(
         entry.path, entry, FileTrigger.UNMATCHED, f"{entry.path} is not uploaded",
         "no mapping of the bulk spec matches it",
@@ -88,7 +96,7 @@ def candidate(
     )  # fmt: skip
 
 
-def _dropped(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
+def dropped_candidate(entry: Entry, root: str, dropped: Dropped) -> Candidate | Leftover:
     """Classify a file in a drop folder."""
     compiled, path = dropped.compiled, f"{root}/{entry.path}"
     try:

@@ -17,9 +17,10 @@ from deriva_watch.core.metadata.sources import Sources, Statement
 from deriva_watch.core.model import CatalogModel, TableName
 from deriva_watch.core.plan.asset_plan import AssetPlan
 from deriva_watch.core.plan.bags import bag_of, bagged, spoilt
-from deriva_watch.core.plan.candidates import FIX_SPEC, Candidate, Leftover, candidate, refused
+from deriva_watch.core.plan.candidates import FIX_SPEC, Candidate, Leftover, refused
+from deriva_watch.core.plan.classified import classified
 from deriva_watch.core.plan.path_metadata import inferred
-from deriva_watch.core.plan.row_candidates import recorded_features, rows_of
+from deriva_watch.core.plan.row_candidates import recorded_features
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.plan.unused_types import unused_notices, unused_types
 from deriva_watch.core.prose import closest, shortened
@@ -86,9 +87,7 @@ def make_plan(seen: Observation, said: Sources, rules: Rules) -> Plan:
         if _is_control(where, rules) and entry.kind is Kind.CONTENT:
             leftovers.extend(_unread(entry, said))
             continue
-        answer = rows_of(entry, where, seen.root, rules) or candidate(
-            entry, where, seen.root, said, rules
-        )
+        answer = classified(entry, where, seen.root, said, rules)
         if isinstance(answer, Leftover):
             leftovers.append(answer)
         elif isinstance(answer, RowsPlan):

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from deriva_watch.core.completeness.observation import Entry
-from deriva_watch.core.errors import RefusedError
-from deriva_watch.core.layout import Place, Shape, records_path, unstaged
+from deriva_watch.core.layout import Place, Shape, records_path
 from deriva_watch.core.metadata.sources import FeatureRecord, Sources
 from deriva_watch.core.model import SYSTEM_COLUMNS, CatalogModel, Table, TableName
-from deriva_watch.core.plan.candidates import Leftover, refused, unusable
+from deriva_watch.core.plan.candidates import Leftover, refused
 from deriva_watch.core.plan.features import asset_columns, feature_table, filled
 from deriva_watch.core.plan.rules import Rules
 from deriva_watch.core.rows.row_plan import RowsPlan
@@ -16,22 +15,17 @@ from deriva_watch.core.spec.spec import Match
 
 
 def rows_of(
-    entry: Entry, where: Place | None, root: str, rules: Rules
+    entry: Entry, where: Place | None, match: Match | None, rules: Rules
 ) -> RowsPlan | Leftover | None:
     """Classify a table file; None: it is not one.
 
-    The arguments are those of `candidates.candidate`.
+    The arguments are those of `candidates.candidate`. Raises RefusedError for a file that cannot
+    be uploaded.
     """
-    if unusable(entry) or rules.drop:  # a drop folder takes files alone
-        return None
-    try:
-        match = rules.spec.match(f"{root}/{unstaged(entry.path)}", root)
-        if match and match.mapping.asset_type == "table":
-            return _table_rows(entry, match, rules)
-        if where and where.shape is Shape.FEATURE and not match:
-            return _feature_rows(entry, where, rules)
-    except RefusedError as error:
-        return refused(entry, f"{error.what}: {error.why}", error.next)
+    if match and match.mapping.asset_type == "table":
+        return _table_rows(entry, match, rules)
+    if where and where.shape is Shape.FEATURE and not match:
+        return _feature_rows(entry, where, rules)
     return None
 
 

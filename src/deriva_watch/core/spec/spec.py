@@ -11,8 +11,6 @@ __all__ = ["SINGLE", "AssetMapping", "Match", "Spec", "unusable"]
 class Spec:
     """A bulk spec. A file belongs to the first mapping whose patterns are all found in its path."""
 
-    _last: tuple[str, Match | None] = ("", None)  # a plan asks for each path twice in a row
-
     def __init__(self, document: Any) -> None:
         """Read *document*; raise UnusableSpecError with everything in it that is invalid."""
         self.document = document
@@ -34,12 +32,8 @@ class Spec:
         *root* is the directory that is uploaded; the patterns may be for the path below it.
         """
         seen = path.removeprefix(f"{root}/") if self.general.relative_paths and root else path
-        last, match = self._last
-        if seen != last:
-            found = (match for mapping in self.mappings if (match := _matched(mapping, seen)))
-            match = next(found, None)
-            self._last = seen, match
-        return match
+        found = (match for mapping in self.mappings if (match := _matched(mapping, seen)))
+        return next(found, None)
 
 
 def _matched(mapping: AssetMapping, path: str) -> Match | None:
