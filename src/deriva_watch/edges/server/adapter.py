@@ -67,13 +67,15 @@ class Adapter(HTTPAdapter):
         answer.raw.stream = _watched(answer.raw.stream, address)  # type: ignore[method-assign]
         return answer
 
-    def wire(self, base: str, proxies: Mapping[str, str]) -> Wire:
+    def wire(
+        self, base: str, proxies: Mapping[str, str], headers: Callable[[], Mapping[str, str]]
+    ) -> Wire:
         """Return the connections to the server at *base* for frequent calls."""
         request, verify = requests.Request("GET", base).prepare(), self._always["verify"]
         pool = self.get_connection_with_tls_context(request, verify, dict(proxies))
         self.cert_verify(pool, base, verify, None)  # type: ignore[no-untyped-call]
         prefix = self.request_url(request, dict(proxies)).removesuffix("/")
-        return Wire(cast("HTTPConnectionPool", pool), prefix, self._timeout_s, _ONCE_MORE)
+        return Wire(cast("HTTPConnectionPool", pool), prefix, self._timeout_s, _ONCE_MORE, headers)
 
     def close(self) -> None:
         """Close the idle connections; urllib3 would close them only with the last pool."""

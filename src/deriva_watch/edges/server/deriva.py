@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Self
@@ -43,6 +44,7 @@ from deriva_watch.edges.server.answers import Answer, away, how_to_log_in, momen
 from deriva_watch.edges.server.wire import StatusError, WireAnswer
 
 TIMEOUT_S: Final = (600.0, 600.0)
+_CLIENT: Final = "deriva-watch"  # how the server's log calls us
 _READ_BYTES: Final = 64 * 1024  # no more of an answer than this is read in vain
 _REASON_BYTES: Final = 8 * 1024  # of an answer with an error that are searched for the reason
 
@@ -78,6 +80,8 @@ class Server:
 
     The session never changes: it keeps no cookies, and the credential is added to each request.
     So threads need no lock; urllib3's connection pool has its own.
+
+    `wire` sends frequent requests, inside of `asking`.
 
     Args:
         host: With its port if it has one.
@@ -119,7 +123,7 @@ class Server:
         self.set_credential(credential)
         base = f"{protocol}://{host}/"
         proxies = self._session.merge_environment_settings(base, {}, None, None, None)["proxies"]
-        self._wire = adapter.wire(base, proxies)
+        self.wire = adapter.wire(base, proxies, self._wire_headers)
 
     def __enter__(self) -> Self:
         return self
@@ -153,20 +157,8 @@ class Server:
         }
         bound = type(binding.__name__, (binding,), ours)
         made = bound(self._protocol, self.host, *args, **options)
-        made.dcctx["cid"] = "deriva-watch"
+        made.dcctx["cid"] = _CLIENT
         return made
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: Any = None,
-        timeout_s: float | None = None,
-    ) -> WireAnswer:
-        """Send a frequent request, inside of `asking`; arguments as in `Wire.call`."""
-        name, value = self._header
-        return self._wire.call(method, path, {**headers, name: value}, body, timeout_s)
 
     def session(self) -> Session:
         """Ask the server who we are.
@@ -262,7 +254,7 @@ class Server:
         except requests.HTTPError as error:
             raise self._trouble(what, error.response) from None
         except StatusError as error:
-            raise self._refusal(what, error.answer) from None
+            raise self._trouble(what, error.answer) from None
         except requests.TooManyRedirects:
             raise ServerBusyError(what, f"{self.host} redirects us to another address") from None
         except UnexpectedAnswerError as error:
@@ -271,19 +263,16 @@ class Server:
             requests.ConnectionError,
             requests.Timeout,
             requests.exceptions.ChunkedEncodingError,
+            HTTPError,  # of urllib3
         ) as error:
-            raise away(what, self.host, error) from None
-        except HTTPError as error:  # of urllib3
             raise away(what, self.host, error) from None
         except requests.RequestException as error:
             remedy = "Retrying will not help: this is a bug of deriva-watch or a wrong setting."
             raise RefusedError(what, f"it cannot be sent: {error}", remedy) from None
 
-    def _trouble(self, what: str, response: requests.Response) -> TroubleError:
-        answer = WireAnswer(response.status_code, response.headers, response.content)
-        return self._refusal(what, answer)
-
-    def _refusal(self, what: str, answer: WireAnswer) -> TroubleError:
+    def _trouble(self, what: str, answer: requests.Response | WireAnswer) -> TroubleError:
+        if isinstance(answer, requests.Response):
+            answer = WireAnswer(answer.status_code, answer.headers, answer.content)
         if answer.status < requests.codes.bad_request:
             return ServerBusyError(what, f"{self.host} redirects us to another address")
         text = answer.content[:_REASON_BYTES].decode("utf-8", "replace")
@@ -291,6 +280,20 @@ class Server:
             text = text.replace(secret, "***")
         said = Answer(answer.status, answer.headers, text)
         return trouble(what, self.host, self._name, said)
+
+    @cached_property
+    def _always(self) -> dict[str, str]:
+        from deriva.core.deriva_binding import DerivaClientContext
+
+        return {
+            "Accept-Encoding": "identity",
+            "User-Agent": _CLIENT,
+            "deriva-client-context": DerivaClientContext({"cid": _CLIENT}).encoded(),
+        }
+
+    def _wire_headers(self) -> dict[str, str]:
+        name, value = self._header
+        return {**self._always, name: value}
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         name, value = self._header

@@ -18,7 +18,6 @@ from deriva_watch.edges.server.adapter import BLOCK_BYTES
 from deriva_watch.edges.server.answer_shapes import json_object, json_texts, reading
 from deriva_watch.edges.server.bandwidth import Bandwidth
 from deriva_watch.edges.server.deriva import Server
-from deriva_watch.edges.server.wire import WireAnswer
 
 _THERE, _FORBIDDEN, _MISSING, _CONFLICT, _CHANGED = 200, 403, 404, 409, 412
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
@@ -78,11 +77,6 @@ class Hatrac:
         self._server = server
         self._bandwidth = bandwidth or Bandwidth()
         self._store = server.bind(HatracStore)
-        self._always = {
-            "Accept-Encoding": "identity",
-            "User-Agent": "deriva-watch",
-            "deriva-client-context": self._store.dcctx.encoded(),
-        }
         self._namespaces: set[str] = set()  # known to exist
         self._locks: dict[str, threading.Lock] = {}  # by namespace: one caller at a time
 
@@ -90,7 +84,7 @@ class Hatrac:
         """Return the current version, or None where the name has no content."""
         try:
             with self._asking(f"look at {name}"):
-                answer = self._call("HEAD", name, {})
+                answer = self._server.wire.call("HEAD", name, {})
                 with reading(f"HEAD {name}", "that of an object"):
                     return _version_in(answer.headers, name)
         except RefusedError as error:
@@ -173,7 +167,7 @@ class Hatrac:
             **({"content-disposition": disposition} if disposition else {}),
         }
         with self._asking(f"start to upload {head.name}"):
-            made = self._call(
+            made = self._server.wire.call(
                 "POST", f"{head.name};upload", _JSON, json.dumps(job).encode()
             ).headers
         return _path(made, "Location", head.name)
@@ -218,7 +212,7 @@ class Hatrac:
         timeout_s = _FINISH_S + _FINISH_S_PER_BYTE * size_bytes
         try:
             with self._asking(f"finish {job}"):
-                stored = self._call("POST", job, _EMPTY, None, timeout_s).headers
+                stored = self._server.wire.call("POST", job, _EMPTY, None, timeout_s).headers
         except RefusedError as error:
             if error.status == _MISSING:
                 return None
@@ -258,19 +252,9 @@ class Hatrac:
         """
         part, is_large = Part(body, size_bytes, self._bandwidth), size_bytes > BLOCK_BYTES
         whole = part if is_large else b"".join(iter(lambda: part.read(size_bytes), b""))
-        return self._call(
+        return self._server.wire.call(
             "PUT", path, {**headers, "Content-Length": str(size_bytes)}, whole
         ).headers
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: Any = None,
-        timeout_s: float | None = None,
-    ) -> WireAnswer:
-        return self._server.call(method, path, {**self._always, **headers}, body, timeout_s)
 
     def _asking(self, what: str) -> AbstractContextManager[None]:
         return self._server.asking(f"cannot {what}")
