@@ -55,7 +55,7 @@ class _UnderWay:
     def __exit__(self, *_: object) -> None:
         try:
             for each in self._running:
-                each.wait()
+                each.stopping.set()
                 with suppress(Exception):  # an error of another stage ends the upload
                     self.settle(each)  # what is stored need not be sent again
         finally:

@@ -1,10 +1,9 @@
 """Stores a file in an object version that belongs to no other row."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from deriva_watch.core.changes import NoteFile
 from deriva_watch.core.chunks import MAX_BODY_BYTES
@@ -15,7 +14,7 @@ from deriva_watch.core.plan.plan import AssetPlan
 from deriva_watch.core.records import FileFacts, FileRecord
 from deriva_watch.core.spec.templates import content_disposition, object_name, row
 from deriva_watch.engine.call_retry import CallRetry
-from deriva_watch.engine.content import Progress, span
+from deriva_watch.engine.content import span
 from deriva_watch.engine.content_locks import ContentLocks
 from deriva_watch.engine.files.upload_jobs import Content, Jobs
 from deriva_watch.engine.naming import content_bytes, known_names
@@ -37,23 +36,15 @@ class RecordedMeanwhileError(WatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Content):
     """A file that is sent.
 
     Attributes:
-        body: Its bytes.
-        opened: Opens it again, for a thread that sends a part of it.
-        moved: Called with the number of bytes sent.
         verify: Checks the file again; if it raises, the version is not used.
-        notice: Called with text for people.
         says: Returns whether one of the given rows has the same values as the file.
     """
 
-    body: BinaryIO
-    opened: Callable[[], AbstractContextManager[BinaryIO]]
-    moved: Progress
     verify: Callable[[], None]
-    notice: Callable[[str], None]
     says: Callable[[list[Row]], bool]
 
 
@@ -145,8 +136,7 @@ class Depositor:
                 self.jobs.cancel(record.job)
                 return there.url
             if in_chunks:
-                content = Content(source.body, source.opened, source.moved)
-                url = self.jobs.send(record, head, content, chunk_bytes, source.notice)
+                url = self.jobs.send(record, head, source, chunk_bytes)
                 record = replace(record, job=None)
             else:
                 url = self._put(head, source, there.etag if there else None)

@@ -26,7 +26,7 @@ from deriva_watch.engine.fair_pool import FairPool
 from deriva_watch.engine.files.depositor import Depositor, RecordedMeanwhileError, Source
 from deriva_watch.engine.naming import Naming
 from deriva_watch.engine.unit_upload import Move, UnitUpload
-from deriva_watch.liveness import beat, waiting
+from deriva_watch.liveness import beat
 
 Watch = Callable[[str, str, int], None]  # path, "hash" or "send", bytes just processed
 Step = Callable[[UnitUpload, str], Move | None]
@@ -38,15 +38,10 @@ _TOGETHER_S: Final = 0.05  # results within this time are one transaction
 class Running:
     """One step of many files, under way in a pool."""
 
+    pool: FairPool
     paths: Sequence[str]
     futures: Sequence[Future[Move | None]]
     stopping: threading.Event
-
-    def wait(self) -> None:
-        """Let nothing more begin, and wait for what has begun."""
-        self.stopping.set()
-        with waiting():
-            wait(self.futures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class Files:
         for path in paths:
             is_small = upload.size_bytes(path) <= SMALL_BYTES
             futures.append(pool.submit(owner, partial(one, path), is_small=is_small))
-        return Running(paths, futures, stopping)
+        return Running(pool, paths, futures, stopping)
 
     def _settle(self, running: Running, write: Callable[[Sequence[Move]], None]) -> None:
         """Wait for a step, and *write* its moves in groups."""
@@ -114,8 +109,7 @@ class Files:
         error: BaseException | None = None
         while left:
             beat()  # the running threads give signs of life themselves
-            for pool in (self.hashing, self.sending):
-                pool.replace_hung()
+            running.pool.replace_hung()
             done, left = wait(left, timeout=_TOGETHER_S)
             error = error or next((e for future in done if (e := future.exception())), None)
             try:
@@ -195,8 +189,8 @@ class Files:
                 body,
                 opened,
                 self._moved(upload, path, "send"),
-                verify,
                 notice=lambda why: upload.notice(path, why),
+                verify=verify,
                 says=lambda rows: path not in upload.lost and bool(upload.chosen(path, rows)),
             )
             try:

@@ -33,17 +33,19 @@ Job = Mapping[str, Any]  # as in the journal; without "url" while it is being op
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A content that is sent in chunks.
+    """A content that is sent.
 
     Attributes:
         body: Its bytes.
-        opened: Opens it again, for another thread.
+        opened: Opens it again, for another thread that sends a part of it.
         moved: Called with the number of bytes sent, from any of the threads.
+        notice: Called with text for people.
     """
 
     body: BinaryIO
     opened: Callable[[], AbstractContextManager[BinaryIO]]
     moved: Progress
+    notice: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,6 @@ class Jobs:
         head: ObjectHead,
         content: Content,
         chunk_bytes: int,
-        notice: Callable[[str], None],
     ) -> str | None:
         """Send a content and return its version's URL; None if the job is gone.
 
@@ -76,9 +77,8 @@ class Jobs:
             head: Its object.
             content: Its bytes.
             chunk_bytes: For a new job; a resumed one keeps its chunk size.
-            notice: Called with text for people.
         """
-        job = self._open(record, head, chunk_bytes, notice)
+        job = self._open(record, head, chunk_bytes, content.notice)
         job["resumed"] = {"at": datetime.now(UTC).isoformat(), "bytes": job_bytes(job)}
         chunks = _Chunks(job)
         content.moved(chunks.acknowledged_bytes())
