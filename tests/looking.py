@@ -68,11 +68,17 @@ def empty_journal():
         return Path(folder, "journal.db").read_bytes()
 
 
+def clock_at(time):
+    """Return a clock that shows *time* until a test turns it."""
+    clock = SimpleNamespace(time=time)
+    clock.now = lambda: clock.time
+    return clock
+
+
 @contextmanager
 def laboratory(folder):
     """Yield a journal that is open, with a clock that a test turns."""
-    clock = SimpleNamespace(time=NOW)
-    clock.now = lambda: clock.time
+    clock = clock_at(NOW)
     url = f"sqlite:///{folder}/journal.db"
     Path(folder, "journal.db").write_bytes(empty_journal())
     with Journal.open(url, emit=lambda _: None, clock=clock) as journal:

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 
+from deriva_watch.engine.rows import tables
 from engine.rig import Lab
 from running import sandbox
 
@@ -19,6 +20,12 @@ def ready(tmp_path_factory):
 def lab(tmp_path, ready):
     """An execution of its own."""
     return Lab(tmp_path, ready)
+
+
+@pytest.fixture
+def two_rows_a_batch(monkeypatch):
+    """So that a file of a few rows has several batches."""
+    monkeypatch.setattr(tables, "BATCH_ROWS", 2)
 
 
 @pytest.fixture

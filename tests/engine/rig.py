@@ -52,6 +52,22 @@ def every_crash(calls):
     ]
 
 
+# How often the upload of a file of rows calls what, at most.
+TABLE_CALLS = {
+    "catalog.lease": 3,
+    "catalog.insert": 6,
+    "catalog.rows_where": 3,
+    "journal.commit": 12,
+    "journal.submit": 2,
+}
+
+
+def crash_name(case):
+    """Return what a test of a crash is called."""
+    who, name, number, after = case
+    return f"{who}-{'after' if after else 'before'}-{name}-{number}"
+
+
 class Crash(BaseException):
     """The process has ended: no `except Exception` may hide it."""
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from deriva_watch.core.states import ExecutionState, FileState
-from engine.rig import WHO, Crash, Lab, Power, earlier, every_crash, image
+from engine.rig import WHO, Crash, Lab, Power, crash_name, earlier, every_crash, image
 
 SYSTEM = {"RCT", "RMT", "RCB", "RMB"}
 LINKED = {FileState.LINKED}
@@ -162,9 +162,7 @@ def test_no_call_is_missing_from_the_matrix(whole, who):
     assert {name for name in names if names.count(name) > CALLS.get(name, 0)} == set()
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{'after' if c[3] else 'before'}-{c[1]}-{c[2]}"
-)
+@pytest.mark.parametrize("case", CASES, ids=crash_name)
 def test_a_crash_costs_time_and_nothing_else(tmp_path, ready, whole, case):
     who, name, number, after = case
     scene = Scene(tmp_path, ready, who)

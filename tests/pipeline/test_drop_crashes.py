@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from engine.rig import WHO, Crash, Power, every_crash
+from engine.rig import WHO, Crash, Power, crash_name, every_crash
 from pipeline.drops import WORKFLOW, DropLab, Instrument
 
 # How often a run calls what, at most.
@@ -75,9 +75,7 @@ def test_no_call_is_missing_from_the_matrix(tmp_path, ready, who):
     assert {name: count for name, count in names.items() if count > CALLS.get(name, 0)} == {}
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{'after' if c[3] else 'before'}-{c[1]}-{c[2]}"
-)
+@pytest.mark.parametrize("case", CASES, ids=crash_name)
 def test_a_crash_makes_no_second_execution_and_loses_no_file(tmp_path, ready, case):
     who, name, number, after = case
     lab = scene(tmp_path, ready)

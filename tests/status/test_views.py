@@ -1,6 +1,5 @@
 import json
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +8,7 @@ from deriva_watch.core.errors import TroubleError
 from deriva_watch.core.states import ExecutionTrigger, FileTrigger
 from deriva_watch.edges.journal import Journal
 from deriva_watch.status import details, open_views, summary
+from looking import clock_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SENTENCE = {"what": "cannot store a.tif", "why": "403", "next": "Ask, then `retry 1-AA`."}
@@ -16,9 +16,7 @@ SENTENCE = {"what": "cannot store a.tif", "why": "403", "next": "Ask, then `retr
 
 @pytest.fixture
 def clock():
-    clock = SimpleNamespace(time=NOW)
-    clock.now = lambda: clock.time
-    return clock
+    return clock_at(NOW)
 
 
 @pytest.fixture

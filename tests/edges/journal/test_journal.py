@@ -13,6 +13,7 @@ from deriva_watch.core.errors import IllegalTransitionError, TransientError
 from deriva_watch.core.events import FileChanged
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.journal import Batch, Journal, writer
+from looking import clock_at
 from running import wait_until
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -25,9 +26,7 @@ def events():
 
 @pytest.fixture
 def clock():
-    clock = SimpleNamespace(time=NOW)
-    clock.now = lambda: clock.time
-    return clock
+    return clock_at(NOW)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +9,7 @@ from deriva_watch.core.changes import AddFile, MoveExecution, MoveFile
 from deriva_watch.core.states import ExecutionState, ExecutionTrigger, FileState, FileTrigger
 from deriva_watch.edges.journal import Journal, pruning
 from deriva_watch.edges.journal.database import sqlite
+from looking import clock_at
 from running import wait_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -29,9 +29,7 @@ def eager(monkeypatch):
 
 @pytest.fixture
 def clock():
-    clock = SimpleNamespace(time=NOW)
-    clock.now = lambda: clock.time
-    return clock
+    return clock_at(NOW)
 
 
 @pytest.fixture

@@ -5,23 +5,15 @@ from contextlib import suppress
 
 import pytest
 
-from deriva_watch.engine.rows import tables
-from engine.rig import Crash, Lab, Power, every_crash
+from engine.rig import TABLE_CALLS, Crash, Lab, Power, crash_name, every_crash
 from running import Api
 
 TABLE = "demo:Note"
 PATH = "table/demo/Note/Note.csv"
 ROWS = [("a", 1), ("b", 2), (None, 3), (None, 4), ("c", 5), (None, 6), ("d", 7), (None, 8)]
 
-# How often a run calls what, at most.
-CALLS = {
-    "catalog.lease": 3,
-    "catalog.insert": 6,
-    "catalog.rows_where": 3,
-    "journal.commit": 12,
-    "journal.submit": 2,
-}
-MATRIX = every_crash(CALLS)
+pytestmark = pytest.mark.usefixtures("two_rows_a_batch")
+MATRIX = every_crash(TABLE_CALLS)
 CASES = MATRIX if os.environ.get("SOAK") else MATRIX[::5]
 
 
@@ -41,15 +33,7 @@ def _a_table_whose_key_may_be_null(ready):
     api.call("POST", f"{api.catalog}/schema/demo/table", json=table)
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    """Two rows a batch, so that there are several."""
-    monkeypatch.setattr(tables, "BATCH_ROWS", 2)
-
-
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{'after' if c[3] else 'before'}-{c[1]}-{c[2]}"
-)
+@pytest.mark.parametrize("case", CASES, ids=crash_name)
 def test_a_crash_doubles_no_row(tmp_path, ready, case):
     who, name, number, after = case
     lab = Lab(tmp_path, ready)

@@ -10,18 +10,10 @@ from contextlib import suppress
 
 import pytest
 
-from deriva_watch.engine.rows import tables
-from engine.rig import BUSY, WHO, Crash, Lab, Power, every_crash, unheard
+from engine.rig import BUSY, TABLE_CALLS, WHO, Crash, Lab, Power, crash_name, every_crash, unheard
 
-# How often a run calls what, at most.
-CALLS = {
-    "catalog.lease": 3,
-    "catalog.insert": 6,
-    "catalog.rows_where": 3,
-    "journal.commit": 12,
-    "journal.submit": 2,
-}
-MATRIX = every_crash(CALLS)
+pytestmark = pytest.mark.usefixtures("two_rows_a_batch")
+MATRIX = every_crash(TABLE_CALLS)
 SAMPLE = [case for place, case in enumerate(MATRIX) if place % 7 == 0]
 SAMPLE += [(who, "catalog.insert", 3, True) for who in WHO]
 CASES = MATRIX if os.environ.get("SOAK") else SAMPLE
@@ -63,15 +55,7 @@ class Scene(Lab):
         return sorted(self.lines), sorted(self.named)
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """Two rows a batch, so that there are several."""
-    monkeypatch.setattr(tables, "BATCH_ROWS", 2)
-
-
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{'after' if c[3] else 'before'}-{c[1]}-{c[2]}"
-)
+@pytest.mark.parametrize("case", CASES, ids=crash_name)
 def test_a_crash_doubles_no_row(tmp_path, ready, case):
     who, name, number, after = case
     scene = Scene(tmp_path, ready)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from engine.rig import Crash, Power
+from engine.rig import Crash, Power, crash_name
 from engine.rows.templates import LOOSE, MAPPING, SCAN, Letters, lettered
 
 FIRST = {
@@ -40,9 +40,7 @@ def ready(tmp_path_factory):
         yield ready
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda c: f"{c[0]}-{'after' if c[3] else 'before'}-{c[1]}-{c[2]}"
-)
+@pytest.mark.parametrize("case", CASES, ids=crash_name)
 def test_a_crash_doubles_nothing(tmp_path, ready, case):
     kind, call, number, after = case
     lab = Letters(tmp_path, ready)
