@@ -118,7 +118,7 @@ def _restarts(
     prehash: Prehash | None,
     guard: JournalGuard,
 ) -> dict[str, Callable[[], None]]:
-    """Return what starts another thread, by the name of the one in whose place it comes."""
+    """Return the functions that start a replacement for a thread, by the name of the thread."""
     restarts: dict[str, Callable[[], None]] = {
         "removal": partial(removal.start, guard.run),
         "verification": partial(reverification.start, guard.run),

@@ -30,7 +30,7 @@ def is_needed(folders: Iterable[Path]) -> bool:
 
 
 def stand(latest_s: float) -> None:
-    """Go on as a child; this process ends as that does, at the latest *latest_s* after a signal.
+    """Continue in a child process; this one ends like the child, within *latest_s* of a signal.
 
     Call it while there is one thread.
     """
@@ -58,7 +58,7 @@ def end(status: int) -> None:
 
 
 def restart() -> None:
-    """Start the program anew: in this process, or in the one in front of it."""
+    """Restart the program: in this process, or in its parent if this is the child of `stand`."""
     if _status_pipe is not None:
         end(RESTART)
     restart_in_place()

@@ -1,4 +1,4 @@
-"""What does not answer now: reported once for each hang, and which roots get no uploads meanwhile.
+"""Reports each hang once, and closes roots to uploads while they do not answer.
 
 A hang is no fault of the thread that waits, so the supervisor accuses none: what hangs is named.
 """

@@ -1,4 +1,4 @@
-"""Lanes: what may hang is asked in threads of lanes, one lane for each root and for the server.
+"""Lanes: calls that may hang run in threads of their own, one lane for each root and the server.
 
     the loop ─▶ Lanes.tend: which lane is due and idle? ─▶ a thread ─▶ one turn of its task
 

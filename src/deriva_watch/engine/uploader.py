@@ -42,7 +42,7 @@ class _Sending:
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    """What one upload has locked and is sending. On the way out nothing of it is left."""
+    """The contents an upload has locked, and what it is sending; all of it ends on exit."""
 
     content_locks: ContentLocks
     settle: Callable[[Running], None]
@@ -175,7 +175,7 @@ class Uploader:
     def _stored(
         self, upload: UnitUpload, sent: Iterable[_Sending | list[str]]
     ) -> Generator[_Sending | list[str]]:
-        """Yield what was sent once it is stored, and that is durable."""
+        """Wait until the files of each item are stored and journaled, then yield the item."""
         for each in sent:
             if isinstance(each, _Sending):
                 self.files.settle_stored(upload, each.running)

@@ -1,4 +1,4 @@
-"""What requests cost on the real servers, for ``--profile real``.
+"""The costs of requests on the real servers, for ``--profile real``.
 
 The times were measured on ERMrest, Hatrac and webauthn on one machine with two cores. They are
 charged on top of the sandbox's own work (about a millisecond), without any chance: the same
@@ -60,7 +60,7 @@ FINALIZED_MIB_S: Final = 0.002  # Hatrac reads the whole content again
 
 
 def cost_of(method: str, path: str) -> Cost:
-    """Return what a request costs, before its answer is known."""
+    """Return the part of a request's cost that is known before its answer."""
     for methods, paths, cost in COSTS:
         if re.fullmatch(methods, method) and re.fullmatch(paths, path):
             return cost
@@ -150,7 +150,7 @@ class _Bill:
         await self._send(message)
 
     def _found_s(self, status: int) -> float:
-        """Return what only the services could know."""
+        """Return the part of the cost that depends on what the services found."""
         state, path = self._scope["state"], self._scope["path"]
         entry_s = LISTED_S if path.startswith("/hatrac") else SCANNED_S
         found_s: float = state.get("entries", 0) * entry_s

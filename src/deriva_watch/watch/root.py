@@ -122,7 +122,7 @@ class Root:
 
     def tend(self) -> None:
         """Watch it, repair what broke, and scan it if that is due."""
-        # Asked before the check: a scan that is asked for while it is watched anew comes after.
+        # Read before the check: a scan requested while the watch is repaired is due next time.
         is_due = self._is_asked.is_set() or time.monotonic() >= self._scan_s
         self._is_asked.clear()
         with depending_on(self.prefix, METADATA_S):
@@ -197,7 +197,7 @@ class Root:
                     self.looks.soon(unit)
 
     def _units(self) -> Units | None:
-        """Return what is in it; None if that cannot be found out now, which is reported."""
+        """Return its units; None, with a report, if it cannot be listed now."""
         prefix, drop = self.prefix, self.settings.drops.get(self.prefix)
         about = f"{self.said.home}: names"  # a missing root is a problem of its own
         try:

@@ -1,4 +1,4 @@
-"""What one file is, by itself and by its path: an asset, rows of a table, or left over."""
+"""Classifies one file by its path: an asset, rows of a table, or left over."""
 
 from deriva_watch.core.completeness.observation import Entry
 from deriva_watch.core.errors import RefusedError
@@ -20,7 +20,7 @@ from deriva_watch.core.rows.row_plan import RowsPlan
 def classified(
     entry: Entry, where: Place | None, root: str, said: Sources, rules: Rules
 ) -> RowsPlan | Candidate | Leftover:
-    """Return what becomes of a file, as far as itself and its path tell."""
+    """Classify one file."""
     if left := unusable(entry):
         return left
     if rules.drop:  # it takes files alone, not rows

@@ -19,10 +19,10 @@ class Tuning:
     """The number of connections in use, and what it rests on.
 
     Attributes:
-        connections: How many to use now; while a number is tried, not that of *known*.
+        connections: How many to use now; differs from *known* while a number is tried.
         most: How many there may be.
         known: The number that was last found good, and its rate; None: nothing was measured.
-        is_doubling: Nothing was tried in vain yet.
+        is_doubling: Whether every increase so far has paid: then the number is doubled.
         tries_more: Whether more are tried next, or fewer.
         rest: Windows until then.
     """
@@ -59,7 +59,7 @@ class Tuning:
         return _trying(good) if self.is_doubling else replace(good, rest=_REST)
 
     def busy(self) -> "Tuning":
-        """Return the tuning after the server said that it has too much to do."""
+        """Return the tuning after the server reported that it is overloaded."""
         fewer = max(1, self.connections // 2)
         return Tuning(fewer, self.most, is_doubling=False, rest=_REST)
 

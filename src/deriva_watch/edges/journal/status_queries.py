@@ -107,9 +107,8 @@ class StatusQueries(Queries):
     def sharers(self) -> list[Sharer]:
         """Return the units that were uploaded to an Execution that several of them have.
 
-        They are in the order of their numbers; an Execution of the same RID on another server is
-        another one. A directory of a drop folder that was renamed after
-        its upload is two units.
+        Ordered by number. Executions with the same RID on different servers are not the same. A
+        directory of a drop folder that was renamed after its upload is two units.
         """
         known, rid = execution.c, execution.c.execution_rid
         several = select(rid).where(rid.is_not(None)).group_by(rid).having(func.count() > 1)

@@ -236,7 +236,7 @@ class _Chunks:
         return job_bytes(self.job)
 
     def left(self) -> int:
-        """Return how many chunks nobody has taken."""
+        """Return how many chunks are not taken yet."""
         return len(self._missing)
 
     def take(self) -> int | None:
@@ -247,7 +247,7 @@ class _Chunks:
             return None
 
     def stop(self) -> None:
-        """Let nobody begin another chunk."""
+        """Prevent further chunks from being taken."""
         self._missing.clear()
 
     def note(self, number: int, write: Callable[[dict[str, Any]], object]) -> None:
@@ -258,7 +258,7 @@ class _Chunks:
 
 
 class _Helpers:
-    """What other threads do for one file."""
+    """The chunks of one file that other threads send."""
 
     def __init__(self) -> None:
         self._futures: list[Future[None]] = []
@@ -273,7 +273,7 @@ class _Helpers:
                 self._futures.append(submit())
 
     def end(self) -> None:
-        """Call off those who have not begun, and wait for the others."""
+        """Cancel those that have not begun, and wait for the others."""
         with self._lock:
             self._is_over = True
         with waiting():
